@@ -1,0 +1,247 @@
+// What a visitor can set: prompt, sampling, lanes and their knobs. Nothing here touches a model.
+(function (root) {
+  "use strict";
+  const sv = root.specviz;
+  const { el, set } = sv.dom;
+  const { state } = sv;
+  const parts = { fields: {} };
+  const MAX_LANES = 4;
+
+  const FIELDS = [
+    ["temperature", "Temperature"], ["top_k", "Top-k"], ["top_p", "Top-p"], ["draft_length", "Draft length"], ["max_new_tokens", "Tokens"], ["seed", "Seed"],
+  ];
+
+  const SYMBOL = (name) => sv.store.SYMBOLS[name] || name;
+
+  function show(value) {
+    return typeof value === "number" ? String(+value.toPrecision(6)) : String(value);
+  }
+
+  // Slider positions for a knob: 0..1000 over its useful range, by its own scale.
+  function scale(knob) {
+    const low = knob.low ?? 0;
+    const high = Math.min(knob.high ?? 10, knob.type === "int" ? 50 : 10);
+    if (knob.scale === "log") {
+      const floor = low > 0 ? low : high / 1e4;
+      return {
+        to: (value) => (value <= floor ? 0 : Math.round(1000 * Math.log(value / floor) / Math.log(high / floor))),
+        from: (at) => (at <= 0 ? (knob.open_low ? floor : low) : +(floor * (high / floor) ** (at / 1000)).toPrecision(2)),
+      };
+    }
+    const step = knob.type === "int" ? 1 : (high - low) / 200;
+    return {
+      to: (value) => Math.round(1000 * (value - low) / (high - low)),
+      from: (at) => {
+        const value = low + Math.round(((at / 1000) * (high - low)) / step) * step;
+        return +(knob.open_low && value <= low ? low + step : value).toPrecision(6);
+      },
+    };
+  }
+
+  function knobs(column, index) {
+    const found = sv.boot_data().rules[column.rule]?.knobs || [];
+    const box = el("div.knobs", { "data-knobs": index });
+    const change = (knob, value) => {
+      column.knobs[knob.name] = value;
+      error(`lane${index}`, "");
+      sv.emit("whatif", index);
+      sv.emit("settings");
+    };
+    found.forEach((knob, at) => {
+      const name = `${column.rule} ${knob.name}`;
+      const title = `${knob.name}: ${knob.help}${knob.unit ? ` (${knob.unit})` : ""}`;
+      if (knob.choices) {
+        const pick = el("select", { "aria-label": name, onchange: (e) => change(knob, e.target.value) }, knob.choices.map((word) => el("option", { value: word }, word)));
+        pick.value = column.knobs[knob.name];
+        box.append(el("label.knob", { title }, el("i", null, SYMBOL(knob.name)), pick));
+        return;
+      }
+      const text = el("input", { type: "text", inputmode: "decimal", "aria-label": name, value: show(column.knobs[knob.name]), autocomplete: "off" });
+      text.addEventListener("change", () => {
+        const value = text.value.trim() === "" || Number.isNaN(Number(text.value)) ? text.value : Number(text.value);
+        change(knob, value);
+        if (range) range.value = scale(knob).to(Number(value) || 0);
+      });
+      let range = null;
+      if (at === 0) {
+        const { to, from } = scale(knob);
+        range = el("input", { type: "range", min: 0, max: 1000, step: 1, "aria-label": `${name}, slider`, value: 0 });
+        range.value = to(column.knobs[knob.name]);
+        range.setAttribute("aria-valuetext", show(column.knobs[knob.name]));
+        range.addEventListener("input", () => {
+          const value = from(Number(range.value));
+          text.value = show(value);
+          range.setAttribute("aria-valuetext", text.value);
+          change(knob, value);
+        });
+        range.addEventListener("keydown", (event) => event.stopPropagation());
+      }
+      box.append(el(at === 0 ? "label.knob.main" : "label.knob", { title }, el("i", null, SYMBOL(knob.name)), range, text));
+    });
+    if (!found.length) box.append(el("span.caption", null, "No knob."));
+    return box;
+  }
+
+  function setRule(index, rule) {
+    const column = state.columns[index];
+    column.rule = rule;
+    column.knobs = sv.defaults(rule);
+    const lane = sv.laneOf(column);
+    if (lane) column.knobs = { ...lane.knobs };
+    sv.emit("columns");
+    document.querySelectorAll(".sv .lanehead select")[index]?.focus();
+  }
+
+  function resetKnobs(index) {
+    const column = state.columns[index];
+    const lane = sv.laneOf(column);
+    if (lane) column.knobs = { ...lane.knobs };
+    sv.emit("columns");
+  }
+
+  function removeLane(index) {
+    if (state.columns.length < 2) return;
+    state.columns.splice(index, 1);
+    sv.emit("columns");
+  }
+
+  function addLane() {
+    if (state.columns.length >= MAX_LANES) return;
+    const used = state.columns.map((column) => column.rule);
+    const rule = ["plain", "cactus", "sps", "tas", "lenience", "interpolation"].find((name) => sv.boot_data().rules[name] && !used.includes(name)) || "cactus";
+    const from = state.run ? state.run.lanes.findIndex((lane) => lane.rule === rule) : -1;
+    state.columns.push({ rule, knobs: from >= 0 ? { ...state.run.lanes[from].knobs } : sv.defaults(rule), from: from >= 0 ? from : null });
+    sv.emit("columns");
+    document.querySelectorAll(".sv .lanehead select")[state.columns.length - 1]?.focus();
+  }
+
+  function error(field, sentence) {
+    const known = document.querySelector(`.sv [data-error="${field}"]`) || document.querySelector('.sv [data-error="prompt"]');
+    if (known) set(known, sentence);
+    const holder = parts.fields[field]?.closest(".field");
+    if (holder) {
+      holder.classList.toggle("bad", Boolean(sentence));
+      parts.fields[field].setAttribute("aria-invalid", Boolean(sentence));
+      set(parts.settingsError, [...parts.settings.querySelectorAll(".bad")].length ? sentence : "");
+    }
+    if (sentence && field === "prompt") parts.prompt.setAttribute("aria-invalid", "true");
+  }
+
+  function clearErrors() {
+    document.querySelectorAll(".sv [data-error]").forEach((node) => set(node, ""));
+    document.querySelectorAll(".sv .field.bad").forEach((node) => node.classList.remove("bad"));
+    document.querySelectorAll(".sv [aria-invalid]").forEach((node) => node.removeAttribute("aria-invalid"));
+    set(parts.settingsError, "");
+  }
+
+  // What goes to Python; numbers that are no numbers go as they were typed, and come back as a sentence.
+  function settings() {
+    const form = { prompt: parts.prompt.value, style: parts.style.value || null };
+    FIELDS.forEach(([name]) => {
+      const given = parts.fields[name].value.trim();
+      form[name] = given !== "" && Number.isFinite(Number(given)) ? Number(given) : given;
+    });
+    const lanes = state.columns.map(({ rule, knobs: values }) => ({ rule: rule === "plain" ? null : rule, knobs: values }));
+    return { ...form, lanes };
+  }
+
+  // The same with a plain lane behind the others, to measure the speed-up against.
+  function request() {
+    const wanted = settings();
+    const plain = wanted.lanes.some((lane) => lane.rule === null);
+    return { ...wanted, lanes: state.withPlain && !plain ? [...wanted.lanes, { rule: null, knobs: {} }] : wanted.lanes };
+  }
+
+  // `more` overrides the form, to go on from a place in an earlier run.
+  function run(more = {}) {
+    if (sv.live) sv.live.start({ ...request(), ...more });
+  }
+
+  // The form as the state says it.
+  function fill() {
+    const { form } = state;
+    parts.prompt.value = form.prompt;
+    grow();
+    FIELDS.forEach(([name]) => { parts.fields[name].value = show(form[name]); });
+    parts.style.value = form.style || "";
+    examples();
+  }
+
+  // A setting put into its field by the page.
+  function put(name, value) {
+    state.form[name] = value;
+    parts.fields[name].value = show(value);
+    error(name, "");
+  }
+
+  function grow() {
+    const area = parts.prompt;
+    area.style.height = "0";
+    area.style.height = `${Math.min(230, Math.max(46, area.scrollHeight))}px`;
+  }
+
+  function examples() {
+    const current = state.form.prompt;
+    [...parts.examples.children].forEach((button) => button.setAttribute("aria-pressed", button.dataset.text === current));
+    const chosen = current && sv.boot_data().prompts.find((one) => one.text === current);
+    set(parts.why, chosen ? [chosen.why, chosen.expected ? `Expected answer: ${chosen.expected}.` : ""].filter(Boolean).join(" ") : "");
+  }
+
+  // "Answer 21, as expected", for prompts whose answer is known.
+  function answer(text) {
+    const chosen = state.run && sv.boot_data().prompts.find((one) => one.text === state.run.trace.prompt);
+    if (!chosen || !chosen.expected) return "";
+    const said = /answer is:?\s+(.+?)\s*\.?\s*(<|$)/is.exec(sv.fork.givenText() + text);
+    const given = (said ? said[1] : "").trim();
+    if (!given) return "";
+    const same = given.replace(/\s+/g, " ").toLowerCase() === String(chosen.expected).trim().replace(/\s+/g, " ").toLowerCase();
+    return `Answer ${given.slice(0, 40)}, ${same ? "as expected" : `not ${chosen.expected}`}`;
+  }
+
+  function build() {
+    const boot = sv.boot_data();
+    parts.prompt = el("textarea", { rows: 1, id: "sv-prompt", "aria-label": "Prompt", placeholder: "Write a prompt, or choose an example below", spellcheck: "false", dir: "auto" });
+    parts.prompt.addEventListener("input", () => { grow(); state.form.prompt = parts.prompt.value; examples(); error("prompt", ""); });
+    parts.run = el("button.run", { type: "button", onclick: () => (state.live ? sv.live.stop() : run()) }, el("span", null, "Run"), el("kbd", { "aria-hidden": "true" }, "Ctrl ↵"));
+    parts.error = el("p.error", { role: "alert", "data-error": "prompt" });
+    parts.notice = el("p.notice", { role: "status", "aria-live": "polite" });
+    parts.examples = el("div.examples", { role: "group", "aria-label": "Example prompts" }, boot.prompts.map((one) =>
+      el("button", { type: "button", "data-text": one.text, title: one.why || "", onclick: () => sv.examples.choose(one) }, one.name)));
+    parts.why = el("p.caption.why");
+    parts.style = el("select", { "aria-label": "Style", onchange: () => { state.form.style = parts.style.value || null; } },
+      el("option", { value: "" }, "none"), Object.entries(boot.styles).map(([name, words]) => el("option", { value: name, title: words }, name)));
+    parts.settings = el("details.settingsbox", { open: !matchMedia("(max-width: 720px)").matches }, el("summary", null, "Settings"), el("div.settings", null,
+      FIELDS.map(([name, label]) => {
+        const help = (boot.settings || []).find((knob) => knob.name === name)?.help;
+        parts.fields[name] = el("input", { type: "text", inputmode: "decimal", "aria-label": label, class: name === "seed" ? "wide" : null, autocomplete: "off", "data-field": name });
+        parts.fields[name].addEventListener("input", () => { error(name, ""); });
+        return el("label.field", { title: help }, label, parts.fields[name]);
+      }), el("label.field", { title: "What kind of text the models are asked for." }, "Style", parts.style)));
+    parts.settingsError = el("p.error", { role: "alert" });
+    parts.style.closest("label").hidden = !Object.keys(boot.styles).length;
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !state.live && !sv.offline) { event.preventDefault(); run(); }
+    });
+    sv.on("run", fill);
+    if (sv.offline) { // a replay shows what was set, and sets nothing
+      parts.prompt.readOnly = true;
+      Object.values(parts.fields).forEach((field) => { field.readOnly = true; });
+      parts.style.closest("label").hidden = true;
+    }
+    return el("form.ask", { onsubmit: (e) => { e.preventDefault(); } },
+      el("div.promptbox", null, parts.prompt, sv.offline ? null : parts.run), parts.error, parts.notice,
+      el("div.underprompt", null, parts.examples, parts.settings), parts.settingsError, parts.why);
+  }
+
+  function running(on, words = "") {
+    parts.run.firstChild.textContent = on ? "Stop" : "Run";
+    parts.run.lastChild.textContent = on ? "" : "Ctrl ↵";
+    parts.run.setAttribute("aria-label", on ? "Stop the run" : "Run");
+    set(parts.notice, words);
+  }
+
+  sv.controls = {
+    build, fill, knobs, setRule, resetKnobs, removeLane, addLane, settings, put, run, running, error, clearErrors, answer, MAX_LANES,
+    notice: (words) => set(parts.notice, words), 
+  };
+})(window);

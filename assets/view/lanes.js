@@ -1,0 +1,403 @@
+// The lanes: one column per rule, text with fates, live figures.
+(function (root) {
+  "use strict";
+  const sv = root.specviz;
+  const { el, set, visible, percent, fixed, nats } = sv.dom;
+  const { state } = sv;
+  let box;
+  let tabs;
+  let views = [];
+
+  const MARKS = {
+    circle: '<circle cx="11" cy="6" r="3.6"/>', square: '<rect x="7.6" y="2.6" width="6.8" height="6.8"/>',
+    diamond: '<path d="M11 1.6 15.4 6 11 10.4 6.6 6Z"/>', "triangle-up": '<path d="M11 2 15 9.4H7Z"/>', "triangle-down": '<path d="M11 10 15 2.6H7Z"/>',
+    cross: '<path d="M11 2v8M7 6h8"/>', hexagon: '<path d="M9 2.5h4L15 6l-2 3.5H9L7 6Z"/>', none: "",
+  };
+
+  // The key of a rule: its stroke and mark as they appear in the plots. Constant markup, no model text.
+  function key(rule) {
+    const { color, width, dash, symbol } = sv.stroke(rule);
+    const [shape, open] = symbol.split("-open");
+    const span = el("span.key", { "aria-hidden": "true" });
+    const fill = open === undefined ? `var(--${color})` : "var(--sheet)";
+    span.innerHTML = `<svg viewBox="0 0 22 12"><path d="M0 6H22" stroke="var(--${color})" stroke-width="${width}" stroke-dasharray="${dash}"/><g fill="${fill}" stroke="var(--${color})" stroke-width="1.3">${MARKS[shape] || ""}</g></svg>`;
+    return span;
+  }
+
+  const BIG = [
+    ["accepted_per_round", "kept per round", (f) => fixed(f.accepted_per_round)],
+    ["speedup", "speed-up", (f) => (f.speedup === null ? "–" : `${fixed(f.speedup)}×`)],
+    ["relaxed_share", "relaxed", (f) => `${percent(f.relaxed_share)} %`],
+  ];
+  const SMALL = [
+    ["acceptance_rate", (f) => [f.acceptance_rate === null ? "–" : `${percent(f.acceptance_rate, 0)} %`, " of judged kept"]],
+    ["emitted_per_round", (f) => [fixed(f.emitted_per_round), " written per call"]],
+    ["mean_kl", (f) => ["KL ", nats(f.mean_kl)]],
+    ["tokens_per_second", (f) => [f.tokens_per_second === null ? "–" : String(Math.round(f.tokens_per_second)), " tok/s"]],
+  ];
+
+  function definition(name) {
+    return sv.boot_data().definitions[name] || { label: name, kind: "exact", definition: "" };
+  }
+
+  function kindOf(name) {
+    const { kind } = definition(name);
+    return kind === "measured" ? sv.measured() : kind;
+  }
+
+  function build(column, index) {
+    const view = { column, index, shownRounds: 0, rounds: [], live: -1, figures: {} };
+    const rules = sv.boot_data().rules;
+    const rule = rules[column.rule] || {};
+    const names = Object.keys(rules).includes(column.rule) ? Object.keys(rules) : [column.rule, ...Object.keys(rules)];
+    const choose = el("select", { "aria-label": `Rule of lane ${index + 1}`, onchange: (e) => sv.controls.setRule(index, e.target.value) },
+      names.map((name) => el("option", { value: name, selected: name === column.rule }, name)));
+    choose.value = column.rule;
+    choose.disabled = Boolean(sv.offline);
+    view.text = el("div.text", {
+      role: "listbox", tabindex: 0, "aria-label": `Text written with ${column.rule}, token by token`, "aria-orientation": "horizontal", "data-lane": index,
+    }, (view.words = el("div.words")), (view.cursor = el("div.cursor", { "aria-hidden": "true", hidden: true })));
+    view.node = el("section.lane", { "aria-label": `Lane ${index + 1}: ${column.rule}` },
+      el("div.lanehead", null, key(column.rule), choose, sv.about.button(column.rule, () => column.knobs),
+        el("div.tail", null, rule.lossless ? el("span", { title: "The text it writes is distributed exactly as the verifier's." }, "lossless") : null,
+          state.columns.length > 1 ? el("button.iconbutton", { type: "button", "aria-label": `Remove lane ${index + 1}, ${column.rule}`, title: "Remove this lane", onclick: () => sv.controls.removeLane(index) }, "×") : null)),
+      el("div.summary", null, (view.summary = el("p", { title: rule.source || "" }, rule.summary || "")), (view.whatif = el("p.whatif", { hidden: true, role: "status" }))),
+      el("div", null, (view.knobs = sv.controls.knobs(column, index)), (view.error = el("p.error.laneerror", { role: "alert", "data-error": `lane${index}` }))),
+      el("dl.big", null, BIG.map(([name, label]) => figure(view, name, label))),
+      (view.small = el("div.small", null, SMALL.map(([name]) => (view.figures[name] = el("span", { "data-figure": name, tabindex: -1 }))))),
+      el("div", null), view.text,
+      el("div.foot", null, (view.status = el("span", null, "")), el("span", null, (view.count = el("span")), " ",
+        el("button", { type: "button", "aria-label": `Copy the text of ${column.rule}`, onclick: (e) => copy(view, e.currentTarget) }, "Copy"))));
+    SMALL.forEach(([name]) => describe(view.figures[name], name));
+    return view;
+  }
+
+  function figure(view, name, label) {
+    const value = el("dd", null, "–");
+    const badge = el("span.badge", null, "");
+    const term = el("dt", null, name === "relaxed_share" ? el("s", { "aria-hidden": "true" }) : null, label, badge);
+    view.figures[name] = value;
+    const node = el("div.figure", { "data-figure": name }, term, value);
+    describe(node, name);
+    view.figures[`${name}:box`] = node;
+    view.figures[`${name}:badge`] = badge;
+    return node;
+  }
+
+  function describe(node, name) {
+    node.addEventListener("pointerenter", () => {
+      const { label, definition: words } = definition(name);
+      sv.card.tell(node, label, [words, `This number is ${kindOf(name)}${state.source === "live" ? "" : `, from ${state.source === "imported" ? "an imported" : "a recorded"} run`}.`]);
+    });
+    node.addEventListener("pointerleave", () => sv.card.hide());
+  }
+
+  async function copy(view, button) {
+    const lane = sv.laneOf(view.column);
+    if (!lane) return;
+    const text = sv.fork.givenText() + sv.store.text(lane);
+    try {
+      await navigator.clipboard.writeText(text);
+      set(button, "Copied");
+    } catch {
+      const range = document.createRange();
+      range.selectNodeContents(view.text);
+      getSelection().removeAllRanges();
+      getSelection().addRange(range);
+      set(button, "Selected");
+    }
+    setTimeout(() => set(button, "Copy"), 1600);
+  }
+
+  // One token: its leading space stays outside the mark, what cannot be seen is made visible, direction is isolated.
+  function tokenNode(token, end) {
+    const empty = token.text.trim() === "";
+    const spaces = /\S/.test(token.text) ? /^ */.exec(token.text)[0] : "";
+    let body = token.text.slice(spaces.length);
+    const node = el("span.t", { role: "option", "data-k": token.key });
+    node.classList.add(token.fate);
+    if (token.cut) node.classList.add("cut");
+    if (end) {
+      node.classList.add("end");
+      node.append(el("bdi", null, "end"));
+      return node;
+    }
+    if (empty) {
+      node.classList.add("blank");
+      node.setAttribute("aria-label", `${sv.dom.named(body)}, ${token.fate}`);
+      if (/^ *$/.test(body) && token.fate !== "accepted" && token.fate !== "plain") body = body ? "␣".repeat(body.length) : "∅";
+    }
+    if (spaces) node.append(spaces);
+    node.append(el("bdi", null, visible(body)));
+    if (!token.cut && body.includes("\n") && !(token.key === 0 && body.trim() === "")) node.append("\n".repeat(body.split("\n").length - 1));
+    return node;
+  }
+
+  function appendRound(view, lane, round) {
+    const node = el("span.round", { "data-r": round.index });
+    round.tokens.forEach((token) => {
+      const end = lane.finished === "end of text" && !token.cut && round === lane.rounds[lane.rounds.length - 1] && isLastWritten(lane, token) && /^<.*>$|^$/.test(token.text.trim());
+      node.append(tokenNode(token, end));
+    });
+    space(lane, round, node);
+    view.rounds.push(node);
+    view.words.append(node);
+  }
+
+  // A cut token that touches a kept one inside a word or number stands a little apart from it.
+  function space(lane, round, node) {
+    round.tokens.forEach((token, i) => {
+      if (!token.cut) return;
+      const before = lane.tokens[token.key - 1];
+      const after = round.tokens[i + 1];
+      const glued = (right) => right && !/^\s/.test(right.text);
+      if (before && !before.cut && glued(token)) node.children[i].classList.add("tightleft");
+      if (after && !after.cut && glued(after)) node.children[i].classList.add("tightright");
+    });
+  }
+
+  function isLastWritten(lane, token) {
+    for (let i = lane.tokens.length - 1; i > token.key; i -= 1) if (!lane.tokens[i].cut) return false;
+    return true;
+  }
+
+  function fill(view) {
+    const lane = sv.laneOf(view.column);
+    view.words.textContent = "";
+    view.given = lane && sv.fork.head();
+    if (view.given) view.words.append(view.given);
+    view.rounds = [];
+    view.live = -1;
+    view.shownRounds = 0;
+    if (lane) lane.rounds.forEach((round) => appendRound(view, lane, round));
+    else view.words.append(el("span.caption", null, state.run ? "Press Run to see what this rule writes." : ""));
+    view.shownRounds = view.rounds.length;
+    view.stamp = "";
+    recolour(view);
+    tick(view);
+  }
+
+  // Brings a column to the playhead: whole rounds with their fates, the next one pending.
+  function tick(view) {
+    const lane = sv.laneOf(view.column);
+    if (!lane) { figures(view, null, 0); view.spot = null; set(view.status, ""); set(view.count, ""); return; }
+    const whole = state.live || state.time >= state.run.span;
+    const now = whole ? { done: lane.rounds.length, pending: 0, phase: "done" } : sv.store.at(lane, state.time);
+    const { rounds } = view;
+    const stamp = `${now.done} ${now.pending} ${now.phase} ${whole} ${state.live} ${rounds.length} ${lane.finished}`;
+    if (stamp === view.stamp) { figures(view, lane, now.done); return; }
+    view.stamp = stamp;
+    if (view.live >= 0 && rounds[view.live]) rounds[view.live].classList.remove("live");
+    view.fresh?.classList.remove("fresh");
+    for (let i = Math.min(view.shownRounds, now.done); i < Math.max(view.shownRounds, now.done) && i < rounds.length; i += 1) rounds[i].classList.toggle("future", i >= now.done);
+    if (view.shownRounds !== now.done) view.shownRounds = now.done;
+    const next = now.phase === "drafting" || now.phase === "checking" ? now.done : -1;
+    if (view.live >= 0 && view.live !== next && rounds[view.live]) {
+      rounds[view.live].classList.toggle("future", view.live >= now.done);
+      view.fresh = rounds[view.live]; // just judged: its marks fade in
+      view.fresh.classList.add("fresh");
+    }
+    if (next >= 0 && rounds[next]) {
+      const count = now.phase === "checking" ? lane.rounds[next].given.drafted.length : now.pending;
+      rounds[next].classList.remove("future");
+      rounds[next].classList.add("live");
+      [...rounds[next].children].forEach((node, i) => node.classList.toggle("shown", i < count));
+      view.spot = count ? { after: rounds[next].children[count - 1] } : { before: rounds[next] };
+    } else view.spot = now.done ? { after: rounds[now.done - 1] } : rounds.length ? { before: rounds[0] } : { after: view.words.lastElementChild };
+    const over = now.done >= lane.rounds.length && next < 0; // a lane that has ended needs no cursor, even if others go on
+    if (over && (!state.live || lane.finished)) view.spot = null;
+    view.live = next;
+    figures(view, lane, now.done);
+    foot(view, lane, now, next);
+  }
+
+  // Cursors and scrolling, of all lanes at once: first everything is measured, then everything is moved, so that the
+  // browser lays the texts out once.
+  function settle() {
+    const moves = views.filter((view) => view.moved !== view.stamp).map((view) => {
+      const { text, words, spot } = view;
+      const height = text.clientHeight;
+      const over = text.scrollHeight - height;
+      view.moved = view.stamp;
+      if (!spot) return { view, top: state.live && view.follows ? over : null };
+      const home = words.getBoundingClientRect();
+      const rects = (spot.after || spot.before)?.getClientRects() || [];
+      const rect = spot.after ? rects[rects.length - 1] : rects[0];
+      const x = rect ? Math.min(home.width - 2, (spot.after ? rect.right : rect.left) - home.left) : 0;
+      const y = rect ? (rect.top + rect.bottom) / 2 - home.top : 17;
+      const top = state.live ? (view.follows ? over : null) : over > 0 ? Math.max(0, y + 50 - height) : null;
+      return { view, top, x: x + words.offsetLeft, y: y + words.offsetTop };
+    });
+    moves.forEach(({ view, top, x, y }) => {
+      view.cursor.hidden = x === undefined;
+      if (x !== undefined) view.cursor.style.transform = `translate(${x.toFixed(1)}px, ${y.toFixed(1)}px) translateY(-50%)`;
+      if (top !== null) view.text.scrollTop = top;
+    });
+  }
+
+  function figures(view, lane, rounds) {
+    const plain = state.run && state.run.lanes.find((one) => one.rule === "plain");
+    const f = lane ? sv.store.figures(state.run, lane.index, rounds, plain ? sv.done(plain) : null) : {};
+    const drafts = lane && lane.rule !== "plain";
+    BIG.forEach(([name, , show]) => {
+      const none = !lane || f[name] === null || f[name] === undefined || (!drafts && name !== "speedup");
+      set(view.figures[name], none ? "–" : show(f));
+      view.figures[`${name}:box`].classList.toggle("none", none);
+      const badge = view.figures[`${name}:badge`];
+      const why = name === "speedup" && lane && !plain ? "no plain lane ran" : "";
+      badge.className = why ? "" : `badge ${kindOf(name)}`;
+      badge.hidden = name !== "speedup" || (none && !why);
+      set(badge, why || kindOf(name));
+    });
+    SMALL.forEach(([name, show]) => {
+      const node = view.figures[name];
+      const parts = lane ? show(f) : ["–"];
+      const wanted = parts.join("");
+      if (node.textContent === wanted) return;
+      const strong = name === "mean_kl" ? 1 : 0;
+      node.replaceChildren(...parts.map((part, i) => (i === strong ? el("b", null, part) : part)));
+    });
+    view.small.classList.toggle("plain", !drafts);
+  }
+
+  function foot(view, lane, now, next) {
+    const over = now.done >= lane.rounds.length && next < 0;
+    let words = "";
+    if (over && lane.finished) {
+      const [time, unit] = sv.dom.seconds(lane.rounds.length ? lane.rounds[lane.rounds.length - 1].to : 0);
+      words = { "end of text": `Done in ${time} ${unit}`, length: `Length reached, ${time} ${unit}`, stopped: `Stopped after ${time} ${unit}` }[lane.finished];
+      const answer = sv.controls.answer(sv.store.text(lane));
+      if (answer) words = `${answer} · ${words.toLowerCase()}`;
+    } else if (next >= 0) words = `Round ${next + 1}, ${now.phase} ${lane.rounds[next].given.drafted.length || "one"}${lane.rounds[next].given.drafted.length ? "" : " token"}`;
+    else words = lane.rounds.length ? `Round ${now.done + 1}` : "Waiting";
+    set(view.status, words);
+    set(view.count, `${lane.sums[Math.min(now.done, lane.sums.length - 1)].emitted} tokens`);
+  }
+
+  // What-if: the recorded run as another knob value would have judged it.
+  function recolour(view) {
+    const lane = sv.laneOf(view.column);
+    view.text.querySelectorAll(".ghost, .changed").forEach((node) => node.classList.remove("ghost", "changed"));
+    const dirty = lane && sv.differs(view.column, lane);
+    view.whatif.hidden = true;
+    view.summary.hidden = false;
+    if (!lane || (!dirty && !view.wasDirty)) return;
+    view.wasDirty = dirty;
+    const possible = dirty && sv.rules.canRejudge(lane);
+    const { changed, first } = possible ? sv.rules.whatIf(state.run, lane, view.column.knobs) : { changed: new Map(), first: null };
+    let flips = 0;
+    view.text.querySelectorAll(".t").forEach((node) => {
+      const token = lane.tokens[node.dataset.k];
+      const now = changed.get(token.key);
+      const fate = now ? now.fate : token.fate;
+      ["accepted", "relaxed", "rejected", "discarded", "resampled", "bonus", "plain"].forEach((name) => node.classList.toggle(name, name === fate));
+      const flipped = (fate === "rejected") !== (token.fate === "rejected");
+      flips += flipped;
+      node.classList.toggle("changed", flipped);
+      node.classList.toggle("ghost", first !== null && token.key > first);
+    });
+    if (!dirty) return;
+    const knobs = Object.keys(lane.knobs).filter((name) => String(lane.knobs[name]) !== String(view.column.knobs[name]));
+    const what = knobs.map((name) => `${sv.store.SYMBOLS[name] || name} ${sv.store.number(view.column.knobs[name])}`).join(", ");
+    let words = `${what}: no fate changes.`;
+    if (!possible) words = `${what} has not run yet.`;
+    else if (flips) words = `${what}: ${flips === 1 ? "one fate changes" : `${flips} fates change`}. What follows the first is counterfactual.`;
+    view.whatif.replaceChildren(words, " ", ...(sv.offline ? [] : [el("button", { type: "button", onclick: () => sv.controls.run() }, "Re-run"), " ",
+      first === null ? "" : el("button", { type: "button", title: "Keeps the text before the first changed fate, and every lane goes on from there.", onclick: () => sv.fork.start(lane, lane.tokens[first].position) }, "Re-run from there"), " "]),
+      el("button", { type: "button", onclick: () => sv.controls.resetKnobs(view.index) }, "Undo"));
+    view.whatif.hidden = false;
+    view.summary.hidden = true;
+  }
+
+  function mark() {
+    views.forEach((view) => {
+      view.text.querySelectorAll(".selected, .same").forEach((node) => { node.classList.remove("selected", "same"); node.removeAttribute("aria-selected"); node.removeAttribute("id"); });
+      view.text.removeAttribute("aria-activedescendant");
+    });
+    const token = sv.pickedToken();
+    if (!token) return;
+    views.forEach((view) => {
+      const lane = sv.laneOf(view.column);
+      if (!lane) return;
+      const own = lane.index === token.lane;
+      const other = own ? token : sv.store.writtenAt(lane, token.position);
+      const node = other && view.text.querySelector(`[data-k="${other.key}"]`);
+      if (!node) return;
+      node.classList.add(own ? "selected" : "same");
+      node.setAttribute("aria-selected", own ? "true" : "false");
+      node.id = `token-${view.index}`;
+      node.setAttribute("aria-label", `${sv.dom.named(other.text)}, ${other.fate}, position ${other.position}${own ? "" : ", same position"}`);
+      if (own) view.text.setAttribute("aria-activedescendant", node.id);
+    });
+  }
+
+  function reveal(token) {
+    const view = views.find((one) => sv.laneOf(one.column)?.index === token.lane);
+    const node = view && view.text.querySelector(`[data-k="${token.key}"]`);
+    if (!node) return;
+    const top = node.offsetTop;
+    if (top < view.text.scrollTop || top > view.text.scrollTop + view.text.clientHeight - 44) view.text.scrollTop = Math.max(0, top - view.text.clientHeight / 2);
+    if (matchMedia("(max-width: 860px)").matches) front(view.index);
+  }
+
+  function front(index) {
+    state.front = index;
+    views.forEach((view) => { view.node.classList.toggle("front", view.index === index); view.moved = null; });
+    settle(); // what is not shown cannot be measured
+    [...tabs.children].forEach((tab, i) => { tab.setAttribute("aria-selected", i === index); tab.tabIndex = i === index ? 0 : -1; });
+  }
+
+  function tabFigures() {
+    views.forEach((view, i) => { const small = tabs.children[i]?.querySelector("small"); if (small) set(small, view.figures.accepted_per_round.textContent); });
+  }
+
+  function draw() {
+    const tallest = Math.max(0, ...views.map((view) => view.text.offsetHeight));
+    box.style.setProperty("--hold", state.live ? `${tallest}px` : "0px"); // a new run starts in the space of the last
+    box.style.setProperty("--lanes", state.columns.length);
+    tabs.style.setProperty("--lanes", state.columns.length);
+    views = state.columns.map(build);
+    box.replaceChildren(...views.map((view) => view.node));
+    tabs.replaceChildren(...views.map((view, i) => el("button", { type: "button", role: "tab", onclick: () => front(i) }, view.column.rule, el("small", null, "–"), el("i", null, "kept per round"))));
+    views.forEach(fill);
+    front(Math.min(state.front, views.length - 1));
+    tabFigures();
+    mark();
+  }
+
+  function mount(parent, tabParent) {
+    box = parent;
+    tabs = tabParent;
+    tabs.addEventListener("keydown", (event) => {
+      const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (!by) return;
+      front((state.front + by + views.length) % views.length);
+      tabs.children[state.front].focus();
+      event.preventDefault();
+    });
+    sv.on("run columns", draw);
+    sv.on("append", (rounds) => {
+      // A reader who has scrolled back up stays where they are.
+      views.forEach((view) => { view.follows = view.text.scrollTop + view.text.clientHeight >= view.text.scrollHeight - 60; });
+      rounds.forEach(([lane, round]) => {
+        const view = views.find((one) => one.column.from === lane);
+        if (view) { appendRound(view, state.run.lanes[lane], round); view.shownRounds = view.rounds.length; }
+      });
+      views.forEach(tick);
+      settle();
+      tabFigures();
+    });
+    sv.on("time", () => { views.forEach(tick); settle(); tabFigures(); });
+    sv.on("ended", () => box.style.setProperty("--hold", "0px"));
+    sv.on("whatif", (index) => recolour(views[index]));
+    sv.on("pick", () => { mark(); const token = sv.pickedToken(); if (token) reveal(token); });
+    sv.card.watch(box, (target) => {
+      const node = target.closest(".t");
+      const view = node && views[node.closest(".text")?.dataset.lane];
+      const lane = view && sv.laneOf(view.column);
+      return lane ? { node, token: lane.tokens[node.dataset.k], lane } : null;
+    });
+  }
+
+  sv.lanes = { mount, draw, definition, kindOf, key, views: () => views };
+})(window);

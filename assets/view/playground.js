@@ -1,0 +1,169 @@
+// The playground: two small distributions, every rule, exact. Puts its parts together, says in a sentence what they
+// show, keeps the address in step, and switches between it and the page of runs.
+(function (root) {
+  "use strict";
+  const sv = root.specviz;
+  const { el, set, named, percent, prob, nats, framed } = sv.dom;
+  const { play } = sv;
+  const { state } = play;
+  const parts = {};
+  const TITLE = "Two distributions, every rule, exact";
+  let resume = false;
+  let ticket = 0;
+
+  const few = (value) => (value < 5e-6 ? "0" : value < 1e-4 ? nats(value) : value < 0.995 ? value.toPrecision(2) : String(+value.toPrecision(3)));
+  const token = (i) => el("bdi.tok", null, named(state.names[i]));
+
+  function times(ratio) {
+    if (ratio >= 1.95 && ratio < 2.05) return "twice as often as";
+    if (ratio >= 9.5) return `${Math.round(ratio)} times as often as`;
+    if (ratio >= 1.2) return `${ratio.toFixed(1)} times as often as`;
+    return "a little more often than";
+  }
+
+  // What the present state shows, every number computed.
+  function sentence() {
+    const n = state.token;
+    const [draft, verifier] = [state.draft[n], state.verifier[n]];
+    const { focus, strict, frontier } = play.now;
+    const out = [];
+    if (draft === 0) out.push("The draft never says ", token(n), `; the verifier gives it ${prob(verifier)}.`);
+    else if (verifier === 0) out.push("The draft says ", token(n), ` ${percent(draft)} % of the time, and the verifier rules it out, so a strict check never keeps it.`);
+    else if (draft > verifier * 1.01) out.push("The draft says ", token(n), ` ${times(draft / verifier)} the verifier wants it: a strict check keeps it ${percent(strict[n])} % of the time.`);
+    else if (draft >= verifier * 0.99) out.push("Draft and verifier agree on ", token(n), ": even a strict check always keeps it.");
+    else out.push("The verifier wants ", token(n), " more often than the draft says it, so a strict check always keeps it.");
+    const phi = focus.accept[n];
+    const name = play.check.title(focus);
+    const lead = [" ", el("b", null, name)];
+    if (draft > 0) {
+      const target = focus.target ? focus.target(n) : null;
+      if (focus.lossless) out.push(...lead, Math.abs(phi - strict[n]) < 5e-4 ? " is that strict check." : ` keeps it ${percent(phi)} %.`);
+      else if (phi > strict[n] + 5e-4 && target && target[n] > verifier + 5e-4) out.push(...lead, ` lifts it from ${few(verifier)} to ${few(target[n])}, at ${few(sv.laws.kl(target, state.verifier))} nats for this token, and keeps it ${percent(phi)} %.`);
+      else if (phi > strict[n] + 5e-4) out.push(...lead, ` raises that to ${percent(phi)} %.`);
+      else if (phi < strict[n] - 5e-4) out.push(...lead, phi < 5e-4 ? " never keeps it." : ` lowers that to ${percent(phi)} %.`);
+      else out.push(...lead, phi < 5e-4 ? " never keeps it either." : phi > 1 - 5e-4 ? " keeps it too." : " keeps it just as often.");
+    } else out.push(...lead, " is in focus.");
+    const base = frontier.start.acceptance;
+    const gain = focus.acceptance - base;
+    const top = focus.acceptance + focus.short;
+    const digits = focus.short >= 5e-4 && !focus.lossless && percent(top) === percent(focus.acceptance) ? 1 : null;
+    out.push(" Over all tokens, acceptance ", Math.abs(gain) < 5e-4 ? `stays at ${percent(base)} %` : `${gain > 0 ? "rises" : "falls"} from ${percent(base, digits)} to ${percent(focus.acceptance, digits)} %`,
+      focus.lossless || focus.kl < 1e-12 ? ", and what is written stays exactly the verifier’s." : focus.kl === Infinity ? ", and words get written that the verifier rules out." : `, and what is written strays by ${few(focus.kl)} nats.`);
+    if (!focus.lossless && Number.isFinite(focus.kl) && focus.kl > 1e-12) out.push(focus.short < 5e-4 ? " No rule could accept more for that." : ` The best possible rule would accept ${percent(top, digits)} % for that.`);
+    return out;
+  }
+
+  const paint = framed(() => {
+    if (!play.open || !play.now) return;
+    parts.opening.replaceChildren("Drag a bar. ", ...sentence());
+    Object.entries(parts.presets).forEach(([key, button]) => button.setAttribute("aria-pressed", String(key === state.preset)));
+    play.bars.render();
+    play.chart.render();
+    play.table.render();
+    play.check.render();
+  });
+
+  // The address: this page's own key, whatever else is in the hash left as it was.
+  function others() {
+    return location.hash.replace(/^#/, "").split("&").filter((part) => part && !/^play(=|$)/.test(part));
+  }
+
+  function address(own) {
+    const all = own === null ? others() : [...others(), `play=${own}`];
+    return `${location.pathname}${location.search}${all.length ? `#${all.join("&")}` : ""}`;
+  }
+
+  function remember() {
+    clearTimeout(ticket);
+    ticket = setTimeout(() => {
+      if (!play.open || state.moving) return;
+      history.replaceState(history.state, "", address(play.pack()));
+      const { focus } = play.now;
+      set(parts.spoken, `${play.check.title(focus)} accepts ${percent(focus.acceptance, 1)} % at ${nats(focus.kl)} nats.`);
+    }, 350);
+  }
+
+  function restore() {
+    const found = play.KEY.exec(location.hash);
+    if (!found) return false;
+    set(parts.error, "");
+    if (found[1]) {
+      try { play.unpack(found[1]); } catch (error) { set(parts.error, error.message); }
+    }
+    if (!play.now) play.choose("worked");
+    return true;
+  }
+
+  async function copy() {
+    const own = `${location.href.split("#")[0]}#play=${play.pack()}`;
+    let words = "Link copied";
+    try { await navigator.clipboard.writeText(own); } catch { words = "It is in the address bar"; }
+    history.replaceState(history.state, "", address(play.pack()));
+    set(parts.copy, words);
+    setTimeout(() => set(parts.copy, "Copy link"), 1800);
+  }
+
+  function show(open, push = true) {
+    if (!play.now) play.choose("worked");
+    const was = play.open;
+    play.open = open;
+    parts.page.hidden = !open;
+    parts.compare.hidden = open;
+    parts.root.classList.toggle("playing", open);
+    parts.copy.hidden = !open;
+    parts.tabs.forEach((tab, i) => { if (Boolean(i) === open) tab.setAttribute("aria-current", "page"); else tab.removeAttribute("aria-current"); });
+    sv.card.hide();
+    if (push && was !== open) history.pushState(history.state, "", address(open ? play.pack() : null));
+    if (open) {
+      rest();
+      paint();
+    } else {
+      if (was) root.dispatchEvent(new Event("resize"));
+      if (resume) sv.timeline.play();
+      resume = false;
+    }
+    if (was !== open) root.scrollTo(0, 0);
+  }
+
+  // The race behind the playground waits until it is looked at again.
+  function rest() {
+    if (!sv.state.playing) return;
+    resume = true;
+    sv.timeline.pause();
+  }
+
+  function build() {
+    parts.opening = el("p.opening", { "aria-live": "off" });
+    parts.spoken = el("p.sr", { role: "status" }); // for those who do not see the sentence change
+    parts.error = el("p.error", { role: "alert" });
+    parts.presets = Object.fromEntries(Object.entries(play.PRESETS).map(([key, [words]]) => [key, el("button", { type: "button", "aria-pressed": "false", onclick: () => { set(parts.error, ""); play.choose(key); } }, words)]));
+    parts.page = el(`${parts.compare.localName}.page.playground`, { hidden: true, "aria-label": "Playground" },
+      el("div.intro", null, el("h2", null, TITLE), parts.opening, parts.spoken, parts.error, el("div.examples", { role: "group", "aria-label": "Presets" }, Object.values(parts.presets))),
+      el("div.playpair", null, play.bars.build(), play.chart.build()), play.table.build(), el("div.playpair.under", null, play.check.build()),
+      el("footer.colophon", null, el("span", null, "No model, no server: every number is computed here, by its definition."), el("span", null, "Frontier: Tran-Thien 2023 (mentored decoding); optimal among single-draft rules, arXiv 2609.30474")));
+    return parts.page;
+  }
+
+  // Adds the playground to the page of runs: a place in the head, and a page of its own.
+  function mount(page) {
+    parts.root = page;
+    parts.compare = page.querySelector(":scope > .page");
+    const tab = (words, open) => el("button", { type: "button", onclick: () => show(open) }, words);
+    parts.tabs = [tab("Compare", false), tab("Playground", true)];
+    page.querySelector(".top .brand").after(el("nav.sections", { "aria-label": "Sections" }, parts.tabs));
+    parts.copy = el("button.plainbutton", { type: "button", hidden: true, onclick: copy }, "Copy link");
+    page.querySelector(".top .actions").prepend(parts.copy);
+    parts.compare.after(build());
+    play.on(() => { paint(); remember(); });
+    sv.on("theme", paint);
+    sv.on("run time", () => { if (play.open) queueMicrotask(() => { if (play.open) rest(); }); });
+    root.addEventListener("popstate", () => show(restore(), false));
+    // Keys that drive the timeline of the other page are plain keys here.
+    root.addEventListener("keydown", (event) => { if (play.open && event.target === document.body) event.stopPropagation(); }, true);
+    parts.page.addEventListener("keydown", (event) => event.stopPropagation());
+    show(restore(), false);
+  }
+
+  play.mount = mount;
+  sv.playground = { mount };
+})(window);

@@ -1,0 +1,64 @@
+// What each judged step really cost, and what was spent on its token.
+(function (root) {
+  "use strict";
+  const sv = root.specviz;
+  const { state } = sv;
+  const { layout, note, upTo, focusLane, ringed, byFate, label } = sv.plots.tools;
+  const { nats } = sv.dom;
+
+  const times = (value) => `${value.toFixed(1)} times`;
+
+  // What the budget bounds, and what it does not, in a sentence each.
+  function explained(budget) {
+    if (!budget) return "";
+    const law = budget.lawOver ? `<br>The step costs ${times(budget.law / budget.delta)} the budget: every token that<br>could have been drafted has a lift of its own, and they add up.` : "";
+    const target = budget.targetOver ? "<br>This token alone costs more than the budget: taylor lifts<br>too far here, the exact solver would stop at it." : "";
+    return law + target;
+  }
+
+  function summary(found, lane) {
+    if (!found || !found.delta) return "";
+    const law = found.lawOver ? `On ${found.lawOver} of ${found.judged} judged tokens the output law spent more than the budget, at most ${times(found.worst)} it (boxed).` : `On none of ${found.judged} judged tokens did the output law spend more than the budget.`;
+    const target = found.targetOver ? ` On ${found.targetOver} the token's own target did (thick ticks): taylor only approximates the budget.` : "";
+    const other = lane.knobs.solver === "exact" ? "taylor" : "exact";
+    return `${law}${target} Mean: token ${nats(found.target)} (${other} ${nats(found[other])}), law ${nats(found.law)}.`;
+  }
+
+  function divergence(ink) {
+    const focus = focusLane();
+    if (!focus) return null;
+    const { lane } = focus;
+    const floor = 1e-4;
+    const first = state.run.trace.prompt_tokens.length;
+    const points = upTo(lane).filter((token) => token.judged >= 0 && token.fate !== "discarded").map((token) => {
+      const { facts } = sv.store.detail(state.run, token);
+      const { klOutput, klTarget } = facts;
+      return { token, budget: sv.rules.spending(lane, facts), x: token.position - first + 1, y: Math.max(floor, Number.isFinite(klOutput) ? klOutput : 20), kl: klOutput, target: klTarget };
+    });
+    const marked = points.filter(({ token }) => token.fate !== "accepted");
+    const stems = (fate, color) => ({
+      x: marked.filter((p) => p.token.fate === fate).flatMap((p) => [p.x, p.x, null]), y: marked.filter((p) => p.token.fate === fate).flatMap((p) => [floor, p.y, null]),
+      mode: "lines", line: { color, width: 1.5 }, opacity: marked.length > 24 ? 0.35 : 1, hoverinfo: "skip",
+    });
+    const beyond = points.filter((p) => p.budget?.lawOver);
+    const targets = points.filter((p) => typeof p.target === "number" && p.target > floor);
+    const delta = lane.knobs.delta;
+    const last = Math.max(10, lane.tokens.length ? lane.tokens[lane.tokens.length - 1].position - first + 1 : 10);
+    const shapes = typeof delta === "number" && delta > 0 ? [{ type: "line", x0: 0, x1: 1, xref: "paper", y0: delta, y1: delta, line: { color: ink.amber, width: 1.5, dash: "dash" } }] : [];
+    return {
+      subtitle: `Each judged step of ${lane.label}, in nats. Ticks: spent on its token. ${summary(sv.rules.spent(state.run, lane, upTo(lane)), lane)}`.trim(),
+      data: [stems("relaxed", ink.amber), stems("rejected", ink.red),
+        { x: targets.map((p) => p.x), y: targets.map((p) => p.target), mode: "markers", marker: { symbol: "line-ew", size: targets.map((p) => (p.budget?.targetOver ? 8 : 5)), line: { width: targets.map((p) => (p.budget?.targetOver ? 2.6 : 1.3)), color: ink.amber } }, hoverinfo: "skip", opacity: 0.5 },
+        { x: beyond.map((p) => p.x), y: beyond.map((p) => p.y), mode: "markers", cliponaxis: false, marker: { symbol: "square-open", size: 12, color: ink["amber-ink"], line: { width: 1.2 } }, hoverinfo: "skip" },
+        ...byFate(points, ink, (p) => `${label(p.token)}: ${p.token.fate}<br>step ${nats(p.kl)} nats${typeof p.target === "number" ? `, this token ${nats(p.target)}` : ""}${explained(p.budget)}`), ...ringed(points, ink)],
+      layout: layout(ink, {
+        margin: { l: 40, r: 64, t: 18, b: 30 }, shapes,
+        xaxis: { range: [0, last + 2], nticks: 7 }, yaxis: { type: "log", range: [-4.15, Math.max(0.35, Math.log10(Math.max(1, ...points.map((p) => p.y))) + 0.15)], dtick: 1, tickvals: [1e-4, 1e-3, 0.01, 0.1, 1, 10], ticktext: ["0", "0.001", "0.01", "0.1", "1", "10"] },
+        annotations: [note("position", 1.02, -0.085, ink.ink3), ...(shapes.length ? [note(`<b>budget<br>δ = ${sv.store.number(delta)}</b>`, 1.02, Math.log10(delta), ink["amber-ink"], { yref: "y", align: "left" })] : []),
+          ...(lane.lossless ? [note("Lossless: every step costs exactly 0.", 0.5, 0.5, ink.ink3, { xanchor: "center" })] : [])],
+      }),
+    };
+  }
+
+  sv.plots.add({ title: "Where the budget went", place: 1, draw: divergence });
+})(window);

@@ -1,0 +1,214 @@
+// Everything a view needs, derived from a Trace and nothing else. Pure: no page, no clock, no network.
+//   run    {trace, lanes, span}            span: compute seconds until the last lane on display ended
+//   lane   {index, rule, name, label, knobs, lossless, rounds, tokens, sums, finished}
+//   round  {index, from, drafted, to, first, tokens, start}   three instants on the lane's own clock
+//   token  {key, lane, round, slot, id, text, fate, position, cut, judged, uniform, accept, strict, draft, verifier}
+// fate: accepted | relaxed | rejected | discarded | resampled | bonus | plain
+(function (root) {
+  "use strict";
+  const sv = (root.specviz = root.specviz || {});
+
+  const SYMBOLS = { delta: "δ", epsilon: "ε", alpha: "α", factor: "l", k: "k", budget: "b", threshold: "τ" };
+  const ADDED = { resampled: "resampled", bonus: "bonus" };
+
+  function finite(value) {
+    if (value === "Infinity") return Infinity;
+    if (value === "-Infinity") return -Infinity;
+    return value;
+  }
+
+  function ruleKey(spec) {
+    return spec ? String(spec).split(":")[0] : "plain";
+  }
+
+  function number(value, digits = 3) {
+    return typeof value === "number" ? String(+value.toPrecision(digits)) : String(value);
+  }
+
+  // "cactus δ 1": the name and the knob that matters most
+  function label(name, knobs) {
+    const first = Object.entries(knobs || {}).find(([, value]) => typeof value === "number");
+    return first ? `${name} ${SYMBOLS[first[0]] || first[0]} ${number(first[1])}` : name;
+  }
+
+  function open(trace) {
+    const run = { trace, lanes: [], span: 0 }; // span is up to whoever decides which lanes are on display
+    trace.lanes.forEach((given, index) => {
+      const knobs = given.knobs || {};
+      const lane = {
+        index, given, knobs, rule: ruleKey(given.rule), name: given.name || ruleKey(given.rule),
+        label: label(given.name || ruleKey(given.rule), knobs), lossless: given.lossless, scope: given.scope,
+        rounds: [], tokens: [], sums: [zero()], finished: null,
+      };
+      run.lanes.push(lane);
+      given.rounds.forEach((round) => append(run, index, round, true));
+      lane.finished = given.finished ?? null;
+    });
+    return run;
+  }
+
+  function zero() {
+    return { rounds: 0, drafted: 0, judged: 0, kept: 0, relaxed: 0, emitted: 0, kl: 0, klCount: 0, target: 0, targetCount: 0, seconds: 0 };
+  }
+
+  function fateOf(lane, round, slot) {
+    const ended = round.origin === null || round.origin === undefined; // on an accepted end-of-text: nothing was refused
+    if (slot > round.kept || (ended && slot === round.kept)) return "discarded";
+    if (slot === round.kept) return "rejected";
+    const { uniform, strict_accept_prob: strict } = round.judged; // kept, so both have this slot
+    return !lane.lossless && uniform[slot] >= strict[slot] ? "relaxed" : "accepted";
+  }
+
+  // Adds one round; `silent` when the trace already holds it. Returns the round's view.
+  function append(run, laneIndex, round, silent = false) {
+    const lane = run.lanes[laneIndex];
+    if (!silent) lane.given.rounds.push(round);
+    const { judged } = round;
+    const looked = (judged.uniform || []).length;
+    const from = finite(round.clock) - round.seconds;
+    const view = {
+      index: lane.rounds.length, given: round, start: round.start, from, to: round.clock,
+      drafted: Math.min(round.clock, from + (round.draft_seconds || 0)), first: lane.tokens.length, tokens: [],
+    };
+    const sum = { ...lane.sums[lane.sums.length - 1] };
+    const add = (token) => {
+      token.key = lane.tokens.length;
+      token.lane = laneIndex;
+      token.round = view.index;
+      token.text = run.trace.pieces[token.id] ?? "";
+      lane.tokens.push(token);
+      view.tokens.push(token);
+    };
+    round.drafted.forEach((id, slot) => {
+      const fate = fateOf(lane, round, slot);
+      const token = { id, slot, fate, position: round.start + slot, cut: fate === "rejected" || fate === "discarded", judged: -1 };
+      if (slot < looked) {
+        Object.assign(token, {
+          judged: slot, uniform: judged.uniform[slot], accept: finite(judged.accept_prob[slot]), strict: finite(judged.strict_accept_prob[slot]),
+          draft: judged.draft_prob[slot], verifier: judged.verifier_prob[slot],
+        });
+      }
+      add(token);
+      if (fate !== "discarded") {
+        sum.kept += fate === "rejected" ? 0 : 1;
+        sum.relaxed += fate === "relaxed" ? 1 : 0;
+      }
+    });
+    sum.judged += looked;
+    for (let slot = 0; slot < looked; slot += 1) {
+      const kl = finite((judged.kl_output_verifier || [])[slot]);
+      if (typeof kl === "number") { sum.kl += kl; sum.klCount += 1; }
+      const target = finite((judged.kl_target_verifier || [])[slot]);
+      if (typeof target === "number") { sum.target += target; sum.targetCount += 1; }
+    }
+    if (round.origin) {
+      const id = round.emitted[round.emitted.length - 1];
+      const fate = lane.rule === "plain" ? "plain" : ADDED[round.origin] || "resampled";
+      add({ id, slot: round.drafted.length, fate, position: round.start + round.kept, cut: false, judged: -1 });
+    }
+    sum.rounds += 1;
+    sum.drafted += round.drafted.length;
+    sum.emitted += round.emitted.length;
+    sum.seconds = round.clock;
+    lane.sums.push(sum);
+    lane.rounds.push(view);
+    return view;
+  }
+
+  // Whole rounds of a lane that are over at `time`, and what the next one is doing.
+  function at(lane, time) {
+    let low = 0;
+    let high = lane.rounds.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (lane.rounds[middle].to <= time + 1e-12) low = middle + 1;
+      else high = middle;
+    }
+    const next = lane.rounds[low];
+    if (!next || next.from > time) return { done: low, pending: 0, phase: next ? "waiting" : "done" };
+    const drafting = Math.max(1e-12, next.drafted - next.from);
+    const share = Math.min(1, (time - next.from) / drafting);
+    const count = next.given.drafted.length;
+    const pending = Math.min(count, Math.floor(share * count + 1e-9));
+    return { done: low, pending, phase: time < next.drafted ? "drafting" : "checking" };
+  }
+
+  const ratio = (top, bottom) => (bottom > 0 ? top / bottom : null);
+
+  // The lane's figures after `rounds` rounds; keys are those of specviz.metrics.
+  function figures(run, laneIndex, rounds, plainRounds = null) {
+    const lane = run.lanes[laneIndex];
+    const sum = lane.sums[Math.min(rounds, lane.sums.length - 1)];
+    const speed = ratio(sum.emitted, sum.seconds);
+    const plain = run.lanes.find((other) => other.rule === "plain");
+    let speedup = null;
+    if (plain) {
+      const base = plain.sums[Math.min(plainRounds ?? plain.rounds.length, plain.sums.length - 1)];
+      const plainSpeed = ratio(base.emitted, base.seconds);
+      speedup = speed !== null && plainSpeed ? speed / plainSpeed : null;
+    }
+    return {
+      rounds: sum.rounds, judged: sum.judged, kept: sum.kept, emitted: sum.emitted, seconds: sum.seconds,
+      accepted_per_round: ratio(sum.kept, sum.rounds), emitted_per_round: ratio(sum.emitted, sum.rounds),
+      acceptance_rate: ratio(sum.kept, sum.judged), relaxed_share: ratio(sum.relaxed, sum.emitted), relaxed: sum.relaxed,
+      mean_kl: lane.rule === "plain" ? 0 : ratio(sum.kl, sum.klCount), tokens_per_second: speed, speedup,
+    };
+  }
+
+  // By draft slot: how often it was kept given that it was judged, and how often at all.
+  function bySlot(lane, rounds) {
+    const reached = [];
+    const kept = [];
+    const all = [];
+    lane.rounds.slice(0, rounds).forEach((view) => {
+      view.given.drafted.forEach((_, slot) => {
+        all[slot] = (all[slot] || 0) + 1;
+        if (slot <= view.given.kept) reached[slot] = (reached[slot] || 0) + 1;
+        if (slot < view.given.kept) kept[slot] = (kept[slot] || 0) + 1;
+      });
+    });
+    return all.map((count, slot) => ({
+      slot: slot + 1, drafted: count, judged: reached[slot] || 0,
+      conditional: ratio(kept[slot] || 0, reached[slot] || 0), unconditional: (kept[slot] || 0) / count,
+    }));
+  }
+
+  function lengths(lane, rounds) {
+    const counts = [];
+    lane.rounds.slice(0, rounds).filter((view) => view.given.drafted.length).forEach((view) => { counts[view.given.kept] = (counts[view.given.kept] || 0) + 1; });
+    return Array.from(counts, (count) => count || 0);
+  }
+
+  // The token of another lane that was finally written at an absolute position.
+  function writtenAt(lane, position) {
+    for (let i = lane.tokens.length - 1; i >= 0; i -= 1) {
+      const token = lane.tokens[i];
+      if (!token.cut && token.position === position) return token;
+    }
+    return null;
+  }
+
+  function text(lane, rounds = Infinity) {
+    return lane.tokens.filter((token) => !token.cut && token.round < rounds).map((token) => token.text).join("");
+  }
+
+  // Everything known about a judged token, for the inspector.
+  function detail(run, token) {
+    const lane = run.lanes[token.lane];
+    const round = lane.rounds[token.round].given;
+    const of = (name, slot) => finite((round.judged[name] || [])[slot]);
+    const slot = token.judged;
+    if (slot < 0) return { lane, round, slice: (round.slices || [])[round.kept] || null }; // an extra token has none: nothing was judged there
+    return {
+      lane, round, slice: (round.slices || [])[slot] || null,
+      facts: {
+        draft: token.draft, verifier: token.verifier, uniform: token.uniform, accept: token.accept, strict: token.strict,
+        entropy: of("verifier_entropy", slot), draftEntropy: of("draft_entropy", slot), rank: of("verifier_rank", slot),
+        tv: of("tv", slot), js: of("js", slot), draftMax: of("draft_max", slot), verifierMax: of("verifier_max", slot),
+        flip: of("flip", slot), klTarget: of("kl_target_verifier", slot), klOutput: of("kl_output_verifier", slot), klDraft: of("kl_draft_verifier", slot),
+      },
+    };
+  }
+
+  sv.store = { open, append, at, figures, bySlot, lengths, writtenAt, text, detail, label, ruleKey, number, finite, SYMBOLS };
+})(typeof window === "undefined" ? globalThis : window);

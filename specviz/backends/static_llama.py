@@ -1,0 +1,198 @@
+"""Llama-shaped models of moderate size on CPU: a forward without a framework around it, and a static cache.
+
+At the size of the shipped pair most of a framework's time goes to bookkeeping; this does the arithmetic and
+nothing else (about twice as fast as transformers' forward, see `python -m specviz bench`). float32 throughout.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from specviz.backends import Session
+from specviz.backends.ragged import Places, RaggedBatch
+from specviz.types import ModelError
+
+SMALL = 400_000_000  # bytes of weight files; beyond this the arithmetic dominates and transformers does as well
+
+
+class StaticLlama:
+    """A LlamaForCausalLM folder: config.json and safetensors."""
+
+    name = "static_llama"
+    speed = 2
+
+    @classmethod
+    def can_run(cls, model: str, device: str, dtype: str | None) -> bool:
+        """A local folder with a plain Llama in it, on CPU, in float32."""
+        folder = Path(model)
+        if device != "cpu" or dtype not in (None, "float32") or not (folder / "config.json").is_file():
+            return False
+        config = json.loads((folder / "config.json").read_text())
+        rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+        plain = config.get("model_type") == "llama" and not config.get("attention_bias") and not config.get("mlp_bias") and config.get("hidden_act") == "silu"
+        size = sum(f.stat().st_size for f in folder.glob("*.safetensors"))
+        return plain and rope.get("rope_type", "default") == "default" and 0 < size < SMALL
+
+    def __init__(self, model: str, *, device: str = "cpu", dtype: str | None = None):
+        folder = Path(model)
+        self.id, self.dtype = model, "float32"
+        self._config = config = json.loads((folder / "config.json").read_text())
+        files = sorted(folder.glob("*.safetensors"))
+        self.revision = weights_hash(files)
+        weights = _read_weights(files)
+        self.parameters = sum(w.numel() for w in weights.values())
+        self.vocabulary, self.max_positions = config["vocab_size"], config["max_position_embeddings"]
+        self._heads, self._groups = config["num_attention_heads"], config.get("num_key_value_heads") or config["num_attention_heads"]
+        self._head_size = config.get("head_dim") or config["hidden_size"] // self._heads
+        try:
+            self._prepare(weights)
+        except KeyError as error:
+            raise ModelError(f"The weights of {model!r} lack {error}; the folder is damaged or is no Llama.") from error
+
+    def _prepare(self, weights: dict[str, Tensor]) -> None:
+        """Fuses and reorders the weights. Query and key rows are interleaved so that the rotary embedding
+        is one complex multiplication (by 1 for the values); what norms and attention multiply by is folded into the
+        matrices behind them. Matrices are stored [in, out]: for a few rows that multiplies up to twice as fast as
+        [out, in]."""
+        n_q, n_kv, size = self._heads, self._groups, self._head_size
+        self._embed = weights["model.embed_tokens.weight"]
+        width = self._embed.shape[1]
+        self._least = torch.tensor((width * self._config["rms_norm_eps"]) ** 0.5)
+        gain = width**0.5  # a norm here gives rows of length 1, not of mean square 1
+        self._layers = []
+        for i in range(self._config["num_hidden_layers"]):
+            w = {k: weights[f"model.layers.{i}.{v}.weight"] for k, v in _NAMES.items()}
+            qkv = torch.cat([_interleave(w["q"], n_q, size) * size**-0.5, _interleave(w["k"], n_kv, size), w["v"]]) * w["norm1"] * gain
+            gate_up = torch.cat([w["gate"], w["up"]]) * w["norm2"] * gain
+            self._layers.append(tuple(matrix.t().contiguous() for matrix in (qkv, w["o"], gate_up, w["down"])))
+        head = self._embed if self._config.get("tie_word_embeddings") else weights["lm_head.weight"]
+        self._head = (head * weights["model.norm.weight"] * gain).t().contiguous()
+        theta = (self._config.get("rope_parameters") or {}).get("rope_theta") or self._config.get("rope_theta", 10000.0)
+        angles = torch.outer(torch.arange(self.max_positions).double(), theta ** (-torch.arange(0, size, 2).double() / size))
+        self._rotary = torch.ones(self.max_positions, n_q + 2 * n_kv, size // 2, dtype=torch.complex64)
+        self._rotary[:, : n_q + n_kv] = torch.polar(torch.ones_like(angles), angles).unsqueeze(1)
+        later = torch.ones(self.max_positions, self.max_positions, dtype=torch.bool).triu(1)
+        self._mask = torch.zeros(later.shape).masked_fill(later, float("-inf"))  # [P, P]
+
+    def session(self) -> StaticLlamaSession:
+        return StaticLlamaSession(self)
+
+    def batch(self, rows: int, positions: int) -> StaticLlamaBatch:
+        return StaticLlamaBatch(self, rows, positions)
+
+    def _cache(self, rows: int, positions: int) -> Tensor:
+        """Keys and values, [layers, 2, rows, groups, positions, size]. Zeros cost nothing until they are written over."""
+        return torch.zeros(len(self._layers), 2, rows, self._groups, positions, self._head_size)
+
+    def _through(self, tokens: Tensor, position: Tensor | slice, attend: Callable) -> Tensor:
+        """All layers over tokens [n] at their positions: [n, hidden]. `attend(layer, queries, new)` stores the new
+        keys and values [n, 2 groups, size] and returns what the queries [n, heads, size] find, [n, heads * size]."""
+        count, rotary, heads, size = len(tokens), self._rotary[position], self._heads, self._head_size
+        x = F.embedding(tokens, self._embed)
+        for layer, (qkv, out, gate_up, down) in enumerate(self._layers):
+            h = torch.view_as_complex(torch.mm(self._norm(x), qkv).view(count, -1, size // 2, 2)).mul_(rotary)
+            h = torch.view_as_real(h).view(count, -1, size)
+            x.addmm_(attend(layer, h[:, :heads], h[:, heads:]), out)
+            gate, up = torch.mm(self._norm(x), gate_up).chunk(2, -1)
+            x.addmm_(F.silu(gate).mul_(up), down)
+        return x
+
+    def _norm(self, x: Tensor) -> Tensor:
+        """Rows [n, hidden] scaled as RMSNorm does, but for the gain: x / sqrt(|x|^2 + hidden * eps)."""
+        return x / torch.hypot(torch.linalg.vector_norm(x, dim=-1, keepdim=True), self._least)
+
+    def _logits(self, x: Tensor) -> Tensor:
+        """[n, hidden] to [n, V]."""
+        return torch.mm(self._norm(x), self._head)
+
+
+class StaticLlamaSession(Session):
+    """Keys and values live in arrays of full length; rolling back is forgetting a number."""
+
+    def __init__(self, model: StaticLlama):
+        super().__init__(model)
+        self._model = model
+        self._cache = list(model._cache(1, model.max_positions)[:, :, 0].flatten(1, 2))  # of each layer, [2 groups, P, size]
+
+    @torch.inference_mode()
+    def _forward(self, tokens: list[int], keep: int) -> Tensor:
+        m, start, count = self._model, self.length, len(tokens)
+        end, heads, groups, size = start + count, m._heads, m._groups, m._head_size
+        later = m._mask[start:end, :end].repeat(heads // groups, 1) if count > 1 else None
+
+        def attend(layer: int, queries: Tensor, new: Tensor) -> Tensor:
+            cache = self._cache[layer]
+            cache[:, start:end] = new.transpose(0, 1)
+            keys, values = cache[:groups, :end].transpose(1, 2), cache[groups:, :end]
+            queries = queries.transpose(0, 1).reshape(groups, -1, size)  # the heads of a group, one after another, [groups, n', size]
+            seen = torch.bmm(queries, keys) if later is None else torch.baddbmm(later, queries, keys)  # [groups, n', end]
+            mixed = torch.bmm(torch.softmax(seen, -1), values).view(heads, count, size)
+            return mixed.transpose(0, 1).reshape(count, -1)
+
+        return m._logits(m._through(torch.tensor(tokens), slice(start, end), attend)[count - keep :])
+
+    def _rollback(self, length: int) -> None:
+        pass
+
+
+class StaticLlamaBatch(RaggedBatch):
+    """Only attention needs to know whose token is whose; all else runs over the tokens of all texts, unpadded."""
+
+    def __init__(self, model: StaticLlama, rows: int, positions: int):
+        super().__init__(model)
+        self._cache = model._cache(rows, positions)
+
+    @torch.inference_mode()
+    def _forward(self, tokens: Tensor, places: Places) -> Tensor:
+        m, end = self._model, places.end
+        _, _, rows, groups, positions, size = self._cache.shape
+        row = (places.row + places.rows.start)[:, None] * groups + torch.arange(groups)
+        slots = (row * positions + places.position[:, None]).flatten()  # of every new key and value, in its layer
+        mask = places.mask()  # [k, 1, n, end]
+        k, _, n, _ = mask.shape
+
+        def attend(layer: int, queries: Tensor, new: Tensor) -> Tensor:
+            for cache, part in zip(self._cache[layer], new.split(groups, 1)):
+                cache.view(-1, size)[slots] = part.reshape(-1, size)
+            keys, values = self._cache[layer, :, places.rows, :, :end]  # [k, groups, end, size]
+            queries = places.spread(queries).transpose(1, 2).reshape(k, groups, -1, size)
+            seen = (queries @ keys.transpose(2, 3)).view(k, -1, n, end)  # [k, heads, n, end]
+            mixed = torch.softmax(seen.add_(mask), -1).view(k, groups, -1, end) @ values
+            return places.gather(mixed.view(k, -1, n, size).transpose(1, 2)).flatten(1)
+
+        return m._logits(m._through(tokens, places.position, attend)[places.wanted])
+
+    def _move(self, source: int, target: int, length: int) -> None:
+        self._cache[:, :, target, :, :length] = self._cache[:, :, source, :, :length]
+
+
+_NAMES = dict(q="self_attn.q_proj", k="self_attn.k_proj", v="self_attn.v_proj", o="self_attn.o_proj", gate="mlp.gate_proj", up="mlp.up_proj", down="mlp.down_proj", norm1="input_layernorm", norm2="post_attention_layernorm")
+
+
+def _interleave(weight: Tensor, heads: int, size: int) -> Tensor:
+    """Rows (0..h-1, h..2h-1) of each head to (0, h, 1, h+1, ...): transformers' halves become complex pairs."""
+    return weight.view(heads, 2, size // 2, -1).transpose(1, 2).reshape(heads * size, -1)
+
+
+def _read_weights(files: list[Path]) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    try:
+        return {name: tensor.float() for file in files for name, tensor in load_file(file).items()}
+    except Exception as error:
+        raise ModelError(f"The weights in {files[0].parent.name!r} could not be read: {error}") from error
+
+
+def weights_hash(files: list[Path]) -> str:
+    """The first 12 hex digits of a SHA-256 over weight files: the revision of a model without one."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]

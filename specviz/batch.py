@@ -1,0 +1,111 @@
+"""Many texts at once: the loop of `decode`, with one forward for all texts that wait for the same model.
+
+    for i, events in batch.decode(pair, [(prompt, settings), ...]): ...     # the i-th text's next events
+    texts = batch.texts(pair, [(prompt, settings), ...])                    # the same, summed up
+
+Every text has its own settings, randomness and length. It gets the tokens it would get alone, unless two choices are
+so close that the last bits of float arithmetic decide between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from specviz import dists
+from specviz.backends import Batch, Pair, Request
+from specviz.decode import rounds
+from specviz.drafters.model import ModelDrafter
+from specviz.types import Drafted, Emitted, Event, Finished, Settings
+
+Job = tuple[list[int], Settings]  # prompt tokens, and how to go on from them
+
+
+@dataclass
+class Text:
+    """What became of one job. `tokens`: the new ones; `drafted`, `accepted`: tokens; `rounds`: forwards of the verifier."""
+
+    tokens: list[int] = field(default_factory=list)
+    rounds: int = 0
+    drafted: int = 0
+    accepted: int = 0
+    finished: str | None = None
+
+
+@torch.inference_mode()
+def decode(pair: Pair, jobs: Sequence[Job], *, rows: int = 32, measure: Callable | None = None) -> Iterator[tuple[int, list[Event]]]:
+    """Decodes all jobs, at most `rows` at a time, yielding (index of the job, its next events).
+
+    The events are those of `decode.decode`; a forward's seconds are shared by the texts in it. Jobs begin in their
+    order. Closing the generator stops the compute. Raises ModelError if a model returns NaN.
+    """
+    positions = max((len(prompt) + settings.max_new_tokens for prompt, settings in jobs), default=0)
+    draft, verifier = (model.batch(rows, min(positions, model.max_positions)) for model in (pair.draft, pair.verifier))
+    waiting = iter(range(len(jobs)))
+    lanes: dict[int, tuple] = {}  # job -> its generator and its two sessions
+    asked: dict[int, Request] = {}  # job -> what it waits for
+    while True:
+        for job in [job for job in lanes if job not in asked]:  # these have ended
+            _, *sessions = lanes.pop(job)
+            draft.release(sessions[0])
+            verifier.release(sessions[1])
+        while len(lanes) < rows and (job := next(waiting, None)) is not None:
+            prompt, settings = jobs[job]
+            sessions = draft.session(), verifier.session()
+            drafter = ModelDrafter(sessions[0], pair.vocabulary, pair.stop_tokens)
+            lane = rounds(sessions[1], drafter, prompt, settings, vocabulary=pair.vocabulary, stop_tokens=pair.stop_tokens, measure=measure)
+            lanes[job] = lane, *sessions
+            yield job, _until_asking(job, lane, None, asked)
+        if not lanes:
+            return
+        # Whoever still drafts is served first; then all go to the verifier together.
+        drafting = [job for job in asked if asked[job].session is lanes[job][1]]
+        served = drafting or list(asked)
+        answers = _answers(draft if drafting else verifier, [asked.pop(job) for job in served])
+        for job, answer in zip(served, answers):
+            yield job, _until_asking(job, lanes[job][0], answer, asked)
+
+
+def _until_asking(job: int, lane, answer, asked: dict) -> list[Event]:
+    """The events of a lane that was sent an answer, until it asks again (noted in `asked`) or ends."""
+    events = []
+    item = lane.send(answer)
+    while item is not None:
+        if isinstance(item, Request):
+            asked[job] = item
+            break
+        events.append(item)
+        item = next(lane, None)
+    return events
+
+
+def _answers(batch: Batch, requests: list[Request]) -> list[torch.Tensor]:
+    """One forward for all, and one softmax for all that sample alike."""
+    logits = batch.forward([(r.session, r.tokens, r.keep) for r in requests])
+    answers: list = [None] * len(requests)
+    for sampling in {r.sampling: None for r in requests}:
+        alike = [i for i, r in enumerate(requests) if r.sampling == sampling]
+        probs = dists.pad(dists.to_probs(torch.cat([logits[i] for i in alike]), sampling), requests[0].vocabulary)
+        for i, found in zip(alike, probs.split([requests[i].keep for i in alike])):
+            answers[i] = found
+    return answers
+
+
+def texts(pair: Pair, jobs: Sequence[Job], *, rows: int = 32) -> list[Text]:
+    """Decodes all jobs and sums up each."""
+    found = [Text() for _ in jobs]
+    for job, events in decode(pair, jobs, rows=rows):
+        text = found[job]
+        for event in events:
+            match event:
+                case Drafted():
+                    text.rounds += 1
+                    text.drafted += len(event.tokens)
+                case Emitted():
+                    text.tokens.append(event.token)
+                    text.accepted += event.origin == "accepted"
+                case Finished():
+                    text.finished = event.reason
+    return found

@@ -1,0 +1,85 @@
+"""Speed, side by side in one run with what one would use instead: `python -m specviz bench`.
+
+Every way decodes the same prompts with the same sampling and length, one after the other, again and again, so that
+whatever else the machine does hits all of them alike. Reported are medians, and medians of the ratios of neighbours:
+two ways on one prompt with one seed, measured within seconds of each other.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+PROMPTS = Path(__file__).parents[2] / "assets" / "prompts.json"
+
+
+def add_arguments(parser) -> None:
+    """The options of `python -m specviz bench`."""
+    parser.add_argument("--quick", action="store_true", help="fewer prompts, repeats and tokens: under a minute with the shipped pair")
+    parser.add_argument("--repeats", type=int, help="times each way decodes each prompt (default 3, with --quick 1)")
+    parser.add_argument("--max-new-tokens", type=int, help="tokens per text (default 150, with --quick 60)")
+    parser.add_argument("--draft-length", type=int, default=4, help="tokens drafted per round (default 4)")
+    parser.add_argument("--lengths", action="store_true", help="also find the draft length that is fastest for sps, from 1 to 8, and see what auto makes of it")
+    parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--threads", type=int, help="torch threads, for all ways alike (default: 1 for a small pair on static_llama, else torch's own choice)")
+    parser.add_argument("--draft", help="draft model: a folder or a Hub id (default: the shipped pair)")
+    parser.add_argument("--verifier", help="verifier model: a folder or a Hub id")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, or auto to spread a model over devices")
+    parser.add_argument("--dtype", help="float32, bfloat16 or float16 (default: float32 on CPU, the model's own elsewhere)")
+    parser.add_argument("--backend", help="run specviz on this backend: static_llama or transformers (default: the fastest that can)")
+    parser.add_argument("--json", metavar="FILE", help="save every measurement")
+    parser.add_argument("--plot", metavar="FILE.html", help="save the tables as a page of plots")
+
+
+def run(options) -> int:
+    """Measures and prints; returns 0."""
+    import tempfile
+
+    import torch
+
+    from specviz import backends
+    from specviz.bench import generated, parts, report, ways
+    from specviz.types import Sampling
+
+    repeats = options.repeats or (1 if options.quick else 3)
+    length = options.max_new_tokens or (60 if options.quick else 150)
+    pair = backends.load_pair(options.draft, options.verifier, device=options.device, dtype=options.dtype, backend=options.backend)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    sampling = Sampling(temperature=options.temperature)
+    given = json.loads(PROMPTS.read_text(encoding="utf-8"))[: 3 if options.quick else None]
+    asked = [(p["text"], p["style"] if p["style"] in pair.styles else next(iter(pair.styles), None)) for p in given]
+    prompts = [pair.encode(*one) for one in asked]
+    settings = dict(sampling=sampling, max_new_tokens=length, draft_length=options.draft_length)
+    folders = [options.draft or backends.SHIPPED / "draft", options.verifier or backends.SHIPPED / "verifier"]
+    found = {"about": f"{len(prompts)} prompts x {repeats} repeats, up to {length} new tokens, temperature {options.temperature:g}, {options.draft_length} drafted per round; {pair.verifier.name}, {pair.verifier.dtype}, {torch.get_num_threads()} threads."}
+    print(found["about"] + "\n")
+
+    def show(name: str, made) -> None:
+        found[name] = made
+        report.show(name, made)
+
+    models = ways.transformers_models(folders, pair)
+    show("pair", ways.measure(ways.for_pair(pair, models, settings), prompts, repeats))
+    if options.lengths:
+        show("lengths", ways.measure(ways.by_length(pair, settings), prompts, repeats))
+    show("parts", parts.breakdown(pair, asked, settings, repeats))
+    show("page", ways.measure(parts.page_and_command_line(pair, asked[0], sampling, 2 * length), prompts[:1], 2 * repeats))
+    show("context", generated.by_context(pair, (prompts[0] * pair.max_positions)[: pair.max_positions], settings, repeats))
+    shorter = settings | {"max_new_tokens": min(length, 40)}
+    show("batch", ways.measure(ways.one_and_many(pair, prompts, shorter), prompts[:1], repeats))
+    with tempfile.TemporaryDirectory() as folder:
+        folders = generated.make(Path(folder), pair)
+        long = backends.load_pair(*folders, device=options.device, dtype=options.dtype)
+        show("context of the generated pair", generated.by_context(long, generated.text(long), settings, repeats))
+        del long
+        plain = backends.load_pair(*folders, device=options.device, dtype=options.dtype, backend="transformers")
+        models = ways.transformers_models(folders, plain)
+        prompts = [generated.text(plain)[at : at + 20] for at in (0, 20)]
+        show("generated", ways.measure(ways.for_pair(plain, models, shorter, few=True), prompts, repeats))
+    if options.json:
+        Path(options.json).write_text(json.dumps(found, indent=1))
+    if options.plot:
+        report.plot(found, options.plot)
+        print(f"Plots saved to {options.plot}")
+    return 0

@@ -1,0 +1,74 @@
+"""What the benchmark found, as tables in a terminal and as plots in a page."""
+
+from __future__ import annotations
+
+TITLES = {
+    "pair": "Tokens per second",
+    "lengths": "sps by draft length, tokens per second",
+    "parts": "Where the time goes: one lane of sps as the page runs it",
+    "page": "The page beside the command line (without browser), tokens per second",
+    "context": "Time per token by context, beside the two models' forwards alone",
+    "context of the generated pair": "The same for a generated pair of 31 M and 1 M parameters",
+    "batch": "Many prompts at once, tokens per second",
+    "generated": "Both on transformers' own forward: a generated pair of 31 M and 1 M random weights, tokens per second",
+}
+NOTES = {
+    "pair": "Ratios are medians over neighbouring runs. Tracing on unless said otherwise: exact measures and a full record.",
+    "generated": "Random weights: what is kept of a draft is what two nearly flat distributions share, and the same for all ways.",
+}
+
+DARK, MIDDLE, GREY, LIGHT = "#26262a", "#8a8a86", "#b4b4ae", "#e2e2dc"
+
+
+def show(name: str, rows: list[dict]) -> None:
+    """Prints one table of what was found."""
+    print(TITLES[name])
+    if name == "parts":
+        for row in rows:
+            print(f"  {row['part']:10}{row['share']:7.1%}{1e6 * row['seconds_per_token']:9.0f} us/token   {row['about']}")
+        outside = 1 - sum(row["share"] for row in rows if row["part"] in ("draft", "verify"))
+        print(f"  outside the two models' forwards: {outside:.1%}")
+    elif name.startswith("context"):
+        print(f"  {'context':>8}{'specviz sps':>15}{'forwards':>15}{'ratio':>8}{'written per round':>20}")
+        for row in rows:
+            print(f"  {row['context']:8,}{1e3 * row['seconds_per_token']:12.2f} ms{1e3 * row['forward_seconds_per_token']:12.2f} ms{row['ratio']:8.2f}{row['written_per_round']:20.2f}")
+    else:
+        wide = max(len(row["name"]) for row in rows) + 2
+        for row in rows:
+            quartiles = f"{row['low']:.0f} to {row['high']:.0f}"
+            written = f"{row['written_per_round']:.2f} per round" if row["written_per_round"] else ""
+            ratio = f"{row['ratio']:.2f}x {row['against']}" if row["ratio"] else ""
+            print(f"  {row['name']:{wide}}{row['rate']:7.0f}{quartiles:>16}{written:>17}   {ratio}".rstrip())
+        if name == "lengths":
+            print(f"  fastest fixed length: {max(rows[:-1], key=lambda row: row['rate'])['name']}")
+    print("  " + NOTES[name] if name in NOTES else "", end="\n\n" if name in NOTES else "\n")
+
+
+def plot(found: dict, path: str) -> None:
+    """Writes a self-contained HTML page with a plot of every table."""
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
+    names = [name for name in TITLES if name in found]
+    figure = make_subplots(rows=len(names), cols=1, subplot_titles=[TITLES[name] for name in names], vertical_spacing=0.35 / len(names))
+    for place, name in enumerate(names, 1):
+        rows = found[name]
+        if name.startswith("context"):
+            for key, label, look, where in (("seconds_per_token", "specviz sps", dict(color=DARK), "top left"), ("forward_seconds_per_token", "forwards alone", dict(color=GREY, dash="dot"), "bottom left")):
+                times = [1e3 * row[key] for row in rows]
+                figure.add_trace(go.Scatter(x=[row["context"] for row in rows], y=times, line=look, mode="lines+markers+text", text=[""] * (len(rows) - 1) + [label], textposition=where, cliponaxis=False), row=place, col=1)
+            figure.update_xaxes(title="tokens of context", row=place, col=1)
+            figure.update_yaxes(title="ms per token", rangemode="tozero", row=place, col=1)
+            continue
+        rows = rows[::-1]  # plotly draws upwards
+        if name == "parts":
+            figure.add_trace(go.Bar(y=[row["part"] for row in rows], x=[row["share"] for row in rows], text=[f"{row['share']:.1%}" for row in rows], hovertext=[row["about"] for row in rows], orientation="h", marker_color=DARK), row=place, col=1)
+            figure.update_xaxes(tickformat=".0%", row=place, col=1)
+            continue
+        spread = dict(type="data", symmetric=False, array=[row["high"] - row["rate"] for row in rows], arrayminus=[row["rate"] - row["low"] for row in rows], color=MIDDLE)
+        colours = [GREY if "transformers" in row["name"] else LIGHT if "alone" in row["name"] else DARK for row in rows]
+        bars = go.Bar(y=[row["name"] for row in rows], x=[row["rate"] for row in rows], error_x=spread, text=[f"{row['rate']:.0f}" for row in rows], insidetextanchor="start", textangle=0, orientation="h", marker_color=colours)
+        figure.add_trace(bars, row=place, col=1)
+        figure.update_yaxes(type="category", row=place, col=1)
+    figure.update_layout(title=found["about"], showlegend=False, height=330 * len(names), template="plotly_white")
+    figure.write_html(path, include_plotlyjs=True)

@@ -1,0 +1,125 @@
+"""Probability distributions over a vocabulary: made here from logits, drawn from, and compared.
+
+All tensors are float, [..., V], on any device; leading dimensions broadcast. Results keep the input's dtype.
+Divergences and entropies are in nats.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from specviz.types import ModelError, Sampling
+
+
+def to_probs(logits: Tensor, sampling: Sampling) -> Tensor:
+    """Logits [..., V] to probabilities [..., V] in float32 or better: temperature, then top-k, then top-p.
+
+    Temperature 0 is one-hot at the largest logit. Raises ModelError on NaN, +inf, or a row without any finite logit.
+    """
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    top = logits.amax(-1, keepdim=True)  # NaN and +inf show up here, and so does an empty row (-inf)
+    if not math.isfinite(top.sum().item()):
+        raise ModelError("The model returned numbers that are not finite (NaN or infinity), so nothing can be sampled from it.")
+    if sampling.temperature == 0:
+        return F.one_hot(logits.argmax(-1), logits.shape[-1]).to(logits.dtype)
+    probs = torch.softmax(logits if sampling.temperature == 1 else (logits - top) / sampling.temperature, -1)
+    if 0 < sampling.top_k < probs.shape[-1] or sampling.top_p < 1:
+        probs = normalise(probs.where(probs >= _least_kept(probs, sampling), 0.0))
+    return probs
+
+
+def _least_kept(probs: Tensor, sampling: Sampling) -> Tensor:
+    """[..., 1]: the smallest probability that top-k, and then top-p within what is left, keep."""
+    size = probs.shape[-1]
+    if 0 < sampling.top_k < size:
+        ordered = probs.topk(sampling.top_k, -1).values
+        least = ordered[..., -1:]
+        if sampling.top_p == 1:
+            return least
+        mass = probs.where(probs >= least, 0.0).sum(-1, keepdim=True)  # more than k tokens, if some are tied
+    else:
+        ordered, mass = probs.topk(min(256, size), -1).values, 1.0
+        if not bool((ordered.sum(-1) >= sampling.top_p).all()):
+            ordered = probs.sort(-1, descending=True).values
+    inside = ordered.cumsum(-1) - ordered < sampling.top_p * mass  # the mass before a token is still short of top_p
+    return ordered.gather(-1, inside.sum(-1, keepdim=True) - 1)
+
+
+def normalise(weights: Tensor) -> Tensor:
+    """Non-negative weights [..., V] scaled to sum to 1."""
+    return weights / weights.sum(-1, keepdim=True)
+
+
+def pad(probs: Tensor, size: int) -> Tensor:
+    """Widens the vocabulary to `size` with probability 0."""
+    return probs if probs.shape[-1] == size else F.pad(probs, (0, size - probs.shape[-1]))
+
+
+def check(probs: Tensor, name: str) -> None:
+    """Raises ValueError unless every row of `probs` [..., V] is a probability distribution (logits are not)."""
+    if not probs.is_floating_point():
+        raise ValueError(f"{name} must be a float tensor of probabilities; got {probs.dtype}.")
+    if probs.numel() and not (probs.min().item() >= 0 and (probs.sum(-1) - 1).abs().max().item() <= 1e-3):
+        raise ValueError(f"{name} must hold probabilities: no entry below 0, and each row sums to 1. Were these logits?")
+
+
+def draw(probs: Tensor, race: Tensor) -> Tensor:
+    """One token from each row [..., V], given independent standard exponential noise `race` [..., V].
+
+    The exponential race (equal in law to the Gumbel-max trick): token v arrives at time race_v / probs_v and the
+    first to arrive wins. Two rows with the same noise and similar probabilities mostly draw the same token.
+    """
+    if probs.device.type == "cpu":  # NumPy finds the largest of a row ten times faster than torch does
+        return torch.as_tensor(np.argmax(probs.numpy() / race.numpy(), -1))
+    return (probs / race).argmax(-1)
+
+
+def residual(target_probs: Tensor, draft_probs: Tensor) -> Tensor:
+    """norm(max(target - draft, 0)); falls back to the target where that has no mass. Leviathan 2023, Alg. 1."""
+    surplus = (target_probs - draft_probs).clamp_min(0)
+    mass = surplus.sum(-1, keepdim=True)
+    return torch.where(mass > 0, surplus / mass.where(mass > 0, 1.0), target_probs)
+
+
+def at(probs: Tensor, token: Tensor) -> Tensor:
+    """probs[..., token]: one probability per row; `token` int64 [...] broadcasts against the leading dimensions."""
+    if probs.shape[:-1] != token.shape:
+        shape = torch.broadcast_shapes(probs.shape[:-1], token.shape)
+        probs, token = probs.expand(*shape, probs.shape[-1]), token.expand(shape)
+    return probs.gather(-1, token.unsqueeze(-1)).squeeze(-1)
+
+
+def log(probs: Tensor) -> Tensor:
+    """ln of `probs`, finite where they are 0, so that 0 ln 0 comes out as 0."""
+    return probs.clamp_min(torch.finfo(probs.dtype).tiny).log()
+
+
+def entropy(probs: Tensor) -> Tensor:
+    """Shannon entropy, [...], nats."""
+    return -(probs * log(probs)).sum(-1)
+
+
+def kl(first: Tensor, second: Tensor, log_first: Tensor | None = None, log_second: Tensor | None = None) -> Tensor:
+    """KL(first || second), [...], nats; infinite where `first` has mass and `second` none. The `log`s may be given."""
+    log_first = log(first) if log_first is None else log_first
+    log_second = log(second) if log_second is None else log_second
+    nats = (first * (log_first - log_second)).sum(-1).clamp_min(0)
+    if second.min().item() > 0:
+        return nats
+    return nats.masked_fill((first * (second == 0)).amax(-1) > 0, math.inf)
+
+
+def tv(first: Tensor, second: Tensor) -> Tensor:
+    """Total variation distance, [...], in [0, 1]."""
+    return (first - second).abs().sum(-1) / 2
+
+
+def js(first: Tensor, second: Tensor) -> Tensor:
+    """Jensen-Shannon divergence, [...], in [0, ln 2] nats."""
+    middle = ((first + second) / 2).clamp_min(torch.finfo(first.dtype).tiny)  # half of the least number would be 0
+    return (kl(first, middle) + kl(second, middle)) / 2

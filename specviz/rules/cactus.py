@@ -1,0 +1,58 @@
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from specviz.registry import knob
+from specviz.rules import numbers
+from specviz.rules.lift import LiftedRule, Lifts, binary_kl, lift
+from specviz.rules.pair import Outcome
+
+
+@dataclass(frozen=True)
+class Cactus(LiftedRule):
+    """Each drafted token n has a target of its own that gives it g >= verifier[n] and scales all others to fit.
+
+    solver exact: the largest g whose target has KL(target || verifier) <= delta (Thm 2). solver taylor: its expansion
+    g = min(1, verifier[n] + sqrt(2 delta verifier[n] (1 - verifier[n]))) (Cor. 5), which may exceed delta where
+    g > 0.5. delta = 0 is `sps`. KL(output law || verifier) is *not* bounded by delta: the lifts of the tokens add up.
+    """
+
+    name = "cactus"
+    summary = "Strict plus a budget: each token may be lifted by up to delta nats."
+    source = "Hao & Mou, ICLR 2026 (arXiv 2604.04987), Thm 2 and Cor. 5"
+    formula = "g(n) = min(1, q(n) + √(2δ q(n) (1 − q(n))))\nkeep n with chance min(1, g(n) / p(n)); else draw from norm(max(h − p, 0)), h being q with n lifted to g(n)\nsolver exact: g(n) is the largest with KL(h ‖ q) ≤ δ"
+    helps = "When a little drift is fine. Tokens the verifier finds plausible but the draft model overrates are kept, more of them as delta grows."
+    hurts = "delta bounds the target of one token, not what is written: the lifts add up, so the true divergence may exceed it. At delta 1 a token the verifier gives 1 % may be written 15 % of the time."
+    flips = "delta"
+
+    delta: float = knob(
+        1.0, "How far the target of one drafted token may stray from the verifier: 0 is strict.",
+        low=0.0, high=10.0, unit="nats", scale="log",
+    )  # fmt: skip
+    solver: str = knob("taylor", "The paper's approximation of the lift, or the exact one.", choices=("taylor", "exact"))
+
+    def allowance(self, verifier_probs, draft_probs):
+        return self.delta
+
+    def lifted(self, prob: torch.Tensor) -> torch.Tensor:
+        """g [...] for tokens of verifier probability `prob` [...], whatever else is in the two distributions."""
+        return lift(prob, self.delta, self.solver)
+
+    def flip(self, draft_prob, verifier_prob, uniform, verifier_entropy=None, rank=None):
+        """uniform draft < g, solved for delta: what it costs to lift the verifier's probability to uniform draft."""
+        draft_prob, verifier_prob, uniform = numbers(draft_prob, verifier_prob, uniform)
+        rise = (uniform * draft_prob - verifier_prob).clamp_min(0)
+        if self.solver == "exact":
+            return binary_kl(verifier_prob, rise)
+        return torch.where(rise > 0, rise**2 / (2 * verifier_prob * (1 - verifier_prob)), 0.0)
+
+    @classmethod
+    def sweep(cls, pair, settings):
+        outcomes = [np.zeros(len(settings)) for _ in Outcome._fields]
+        for solver in dict.fromkeys(rule.solver for rule in settings):
+            which = np.array([rule.solver == solver for rule in settings])
+            found = Lifts(pair, solver).outcome(np.array([rule.delta for rule in settings], dtype=float)[which])
+            for all_values, values in zip(outcomes, found, strict=True):
+                all_values[which] = values
+        return Outcome(*outcomes)

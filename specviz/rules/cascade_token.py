@@ -1,0 +1,62 @@
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from specviz.registry import knob
+from specviz.rules import TargetRule, by_token
+from specviz.rules.pair import Tally, before, loose
+
+
+@dataclass(frozen=True)
+class CascadeToken(TargetRule):
+    """Speculative cascade, token by token: with A = {v: verifier[v] >= (1 - alpha) max verifier}, the target is the
+    draft on A, plus the verifier times the draft's mass outside A. At alpha = 0 it is not `sps`."""
+
+    name = "cascade_token"
+    summary = "Trusts the draft model on the tokens the verifier likes nearly as much as its favourite, and the verifier elsewhere."
+    source = "Narasimhan et al. 2025 (arXiv 2405.19261), token-specific rule V3"
+    formula = "A = {v : q(v) ≥ (1 − α) max q}\ntarget = p on A, plus q times the mass of p outside A\nkeep n with chance min(1, target(n) / p(n)); else draw from norm(max(target − p, 0))"
+    helps = "Where several answers are equally good: the draft model may choose among the verifier's favourites, and the verifier handles the rest."
+    hurts = "Where the verifier is unsure nearly every token is a favourite, so the draft model writes alone. Even at alpha 0 it is not lossless."
+
+    flips, loose_below = "alpha", True
+
+    alpha: float = knob(
+        0.3, "How far below its favourite the verifier still likes a token: 0 is only the favourite, 1 every token.", low=0.0, high=1.0
+    )
+
+    def target(self, verifier_probs, draft_probs):
+        liked = verifier_probs >= (1 - self.alpha) * verifier_probs.amax(-1, keepdim=True)
+        outside = torch.where(liked, 0.0, draft_probs).sum(-1, keepdim=True)
+        return torch.where(liked, draft_probs, 0.0) + outside * verifier_probs
+
+    def flip_within(self, verifier_probs, draft_probs, token, uniform):
+        """A token outside A is kept while the draft has enough mass there: at alphas below this. From 1 - verifier/max
+        verifier on it is in A itself and kept again."""
+        return by_token(_flip, verifier_probs, draft_probs, token, uniform)
+
+    @classmethod
+    def sweep(cls, pair, settings):
+        liked = pair.liked
+        bar = np.array([1 - rule.alpha for rule in settings]) * liked.verifier[0]
+        count = np.searchsorted(-liked.verifier, -bar, side="right")  # A is the first so many
+        everything = bar == 0  # even what the verifier rules out
+        left = np.where(everything, 0.0, liked.draft_above[count])
+        above = np.searchsorted(pair.ratio, left, side="right")
+        moved = pair.draft_above[above] - left * pair.verifier_above[above]  # sum of max(draft - left verifier, 0)
+        for size in np.unique(count):
+            which = count == size
+            moved[which] -= np.maximum(liked.draft[:size] - left[which][0] * liked.verifier[:size], 0.0).sum()  # stays on A
+        tally = Tally(pair, len(settings))
+        tally.first_liked(count, lambda k, rank: liked.ratio[rank] + left[k])
+        tally.scaled(liked.verifier_above[count], left)
+        tally.put(everything, loose(pair))
+        return tally.outcome(1 - np.where(everything, 0.0, moved))
+
+
+def _flip(verifier: np.ndarray, draft: np.ndarray, token: int, uniform: float) -> float:
+    order = np.argsort(-verifier)
+    outside = before(draft[order][::-1])[::-1][1:]  # the draft's mass outside A, by how many tokens A has beyond the first
+    enough = outside * verifier[token] > uniform * draft[token]
+    return float(1 - verifier[order[np.argmin(enough)]] / verifier[order[0]])

@@ -1,0 +1,55 @@
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from specviz import dists
+from specviz.registry import knob
+from specviz.rules import TokenRule, numbers, ratio
+from specviz.rules.pair import Tally
+
+
+@dataclass(frozen=True)
+class Lenience(TokenRule):
+    """Keeps with min(1, verifier/(factor draft)); a refused token is replaced as in `sps`."""
+
+    name = "lenience"
+    summary = "Strict with a discount: the draft model's probability is multiplied by a factor before the comparison."
+    source = "Leviathan et al. 2023 (arXiv 2211.17192), appendix on lenience"
+    formula = "keep n with chance min(1, q(n) / (l p(n))); else draw from norm(max(q − p, 0))"
+    helps = "When a hard promise is wanted from a small change: no token is written more than 1/l times as often as the verifier would."
+    hurts = (
+        "It discounts all tokens alike: an unlikely one may be written 1/l times too often just as a likely one, whether or not it fits."
+    )
+    flips, loose_below = "factor", True
+
+    factor: float = knob(
+        0.5, "The draft probability counts this many times: 1 is strict, near 0 keeps almost all.",
+        low=0.0, high=1.0, open_low=True, scale="log",
+    )  # fmt: skip
+
+    def accept_probs(self, verifier_probs, draft_probs):
+        return ratio(verifier_probs, self.factor * draft_probs)
+
+    def residual_probs(self, verifier_probs, draft_probs, token):
+        return dists.residual(verifier_probs, draft_probs)
+
+    def flip(self, draft_prob, verifier_prob, uniform, verifier_entropy=None, rank=None):
+        """uniform factor draft < verifier, solved for factor; above 1 for a token that is kept at any factor."""
+        draft_prob, verifier_prob, uniform = numbers(draft_prob, verifier_prob, uniform)
+        return torch.where(verifier_prob > 0, verifier_prob / (uniform * draft_prob), 0.0)
+
+    @classmethod
+    def sweep(cls, pair, settings):
+        """The law is verifier/factor where the ratio is above 1/factor, the draft from there down to ratio 1, and
+        below that the draft plus its share of what was refused, a blend of draft and verifier."""
+        most = 1 / np.array([rule.factor for rule in settings], dtype=float)
+        cut = np.maximum(np.searchsorted(pair.ratio, most, side="right"), pair.even)
+        refused = np.maximum(pair.draft_above[cut] - most * pair.verifier_above[cut], 0.0)
+        share = np.minimum(refused / pair.tv, 1.0) if pair.tv > 0 else np.zeros(len(settings))
+        tally = Tally(pair, len(settings))
+        tally.scaled(pair.verifier_above[cut], most)
+        tally.kept(pair.even, cut)
+        tally.lines(share, 1 - share, pair.even)
+        tally.short += (1 - share) * pair.tv
+        return tally.outcome(1 - refused)

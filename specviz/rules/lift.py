@@ -1,0 +1,235 @@
+"""Rules whose target lifts the drafted token and scales all others: the lift, the law that comes of it, its divergences."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy import ndarray
+from torch import Tensor
+
+from specviz import dists
+from specviz.rules import TokenRule, by_row, ratio
+from specviz.rules.pair import Outcome, Pair, Tally, root
+from specviz.types import Verdict
+
+
+class LiftedRule(TokenRule):
+    """Once n was drafted the target gives it g >= verifier[n] and scales every other token by (1 - g)/(1 - verifier[n]).
+
+    A subclass says how many nats that may cost (`allowance`) and how g is found from it (`solver`).
+    """
+
+    solver: str = "taylor"
+
+    def allowance(self, verifier_probs: Tensor, draft_probs: Tensor) -> float | Tensor:
+        """Nats that each drafted token may cost: a number, or float64 [..., 1]."""
+        raise NotImplementedError
+
+    def lift_tokens(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor) -> Tensor:
+        """g for drafted tokens [...]: the probability that their own target gives them."""
+        allowance = self.allowance(verifier_probs, draft_probs)
+        return lift(dists.at(verifier_probs, token), allowance[..., 0] if isinstance(allowance, Tensor) else allowance, self.solver)
+
+    def accept_probs(self, verifier_probs, draft_probs):
+        return ratio(capped(verifier_probs, draft_probs, self.allowance(verifier_probs, draft_probs), self.solver), draft_probs)
+
+    def target_probs(self, verifier_probs, draft_probs, token):
+        return lifted_target(verifier_probs, token, self.lift_tokens(verifier_probs, draft_probs, token))
+
+    def residual_probs(self, verifier_probs, draft_probs, token):
+        return dists.residual(self.target_probs(verifier_probs, draft_probs, token), draft_probs)
+
+    def verdict(self, verifier_probs, draft_probs, token):
+        lifted = self.lift_tokens(verifier_probs, draft_probs, token)
+        target = lifted_target(verifier_probs, token, lifted)
+        return Verdict(ratio(lifted, dists.at(draft_probs, token)), dists.residual(target, draft_probs))
+
+    def law(self, verifier_probs, draft_probs):
+        """O(V log S) for the S tokens whose draft probability exceeds their lift."""
+        allowance = self.allowance(verifier_probs, draft_probs)
+        capped_probs = capped(verifier_probs.double(), draft_probs.double(), allowance, self.solver)
+        return by_row(lifted_law, verifier_probs, draft_probs, capped_probs)
+
+
+def lift(prob: Tensor, delta, solver: str) -> Tensor:
+    """g [...] for verifier probabilities `prob` [...] and a budget `delta` in nats (a number or a tensor [...])."""
+    if solver == "exact":
+        return lift_exactly(prob, delta)
+    return (prob + (2 * delta * prob * (1 - prob)).sqrt()).clamp_max(1).to(prob.dtype)
+
+
+def lift_exactly(prob: Tensor, delta) -> Tensor:
+    """The largest g in [prob, 1] with binary_kl(prob, g - prob) <= delta, to float64 precision (Cactus, Thm 2)."""
+    exact = prob.double()
+    delta = torch.as_tensor(delta, dtype=torch.float64, device=prob.device).expand(prob.shape)
+    lifted = torch.where(-exact.log() <= delta, 1.0, exact)
+    between = (lifted < 1) & (exact > 0) & (delta > 0)
+    if bool(between.any()):
+        lifted[between] += _rise(exact[between], delta[between])
+    return lifted.to(prob.dtype)
+
+
+def _rise(prob: Tensor, delta: Tensor) -> Tensor:
+    """The root x > 0 of binary_kl(prob, x) = delta, [n]. Newton's method, halving where it would leave the bracket."""
+    low = torch.zeros_like(prob)
+    high = torch.minimum(1 - prob, delta + (delta * (delta + 2 * prob)).sqrt())  # since binary_kl >= x^2 / (2 (prob + x))
+    rise = torch.minimum((2 * delta * prob * (1 - prob)).sqrt(), high / 2)
+    for _ in range(200):
+        excess = binary_kl(prob, rise) - delta
+        low, high = torch.where(excess < 0, rise, low), torch.where(excess < 0, high, rise)
+        slope = torch.log1p(rise / prob) - torch.log1p(-rise / (1 - prob))
+        newton = rise - excess / slope
+        usable = ((newton > low) & (newton < high)) | (newton == rise)
+        after = torch.where(usable, newton, (low + high) / 2)
+        settled = bool(((after - rise).abs() <= 2e-16 * (prob + after)).all())
+        rise = after
+        if settled:
+            break
+    return rise
+
+
+def binary_kl(prob: Tensor, rise: Tensor) -> Tensor:
+    """Nats it costs to lift one probability by `rise` and scale all others: g ln(g/prob) + (1-g) ln((1-g)/(1-prob))."""
+    lifted, rest = prob + rise, 1 - prob - rise
+    up = torch.where(rise > prob, (lifted / prob).log(), torch.log1p(rise / prob))
+    down = torch.where(rest > 0, rest * torch.log1p(-rise / (1 - prob)), 0.0)
+    return torch.where(rise > 0, lifted * up + down, 0.0)
+
+
+def capped(verifier_probs: Tensor, draft_probs: Tensor, delta, solver: str) -> Tensor:
+    """min(draft, g) for every token, [..., V]: the mass with which it is drafted and kept. delta: a number or [..., 1]."""
+    if solver == "taylor":
+        return torch.minimum(draft_probs, lift(verifier_probs, delta, solver))
+    draft, verifier = draft_probs.double(), verifier_probs.double()
+    delta = torch.as_tensor(delta, dtype=torch.float64, device=draft.device).expand(draft.shape[:-1] + (1,))
+    cut = (draft > verifier) & ((binary_kl(verifier, (draft - verifier).clamp_min(0)) > delta) | (delta == 0))
+    kept = draft.clone()
+    kept[cut] = lift_exactly(verifier[cut], delta.expand(draft.shape)[cut])
+    return torch.minimum(kept, draft).to(draft_probs.dtype)
+
+
+def lifted_target(verifier_probs: Tensor, token: Tensor, lifted: Tensor) -> Tensor:
+    """The verifier [..., V] with `token` [...] raised to `lifted` [...] and all others scaled to fit."""
+    prob = dists.at(verifier_probs, token)
+    scale = torch.where(prob < 1, (1 - lifted) / (1 - prob), 1.0)
+    return (verifier_probs * scale.unsqueeze(-1)).scatter(-1, token.expand(scale.shape).unsqueeze(-1), lifted.unsqueeze(-1))
+
+
+def lifted_law(verifier: np.ndarray, draft: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """The output law [V] of any rule with lifted targets, given kept = min(draft, g) [V].
+
+    A refused n spreads its w = draft - g over the tokens y with draft_y < c verifier_y, c = (1 - g)/(1 - verifier_n), in
+    proportion to the difference. So with these y sorted into buckets by where draft_y/verifier_y falls among the c's,
+    the sums over y (the masses Z) and then the sums over n (A, B) are running sums over buckets.
+    """
+    refused = draft - kept
+    givers = np.flatnonzero(refused > 0)
+    if not len(givers):
+        return draft
+    scale = (1 - kept[givers]) / (1 - verifier[givers])
+    order = np.argsort(scale)
+    givers, scale = givers[order], scale[order]
+    weight = refused[givers]
+    takers = np.flatnonzero(draft < verifier)
+    draft_of, verifier_of = draft[takers], verifier[takers]
+    bucket = np.searchsorted(scale, draft_of / verifier_of, side="right")  # givers from this index on reach the taker
+    size = len(givers) + 1
+    verifier_below = np.cumsum(np.bincount(bucket, verifier_of, size))[:-1]
+    draft_below = np.cumsum(np.bincount(bucket, draft_of, size))[:-1]
+    mass = np.maximum(scale * verifier_below - draft_below, weight.sum())  # Z; in exact arithmetic never below sum w
+    share = np.append(weight / mass, 0.0)
+    scaled_share = np.append(weight / mass * scale, 0.0)
+    law = kept.copy()
+    law[takers] += verifier_of * np.cumsum(scaled_share[::-1])[::-1][bucket] - draft_of * np.cumsum(share[::-1])[::-1][bucket]
+    return np.maximum(law, 0.0)
+
+
+class Lifts:
+    """What lifted targets do at one position, for any number of allowances [K] at once."""
+
+    def __init__(self, pair: Pair, solver: str):
+        self.pair, self.solver = pair, solver
+        draft, verifier = pair.draft_sorted[pair.even :], pair.verifier_sorted[pair.even :]
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            if solver == "exact":
+                limit = binary_kl(torch.from_numpy(verifier), torch.from_numpy(draft - verifier)).numpy()
+            else:
+                limit = (draft - verifier) ** 2 / (2 * verifier * (1 - verifier))
+        limit = np.where(draft > verifier, limit, 0.0)  # from this allowance on the token is always kept
+        order = np.argsort(-limit)
+        self.limit = limit[order]
+        self.draft, self.verifier = draft[order], verifier[order]
+
+    def outcome(self, allowance: ndarray) -> Outcome:
+        """Acceptance and divergences of the output laws [K]; the same sums as in `lifted_law`, all K in one go."""
+        pair, count, takers = self.pair, len(allowance), self.pair.even
+        givers = np.searchsorted(-self.limit, -allowance)  # the first so many of them are lifted less than they were drafted
+        law = np.repeat(np.arange(count), givers)
+        which = np.arange(len(law)) - np.repeat(np.cumsum(givers) - givers, givers)
+        draft, verifier = self.draft[which], self.verifier[which]
+        lifted = lift(torch.from_numpy(verifier), torch.from_numpy(allowance[law]), self.solver).numpy()
+
+        tally = Tally(pair, count)
+        log_lift, log_ratio = np.log(lifted / verifier), np.log(draft / verifier)
+        rest = pair.kl_below[-1] - pair.kl_below[takers], pair.reverse_below[-1] - pair.reverse_below[takers]
+        tally.kl += rest[0] + np.bincount(law, lifted * log_lift - draft * log_ratio, count)
+        tally.reverse += rest[1] + np.bincount(law, verifier * (log_ratio - log_lift), count)
+
+        refused = np.maximum(draft - lifted, 0.0)
+        scale = (1 - lifted) / (1 - verifier)
+        if pair.outside > 0:  # tokens the verifier rules out are never lifted, and act as one
+            law = np.append(law, np.arange(count))
+            refused, scale = np.append(refused, np.full(count, pair.outside)), np.append(scale, np.ones(count))
+        total = np.bincount(law, refused, count)
+        if takers:
+            reach = np.searchsorted(pair.ratio[:takers], scale)  # a giver reaches the first so many takers
+            mass = np.maximum(scale * pair.verifier_below[reach] - pair.draft_below[reach], total[law])
+            share = np.divide(refused, mass, out=np.zeros_like(refused), where=mass > 0)
+            order = np.argsort(law * (takers + 1) + reach)
+            law, reach, share, scale = law[order], reach[order], share[order], scale[order]
+            size = np.bincount(law, minlength=count)
+            place = law, np.arange(len(law)) - np.repeat(np.cumsum(size) - size, size)
+            steps = np.full((count, size.max(initial=0) + 1), takers)
+            shares, scaled = np.zeros(steps.shape), np.zeros(steps.shape)
+            steps[place], shares[place], scaled[place] = reach, share, share * scale
+            length = np.diff(steps, axis=1, prepend=0)
+            kept = 1 - np.cumsum(shares[:, ::-1], 1)[:, ::-1]
+            gained = np.cumsum(scaled[:, ::-1], 1)[:, ::-1]
+
+            def relative(part: slice) -> ndarray:
+                """(1 - B) draft/verifier + A for every taker, [k, takers]."""
+                law = np.repeat(kept[part].ravel(), length[part].ravel()).reshape(-1, takers)
+                law *= pair.ratio[:takers]
+                law += np.repeat(gained[part].ravel(), length[part].ravel()).reshape(-1, takers)
+                return law
+
+            tally.blended(pair.verifier_sorted[:takers], relative)
+        tally.short += np.maximum(pair.tv - total, 0.0)
+        return tally.outcome(1 - total)
+
+    def allowance(self, budget: ndarray) -> ndarray:
+        """The allowances [K] at which KL(output law || verifier) is `budget` [K]; the least that keeps every token it can,
+        where even that stays within budget."""
+        budget = np.asarray(budget, dtype=np.float64)
+        top = np.log(min(float(self.limit.max(initial=0.0)) * (1 + 1e-9), 1e300)) if self.limit.any() else -np.inf  # past rounding
+        found = np.where(budget > 0, np.exp(top), 0.0)
+        if np.isinf(top) or not (budget > 0).any():
+            return found
+        least = min(top, np.log(budget[budget > 0].min()))
+        grid = np.append(np.linspace(least - 6, top, 6 + len(budget)), least - 40)
+        grid.sort()
+        values = np.maximum.accumulate(self.kl(np.exp(grid)))
+        within = np.flatnonzero((budget > values[0]) & (budget < values[-1]))
+        found[(budget > 0) & (budget <= values[0])] = np.exp(grid[0])
+        if len(within):
+            wanted = budget[within]
+            right = np.searchsorted(values, wanted)
+            with np.errstate(divide="ignore"):
+                ends = [(grid[end], np.log(values[end] / wanted)) for end in (right - 1, right)]
+                logs = root(lambda point, which: np.log(self.kl(np.exp(point)) / wanted[which]), *ends, 1e-12 + 4e-15 / wanted)
+            found[within] = np.exp(logs)
+        return found
+
+    def kl(self, allowance: ndarray) -> ndarray:
+        """KL(output law || verifier) at allowances [K]."""
+        return self.outcome(allowance).kl

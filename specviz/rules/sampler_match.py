@@ -1,0 +1,36 @@
+from dataclasses import dataclass
+
+from specviz.rules import TokenRule
+from specviz.rules.pair import Tally
+
+
+@dataclass(frozen=True)
+class SamplerMatch(TokenRule):
+    """The verifier draws its own token y; the draft is kept iff it equals y, else y is written.
+
+    Judged as accept_prob = verifier[n], residual = verifier without n. Lossless: y is always what is written.
+    Accepts sum over n of draft[n] verifier[n], never more than `sps`.
+    """
+
+    name = "sampler_match"
+    lossless = True
+    summary = "Strict, the simple way. The verifier draws its own token, and the draft is kept only if it is the same one."
+    source = "What mlx-lm and the llama.cpp server do"
+    formula = "draw y from q; keep n iff y = n; else write y"
+    helps = "When it must be simple: the verifier's own sampler is all it needs, and the draft model's probabilities are never read."
+    hurts = "Where many tokens are fine two draws rarely agree, even of two equal models: it keeps Σ p(n) q(n), never more than sps."
+
+    def accept_probs(self, verifier_probs, draft_probs):
+        return verifier_probs.clamp_max(1)
+
+    def residual_probs(self, verifier_probs, draft_probs, token):
+        others = verifier_probs.scatter(-1, token.unsqueeze(-1), 0.0)
+        mass = others.sum(-1, keepdim=True)
+        return (others / mass.where(mass > 0, 1.0)).where(mass > 0, verifier_probs)
+
+    def law(self, verifier_probs, draft_probs):
+        return verifier_probs
+
+    @classmethod
+    def sweep(cls, pair, settings):
+        return Tally(pair, len(settings)).outcome(pair.draft @ pair.verifier)

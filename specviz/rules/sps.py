@@ -1,0 +1,26 @@
+from dataclasses import dataclass
+
+import numpy as np
+
+from specviz.rules import TargetRule
+from specviz.rules.pair import either
+
+
+@dataclass(frozen=True)
+class Sps(TargetRule):
+    """Speculative sampling: the target is the verifier itself, so nothing is distorted."""
+
+    name = "sps"
+    lossless = True
+    summary = "Strict. Keeps a token only as often as the verifier itself would say it."
+    source = "Leviathan et al. 2023 (arXiv 2211.17192), Alg. 1; Chen et al. 2023 (arXiv 2302.01318)"
+    formula = "keep n with chance min(1, q(n) / p(n)); else draw from norm(max(q − p, 0))"
+    helps = "When the text must be distributed exactly as the verifier's. No rule that judges one token by itself keeps more without distorting."
+    hurts = "Where the models differ it refuses tokens that would have read just as well, so a draft model of another taste brings little speed."
+
+    def target(self, verifier_probs, draft_probs):
+        return verifier_probs
+
+    @classmethod
+    def sweep(cls, pair, settings):
+        return either(pair, strict=np.ones(len(settings), dtype=bool))

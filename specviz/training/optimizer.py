@@ -1,0 +1,77 @@
+"""Muon for the matrices of the layers, Adam for the embedding and the norms.
+
+Muon: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"
+(momentum 0.95 with Nesterov, five Newton-Schulz steps, quintic coefficients of that text).
+Adam: Kingma & Ba 2015. `scale` in [0, 1] is the schedule's place, set before every step.
+"""
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+MUON_RATE = 0.02
+ADAM_RATE = 0.003
+
+
+def orthogonal(update: Tensor, steps: int = 5) -> Tensor:
+    """The nearest (semi-)orthogonal matrices to update [..., m, n], roughly."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    tall = update.shape[-2] > update.shape[-1]
+    x = update.mT if tall else update
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for _ in range(steps):
+        square = x @ x.mT
+        x = a * x + (b * square + c * square @ square) @ x
+    return x.mT if tall else x
+
+
+class Muon(torch.optim.Optimizer):
+    def __init__(self, matrices, rate: float = MUON_RATE, momentum: float = 0.95):
+        super().__init__(list(matrices), dict(lr=rate, momentum=momentum))
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            by_shape: dict = {}
+            for matrix in group["params"]:
+                if matrix.grad is not None:
+                    by_shape.setdefault(matrix.shape, []).append(matrix)
+            for shape, matrices in by_shape.items():
+                gradients = []
+                for matrix in matrices:
+                    state = self.state[matrix]
+                    if not state:
+                        state["momentum"] = torch.zeros_like(matrix)
+                    state["momentum"].lerp_(matrix.grad, 1 - group["momentum"])
+                    gradients.append(matrix.grad.lerp(state["momentum"], group["momentum"]))
+                updates = orthogonal(torch.stack(gradients))
+                rate = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
+                for matrix, update in zip(matrices, updates):
+                    matrix.add_(update, alpha=-rate)
+
+
+class Both:
+    """The two optimizers as one: step, zero_grad, state."""
+
+    def __init__(self, model: nn.Module):
+        matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+        others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+        self.parts = [Muon(matrices), torch.optim.Adam(others, lr=ADAM_RATE, betas=(0.9, 0.95), eps=1e-10)]
+        self.rates = [MUON_RATE, ADAM_RATE]
+
+    def step(self, scale: float) -> None:
+        for part, rate in zip(self.parts, self.rates):
+            for group in part.param_groups:
+                group["lr"] = rate * scale
+            part.step()
+
+    def zero_grad(self) -> None:
+        for part in self.parts:
+            part.zero_grad(set_to_none=True)
+
+    def state_dict(self) -> list:
+        return [part.state_dict() for part in self.parts]
+
+    def load_state_dict(self, states: list) -> None:
+        for part, state in zip(self.parts, states):
+            part.load_state_dict(state)

@@ -1,0 +1,62 @@
+"""Shared by all tests: the shipped pair, loaded once; nothing here ever reaches the network."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported
+
+import pytest
+
+from specviz import backends, race, rules, trace
+from specviz.types import Settings
+from tests.browser import PATIENCE, app, browser, watched
+
+QUESTION = "Rose has 29 cards. She gets 2 packs of 4 cards each. How many cards does Rose have now?"
+
+
+@pytest.fixture(scope="session")
+def pair():
+    """The pair the project ships."""
+    return backends.load_pair()
+
+
+@pytest.fixture(scope="session")
+def record(pair):
+    """A short real run of five lanes, the plain one and the block rule among them."""
+    specs = [None, "sps", "cactus:delta=1", "tas", "block"]
+    lanes = [Settings(rule=spec and rules.parse(spec), max_new_tokens=40, seed=6) for spec in specs]
+    return run(pair, QUESTION, "task", lanes)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """The address of the real app, one for the tests of a file."""
+    with app(tmp_path_factory.mktemp("app") / "log.txt") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A real browser, one for the tests of a file."""
+    with browser() as made:
+        yield made
+
+
+@pytest.fixture
+def tab(chromium, home):
+    """An open page. Fails the test if anything went wrong in it, or if it asked another host for anything."""
+    context = chromium.new_context(viewport={"width": 1440, "height": 1000}, reduced_motion="reduce")
+    page, wrong = watched(context, home)
+    page.goto(home)
+    page.wait_for_function("window.specviz?.live?.wire() && window.specviz.state.run", timeout=PATIENCE)
+    yield page
+    context.close()
+    assert wrong == []
+
+
+def run(pair, prompt, style, lanes):
+    made = trace.begin(pair, prompt, style, lanes)
+    for step in race.race(pair, made.data["prompt_tokens"], lanes):
+        made.add(step)
+    return made

@@ -1,0 +1,199 @@
+"""Both ways to run a model agree with transformers, roll back exactly, and refuse what they cannot run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from specviz import backends, race, rules, trace
+from specviz.backends.hub import Transformers
+from specviz.backends.static_llama import StaticLlama
+from specviz.backends.tokenizer import Tokenizer, differences
+from specviz.types import ModelError, Settings
+
+
+def make_llama(folder, *, vocabulary=300, heads=4, groups=2, tied=False, seed=0, layers=2, **more):
+    """A random Llama folder, made by transformers itself."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=vocabulary, hidden_size=64, intermediate_size=96, num_hidden_layers=layers, num_attention_heads=heads,
+        num_key_value_heads=groups, head_dim=24, max_position_embeddings=128, tie_word_embeddings=tied,
+        bos_token_id=0, eos_token_id=0, initializer_range=0.3, **more,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return str(folder)
+
+
+def give_tokenizer(folder, size=300, swap=False):
+    """A byte-level tokenizer with `size` entries beside the weights."""
+    from tokenizers import Tokenizer as Fast
+    from tokenizers import decoders, models, pre_tokenizers
+
+    names = ["<|endoftext|>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    if swap:
+        names[5], names[6] = names[6], names[5]
+    names += [f"word{i}" for i in range(size - len(names))]
+    fast = Fast(models.BPE({name: i for i, name in enumerate(names)}, []))
+    fast.pre_tokenizer, fast.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    fast.add_special_tokens(["<|endoftext|>"])
+    fast.save(f"{folder}/tokenizer.json")
+    with open(f"{folder}/tokenizer_config.json", "w") as file:
+        json.dump({"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>"}, file)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A draft and a verifier of different logits width over one tokenizer."""
+    root = tmp_path_factory.mktemp("models")
+    draft = give_tokenizer(make_llama(root / "draft", vocabulary=304, heads=2, groups=2, seed=1, tied=True))
+    verifier = give_tokenizer(make_llama(root / "verifier", vocabulary=320, seed=2))
+    return draft, verifier
+
+
+@pytest.mark.parametrize("shape", [dict(), dict(heads=2, groups=2, tied=True), dict(heads=4, groups=1), dict(rope_parameters={"rope_type": "default", "rope_theta": 500000.0})])
+def test_the_fast_forward_is_transformers_forward(tmp_path, shape):
+    """static_llama's logits equal transformers' in float32, whole and in pieces, with grouped heads and tied weights."""
+    folder = make_llama(tmp_path, **shape)
+    fast, slow = StaticLlama(folder).session(), Transformers(folder).session()
+    tokens = torch.randint(0, 300, (40,), generator=torch.Generator().manual_seed(3)).tolist()
+    for begin, end in ((0, 17), (17, 18), (18, 23), (23, 40)):
+        torch.testing.assert_close(fast.forward(tokens[begin:end]), slow.forward(tokens[begin:end]), atol=2e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("backend", [StaticLlama, Transformers])
+def test_rollback_is_as_if_never_seen(tmp_path, backend):
+    """After rolling back to any length, the next logits equal those of a fresh session: no off-by-one."""
+    model = backend(make_llama(tmp_path))
+    tokens = torch.randint(0, 300, (30,), generator=torch.Generator().manual_seed(4)).tolist()
+    for length in (1, 7, 19, 20, 29):
+        session, fresh = model.session(), model.session()
+        session.forward(tokens[:20])
+        session.forward([5, 6, 7])
+        session.rollback(length)
+        assert session.length == min(length, 23)
+        session.rollback(min(length, 20))
+        session.forward(tokens[session.length :])
+        fresh.forward(tokens)
+        assert session.length == fresh.length == 30
+        torch.testing.assert_close(session.forward([9]), fresh.forward([9]), atol=2e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("backend", [StaticLlama, Transformers])
+def test_keep_gives_the_last_rows(tmp_path, backend):
+    """keep=n returns the logits after the last n tokens, and out-of-range keeps and over-long texts raise."""
+    model = backend(make_llama(tmp_path))
+    whole, part = model.session().forward([1, 2, 3, 4]), model.session().forward([1, 2, 3, 4], keep=2)
+    torch.testing.assert_close(part, whole[2:], atol=1e-5, rtol=1e-5)
+    with pytest.raises(ValueError, match="keep must be"):
+        model.session().forward([1], keep=2)
+    with pytest.raises(ModelError, match="longer than the 128 tokens"):
+        model.session().forward([1] * 129)
+
+
+@pytest.mark.parametrize("backend", ["static_llama", "transformers"])
+def test_any_pair_of_folders_runs_and_reproduces(folders, backend):
+    """A pair given by folder, with padded vocabularies, decodes three rules and its trace verifies."""
+    pair = backends.load_pair(*folders, backend=backend)
+    assert pair.verifier.name == backend and pair.vocabulary == 320
+    lanes = [Settings(rule=rules.make(name), max_new_tokens=24, seed=3) for name in ("sps", "tas", "cactus")]
+    record = trace.begin(pair, "hello there", None, lanes)
+    for step in race.race(pair, record.data["prompt_tokens"], lanes):
+        record.add(step)
+    assert trace.verify(trace.Trace.from_json(record.to_json()), pair)[0]
+
+
+def test_backends_write_the_same_text(folders):
+    """The same settings and seed give the same tokens on both backends: randomness is keyed, not consumed."""
+    texts = []
+    for backend in ("static_llama", "transformers"):
+        pair = backends.load_pair(*folders, backend=backend)
+        lanes = [Settings(rule=rules.make("cactus"), max_new_tokens=40, seed=11)]
+        record = trace.begin(pair, "hello", None, lanes)
+        for step in race.race(pair, record.data["prompt_tokens"], lanes):
+            record.add(step)
+        texts.append(record.text(0))
+    assert texts[0] == texts[1]
+
+
+def test_different_tokenizers_are_refused_with_the_difference(folders, tmp_path):
+    """Two models whose token ids mean different things do not load as a pair, and the sentence shows one."""
+    other = give_tokenizer(make_llama(tmp_path / "other", vocabulary=304), swap=True)
+    with pytest.raises(ModelError, match=r"tokenizers differ: 2 of 300 token ids mean something else; id 5 is"):
+        backends.load_pair(other, folders[1])
+    wider = give_tokenizer(make_llama(tmp_path / "wider", vocabulary=320), size=310)
+    assert differences(Tokenizer(folders[0]), Tokenizer(wider)) is None
+
+
+def test_unknown_damaged_and_impossible_models_are_sentences(folders, tmp_path):
+    """Missing, damaged and unsupported models raise ModelError for people, not a traceback of a library."""
+    with pytest.raises(ModelError, match="could not be loaded|not found"):
+        backends.load_pair("nobody/nothing", "nobody/nothing")
+    with pytest.raises(ModelError, match="not found|could not be loaded"):
+        backends.load("nobody/nothing")
+    with pytest.raises(ModelError, match="no CUDA device|cuda"):
+        if torch.cuda.is_available():
+            raise ModelError("cuda is there")
+        backends.load(folders[0], device="cuda")
+    with pytest.raises(ModelError, match="no dtype 'float7'"):
+        backends.load(folders[0], dtype="float7")
+    with pytest.raises(ValueError, match="no backend called 'magic'. There are: static_llama, transformers"):
+        backends.load(folders[0], backend="magic")
+    broken = tmp_path / "broken"
+    shutil.copytree(folders[0], broken)
+    (broken / "model.safetensors").write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00{}      garbage")
+    with pytest.raises(ModelError):
+        backends.load(str(broken))
+
+
+def test_a_sliding_window_model_rolls_back_or_is_refused(tmp_path):
+    """A model whose cache forgets the past either refuses to load with a sentence or stays exact beyond its window."""
+    from transformers import MistralConfig, MistralForCausalLM
+
+    torch.manual_seed(0)
+    config = MistralConfig(vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2, head_dim=16, sliding_window=8, max_position_embeddings=128)
+    MistralForCausalLM(config).save_pretrained(tmp_path)
+    try:
+        model = Transformers(str(tmp_path))
+    except ModelError as error:
+        assert "rolled back" in str(error)
+        return
+    tokens = torch.randint(0, 64, (40,), generator=torch.Generator().manual_seed(1)).tolist()
+    session, fresh = model.session(), model.session()
+    session.forward(tokens[:30])
+    session.forward([1, 2, 3])
+    session.rollback(30)
+    torch.testing.assert_close(session.forward(tokens[30:]), fresh.forward(tokens)[30:], atol=2e-4, rtol=1e-4)
+
+
+def test_the_shipped_pair_loads_everywhere(pair):
+    """The shipped folders are plain transformers: AutoModel gives the fast forward's logits, AutoTokenizer its ids."""
+    from transformers import AutoTokenizer
+
+    slow = backends.load(str(backends.SHIPPED / "verifier"), backend="transformers")
+    tokens = pair.encode("Once upon a time there was a small dog named Spot.", next(iter(pair.styles)))
+    torch.testing.assert_close(pair.verifier.session().forward(tokens), slow.session().forward(tokens), atol=1e-3, rtol=1e-3)
+    library = AutoTokenizer.from_pretrained(str(backends.SHIPPED / "verifier"))
+    text = "Lily saw 12 birds; naïve café 東京 😀\x00\u202e."
+    assert library(text, add_special_tokens=False)["input_ids"] == pair.tokenizer._plain(text)
+    assert pair.tokenizer.decode(pair.tokenizer._plain(text)) == text
+
+
+def test_prompts_cannot_end_the_text_and_pieces_show_bytes(pair):
+    """Special tokens spelled out in a prompt are plain characters; a token that is no whole character shows its bytes."""
+    tokens = pair.encode("a <|endoftext|> b")
+    assert tokens.count(0) == 1 and tokens[0] == 0
+    pieces = [pair.tokenizer.piece(t) for t in pair.tokenizer._plain("😀")]
+    assert "".join(pieces) == "😀" or all(p.startswith("⟨") for p in pieces)
+
+
+@pytest.mark.parametrize("prompt,says", [("", "empty"), ("  \n", "empty"), ("x" * 60_000, "characters; at most"), ("a b " * 3000, "tokens long")])
+def test_prompts_that_cannot_run_are_sentences(pair, prompt, says):
+    """Empty and over-long prompts raise a ValueError that says what is allowed."""
+    with pytest.raises(ValueError, match=says):
+        pair.encode(prompt)

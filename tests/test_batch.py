@@ -1,0 +1,200 @@
+"""Many texts at once are the texts one at a time, on both backends."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import torch
+
+from specviz import backends, batch, race, rules
+from specviz.backends.hub import Transformers
+from specviz.backends.static_llama import StaticLlama
+from specviz.types import Drafted, Emitted, Judged, ModelError, Sampling, Settings, Verified
+from tests.test_backends import give_tokenizer, make_llama
+
+SAMPLINGS = [Sampling(), Sampling(temperature=0), Sampling(temperature=0.7, top_k=20, top_p=0.9)]
+# Two ways to compute the same logits differ by about 1e-6 here, so that a draw differs about once in 1e5 tokens;
+# the seeds below are fixed, and none is that close.
+RULES = ["plain", "sps", "block", "tas", "cactus:delta=0.5"]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A draft and a verifier that mostly agree: the draft is the verifier with a little noise."""
+    from transformers import AutoModelForCausalLM
+
+    root = tmp_path_factory.mktemp("models")
+    verifier = give_tokenizer(make_llama(root / "verifier", vocabulary=304, seed=2))
+    draft = AutoModelForCausalLM.from_pretrained(verifier)
+    torch.manual_seed(5)
+    with torch.no_grad():
+        for weight in draft.parameters():
+            weight += 0.15 * weight.std() * torch.randn_like(weight)
+    draft.save_pretrained(root / "draft")
+    return give_tokenizer(root / "draft"), verifier
+
+
+@pytest.fixture(scope="module", params=["static_llama", "transformers"])
+def any_pair(request, folders):
+    """The pair on either backend, with some tokens that end a text."""
+    pair = backends.load_pair(*folders, backend=request.param)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backends.Pair, "stop_tokens", frozenset(range(8)))
+        yield pair
+
+
+def jobs(rule, sampling, count=9, longest=40):
+    """Prompts and lengths of all sizes, a seed each."""
+    rng = random.Random(count)
+    rule = None if rule == "plain" else rules.parse(rule)
+    return [
+        ([rng.randrange(8, 300) for _ in range(rng.choice([1, 2, 5, 11, 40]))],
+         Settings(rule=rule, sampling=sampling, max_new_tokens=rng.randint(5, longest), draft_length=rng.choice([1, 3, 4]), seed=seed))
+        for seed in range(count)
+    ]  # fmt: skip
+
+
+def untimed(event):
+    """An event without its seconds, and with numbers to the precision that two forwards share."""
+    match event:
+        case Drafted(start, tokens, _):
+            return "drafted", start, tokens
+        case Verified():
+            return "verified"
+        case Judged():
+            return "judged", event.position, event.token, event.kept, round(event.uniform, 9)
+    return event
+
+
+def together(pair, work, **options):
+    """The events of each job."""
+    found = [[] for _ in work]
+    for job, events in batch.decode(pair, work, **options):
+        found[job] += events
+    return found
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS, ids=["sampled", "greedy", "truncated"])
+@pytest.mark.parametrize("rule", RULES)
+def test_a_batch_writes_what_one_at_a_time_writes(any_pair, rule, sampling):
+    """Every event but its seconds, for rules of both scopes, with more prompts than rows, of all lengths."""
+    work = jobs(rule, sampling)
+    endings = set()
+    for found, (prompt, settings) in zip(together(any_pair, work, rows=4), work, strict=True):
+        alone = list(race.start(any_pair, prompt, settings, None))
+        assert [untimed(e) for e in found] == [untimed(e) for e in alone]
+        endings.add(found[-1].reason)
+    if sampling.temperature == 1:
+        assert endings == {"length", "end of text"}
+
+
+def test_drafts_are_kept_and_refused_in_these_tests(any_pair):
+    """The tests above see rounds of every kind: some tokens of a draft kept, all, and none."""
+    kept = {}
+    for events in together(any_pair, jobs("sps", Sampling())):
+        for event in events:
+            if isinstance(event, Judged):
+                kept[event.kept] = kept.get(event.kept, 0) + 1
+    assert min(kept[True], kept[False]) > 10
+
+
+@pytest.mark.parametrize("rows", [1, 3, 64])
+def test_the_number_of_rows_changes_nothing(any_pair, rows):
+    """From one row to more rows than prompts."""
+    work = jobs("sps", Sampling(), count=7)
+    assert [t.tokens for t in batch.texts(any_pair, work, rows=rows)] == [t.tokens for t in batch.texts(any_pair, work, rows=4)]
+
+
+def test_rules_and_samplings_may_be_mixed(any_pair):
+    """Jobs of one batch need not be alike in anything."""
+    work = [jobs(rule, sampling)[i] for i, (rule, sampling) in enumerate(zip(RULES, SAMPLINGS * 2))]
+    for text, (prompt, settings) in zip(batch.texts(any_pair, work), work):
+        alone = list(race.start(any_pair, prompt, settings, None))
+        assert text.tokens == [e.token for e in alone if isinstance(e, Emitted)]
+        assert text.accepted == sum(e.origin == "accepted" for e in alone if isinstance(e, Emitted))
+        assert text.rounds == sum(isinstance(e, Verified) for e in alone) and text.finished == alone[-1].reason
+        assert text.drafted == sum(len(e.tokens) for e in alone if isinstance(e, Drafted))
+
+
+@pytest.mark.parametrize("backend", [StaticLlama, Transformers])
+def test_rollback_in_a_batch_is_as_if_never_seen(tmp_path, backend):
+    """Rows that see, forget, end and make room, in any order, give the logits of sessions that never shared a forward."""
+    model = backend(make_llama(tmp_path))
+    rng = random.Random(1)
+    shared = model.batch(rows=5, positions=100)
+    texts = {}  # session -> the tokens it should remember
+    for _ in range(60):
+        if len(texts) < 5 and (not texts or rng.random() < 0.4):
+            texts[shared.session()] = []
+        for session, text in texts.items():
+            if text and rng.random() < 0.3:
+                del text[rng.randrange(len(text)) :]
+                session.rollback(len(text))
+        asked = []
+        for session in rng.sample(list(texts), rng.randint(1, len(texts))):
+            new = [rng.randrange(300) for _ in range(rng.choice([1, 1, 2, 5, 20 if not texts[session] else 3]))]
+            asked.append((session, new, rng.randint(1, len(new))))
+        for (session, new, keep), logits in zip(asked, shared.forward(asked), strict=True):
+            texts[session] += new
+            assert session.length == len(texts[session])
+            torch.testing.assert_close(logits, model.session().forward(texts[session], keep), atol=2e-4, rtol=1e-4)
+        for session in [s for s in texts if len(texts[s]) > 60 or rng.random() < 0.1]:
+            shared.release(session)
+            del texts[session]
+
+
+@pytest.mark.parametrize("backend", [StaticLlama, Transformers])
+def test_long_additions_in_a_batch(tmp_path, backend):
+    """A text that shows 70 new tokens beside one that shows 1, at the full length of the cache, disturbs nobody."""
+    model = backend(make_llama(tmp_path))
+    shared = model.batch(rows=2, positions=80)
+    one, two = shared.session(), shared.session()
+    tokens = torch.randint(0, 300, (80,), generator=torch.Generator().manual_seed(3)).tolist()
+    shared.forward([(one, tokens[:79], 1), (two, tokens[:5], 1)])
+    last, many = shared.forward([(one, tokens[79:], 1), (two, tokens[5:75], 2)])
+    torch.testing.assert_close(last, model.session().forward(tokens, 1), atol=2e-4, rtol=1e-4)
+    torch.testing.assert_close(many, model.session().forward(tokens[:75], 2), atol=2e-4, rtol=1e-4)
+
+
+def test_a_model_that_forgets_is_asked_one_by_one(tmp_path):
+    """A sliding window cannot share rows of different lengths; its batch gives the same logits all the same."""
+    from transformers import MistralConfig, MistralForCausalLM
+
+    torch.manual_seed(0)
+    MistralForCausalLM(
+        MistralConfig(vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2, head_dim=16, sliding_window=8, max_position_embeddings=128)
+    ).save_pretrained(tmp_path)
+    model = Transformers(str(tmp_path))
+    shared = model.batch(rows=2, positions=40)
+    assert type(shared) is backends.Batch
+    texts = [[7] * 20, [3, 4, 5]]
+    for text, logits in zip(texts, shared.forward([(shared.session(), text, 1) for text in texts])):
+        torch.testing.assert_close(logits, model.session().forward(text, 1))
+
+
+def test_nothing_to_do_and_too_long(any_pair):
+    """No jobs give no events; a prompt that fills the model ends at once; a broken model is a sentence."""
+    assert list(batch.decode(any_pair, [])) == [] and batch.texts(any_pair, []) == []
+    full = ([9] * any_pair.max_positions, Settings(max_new_tokens=5))
+    short = ([9, 10], Settings(max_new_tokens=2))
+    assert [(len(t.tokens), t.finished) for t in batch.texts(any_pair, [full, short])] == [(0, "length"), (2, "length")]
+    with pytest.raises(ModelError, match="longer than the 128 tokens"):
+        any_pair.verifier.batch(1, 128).session().forward([9] * 129)
+
+
+def test_closing_stops_the_compute(any_pair):
+    """No forward runs once the generator is closed."""
+    events = batch.decode(any_pair, jobs("sps", Sampling()))
+    for _ in range(20):
+        next(events)
+    events.close()
+    assert next(events, None) is None
+
+
+def test_the_shipped_pair_in_a_batch(pair):
+    """The shipped pair writes the same in a batch of eight as one at a time."""
+    prompts = [pair.encode(text, "tiny") for text in ("Once upon a time", "The little dog was", "Lily", "Tom had a big red ball and")]
+    work = [(prompts[i % 4], Settings(rule=rules.make("sps"), max_new_tokens=30 + i, seed=i)) for i in range(8)]
+    for text, (prompt, settings) in zip(batch.texts(pair, work, rows=8), work):
+        assert text.tokens == [e.token for e in race.start(pair, prompt, settings, None) if isinstance(e, Emitted)]

@@ -1,0 +1,134 @@
+"""The command line, as a person at a terminal meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from specviz import cli, terminal, trace
+
+PROMPT = ["--prompt", "Tom has 3 apples. He buys 4 more. How many apples does Tom have?", "--style", "task", "--max-new-tokens", "30"]
+
+
+def call(capsys, *arguments):
+    status = cli.main([str(a) for a in arguments])
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+def test_generate_writes_text_figures_and_a_trace_that_verifies(capsys, tmp_path):
+    """generate prints the text and the figures with definitions; its trace reproduces by verify."""
+    file = tmp_path / "trace.json"
+    status, out, _ = call(capsys, "generate", *PROMPT, "--rule", "cactus", "--set", "delta=0.5", "--seed", "7", "--json", file)
+    assert status == 0
+    record = trace.load(file)
+    assert record.text(0).removesuffix("<|endoftext|>").strip() in out
+    assert record.data["lanes"][0]["knobs"]["delta"] == 0.5 and record.data["seed"] == 7
+    assert "kept per round (measured): Accepted draft tokens per verifier call." in " ".join(out.split())
+    status, out, _ = call(capsys, "verify", file)
+    assert status == 0 and out.startswith("Reproduced")
+
+
+def test_verify_fails_on_a_trace_that_does_not_reproduce(capsys, tmp_path):
+    """A trace with another seed but a valid digest exits with 1 and says where."""
+    file = tmp_path / "trace.json"
+    call(capsys, "generate", *PROMPT, "--json", file)
+    record = trace.load(file)
+    record.data["seed"] = 99
+    record.save(file)
+    status, out, _ = call(capsys, "verify", file)
+    assert status == 1 and "differs first" in out
+
+
+def test_auto_draft_length_writes_a_trace_that_verifies(capsys, tmp_path):
+    """--draft-length auto may choose differently each time, yet its trace reproduces: every round's length is in it."""
+    file = tmp_path / "trace.json"
+    status, _, _ = call(capsys, "compare", *PROMPT[:-2], "--max-new-tokens", "60", "--rule", "plain", "--rule", "sps", "--rule", "block", "--draft-length", "auto", "--json", file)
+    lanes = trace.load(file).data["lanes"]
+    assert status == 0 and lanes[1]["draft_length"] == "auto" and len({len(r["drafted"]) for r in lanes[1]["rounds"]}) > 1
+    status, out, _ = call(capsys, "verify", file)
+    assert status == 0 and out.startswith("Reproduced")
+
+
+def test_given_models_are_announced_with_what_they_take(capsys):
+    """Models given by name are announced on the error stream, before they load; the shipped pair is not."""
+    from specviz import backends
+
+    folders = [str(backends.SHIPPED / role) for role in ("draft", "verifier")]
+    status, _, err = call(capsys, "generate", *PROMPT[:2], "--max-new-tokens", "3", "--draft", folders[0], "--verifier", folders[1])
+    assert status == 0 and err.count("of weights and up to") == 2 and "is free on cpu." in err
+    status, _, err = call(capsys, "generate", *PROMPT[:2], "--max-new-tokens", "3")
+    assert status == 0 and "weights" not in err
+
+
+def test_compare_shows_every_lane(capsys):
+    """compare decodes each rule and puts their figures in one table, with a speed-up where a plain lane ran."""
+    status, out, _ = call(capsys, "compare", *PROMPT, "--rule", "plain", "--rule", "sps", "--rule", "cactus:delta=1")
+    assert status == 0
+    for name in ("== plain ==", "== sps ==", "== cactus:delta=1,solver=taylor ==", "speed-up, x"):
+        assert name in out
+
+
+def test_json_to_standard_output_is_json_alone(capsys):
+    """--json - gives a trace that can be piped."""
+    status, out, _ = call(capsys, "generate", *PROMPT, "--json", "-")
+    assert status == 0 and json.loads(out)["format"] == "specviz-trace"
+
+
+@pytest.mark.parametrize(
+    "arguments,says",
+    [
+        (["generate", "--prompt", " "], "The prompt is empty"),
+        (["generate", "--prompt", "a " * 40_000], "characters; at most"),
+        (["generate", "--prompt", "a " * 5_000], "tokens long"),
+        (["generate", *PROMPT, "--rule", "magic"], "no acceptance rule called 'magic'. There are: block, "),
+        (["generate", *PROMPT, "--rule", "cactus", "--set", "delta=-1"], "delta must be from 0"),
+        (["generate", *PROMPT, "--rule", "cactus", "--set", "size=1"], "has no parameter 'size'. It takes: delta, solver."),
+        (["generate", *PROMPT, "--rule", "cactus", "--set", "delta"], "not of the form name=value"),
+        (["generate", *PROMPT, "--temperature", "9"], "temperature must be from 0 to 5"),
+        (["generate", *PROMPT, "--draft-length", "0"], "draft_length must be from 1 to 32"),
+        (["generate", *PROMPT, "--draft-length", "many"], "draft_length must be from 1 to 32 tokens, or auto; got 'many'"),
+        (["generate", *PROMPT, "--draft-length", "2.5"], "draft_length must be from 1 to 32 tokens, or auto; got '2.5'"),
+        (["generate", *PROMPT, "--draft", "nowhere/at-all"], "Give both models"),
+        (["generate", *PROMPT, "--draft", "nowhere/at-all", "--verifier", "nowhere/at-all"], "nowhere/at-all"),
+        (["generate", *PROMPT[:2], "--style", "opera"], "no style 'opera'"),
+        (["verify", "no-such-file.json"], "there is no file"),
+    ],
+)
+def test_bad_input_gets_a_sentence(capsys, arguments, says):
+    """Every mistake exits with 2 and one sentence on the error stream, never a traceback."""
+    status, out, err = call(capsys, *arguments)
+    assert status == 2 and says in err and "Traceback" not in err
+
+
+def test_hostile_text_stays_text_in_a_terminal(capsys):
+    """Escape sequences, direction overrides and NUL from a model are shown as codes and never reach the terminal raw."""
+    shown = terminal.safe("a\x1b[2Jb\u202ec\x00d\ne\x9bf\u2066")
+    assert shown == "a⟨001B⟩[2Jb⟨202E⟩c⟨0000⟩d\ne⟨009B⟩f⟨2066⟩"
+    hostile = "<img src=x onerror=alert(1)> ${alert(1)} \u202e \x00 " + "x" * 10_000
+    status, out, _ = call(capsys, "generate", "--prompt", hostile[:600], "--max-new-tokens", "5", "--json", "-")
+    assert status == 0 and json.loads(out)["prompt"] == hostile[:600]
+
+
+def test_a_terminal_gets_colour_and_a_pipe_gets_plain_text():
+    """On a real pseudo-terminal refused tokens are struck through; in a pipe there is not one escape."""
+    command = [sys.executable, "-m", "specviz", "generate", *PROMPT, "--rule", "sps", "--seed", "3"]
+    root = Path(__file__).parents[1]
+    piped = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+    assert "\x1b" not in piped
+    main, side = pty.openpty()
+    process = subprocess.Popen(command, cwd=root, stdout=side, close_fds=True)
+    os.close(side)
+    shown = b""
+    try:
+        while chunk := os.read(main, 65536):
+            shown += chunk
+    except OSError:  # the other end was closed
+        pass
+    assert process.wait() == 0 and b"\x1b[9;31m" in shown

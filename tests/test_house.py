@@ -1,0 +1,95 @@
+"""The house keeps its shape: imports go one way, and rooms keep to what they may touch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ORDER = [  # a room may import from rooms on lines above its own, and from its own folder
+    {"__init__"},
+    {"registry"},
+    {"types"},
+    {"dists", "noise"},
+    {"proposal", "rules", "tasks"},
+    {"exact", "measure", "backends"},
+    {"drafters", "adaptive"},
+    {"decode"},
+    {"race", "batch"},
+    {"trace_check"},
+    {"trace"},
+    {"metrics", "advise"},
+    {"training"},
+    {"knobs"},
+    {"plots", "exports", "terminal"},
+    {"ui"},
+    {"bench"},
+    {"cli"},
+    {"__main__"},
+]
+LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
+FILES = sorted((ROOT / "specviz").rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT / "specviz").parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names of everything a file imports, at any depth of nesting."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute here"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_one_way(path):
+    """A room imports only from rooms before it; a lazy import counts like any other."""
+    own = room_of(path)
+    for name in imported(path):
+        if name.startswith("specviz."):
+            other = name.split(".")[1]
+            if other == own or other == "__version__":
+                continue
+            assert LEVEL[other] < LEVEL[own], f"{own} imports {other}"
+
+
+def test_rooms_keep_to_their_libraries():
+    """Only backends (and training) know transformers, only ui knows gradio, rules know no randomness, views no torch."""
+    for path in FILES:
+        own, names = room_of(path), {n.split(".")[0] for n in imported(path)}
+        if own not in ("backends", "training", "bench"):
+            assert "transformers" not in names, path
+        if own != "ui":
+            assert "gradio" not in names, path
+        if own in ("plots", "exports", "terminal", "ui", "metrics", "trace_check"):
+            assert "torch" not in names, path
+        if own in ("rules", "decode", "trace", "metrics"):
+            assert not names & {"random", "time"}, path
+
+
+def test_the_engine_does_not_need_the_page_or_transformers():
+    """Loading the shipped pair and decoding imports neither gradio nor transformers: a cold start stays short."""
+    code = (
+        "import sys; from specviz import backends, race, rules, trace; from specviz.types import Settings\n"
+        "pair = backends.load_pair(); lanes = [Settings(rule=rules.make('sps'), max_new_tokens=8)]\n"
+        "record = trace.begin(pair, 'One day', None, lanes)\n"
+        "for step in race.race(pair, record.data['prompt_tokens'], lanes): record.add(step)\n"
+        "assert record.text(0); print({'gradio', 'transformers'} & set(sys.modules))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "set()"
+
+
+def test_app_is_short():
+    """app.py only reads settings, builds the page and launches it."""
+    assert len((ROOT / "app.py").read_text().splitlines()) <= 40

@@ -1,0 +1,102 @@
+"""What knobs buy on a text: the same figures as position by position, from the definitions."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from specviz import backends, dists, exact, knobs, rules
+from specviz.types import Sampling
+from tests.conftest import run
+
+pytestmark = pytest.mark.skipif(not (backends.SHIPPED / "verifier").exists(), reason="the pair of models is not here")
+FEW = 24
+
+
+@pytest.fixture(scope="module")
+def bought(record, pair):
+    return knobs.bought(record, 2, [rules.parse("cactus:delta=0.3"), rules.make("block"), rules.make("sps")], pair, FEW)
+
+
+def by_hand(record, pair, lane):
+    """Both distributions at each judged position, each from a text that ends just before it."""
+    data = record.data
+    written = [token for r in data["lanes"][lane]["rounds"] for token in r["emitted"]]
+    places = [r["start"] + i - len(data["prompt_tokens"]) for r in data["lanes"][lane]["rounds"] for i in range(min(r["kept"] + 1, len(r["drafted"])))]
+    found = []
+    for place in places[:FEW]:
+        tokens = data["prompt_tokens"] + written[:place]
+        found.append([dists.pad(dists.to_probs(model.session().forward(tokens, keep=1), Sampling(**data["sampling"])), pair.vocabulary)[0].double() for model in (pair.verifier, pair.draft)])
+    return [torch.stack(column) for column in zip(*found)]
+
+
+def test_figures_are_averages_over_the_judged_positions(record, pair, bought):
+    verifier, draft = by_hand(record, pair, 2)
+    assert bought["positions"] == len(verifier)
+
+    def figures(rule):
+        law = rule.output_law(verifier, draft)
+        return rule.acceptance(verifier, draft).mean().item(), dists.kl(law, verifier).mean().item()
+
+    wanted = figures(rules.parse("cactus:delta=0.3"))
+    assert (bought["marks"][0]["acceptance"], bought["marks"][0]["kl"]) == pytest.approx(wanted, rel=2e-3)
+    assert bought["marks"][1] is None, "a rule that judges whole blocks has no point here"
+    assert bought["marks"][2]["kl"] == pytest.approx(0, abs=1e-9)
+    for curve in bought["curves"]:
+        if curve["rule"] in ("cactus", "interpolation", "lenience", "top_k", "sampler_match"):
+            i = len(curve["values"]) // 2
+            rule = rules.make(curve["rule"], **curve["fixed"], **({curve["knob"]: curve["values"][i]} if curve["knob"] else {}))
+            assert (curve["acceptance"][i], curve["kl"][i]) == pytest.approx(figures(rule), rel=2e-3, abs=1e-6), curve["rule"]
+
+
+def test_every_token_rule_is_there_and_none_crosses_the_frontier(bought):
+    drawn = {curve["rule"] for curve in bought["curves"]}
+    assert drawn == {name for name in rules.names() if rules.get(name).scope == "token"}
+    for divergence in exact.DIVERGENCES:
+        spent, most = bought["frontiers"][divergence]["spent"], bought["frontiers"][divergence]["acceptance"]
+        for curve in bought["curves"]:
+            for acceptance, apart, gap in zip(curve["acceptance"], curve[divergence], curve["gap"][divergence], strict=True):
+                apart = float(apart)
+                beyond = next((i for i, value in enumerate(spent) if value >= apart), None)
+                assert math.isinf(apart) or beyond is None or acceptance + gap <= most[beyond] + 1e-5, curve["rule"]
+                assert gap >= 0
+
+
+def test_the_gap_is_what_the_frontier_allows_beyond_what_is_kept(record, pair, bought):
+    """At the same mean divergence, over the same positions: as `exact.gap` says, and none for the optimum at even positions."""
+    verifier, draft = knobs.judged(record, 2, pair, FEW)
+    for divergence in exact.DIVERGENCES:
+        wanted = float(exact.gap(rules.parse("cactus:delta=0.3"), verifier, draft, divergence, pooled=True))
+        assert bought["marks"][0]["gap"][divergence] == pytest.approx(wanted, abs=1e-6)
+        assert bought["marks"][2]["gap"][divergence] == pytest.approx(0, abs=1e-6)
+
+
+def test_what_cannot_be_computed_is_said(record, pair):
+    with pytest.raises(ValueError, match="No drafted token"):
+        knobs.bought(record, 0, [], pair)
+    with pytest.raises(ValueError, match="no such lane"):
+        knobs.bought(record, 9, [], pair)
+    other = type(record)({**record.data, "models": {role: {**about, "revision": "other"} for role, about in record.data["models"].items()}})
+    with pytest.raises(ValueError, match="another draft"):
+        knobs.bought(other, 2, [], pair)
+
+
+def test_an_infinite_divergence_has_a_name(pair):
+    from specviz.types import Settings
+
+    lanes = [Settings(rule=rules.make("interpolation"), sampling=Sampling(top_k=2), max_new_tokens=12)]
+    answer = knobs.bought(run(pair, "One day", None, lanes), 0, [rules.make("sps")], pair, FEW)
+    assert any("Infinity" in curve["kl"] for curve in answer["curves"]) and answer["frontiers"]["kl"]["acceptance"][-1] < 1
+
+
+def test_the_desk_lends_the_models_to_one_at_a_time_and_takes_them_back():
+    from specviz.ui.stream import Desk
+
+    desk = Desk(lambda: "models")
+    desk.open()
+    assert desk.borrow(lambda pair: {"pair": pair}) == {"pair": "models"}
+    assert desk.borrow(lambda pair: {"busy": desk.borrow(lambda again: {}, patience=0.05)})["busy"]["error"].startswith("Another run")
+    assert "ZeroDivisionError" in desk.borrow(lambda pair: 1 / 0)["error"]
+    assert desk.borrow(lambda pair: {}) == {}

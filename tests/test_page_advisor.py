@@ -1,0 +1,131 @@
+"""Which setting should I use? The advisor in the page: its numbers, its checks, and what it says to bad questions."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from specviz import rules
+from specviz.trace import Trace
+from specviz.ui import advice
+from specviz.ui.stream import Refused
+from tests.browser import PATIENCE
+from tests.test_page import pytestmark, run  # noqa: F401  (pytestmark: where there is no pair)
+
+
+def ask(page, goal: str, value: str) -> None:
+    page.fill(f"[data-goal={goal}]", value)
+    page.click("text=Find settings")
+    page.wait_for_function("document.querySelector('.advisor').getAttribute('aria-busy') !== 'true'", timeout=PATIENCE)
+
+
+def complaint(page) -> str:
+    return " ".join(page.eval_on_selector_all(".advisor .error", "nodes => nodes.map(node => node.textContent)")).strip()
+
+
+def test_the_table_is_the_advice_and_a_row_can_be_used_and_checked(tab, pair):
+    run(tab, max_new_tokens=24, seed=2, draft_length=4)
+    raw = tab.evaluate("specviz.state.raw")
+    ask(tab, "spend", "0.1")
+    assert complaint(tab) == ""
+    wanted = advice.answer(json.dumps({"trace": raw, "goal": "spend", "value": 0.1, "draft_length": 4}), pair)
+    shown = {row.get_attribute("data-row"): row for row in tab.locator(".advice tbody tr").all()}
+    assert set(shown) == {row["name"] for row in wanted["rows"]} and "sps" in shown
+    for row in wanted["rows"]:  # the speed-up depends on the clock, the rest on the texts alone
+        words = shown[row["name"]].inner_text()
+        assert f"{row['kept']:.2f}" in words and f"{row['interval'][0]:.2f} to {row['interval'][1]:.2f}" in words and row["kl"] <= 0.1
+    heads = tab.locator(".advice thead").inner_text()
+    assert heads.count("estimated") == 2 and "exact" in heads and "measured" in heads
+    assert all(name in tab.inner_text(".advisor .aside") for name in wanted["missing"])
+
+    row = next(row for row in wanted["rows"] if row["name"] == "cactus")
+    button = tab.locator("[data-row=cactus] .outlined")
+    assert button.inner_text() == "Set in lane 3"
+    button.click()
+    assert tab.evaluate("specviz.state.columns[2].knobs") == row["knobs"]
+    assert tab.locator(".lane:nth-child(3) .whatif").is_visible(), "the run on display is recoloured at once"
+    other = next(name for name in shown if name not in ("sps", "tas", "cactus"))
+    button = tab.locator(f"[data-row={other}] .outlined")
+    assert button.inner_text() == "Add as lane 4"
+    button.click()
+    assert tab.evaluate("specviz.state.columns.map(column => column.rule)") == ["sps", "tas", "cactus", other]
+    assert tab.evaluate("specviz.state.raw") == raw, "nothing has run"
+
+    before = tab.evaluate("specviz.state.run.lanes.length")
+    tab.locator("[data-row=cactus] .try").click()
+    tab.wait_for_selector("[data-row=cactus] td.real b", timeout=PATIENCE)
+    request = {"trace": raw, "rule": row["rule"], "draft_length": 4, "interval": row["interval"], "attempt": 1}
+    tried = advice.tried(json.dumps(request), pair)
+    words = tab.inner_text("[data-row=cactus] td.real")
+    assert f"{tried['kept']:.2f}" in words and ("inside" if tried["inside"] else "outside") in words
+    assert tried["inside"] == (row["interval"][0] <= tried["kept"] <= row["interval"][1])
+    assert tab.evaluate("specviz.state.run.lanes.length") == before
+
+    ask(tab, "accept", "1")
+    assert "at least 1" in tab.inner_text(".advisor .lead").lower()
+    kls = [float(text) for text in tab.eval_on_selector_all(".advice td[data-label=divergence] b", "nodes => nodes.map(node => node.textContent.replace('∞', 'Infinity').replace('−', '-'))")]
+    assert kls == sorted(kls)
+    ask(tab, "accept", "4.5")
+    assert "No setting of any rule reaches this" in tab.inner_text(".advisor .answer")
+
+
+def test_bad_numbers_get_a_sentence_beside_the_field(tab):
+    for goal, value, sentence in (
+        ("spend", "-1", "from 0 to 1000 nats per token; got -1"), ("spend", "cheap", "must be a number"), ("spend", "", "must be a number"), ("accept", "99", "from 0 to 32 tokens per round"), ("accept", "1e999", "must be a number"),
+    ):  # fmt: skip
+        ask(tab, goal, value)
+        assert sentence in complaint(tab)
+        assert tab.get_attribute(f"[data-goal={goal}]", "aria-invalid") == "true"
+        assert tab.locator(".advisor [aria-invalid]").count() == 1
+        assert tab.locator(".advice").count() == 0
+
+
+def test_a_run_that_cannot_be_read_says_why(tab, tmp_path):
+    data = Trace.from_json(tab.evaluate("specviz.state.raw")).data
+    alone = data | {"lanes": data["lanes"][:1]}
+    foreign = json.loads(json.dumps(data))
+    foreign["models"]["draft"]["revision"] = "another"
+    path = tmp_path / "trace.json"
+    for lanes, (made, sentence) in enumerate([(alone, "at least two lanes"), (foreign, "made with another draft")]):
+        path.write_text(Trace(made).to_json(), encoding="utf-8")
+        tab.set_input_files("#sv-file", path)
+        tab.wait_for_function("([lanes, n]) => specviz.state.source === 'imported' && specviz.state.run.lanes.length === n", arg=[lanes, len(made["lanes"])], timeout=PATIENCE)
+        ask(tab, "spend", "0.1")
+        assert sentence in complaint(tab)
+    tab.evaluate("specviz.state.raw = null")
+    tab.click("text=Find settings")
+    assert "not ended" in complaint(tab)
+
+
+@pytest.mark.parametrize(
+    "change,says",
+    [
+        ({"goal": "please"}, "A goal is"), ({"value": None}, "must be a number"), ({"value": True}, "must be a number"), ({"value": 10**400}, "must be a number"), ({"draft_length": 0}, "from 1 to 32"),
+        ({"draft_length": "4"}, "from 1 to 32"), ({"draft_length": 33}, "from 1 to 32"), ({"trace": "{"}, "cut off"), ({"trace": 7}, "not a specviz trace"),
+    ],
+)  # fmt: skip
+def test_odd_questions(record, pair, change, says):
+    with pytest.raises(ValueError, match=says):
+        advice.answer(json.dumps({"trace": record.to_json(), "goal": "spend", "value": 0.1, "draft_length": 4} | change), pair)
+    with pytest.raises(Refused, match="not a question"):
+        advice.answer("[" * 5000, pair)
+
+
+def test_odd_trials(record, pair):
+    good = {"trace": record.to_json(), "rule": "sps", "draft_length": 4, "interval": [0, 4], "attempt": 1}
+    assert advice.tried(json.dumps(good), pair)["inside"]
+    for change in ({"rule": None}, {"rule": "no such rule"}, {"draft_length": 99}, {"interval": [1]}, {"interval": ["a", "b"]}, {"attempt": 0}, {"attempt": "x"}):
+        with pytest.raises(ValueError):
+            advice.tried(json.dumps(good | change), pair)
+    assert advice.tried(json.dumps(good | {"attempt": 2}), pair) != advice.tried(json.dumps(good), pair), "another attempt has other seeds"
+
+
+def test_every_token_rule_is_a_row_or_missing(record, pair):
+    few = Trace({**record.data, "lanes": record.data["lanes"][:2]})
+    found = advice.answer(json.dumps({"trace": few.to_json(), "goal": "accept", "value": 1.0, "draft_length": None}), pair)
+    named = sorted([row["name"] for row in found["rows"]] + found["missing"])
+    assert named == sorted(name for name in rules.names() if rules.get(name).scope == "token")
+    for row in found["rows"]:
+        assert row["interval"][0] <= row["kept"] <= row["interval"][1] and row["speedup_interval"][0] <= row["speedup"] <= row["speedup_interval"][1]
+    json.dumps(found, allow_nan=False)

@@ -1,0 +1,266 @@
+"""What bad input gets: a sentence in its place, the earlier run untouched, nothing in the console, no markup."""
+
+from __future__ import annotations
+
+import base64
+import http.server
+import json
+import re
+import shutil
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from specviz import backends
+from specviz.backends import Pair
+from specviz.trace import Trace
+from specviz.ui import page as built
+from specviz.ui import stream
+from specviz.ui.stream import Desk
+from tests.browser import PATIENCE, app, free_port, watched
+
+ROOT = Path(__file__).resolve().parents[1]
+RECORDED = sorted((ROOT / "assets" / "recorded").glob("*.json"))
+HOSTILE = '<img src=x onerror="window.broken=1"><b>bold</b>${window.broken=1}{{window.broken=1}}</script><script>window.broken=1</script>\u202eabc\x00'
+READY = "window.specviz?.live?.wire() && window.specviz.state.run"
+
+pytestmark = [
+    pytest.mark.skipif(not (backends.SHIPPED / "verifier").exists(), reason="the pair of models is not here"),
+    pytest.mark.skipif(not RECORDED, reason="no recorded runs"),
+]
+
+
+@contextmanager
+def page_of(load):
+    """The page over models that `load` gives, and its desk."""
+    desk = Desk(load)
+    desk.open()
+    blocks = built.build(desk)
+    _, url, _ = blocks.launch(server_name="127.0.0.1", server_port=free_port(), prevent_thread_lock=True, **built.launch_options())
+    try:
+        yield url, desk
+    finally:
+        blocks.close()
+
+
+@contextmanager
+def visit(chromium, url: str):
+    """A tab in which nothing may go wrong."""
+    context = chromium.new_context(viewport={"width": 1440, "height": 1000}, reduced_motion="reduce")
+    tab, wrong = watched(context, url)
+    tab.goto(url)
+    tab.wait_for_function(READY, timeout=PATIENCE)
+    yield tab
+    context.close()
+    assert wrong == []
+
+
+def shown(tab) -> list:
+    """What must not change: the texts of the lanes with their fates, and the source of the run."""
+    return tab.evaluate("[specviz.state.source, ...[...document.querySelectorAll('.sv .lane .t')].map(node => `${node.className} ${node.textContent}`)]")
+
+
+def sentence(tab, field: str = "prompt") -> str:
+    """The sentence beside a control, once it is there."""
+    tab.wait_for_function("field => document.querySelector(`.sv [data-error=${field}]`).textContent", arg=field, timeout=PATIENCE)
+    return tab.inner_text(f"[data-error={field}]")
+
+
+def refused(tab, before: list, expected: str, field: str = "prompt") -> None:
+    """Pressing Run gets the sentence, keeps what is on display, and leaves the page usable."""
+    tab.click(".run")
+    found = sentence(tab, field)
+    assert expected in found and "Traceback" not in found
+    assert shown(tab) == before
+    assert not tab.evaluate("specviz.state.live") and tab.inner_text(".run span") == "Run"
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    """A Hub that has nothing for us: models called gated are gated, all others are unknown."""
+
+    def do_GET(self):
+        gated = "gated" in self.path
+        self.send_response(403 if gated else 404)
+        self.send_header("X-Error-Code", "GatedRepo" if gated else "RepoNotFound")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.parametrize(("model", "expected"), [("acme/gated", "'acme/gated' is gated. Accept its terms"), ("acme/nothing", "'acme/nothing' was not found")])
+def test_an_unknown_or_gated_model_has_its_sentence(chromium, tmp_path, model, expected):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as hub:
+        threading.Thread(target=hub.serve_forever, daemon=True).start()
+        endpoint = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}", "HF_HOME": str(tmp_path / "hub"), "HF_TOKEN": ""}
+        with app(tmp_path / "log.txt", SPECVIZ_DRAFT=model, SPECVIZ_VERIFIER=model, **endpoint) as url, visit(chromium, url) as tab:
+            refused(tab, shown(tab), expected)
+        hub.shutdown()
+
+
+def test_two_tokenizers_that_differ_say_how(chromium, tmp_path):
+    folder = tmp_path / "draft"
+    shutil.copytree(backends.SHIPPED / "draft", folder)
+    path = folder / "tokenizer.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    vocabulary = data["model"]["vocab"]
+    (one, at), (other, there) = list(vocabulary.items())[2000:2002]
+    vocabulary |= {one: there, other: at}
+    path.write_text(json.dumps(data), encoding="utf-8")
+    with page_of(lambda: backends.load_pair(str(folder), str(backends.SHIPPED / "verifier"))) as (url, _), visit(chromium, url) as tab:
+        refused(tab, shown(tab), "their tokenizers differ: ")
+
+
+class Broken:
+    """A verifier whose numbers stop being numbers after some calls."""
+
+    def __init__(self, model, good: int):
+        self._model, self._good = model, good
+
+    def __getattr__(self, name):
+        return getattr(self._model, name)
+
+    def session(self):
+        session, left = self._model.session(), iter(range(self._good))
+        forward = session.forward
+        session.forward = lambda *given, **more: forward(*given, **more) * (1.0 if next(left, None) is not None else float("nan"))
+        return session
+
+
+@pytest.mark.parametrize("good", [0, 3])
+def test_a_model_that_yields_nan_has_its_sentence(chromium, pair, good):
+    """From the start the earlier run stays; later on, what was written before stays."""
+    with page_of(lambda: Pair(pair.draft, Broken(pair.verifier, good), pair.tokenizer, pair.styles)) as (url, _), visit(chromium, url) as tab:
+        before = shown(tab)
+        if not good:
+            return refused(tab, before, "not finite (NaN or infinity)")
+        tab.click(".run")
+        assert "not finite (NaN or infinity)" in sentence(tab)
+        record = Trace.from_json(tab.evaluate("specviz.state.raw"))
+        assert {lane["finished"] for lane in record.data["lanes"]} == {"stopped"}
+        assert any(lane["rounds"] for lane in record.data["lanes"]) and tab.locator(".lane .t").count() > 0
+
+
+def test_a_full_line_has_its_sentence(chromium, pair):
+    with page_of(lambda: pair) as (url, desk), visit(chromium, url) as tab:
+        before = shown(tab)
+        desk._waiting = stream.WAITING
+        refused(tab, before, "already waiting here. Try again in a minute")
+        desk._waiting = 0
+        tab.fill("[data-field=max_new_tokens]", "4")
+        tab.click(".run")
+        tab.wait_for_function("!specviz.state.live && specviz.state.source === 'live' && specviz.state.raw", timeout=PATIENCE)
+        assert tab.inner_text("[data-error=prompt]") == ""
+
+
+def test_files_that_are_no_traces_have_their_sentences(tab, tmp_path):
+    good = RECORDED[0].read_text(encoding="utf-8")
+    older = json.loads(good) | {"version": 0}
+    lacking = {name: value for name, value in json.loads(good).items() if name != "lanes"}
+    cases = [
+        (b"", "This is not JSON"), (b"\xff\xfe\x00\x01binary", "This is not JSON"), (b"[" * 100_000, "nested too deeply"), (b'{"format": NaN}', "no JSON number"),
+        (b'"specviz-trace"', "not a specviz trace"), (json.dumps(older).encode(), "version 0"), (json.dumps(lacking).encode(), "lacks 'lanes'"),
+        (re.sub(r'"kept":\d+', '"kept":-1', good, count=1).encode(), "damaged"), (good.replace('"rule":"cactus', '"rule":"magic', 1).encode(), "no acceptance rule called"),
+        (good[:-2].encode(), "cut off"),
+    ]  # fmt: skip
+    before, path = shown(tab), tmp_path / "trace.json"
+    for content, expected in cases:
+        path.write_bytes(content)
+        tab.evaluate("specviz.controls.clearErrors()")
+        tab.set_input_files("#sv-file", path)
+        found = sentence(tab)
+        assert expected in found and "Traceback" not in found, content[:40]
+        assert shown(tab) == before
+
+
+def test_a_huge_file_has_its_sentence(tab, tmp_path):
+    path = tmp_path / "huge.json"
+    with path.open("wb") as out:
+        out.truncate(100_000_001)
+    before = shown(tab)
+    tab.set_input_files("#sv-file", path)
+    assert "too large" in sentence(tab)
+    assert shown(tab) == before
+
+
+def test_hostile_words_in_every_text_of_a_trace_stay_text(tab, tmp_path):
+    data = json.loads(RECORDED[0].read_text(encoding="utf-8"))
+    data |= {"prompt": HOSTILE, "style": HOSTILE, "pieces": dict.fromkeys(data["pieces"], HOSTILE), "versions": {"specviz": HOSTILE, HOSTILE: HOSTILE}}
+    data["models"] = {role: about | {name: HOSTILE for name in ("id", "revision", "dtype", "backend")} for role, about in data["models"].items()}
+    data.pop("digest")
+    path = tmp_path / "trace.json"
+    path.write_text(Trace(data).to_json(), encoding="utf-8")
+    tab.set_input_files("#sv-file", path)
+    tab.wait_for_function("specviz.state.source === 'imported'", timeout=PATIENCE)
+    tab.locator(".sv .lane .t").first.click()
+    tab.locator(".plots").first.scroll_into_view_if_needed()
+    tab.wait_for_function("document.querySelectorAll('.js-plotly-plot').length === 5", timeout=PATIENCE)
+    tab.locator(".sv .lane .t").nth(3).hover()
+    assert tab.locator(".sv-card:visible").count() == 1
+    assert tab.evaluate("window.broken") is None
+    assert tab.locator(".sv img, .sv-card img, .sv-card b, .sv .text b, .sv .inspector .token b, .sv .colophon b, .sv script").count() == 0
+    assert "<img src=x" in tab.inner_text(".sv .inspector .token") and "\u202e" not in tab.inner_text(".sv .inspector .token")
+
+
+def test_a_trace_of_other_models_is_not_verified(tab, tmp_path):
+    data = json.loads(RECORDED[0].read_text(encoding="utf-8"))
+    data["models"]["verifier"]["revision"] = "another"
+    data.pop("digest")
+    path = tmp_path / "trace.json"
+    path.write_text(Trace(data).to_json(), encoding="utf-8")
+    tab.set_input_files("#sv-file", path)
+    tab.wait_for_function("specviz.state.source === 'imported'", timeout=PATIENCE)
+    before = shown(tab)
+    tab.click("text=Open")
+    tab.click("text=Re-run and verify")
+    assert "Not checked: the trace was made with the verifier" in sentence(tab)
+    assert shown(tab) == before
+
+
+def encoded(value) -> str:
+    return "#run=" + base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+GOOD = {"v": 1, "prompt": "One day", "lanes": [{"rule": "sps", "knobs": {}}]}
+LINKS = [
+    ("#run=", "damaged"), ("#run=%00%ff<script>", "damaged"), ("#run=" + "A" * 200_000, "damaged"),
+    (encoded(None), "another version"), (encoded([1]), "another version"), (encoded(GOOD | {"v": 9}), "another version"), (encoded(GOOD | {"prompt": 7}), "another version"),
+    (encoded(GOOD | {"lanes": []}), "another version"), (encoded(GOOD | {"lanes": GOOD["lanes"] * 9}), "another version"),
+    (encoded(GOOD | {"lanes": [None]}), "does not exist here"), (encoded(GOOD | {"lanes": [{"rule": "__proto__"}]}), "does not exist here"), (encoded(GOOD | {"lanes": [{"rule": HOSTILE}]}), "does not exist here"),
+]  # fmt: skip
+
+
+def test_garbage_in_a_link_is_ignored_with_a_sentence(chromium, home):
+    context = chromium.new_context(viewport={"width": 1440, "height": 1000}, reduced_motion="reduce")
+    tab, wrong = watched(context, home)
+    for link, expected in LINKS:
+        tab.goto("about:blank")
+        tab.goto(home + link)
+        tab.wait_for_function(READY, timeout=PATIENCE)
+        found = sentence(tab)
+        assert expected in found and "ignored" in found, link[:60]
+        assert tab.evaluate("specviz.state.source") == "recorded" and tab.evaluate("window.broken") is None
+    context.close()
+    assert wrong == []
+
+
+def test_a_link_with_settings_out_of_range_says_so_beside_the_field(chromium, home):
+    cases = [
+        (GOOD | {"temperature": 99}, "temperature", "from 0 to 5"),
+        (GOOD | {"lanes": [{"rule": "cactus", "knobs": {"delta": "<b>"}}]}, "lane0", "must be a number"),
+        (GOOD | {"prompt": "", "pick": [99, -1], "time": 1e99}, "prompt", "The prompt is empty"),
+    ]  # fmt: skip
+    for value, field, expected in cases:
+        context = chromium.new_context(viewport={"width": 1440, "height": 1000}, reduced_motion="reduce")
+        tab, wrong = watched(context, home)
+        tab.goto(home + encoded(value))
+        tab.wait_for_function("specviz => [...document.querySelectorAll('.sv .error')].some(node => node.textContent)", timeout=2 * PATIENCE)
+        assert expected in " ".join(tab.eval_on_selector_all(".sv .error", "nodes => nodes.map(node => node.textContent)")), field
+        assert tab.evaluate("window.broken") is None
+        context.close()
+        assert wrong == []

@@ -1,0 +1,107 @@
+"""The page of each rule: its words live with the rule, its picture is drawn from the page's own laws."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from specviz import rules
+from specviz.exports.replay import replay, rule_words
+from specviz.trace import Trace
+from tests.browser import PATIENCE, watched
+from tests.test_page import RECORDED
+
+needs_a_run = pytest.mark.skipif(not RECORDED, reason="no recorded runs")
+
+
+@pytest.mark.parametrize("name", rules.names())
+def test_every_rule_says_when_it_helps_and_when_it_hurts(name):
+    cls, words = rules.get(name), rule_words()[name]
+    for word in ("formula", "helps", "hurts"):
+        assert word in vars(cls) and words[word] == vars(cls)[word], "the words live in the rule's own file"
+        assert 20 < len(words[word]) < 260
+    assert words["helps"].endswith(".") and words["hurts"].endswith(".")
+    assert all(knob["allowed"] and knob["help"].endswith(".") for knob in words["knobs"])
+
+
+@needs_a_run
+def test_a_rule_page_opens_closes_and_gives_the_focus_back(tab):
+    button = tab.locator(".lane:nth-child(3) [data-about=cactus]")
+    button.focus()
+    tab.keyboard.press("Enter")
+    dialog = tab.locator("dialog.aboutrule[open]")
+    words = rule_words()["cactus"]
+    shown = dialog.inner_text()
+    assert all(part in shown for part in (words["summary"], words["formula"], words["hurts"][1:], "From 0 to 10 nats; default 1", "lossy"))
+    assert dialog.locator("a[href='https://arxiv.org/abs/2604.04987']").count() == 1
+    time = tab.evaluate("specviz.state.time")
+    tab.keyboard.press("ArrowLeft")
+    assert tab.evaluate("specviz.state.time") == time, "the page behind does not hear the keys"
+    tab.keyboard.press("Escape")
+    assert tab.locator("dialog[open]").count() == 0
+    assert tab.evaluate("document.activeElement.dataset.about") == "cactus"
+    button.click()
+    dialog.get_by_label("Close").click()
+    assert tab.evaluate("document.activeElement.dataset.about") == "cactus"
+
+
+@needs_a_run
+def test_every_rule_has_a_page_with_a_picture(tab):
+    for name in ("plain", *rules.names()):
+        tab.evaluate("name => specviz.about.open(name, {}, null)", name)
+        dialog = tab.locator("dialog.aboutrule[open]")
+        assert rule_words()[name]["formula"] in dialog.inner_text()
+        if name != "plain":
+            assert dialog.locator(".aboutpicture svg").count() >= 1
+            numbers = dialog.locator(".aboutpicture").inner_html()
+            assert "NaN" not in numbers and "undefined" not in numbers
+        tab.keyboard.press("Escape")
+
+
+@needs_a_run
+def test_rule_pages_work_in_the_replay_and_on_a_phone(chromium, tmp_path):
+    path = tmp_path / "replay.html"
+    data = json.loads(RECORDED[0].read_text(encoding="utf-8"))
+    data.pop("digest")
+    path.write_text(replay(Trace(data).to_json()), encoding="utf-8")
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, reduced_motion="reduce", has_touch=True)
+    page, wrong = watched(context, path.as_uri())
+    page.goto(path.as_uri())
+    page.wait_for_selector(".sv .lane.front .t")
+    button = page.locator(".lane.front [data-about]")
+    size = button.bounding_box()
+    assert size["width"] >= 40 and size["height"] >= 40
+    button.tap()
+    dialog = page.locator("dialog.aboutrule[open]")
+    assert dialog.locator(".aboutpicture svg").count() >= 1
+    assert dialog.evaluate("node => node.scrollWidth <= node.clientWidth") and dialog.bounding_box()["width"] <= 390
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    context.close()
+    assert [line for line in wrong if "file:" not in line] == []
+
+
+@needs_a_run
+def test_what_the_knob_buys_is_computed_on_demand(tab):
+    tab.fill("[data-field=max_new_tokens]", "24")
+    tab.focus("#sv-prompt")
+    tab.keyboard.press("Control+Enter")
+    tab.wait_for_function("!specviz.state.live && specviz.state.source === 'live' && specviz.state.raw", timeout=PATIENCE)
+    section = tab.locator("section.plot.wide")
+    section.scroll_into_view_if_needed()
+    assert not section.locator(".canvas").is_visible() and not section.locator(".tools").is_visible()
+    section.get_by_text("Compute for this text").click()
+    section.locator(".js-plotly-plot").wait_for(timeout=PATIENCE)
+    assert "no rule can be here" in section.inner_text() and section.locator(".badge").inner_text() == "exact"
+    assert not section.get_by_text("Compute for this text").is_visible()
+    answer = tab.evaluate("""async () => specviz.live.wire().server.buys(JSON.stringify({ trace: specviz.state.raw, lane: 0, rules: [['sps', {}]] }))""")
+    drawn = tab.evaluate("document.querySelector('.plot.wide .js-plotly-plot').data.length")
+    assert drawn == len(answer["curves"]) + 2 + 3, "the curves, the frontier and its far side, and a mark per lane"
+    assert "Gap: what more the best rule would keep at the same divergence" in section.inner_text() and "sps: 0" in section.inner_text()
+    for button, axis in (("TV", "total variation"), ("reverse KL", "KL(verifier‖law), nats"), ("KL", "KL(law‖verifier), nats")):
+        section.get_by_role("button", name=button, exact=True).click()
+        tab.wait_for_function("axis => document.querySelector('.plot.wide .js-plotly-plot').textContent.includes(axis)", arg=axis, timeout=PATIENCE)
+        ends = tab.evaluate("(() => { const line = document.querySelector('.plot.wide .js-plotly-plot').data.find((one) => (one.hovertemplate || '').startsWith('No rule')); return [line.x[0], line.y[0]]; })()")
+        assert ends[0] == 0 and 0 < ends[1] <= 100
+    for asked in ("{}", "no", '{"trace": "x", "lane": 0, "rules": []}', '{"trace": "x", "lane": 0, "rules": [["sps", {"a": 1}]]}'):
+        assert tab.evaluate("text => specviz.live.wire().server.buys(text)", asked)["error"].endswith(".")

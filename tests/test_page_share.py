@@ -1,0 +1,134 @@
+"""What is sent on is what was seen: the replay file beside the live page, and a link opened by somebody else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from specviz import backends
+from tests.browser import PATIENCE, watched
+
+RECORDED = sorted((Path(__file__).resolve().parents[1] / "assets" / "recorded").glob("*.json"))
+
+pytestmark = [
+    pytest.mark.skipif(not (backends.SHIPPED / "verifier").exists(), reason="the pair of models is not here"),
+    pytest.mark.skipif(not RECORDED, reason="no recorded runs"),
+]
+
+# Everything a reader sees of a run, but where its numbers come from: a replay's are recorded where the run's were measured.
+SEEN = """() => ({
+  lanes: [...document.querySelectorAll('.sv .lane')].map(lane => ({
+    rule: lane.querySelector('select').value,
+    figures: Object.fromEntries([...lane.querySelectorAll('[data-figure]')].map(node => [node.dataset.figure, (node.querySelector('dd') || node).textContent])),
+    tokens: [...lane.querySelectorAll('.t')].map(node => `${[...node.classList].sort().join(' ')}: ${node.textContent}`),
+    foot: lane.querySelector('.foot').textContent,
+  })),
+  inspector: [...document.querySelectorAll('.sv .inspector > :not(.goon)')].map(part => part.innerText).join('\\n'),  // going on needs models
+  clock: document.querySelector('.sv .clock').textContent,
+})"""
+# One token of each fate of each lane, as the arguments of `pick`.
+TELLING = """() => specviz.shown().flatMap(({ lane }) => [...new Set(lane.tokens.map(token => token.fate))].map(fate => [lane.index, lane.tokens.findLast(token => token.fate === fate).key]))"""
+
+
+def run(page, **fields) -> None:
+    for name, value in fields.items():
+        page.fill(f"[data-field={name}]", str(value))
+    page.click(".run")
+    page.wait_for_function("!specviz.state.live && specviz.state.source === 'live' && specviz.state.raw", timeout=2 * PATIENCE)
+
+
+def at(page, pick: list, share: float) -> dict:
+    """What is seen with a token selected and the playhead at a share of the run."""
+    page.evaluate("([pick, share]) => { specviz.pick(...pick); specviz.setTime(share < 1 ? share * specviz.state.run.span : Infinity); }", [pick, share])
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return page.evaluate(SEEN)
+
+
+def test_a_replay_from_a_file_shows_what_the_live_page_showed(tab, chromium, tmp_path):
+    run(tab, max_new_tokens=48, seed=5)
+    tab.click("text=Export")
+    with tab.expect_download(timeout=2 * PATIENCE) as download:
+        tab.click("[role=menuitem] >> text=Replay")
+    path = tmp_path / "replay.html"
+    download.value.save_as(path)
+
+    context = chromium.new_context(viewport={"width": 1440, "height": 1000}, reduced_motion="reduce", offline=True)
+    file, wrong = watched(context, path.as_uri())
+    asked = []
+    file.on("request", lambda request: asked.append(request.url))
+    file.goto(path.as_uri())
+    file.wait_for_selector(".sv .lane .t", timeout=PATIENCE)
+    picks = tab.evaluate(TELLING)
+    assert picks == file.evaluate(TELLING) and len(picks) >= 8
+    for pick in picks:
+        live, replayed = at(tab, pick, 1), at(file, pick, 1)
+        assert replayed == live and len(live["inspector"]) > 80
+    assert at(file, picks[0], 0.4) == at(tab, picks[0], 0.4)
+    names = "() => document.querySelectorAll('.js-plotly-plot').length === 5 && [...document.querySelectorAll('.js-plotly-plot')].map(plot => plot.data.map(trace => [trace.x?.length, trace.y?.length]))"
+    drawn = []
+    for page in (tab, file):
+        page.evaluate("specviz.setTime(Infinity)")
+        page.locator(".plots").last.scroll_into_view_if_needed()
+        page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length === 5", timeout=2 * PATIENCE)
+        page.wait_for_function("specviz.plots.cards.every(card => !card.stale || !card.seen)", timeout=PATIENCE)
+        page.locator(".plots").first.scroll_into_view_if_needed()
+        page.wait_for_function("specviz.plots.cards.every(card => !card.stale || !card.seen)", timeout=PATIENCE)
+        drawn.append(page.evaluate(names))
+    assert drawn[0] == drawn[1]
+    context.close()
+    assert wrong == [] and [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+STATE = """() => ({
+  prompt: document.querySelector('#sv-prompt').value, fields: Object.fromEntries([...document.querySelectorAll('[data-field]')].map(node => [node.dataset.field, node.value])),
+  style: document.querySelector('[aria-label=Style]').value, columns: specviz.state.columns.map(({ rule, knobs }) => [rule, knobs]), picked: specviz.state.picked,
+})"""
+
+
+@pytest.fixture
+def stranger(chromium, home):
+    """A browser that has never been here: gives a page for a link."""
+    contexts = []
+
+    def visit(link: str):
+        contexts.append(chromium.new_context(viewport={"width": 1440, "height": 1000}, reduced_motion="reduce"))
+        page, wrong = watched(contexts[-1], home)
+        contexts[-1].wrong = wrong
+        page.goto(link)
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+        assert context.wrong == []
+
+
+def test_a_link_to_a_recorded_run_shows_the_same_state(tab, stranger):
+    prompts = tab.evaluate("specviz.boot.prompts.map(one => one.text)")
+    tab.evaluate("one => specviz.examples.choose(specviz.boot.prompts[one])", 1)
+    tab.wait_for_function("text => specviz.state.run.trace.prompt === text", arg=prompts[1], timeout=PATIENCE)
+    tab.evaluate("specviz.pick(1, 4); specviz.setTime(specviz.state.run.span * 0.6)")
+    other = stranger(tab.evaluate("specviz.share.link()"))
+    other.wait_for_function("window.specviz?.state?.run && specviz.state.picked && specviz.state.time < Infinity", timeout=PATIENCE)
+    other.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert other.evaluate(STATE) == tab.evaluate(STATE)
+    assert other.evaluate("specviz.state.time") == pytest.approx(tab.evaluate("specviz.state.time"), rel=1e-5)
+    assert other.evaluate(SEEN) == tab.evaluate(SEEN)
+    assert other.evaluate("specviz.state.source") == "recorded", "nothing was run"
+
+
+def test_a_link_to_a_run_of_ones_own_makes_the_same_run(tab, stranger):
+    tab.fill("#sv-prompt", "The old lighthouse\nkept “its” light — ü, 日本")
+    tab.select_option(".lane:nth-child(2) .lanehead select", "lenience")
+    delta = tab.get_by_label("cactus delta", exact=True)
+    delta.fill("0.4")
+    delta.press("Tab")
+    run(tab, max_new_tokens=30, seed=12, temperature=0.9, top_k=40, top_p=0.9, draft_length=3)
+    tab.evaluate("specviz.pick(2, 5)")
+    other = stranger(tab.evaluate("specviz.share.link()"))
+    other.wait_for_function("window.specviz?.state?.source === 'live' && !specviz.state.live && specviz.state.raw && specviz.state.picked", timeout=2 * PATIENCE)
+    assert other.evaluate(STATE) == tab.evaluate(STATE)
+    here, there = tab.evaluate(SEEN), other.evaluate(SEEN)
+    assert [lane["tokens"] for lane in there["lanes"]] == [lane["tokens"] for lane in here["lanes"]]
+    assert there["inspector"] == here["inspector"]
