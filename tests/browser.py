@@ -82,3 +82,12 @@ def watched(context, home: str):
 
     page.on("request", asked)
     return page, wrong
+
+
+SAFE = """given => { try { const value = (%s); return typeof value === 'function' ? value(given) : value } catch { return false } }"""
+
+
+def until(page, condition: str, arg=None, timeout: float = PATIENCE) -> None:
+    """Waits for a condition, an expression or a function of `arg`, in a page that may not have come so far yet: what
+    cannot be looked up is not true yet. Raises playwright's TimeoutError after `timeout` ms."""
+    page.wait_for_function(SAFE % condition, arg=arg, timeout=timeout)

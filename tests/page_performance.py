@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.browser import PATIENCE, app, browser
+from tests.browser import PATIENCE, app, browser, until
 
 PROMPT, STYLE = "Once upon a time there was a little boat named Pip. Pip wanted to", "tiny"
 LANES = ["sps", "block", "cactus", "interpolation"]
@@ -143,7 +143,7 @@ def smooth(gaps: list[float]) -> dict:
 def open_page(chromium, home: str, **context):
     page = chromium.new_context(viewport={"width": 1440, "height": 1000}, **context).new_page()
     page.goto(home)
-    page.wait_for_function(READY, timeout=2 * PATIENCE)
+    until(page, READY, timeout=2 * PATIENCE)
     return page
 
 
@@ -190,7 +190,7 @@ def long_trace(chromium, home: str, pair, folder: Path) -> None:
     show(f"(b) a trace of {emitted(made.data)} tokens, {path.stat().st_size / 1e6:.1f} MB", readable_after=f"{took:.0f} ms", **work(wall, cpu))
     scrub(chromium, page, "    scrubbed from start to end")
     page.locator(".plots").last.scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length === 5", timeout=PATIENCE)
+    until(page, "document.querySelectorAll('.js-plotly-plot').length === 5")
     scrub(chromium, page, "    the same with the plots drawn")
     page.context.close()
     file = folder / "replay.html"

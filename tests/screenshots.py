@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.browser import app, browser
+from tests.browser import app, browser, until
 
 VIEWS = {  # name: width, height, colour scheme
     "desktop-light": (1440, 1000, "light"), "desktop-dark": (1440, 1000, "dark"), "phone": (390, 844, "light"),
@@ -21,9 +21,9 @@ def main(folder: Path) -> None:
             context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce")
             page = context.new_page()
             page.goto(home)
-            page.wait_for_function("window.specviz?.state?.run")
+            until(page, "window.specviz?.state?.run")
             page.evaluate("specviz.setTime(specviz.state.run.span * 0.8)")
-            page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length === 5")
+            until(page, "document.querySelectorAll('.js-plotly-plot').length === 5")
             for plots in page.locator(".plots").all():  # what is out of sight is not drawn again
                 plots.scroll_into_view_if_needed()
                 page.wait_for_timeout(400)

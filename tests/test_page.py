@@ -13,7 +13,7 @@ from specviz import backends, dists, metrics, registry, rules
 from specviz.dists import normalise
 from specviz.exports.replay import replay
 from specviz.trace import Trace
-from tests.browser import PATIENCE, watched
+from tests.browser import PATIENCE, until, watched
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDED = sorted((ROOT / "assets" / "recorded").glob("*.json"))
@@ -30,7 +30,7 @@ def run(page, **fields) -> None:
         page.fill(f"[data-field={name}]", str(value))
     page.focus("#sv-prompt")
     page.keyboard.press("Control+Enter")
-    page.wait_for_function("!specviz.state.live && specviz.state.source === 'live' && specviz.state.raw", timeout=PATIENCE)
+    until(page, "!specviz.state.live && specviz.state.source === 'live' && specviz.state.raw")
 
 
 def texts(page) -> list[str]:
@@ -38,7 +38,7 @@ def texts(page) -> list[str]:
 
 
 def error(page, field: str) -> str:
-    page.wait_for_function("name => [...document.querySelectorAll('.sv .error')].some(node => node.textContent)", arg=field, timeout=PATIENCE)
+    until(page, "name => [...document.querySelectorAll('.sv .error')].some(node => node.textContent)", arg=field)
     return " ".join(page.eval_on_selector_all(".sv .error", "nodes => nodes.map(node => node.textContent)")).strip()
 
 
@@ -47,11 +47,11 @@ def test_first_paint_is_a_recorded_run_already_playing(chromium, home):
     page, wrong = watched(context, home)
     began = time.monotonic()
     page.goto(home)
-    page.wait_for_function("window.specviz?.state?.playing && window.specviz.state.time > 0", timeout=PATIENCE)
+    until(page, "window.specviz?.state?.playing && window.specviz.state.time > 0")
     took = time.monotonic() - began
     assert page.inner_text(".timeline .badge") == "recorded"
     before = page.evaluate("specviz.state.time")
-    page.wait_for_function("before => specviz.state.time > before", arg=before)
+    until(page, "before => specviz.state.time > before", arg=before)
     assert page.locator(".inspector .verdict").inner_text()
     context.close()
     assert wrong == []
@@ -125,7 +125,7 @@ def test_the_same_seed_gives_the_same_run_and_it_verifies(tab):
     assert texts(tab) == first
     tab.click("text=Open")
     tab.click("text=Re-run and verify")
-    tab.wait_for_function("document.querySelector('.notice').textContent.startsWith('Reproduced')", timeout=PATIENCE)
+    until(tab, "document.querySelector('.notice').textContent.startsWith('Reproduced')")
 
 
 def never_ending(page) -> None:
@@ -133,13 +133,13 @@ def never_ending(page) -> None:
     page.fill("[data-field=max_new_tokens]", "900")
     page.fill("[data-field=temperature]", "1.8")
     page.click(".run")
-    page.wait_for_function("specviz.state.live && specviz.state.source === 'live' && specviz.state.run.lanes.some(lane => lane.rounds.length > 1)", timeout=PATIENCE)
+    until(page, "specviz.state.live && specviz.state.source === 'live' && specviz.state.run.lanes.some(lane => lane.rounds.length > 1)")
 
 
 def test_stop_ends_the_compute_within_a_round(tab):
     never_ending(tab)
     tab.click(".run")
-    tab.wait_for_function("!specviz.state.live && specviz.state.raw", timeout=PATIENCE)
+    until(tab, "!specviz.state.live && specviz.state.raw")
     record = Trace.from_json(tab.evaluate("specviz.state.raw"))
     assert "stopped" in {lane["finished"] for lane in record.data["lanes"]}
     assert max(len(lane["rounds"]) for lane in record.data["lanes"]) < 850
@@ -149,7 +149,7 @@ def test_stop_ends_the_compute_within_a_round(tab):
 def test_closing_the_tab_frees_the_models(tab, chromium, home):
     other = chromium.new_page()
     other.goto(home)
-    other.wait_for_function("window.specviz?.live?.wire() && window.specviz.state.run", timeout=PATIENCE)
+    until(other, "window.specviz?.live?.wire() && window.specviz.state.run")
     never_ending(other)
     other.close()
     began = time.monotonic()
@@ -217,7 +217,7 @@ def test_a_hostile_trace_stays_text(tab, tmp_path):
     path = tmp_path / "trace.json"
     path.write_text(hostile_trace(), encoding="utf-8")
     tab.set_input_files("#sv-file", path)
-    tab.wait_for_function("specviz.state.source === 'imported'", timeout=PATIENCE)
+    until(tab, "specviz.state.source === 'imported'")
     tab.locator(".sv .lane .t").first.click()
     assert tab.evaluate("window.broken") is None
     assert tab.locator(".sv .text img, .sv .text script, .sv .inspector img").count() == 0
@@ -240,7 +240,7 @@ def test_importing_runs_nothing_and_says_what_is_wrong(tab, tmp_path):
         assert texts(tab) == before
     path.write_text(good, encoding="utf-8")
     tab.set_input_files("#sv-file", path)
-    tab.wait_for_function("specviz.state.source === 'imported'", timeout=PATIENCE)
+    until(tab, "specviz.state.source === 'imported'")
     assert tab.inner_text(".timeline .badge") == "imported"
     assert tab.evaluate("specviz.state.raw") == good
 
@@ -342,14 +342,14 @@ def test_a_link_restores_the_run_and_garbage_is_ignored(tab, chromium, home):
     wanted = tab.evaluate("[specviz.state.run.lanes.map(lane => specviz.store.text(lane)).slice(0, 3)]")
     other = chromium.new_page()
     other.goto(link)
-    other.wait_for_function("window.specviz?.state?.source === 'live' && specviz.state.raw && specviz.state.picked && specviz.state.time < Infinity", timeout=PATIENCE)
+    until(other, "window.specviz?.state?.source === 'live' && specviz.state.raw && specviz.state.picked && specviz.state.time < Infinity")
     assert other.evaluate("[specviz.state.run.lanes.map(lane => specviz.store.text(lane)).slice(0, 3)]") == wanted
     assert other.evaluate("specviz.state.picked") == {"lane": 2, "key": 3}
     other.close()
     for garbage in ("#run=%%%", "#run=e30", "#run=" + "A" * 500, "#nothing"):
         other = chromium.new_page()
         other.goto(home + garbage)
-        other.wait_for_function("window.specviz?.state?.run", timeout=PATIENCE)
+        until(other, "window.specviz?.state?.run")
         if garbage.startswith("#run"):
             assert "ignored" in other.inner_text("[data-error=prompt]")
         other.close()
@@ -384,7 +384,7 @@ def test_no_width_scrolls_sideways(chromium, home, width):
         context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce", has_touch=width < 500)
         page, wrong = watched(context, home)
         page.goto(home)
-        page.wait_for_function("window.specviz?.state?.run", timeout=PATIENCE)
+        until(page, "window.specviz?.state?.run")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate("document.documentElement.dataset.theme") == scheme
         if width < 500:
@@ -399,9 +399,9 @@ def test_no_width_scrolls_sideways(chromium, home, width):
 
 def test_plots_are_drawn_and_follow_the_playhead(tab):
     tab.locator(".plots").last.scroll_into_view_if_needed()
-    tab.wait_for_function("document.querySelectorAll('.js-plotly-plot').length === 5", timeout=PATIENCE)
+    until(tab, "document.querySelectorAll('.js-plotly-plot').length === 5")
     count = "() => document.querySelector('.js-plotly-plot').data.reduce((n, trace) => n + (trace.mode === 'markers' && trace.customdata ? trace.x.length : 0), 0)"
     full = tab.evaluate(count)
     tab.evaluate("specviz.setTime(specviz.state.run.span / 3)")
-    tab.wait_for_function(f"full => ({count})() < full", arg=full, timeout=PATIENCE)
+    until(tab, f"full => ({count})() < full", arg=full)
     assert tab.evaluate(count) > 0

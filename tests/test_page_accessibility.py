@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from specviz import backends
-from tests.browser import PATIENCE, watched
+from tests.browser import until, watched
 
 pytestmark = pytest.mark.skipif(not (backends.SHIPPED / "verifier").exists(), reason="the pair of models is not here")
 
@@ -17,7 +17,7 @@ def test_axe_finds_nothing_serious(chromium, home, scheme, width):
     context = chromium.new_context(viewport={"width": width, "height": 1000}, color_scheme=scheme, reduced_motion="reduce")
     page, wrong = watched(context, home)
     page.goto(home)
-    page.wait_for_function("window.specviz?.live?.wire() && specviz.state.run && specviz.state.picked", timeout=PATIENCE)
+    until(page, "window.specviz?.live?.wire() && specviz.state.run && specviz.state.picked")
     assert serious(axe, page) == []
     page.click("text=Share")  # a menu that is open
     assert serious(axe, page) == []

@@ -10,14 +10,14 @@ from specviz import rules
 from specviz.trace import Trace
 from specviz.ui import advice
 from specviz.ui.stream import Refused
-from tests.browser import PATIENCE
+from tests.browser import PATIENCE, until
 from tests.test_page import pytestmark, run  # noqa: F401  (pytestmark: where there is no pair)
 
 
 def ask(page, goal: str, value: str) -> None:
     page.fill(f"[data-goal={goal}]", value)
     page.click("text=Find settings")
-    page.wait_for_function("document.querySelector('.advisor').getAttribute('aria-busy') !== 'true'", timeout=PATIENCE)
+    until(page, "document.querySelector('.advisor').getAttribute('aria-busy') !== 'true'")
 
 
 def complaint(page) -> str:
@@ -90,7 +90,7 @@ def test_a_run_that_cannot_be_read_says_why(tab, tmp_path):
     for lanes, (made, sentence) in enumerate([(alone, "at least two lanes"), (foreign, "made with another draft")]):
         path.write_text(Trace(made).to_json(), encoding="utf-8")
         tab.set_input_files("#sv-file", path)
-        tab.wait_for_function("([lanes, n]) => specviz.state.source === 'imported' && specviz.state.run.lanes.length === n", arg=[lanes, len(made["lanes"])], timeout=PATIENCE)
+        until(tab, "([lanes, n]) => specviz.state.source === 'imported' && specviz.state.run.lanes.length === n", arg=[lanes, len(made["lanes"])])
         ask(tab, "spend", "0.1")
         assert sentence in complaint(tab)
     tab.evaluate("specviz.state.raw = null")

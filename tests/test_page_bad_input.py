@@ -19,7 +19,7 @@ from specviz.trace import Trace
 from specviz.ui import page as built
 from specviz.ui import stream
 from specviz.ui.stream import Desk
-from tests.browser import PATIENCE, app, free_port, watched
+from tests.browser import PATIENCE, app, free_port, until, watched
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDED = sorted((ROOT / "assets" / "recorded").glob("*.json"))
@@ -51,7 +51,7 @@ def visit(chromium, url: str):
     context = chromium.new_context(viewport={"width": 1440, "height": 1000}, reduced_motion="reduce")
     tab, wrong = watched(context, url)
     tab.goto(url)
-    tab.wait_for_function(READY, timeout=PATIENCE)
+    until(tab, READY)
     yield tab
     context.close()
     assert wrong == []
@@ -64,7 +64,7 @@ def shown(tab) -> list:
 
 def sentence(tab, field: str = "prompt") -> str:
     """The sentence beside a control, once it is there."""
-    tab.wait_for_function("field => document.querySelector(`.sv [data-error=${field}]`).textContent", arg=field, timeout=PATIENCE)
+    until(tab, "field => document.querySelector(`.sv [data-error=${field}]`).textContent", arg=field)
     return tab.inner_text(f"[data-error={field}]")
 
 
@@ -154,7 +154,7 @@ def test_a_full_line_has_its_sentence(chromium, pair):
         desk._waiting = 0
         tab.fill("[data-field=max_new_tokens]", "4")
         tab.click(".run")
-        tab.wait_for_function("!specviz.state.live && specviz.state.source === 'live' && specviz.state.raw", timeout=PATIENCE)
+        until(tab, "!specviz.state.live && specviz.state.source === 'live' && specviz.state.raw")
         assert tab.inner_text("[data-error=prompt]") == ""
 
 
@@ -196,10 +196,10 @@ def test_hostile_words_in_every_text_of_a_trace_stay_text(tab, tmp_path):
     path = tmp_path / "trace.json"
     path.write_text(Trace(data).to_json(), encoding="utf-8")
     tab.set_input_files("#sv-file", path)
-    tab.wait_for_function("specviz.state.source === 'imported'", timeout=PATIENCE)
+    until(tab, "specviz.state.source === 'imported'")
     tab.locator(".sv .lane .t").first.click()
     tab.locator(".plots").first.scroll_into_view_if_needed()
-    tab.wait_for_function("document.querySelectorAll('.js-plotly-plot').length === 5", timeout=PATIENCE)
+    until(tab, "document.querySelectorAll('.js-plotly-plot').length === 5")
     tab.locator(".sv .lane .t").nth(3).hover()
     assert tab.locator(".sv-card:visible").count() == 1
     assert tab.evaluate("window.broken") is None
@@ -214,7 +214,7 @@ def test_a_trace_of_other_models_is_not_verified(tab, tmp_path):
     path = tmp_path / "trace.json"
     path.write_text(Trace(data).to_json(), encoding="utf-8")
     tab.set_input_files("#sv-file", path)
-    tab.wait_for_function("specviz.state.source === 'imported'", timeout=PATIENCE)
+    until(tab, "specviz.state.source === 'imported'")
     before = shown(tab)
     tab.click("text=Open")
     tab.click("text=Re-run and verify")
@@ -241,7 +241,7 @@ def test_garbage_in_a_link_is_ignored_with_a_sentence(chromium, home):
     for link, expected in LINKS:
         tab.goto("about:blank")
         tab.goto(home + link)
-        tab.wait_for_function(READY, timeout=PATIENCE)
+        until(tab, READY)
         found = sentence(tab)
         assert expected in found and "ignored" in found, link[:60]
         assert tab.evaluate("specviz.state.source") == "recorded" and tab.evaluate("window.broken") is None
@@ -259,7 +259,7 @@ def test_a_link_with_settings_out_of_range_says_so_beside_the_field(chromium, ho
         context = chromium.new_context(viewport={"width": 1440, "height": 1000}, reduced_motion="reduce")
         tab, wrong = watched(context, home)
         tab.goto(home + encoded(value))
-        tab.wait_for_function("specviz => [...document.querySelectorAll('.sv .error')].some(node => node.textContent)", timeout=2 * PATIENCE)
+        until(tab, "specviz => [...document.querySelectorAll('.sv .error')].some(node => node.textContent)", timeout=2 * PATIENCE)
         assert expected in " ".join(tab.eval_on_selector_all(".sv .error", "nodes => nodes.map(node => node.textContent)")), field
         assert tab.evaluate("window.broken") is None
         context.close()

@@ -6,7 +6,7 @@ import json
 
 from specviz.exports.replay import replay
 from specviz.trace import Trace
-from tests.browser import PATIENCE, watched
+from tests.browser import until, watched
 from tests.test_page import HOSTILE, error, hostile_trace, pytestmark, run, texts  # noqa: F401  (pytestmark: where there is no pair)
 
 SETTLED = "!specviz.state.live && specviz.state.source === 'live' && specviz.state.raw"
@@ -22,7 +22,7 @@ def record_of(page) -> Trace:
 
 def go_on(page, control: str) -> None:
     page.locator(f".goon {control}").first.click()
-    page.wait_for_function(ON, timeout=PATIENCE)
+    until(page, ON)
 
 
 def test_nothing_changed_nothing_changes_and_the_way_back(tab):
@@ -54,7 +54,7 @@ def test_a_fork_puts_the_token_there_and_the_trace_says_so(tab, chromium, tmp_pa
     chip = tab.locator(".goon .chip").nth(1)
     token, name = int(chip.get_attribute("data-token")), chip.locator("bdi").inner_text()
     chip.click()
-    tab.wait_for_function(ON, timeout=PATIENCE)
+    until(tab, ON)
     record = record_of(tab)
     assert record.data["continued"]["forced"] == token == record.data["prompt_tokens"][-1]
     assert record.kept()[0] == [t for r in json.loads(first)["lanes"][1]["rounds"] for t in r["emitted"]][:kept]
@@ -65,18 +65,18 @@ def test_a_fork_puts_the_token_there_and_the_trace_says_so(tab, chromium, tmp_pa
 
     tab.click("text=Open")
     tab.click("text=Re-run and verify")
-    tab.wait_for_function("document.querySelector('.notice').textContent.startsWith('Reproduced')", timeout=PATIENCE)
+    until(tab, "document.querySelector('.notice').textContent.startsWith('Reproduced')")
 
     link = tab.evaluate("specviz.share.link()")
     other = chromium.new_page()
     other.goto(link)
-    other.wait_for_function(ON, timeout=PATIENCE)
+    until(other, ON)
     assert texts(other) == shown and record_of(other).data["continued"] == record.data["continued"]
     other.close()
 
     raw = tab.evaluate("specviz.state.raw")
     tab.locator(".goon .chip, .goon .outlined").first.click()  # once more, from what is selected: two runs to go back
-    tab.wait_for_function(f"{SETTLED} && specviz.fork.earlier() === 2", timeout=PATIENCE)
+    until(tab, f"{SETTLED} && specviz.fork.earlier() === 2")
     assert record_of(tab).data["continued"]["prompt_length"] == record.data["continued"]["prompt_length"]
     tab.click("text=Back to the earlier run")
     assert tab.evaluate("specviz.state.raw") == raw
@@ -86,7 +86,7 @@ def test_a_fork_puts_the_token_there_and_the_trace_says_so(tab, chromium, tmp_pa
     path = tmp_path / "trace.json"
     path.write_text(raw, encoding="utf-8")
     tab.set_input_files("#sv-file", path)
-    tab.wait_for_function("specviz.state.source === 'imported'", timeout=PATIENCE)
+    until(tab, "specviz.state.source === 'imported'")
     assert texts(tab) == shown and "Forked" in tab.inner_text(".continued") and tab.locator("text=Back to the earlier run").count() == 0
     run(tab)
     assert not tab.locator(".continued").is_visible() and "continued" not in record_of(tab).data, "Run begins at the prompt again"
@@ -98,7 +98,7 @@ def test_what_if_becomes_real_from_the_first_changed_fate(tab):
     first = tab.evaluate("(() => { const lane = specviz.state.run.lanes[2]; const { first } = specviz.rules.whatIf(specviz.state.run, lane, specviz.state.columns[2].knobs); return first === null ? null : lane.tokens[first].position; })()")
     assert first is not None, "this seed has a token kept on budget"
     tab.click(".whatif:visible >> text=Re-run from there")
-    tab.wait_for_function(ON, timeout=PATIENCE)
+    until(tab, ON)
     data = record_of(tab).data
     assert data["continued"]["position"] == first and data["lanes"][2]["knobs"]["delta"] == 0
     assert data["lanes"][2]["rounds"][0]["kept"] == 0, "without a budget that token is refused, with the same draw"
@@ -122,7 +122,7 @@ def test_garbage_gets_a_sentence_and_the_run_stays(tab, chromium, home, tmp_path
     settings = tab.evaluate("specviz.controls.settings()")
     other = chromium.new_page()
     other.goto(f"{home}#run={tab.evaluate(encode, {'v': 1, **settings, 'continued': {'given': 'x'}})}")
-    other.wait_for_function("window.specviz?.state?.run", timeout=PATIENCE)
+    until(other, "window.specviz?.state?.run")
     assert "ignored" in other.inner_text("[data-error=prompt]")
     other.close()
 
@@ -131,7 +131,7 @@ def test_garbage_gets_a_sentence_and_the_run_stays(tab, chromium, home, tmp_path
     path = tmp_path / "trace.json"
     path.write_text(Trace(data).to_json(), encoding="utf-8")
     tab.set_input_files("#sv-file", path)
-    tab.wait_for_function("specviz.state.source === 'imported'", timeout=PATIENCE)
+    until(tab, "specviz.state.source === 'imported'")
     tab.evaluate(ROUND_START, [0, 4])
     tab.click("text=Re-run from here")
     assert "made with other models" in error(tab, "continued")
@@ -154,7 +154,7 @@ def test_hostile_text_stays_text(tab, chromium, tmp_path):
     for one in (data, forked):
         path.write_text(Trace(one).to_json(), encoding="utf-8")
         tab.set_input_files("#sv-file", path)
-        tab.wait_for_function("length => specviz.state.source === 'imported' && specviz.state.run.trace.prompt_tokens.length === length", arg=len(one["prompt_tokens"]), timeout=PATIENCE)
+        until(tab, "length => specviz.state.source === 'imported' && specviz.state.run.trace.prompt_tokens.length === length", arg=len(one["prompt_tokens"]))
         tab.evaluate("specviz.pick(0, specviz.state.run.lanes[0].tokens.find(token => token.judged >= 0).key)")
         assert tab.locator(".goon .chip").count() > 3
         assert tab.evaluate("window.broken") is None

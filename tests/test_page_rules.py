@@ -9,7 +9,7 @@ import pytest
 from specviz import rules
 from specviz.exports.replay import replay, rule_words
 from specviz.trace import Trace
-from tests.browser import PATIENCE, watched
+from tests.browser import PATIENCE, until, watched
 from tests.test_page import RECORDED
 
 needs_a_run = pytest.mark.skipif(not RECORDED, reason="no recorded runs")
@@ -86,7 +86,7 @@ def test_what_the_knob_buys_is_computed_on_demand(tab):
     tab.fill("[data-field=max_new_tokens]", "24")
     tab.focus("#sv-prompt")
     tab.keyboard.press("Control+Enter")
-    tab.wait_for_function("!specviz.state.live && specviz.state.source === 'live' && specviz.state.raw", timeout=PATIENCE)
+    until(tab, "!specviz.state.live && specviz.state.source === 'live' && specviz.state.raw")
     section = tab.locator("section.plot.wide")
     section.scroll_into_view_if_needed()
     assert not section.locator(".canvas").is_visible() and not section.locator(".tools").is_visible()
@@ -100,7 +100,7 @@ def test_what_the_knob_buys_is_computed_on_demand(tab):
     assert "Gap: what more the best rule would keep at the same divergence" in section.inner_text() and "sps: 0" in section.inner_text()
     for button, axis in (("TV", "total variation"), ("reverse KL", "KL(verifier‖law), nats"), ("KL", "KL(law‖verifier), nats")):
         section.get_by_role("button", name=button, exact=True).click()
-        tab.wait_for_function("axis => document.querySelector('.plot.wide .js-plotly-plot').textContent.includes(axis)", arg=axis, timeout=PATIENCE)
+        until(tab, "axis => document.querySelector('.plot.wide .js-plotly-plot').textContent.includes(axis)", arg=axis)
         ends = tab.evaluate("(() => { const line = document.querySelector('.plot.wide .js-plotly-plot').data.find((one) => (one.hovertemplate || '').startsWith('No rule')); return [line.x[0], line.y[0]]; })()")
         assert ends[0] == 0 and 0 < ends[1] <= 100
     for asked in ("{}", "no", '{"trace": "x", "lane": 0, "rules": []}', '{"trace": "x", "lane": 0, "rules": [["sps", {"a": 1}]]}'):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from specviz import backends
-from tests.browser import PATIENCE, watched
+from tests.browser import PATIENCE, until, watched
 
 RECORDED = sorted((Path(__file__).resolve().parents[1] / "assets" / "recorded").glob("*.json"))
 
@@ -35,7 +35,7 @@ def run(page, **fields) -> None:
     for name, value in fields.items():
         page.fill(f"[data-field={name}]", str(value))
     page.click(".run")
-    page.wait_for_function("!specviz.state.live && specviz.state.source === 'live' && specviz.state.raw", timeout=2 * PATIENCE)
+    until(page, "!specviz.state.live && specviz.state.source === 'live' && specviz.state.raw", timeout=2 * PATIENCE)
 
 
 def at(page, pick: list, share: float) -> dict:
@@ -70,10 +70,10 @@ def test_a_replay_from_a_file_shows_what_the_live_page_showed(tab, chromium, tmp
     for page in (tab, file):
         page.evaluate("specviz.setTime(Infinity)")
         page.locator(".plots").last.scroll_into_view_if_needed()
-        page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length === 5", timeout=2 * PATIENCE)
-        page.wait_for_function("specviz.plots.cards.every(card => !card.stale || !card.seen)", timeout=PATIENCE)
+        until(page, "document.querySelectorAll('.js-plotly-plot').length === 5", timeout=2 * PATIENCE)
+        until(page, "specviz.plots.cards.every(card => !card.stale || !card.seen)")
         page.locator(".plots").first.scroll_into_view_if_needed()
-        page.wait_for_function("specviz.plots.cards.every(card => !card.stale || !card.seen)", timeout=PATIENCE)
+        until(page, "specviz.plots.cards.every(card => !card.stale || !card.seen)")
         drawn.append(page.evaluate(names))
     assert drawn[0] == drawn[1]
     context.close()
@@ -107,10 +107,10 @@ def stranger(chromium, home):
 def test_a_link_to_a_recorded_run_shows_the_same_state(tab, stranger):
     prompts = tab.evaluate("specviz.boot.prompts.map(one => one.text)")
     tab.evaluate("one => specviz.examples.choose(specviz.boot.prompts[one])", 1)
-    tab.wait_for_function("text => specviz.state.run.trace.prompt === text", arg=prompts[1], timeout=PATIENCE)
+    until(tab, "text => specviz.state.run.trace.prompt === text", arg=prompts[1])
     tab.evaluate("specviz.pick(1, 4); specviz.setTime(specviz.state.run.span * 0.6)")
     other = stranger(tab.evaluate("specviz.share.link()"))
-    other.wait_for_function("window.specviz?.state?.run && specviz.state.picked && specviz.state.time < Infinity", timeout=PATIENCE)
+    until(other, "window.specviz?.state?.run && specviz.state.picked && specviz.state.time < Infinity")
     other.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert other.evaluate(STATE) == tab.evaluate(STATE)
     assert other.evaluate("specviz.state.time") == pytest.approx(tab.evaluate("specviz.state.time"), rel=1e-5)
@@ -127,7 +127,7 @@ def test_a_link_to_a_run_of_ones_own_makes_the_same_run(tab, stranger):
     run(tab, max_new_tokens=30, seed=12, temperature=0.9, top_k=40, top_p=0.9, draft_length=3)
     tab.evaluate("specviz.pick(2, 5)")
     other = stranger(tab.evaluate("specviz.share.link()"))
-    other.wait_for_function("window.specviz?.state?.source === 'live' && !specviz.state.live && specviz.state.raw && specviz.state.picked", timeout=2 * PATIENCE)
+    until(other, "window.specviz?.state?.source === 'live' && !specviz.state.live && specviz.state.raw && specviz.state.picked", timeout=2 * PATIENCE)
     assert other.evaluate(STATE) == tab.evaluate(STATE)
     here, there = tab.evaluate(SEEN), other.evaluate(SEEN)
     assert [lane["tokens"] for lane in there["lanes"]] == [lane["tokens"] for lane in here["lanes"]]

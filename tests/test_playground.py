@@ -16,7 +16,7 @@ import torch
 
 from specviz import dists, registry, rules
 from specviz.exports.replay import replay
-from tests.browser import watched
+from tests.browser import until, watched
 from tests.rule_cases import hard_pairs, judge_every_token, random_pairs, settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,7 +48,7 @@ def tab(shared):
 
 def opened(page, url: str) -> None:
     page.goto(url)
-    page.wait_for_function("window.specviz?.play?.now && document.querySelector('.playtable tbody tr')", timeout=WAIT)
+    until(page, "window.specviz?.play?.now && document.querySelector('.playtable tbody tr')", timeout=WAIT)
 
 
 def settled(page) -> None:
@@ -365,7 +365,7 @@ def test_a_link_restores_everything(chromium, home):
     damaged = base64.urlsafe_b64encode(json.dumps({"v": 1, "names": ["a", "b"], "draft": [2, -1], "verifier": [0.5, 0.5], "rows": []}).encode()).decode()
     for garbage in ("%%%", "AAAA", damaged.rstrip("=")):
         tab.evaluate("(hash) => { location.hash = hash; }", f"other=1&play={garbage}")
-        tab.wait_for_function("document.querySelector('.playground .error').textContent", timeout=WAIT)
+        until(tab, "document.querySelector('.playground .error').textContent", timeout=WAIT)
         assert "ignored" in tab.inner_text(".intro .error")
         assert row(tab, "sps")["acceptance"] > 0
         assert "other=1" in tab.url
@@ -376,7 +376,7 @@ def test_a_link_restores_everything(chromium, home):
     assert "play=" not in tab.url and "other=1" in tab.url
     assert tab.locator(".promptbox").is_visible() and not tab.locator(".playtable").is_visible()
     tab.go_back()
-    tab.wait_for_function("specviz.play.open")
+    until(tab, "specviz.play.open")
     context.close()
     assert wrong == []
 
@@ -391,7 +391,7 @@ def test_drawn_rounds_agree(tab, rule):
     tab.locator(f".rulename:has-text('{rule}')").first.click()
     settled(tab)
     tab.click("text=Draw 20,000 rounds")
-    tab.wait_for_function("!specviz.play.check.running() && specviz.play.check.result()?.rounds === 20000", timeout=WAIT)
+    until(tab, "!specviz.play.check.running() && specviz.play.check.result()?.rounds === 20000", timeout=WAIT)
     drawn, exact = tab.evaluate("[specviz.play.check.result(), { kept: specviz.play.now.focus.acceptance, law: specviz.play.now.focus.law }]")
     for count, chance in [(drawn["kept"], exact["kept"]), *zip(drawn["written"], exact["law"], strict=True)]:
         assert abs(count / 20000 - chance) <= 4 * math.sqrt(max(0.0, chance * (1 - chance)) / 20000) + 1e-12
