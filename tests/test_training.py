@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specviz import metrics, tasks, training
-from specviz.training import data, evaluate, export, loop, optimizer, tokenizer
+from specviz.training import data, evaluate, export, loop, optimizer, tokenizer, written
 from specviz.training.model import Llama, Size
 
 STORY = "Once upon a time there was a {} named {}. {} liked to play in the {} with Lily and Tom.\nThey were happy."
@@ -175,6 +175,23 @@ def test_names_change_places_but_stay_apart():
         new = data.swap_names(text, random.Random(seed)).replace(",", "").split()
         assert new[0] == new[5] and new[2] == new[8].rstrip(":") and len({new[0], new[2], new[4]}) == 3
         assert new[-1] == "Lilypad."
+
+
+def test_the_verifier_writes_what_the_draft_reads(folder, pair, words):
+    """The verifier's own stories: as many as asked for, the same for the same seed, ended ones with their end, others as
+    long as may be; and a reader of them takes nothing else for a story."""
+    texts, verifier = data.read(folder), export.load(pair / "verifier")
+    end, limit = words.token_to_id(tokenizer.END), written.LONGEST + 1 - len(tokenizer.opening(words, "tiny"))
+    made = written.stories(verifier, words, texts, 3_000, seed=3)
+    assert sum(map(len, made)) >= 3_000 and made == written.stories(verifier, words, texts, 3_000, seed=3)
+    assert made != written.stories(verifier, words, texts, 3_000, seed=4)
+    assert all(end not in ids[:-1] and (ids[-1] == end or len(ids) == limit) for ids in made)
+    reader = data.Reader(data.Texts({**texts.train, "tiny": made}, texts.test), words, 1, 96, data.DRAFT_MIX)
+    whole = {tuple(ids) for ids in made}
+    for number in range(20):
+        ids, weights, ended = reader.document("tiny")
+        assert (*ids[2:], end) in whole if ended else tuple(ids[2:]) in whole
+        assert len(weights) == len(ids) and weights[:2] == [1.0, 0.0]
 
 
 # Learning

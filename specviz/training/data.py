@@ -20,7 +20,8 @@ from torch import Tensor
 from specviz import tasks
 from specviz.training import tokenizer as tokens
 
-MIX = {"task": 0.62, "tiny": 0.33, "tale": 0.05}  # shares of the tokens read
+MIX = {"task": 0.62, "tiny": 0.33, "tale": 0.05}  # shares of the tokens the verifier reads
+DRAFT_MIX = {"task": 0.3, "tiny": 0.65, "tale": 0.05}  # stories are where a small draft agrees with it least
 MORE = ("chain", "objects", "order", "order", "sort", "sort", "sort")  # slow to learn: each drawn so often again
 PROMPT_WEIGHT = 0.05  # of a question's prompt in the loss; its solution has 1
 HELD_OUT_TEXT = 50  # one document in so many
@@ -41,7 +42,7 @@ Document = tuple[list[int], list[float], bool]
 class Texts:
     """Documents by style, and those kept for the held-out losses."""
 
-    train: dict[str, list[str]]
+    train: dict[str, list[str] | list[list[int]]]
     test: dict[str, list[str]]
 
 
@@ -85,6 +86,7 @@ class Reader:
     """Endless rows for training; the documents of each style in a new order every time round."""
 
     def __init__(self, texts: Texts, tokenizer: Tokenizer, seed: int, length: int, mix: dict[str, float] = MIX):
+        """The documents of a style are texts, or the ids of texts (see `written`)."""
         self.texts, self.tokenizer, self.length = texts.train, tokenizer, length
         self.mix = {style: share for style, share in mix.items() if style == "task" or self.texts.get(style)}
         self.openings = {style: tokens.opening(tokenizer, style) for style in self.mix}
@@ -113,6 +115,8 @@ class Reader:
         epoch, place = divmod(cursor, len(self.texts[style]))
         order = shuffled(len(self.texts[style]), f"{self.seed} {style} {epoch}")
         text = self.texts[style][order[place]]
+        if not isinstance(text, str):
+            return ids_of(text, self.openings[style])
         if style == "tiny" and epoch:
             text = swap_names(text, self.rng)
         return text_ids(text, self.tokenizer, self.openings[style])
@@ -167,6 +171,13 @@ def question_ids(question: tasks.Question, tokenizer: Tokenizer, opening: list[i
 def text_ids(text: str, tokenizer: Tokenizer, opening: list[int]) -> Document:
     ids = tokenizer.encode(text).ids
     return opening + ids, [1.0, 0.0] + [1.0] * len(ids), not text.endswith("\n")
+
+
+def ids_of(ids: list[int], opening: list[int]) -> Document:
+    """A text that is ids already; it has ended if its last id is the end token."""
+    ended = ids[-1] == opening[0]
+    ids = ids[:-1] if ended else ids
+    return opening + ids, [1.0, 0.0] + [1.0] * len(ids), ended
 
 
 def held_out(texts: Texts, tokenizer: Tokenizer, style: str, count: int, length: int):

@@ -2,7 +2,8 @@
 
     1. tokenizer   byte-level BPE over the texts and a sample of questions
     2. verifier    cross-entropy on stories and questions
-    3. draft       distilled from the finished verifier
+    3. written     stories sampled from the finished verifier
+    4. draft       distilled from the verifier on those stories, questions and tales
 
 Each finished part is kept in OUT/state, so a run that was stopped goes on with --resume.
 On Linux processors, large allocations are the bottleneck; this about doubles the speed:
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 import random
 from dataclasses import asdict
 from functools import partial
@@ -23,7 +25,7 @@ from pathlib import Path
 import torch
 
 from specviz import tasks
-from specviz.training import data, export, loop, tokenizer
+from specviz.training import data, export, loop, tokenizer, written
 from specviz.training.model import Llama, Size
 
 MINUTES = 90.0
@@ -31,6 +33,7 @@ VERIFIER_SHARE = 0.8  # of the minutes
 SOFT = 0.9  # share of the verifier's soft targets in the draft's loss; the rest is cross-entropy
 QUESTIONS_FOR_TOKENIZER = 8000
 TALES_FOR_TOKENIZER = 3  # one tale in so many: the vocabulary is for the tiny stories first
+QUICK_WRITTEN, WRITTEN = 5_000, 1_500_000  # tokens the verifier writes for the draft to read
 VOCABULARY = 4096
 POSITIONS = 1024
 HELD_OUT_ROWS = 64  # per style, for the losses in the log
@@ -74,8 +77,8 @@ def train_pair(args: argparse.Namespace) -> int:
                 if (rows := data.held_out(texts, words, style, HELD_OUT_ROWS, args.length))}
     compiled = partial(torch.compile, dynamic=False) if not args.no_compile else (lambda function: function)
 
-    def part(name: str, model: Llama, loss, budget: loop.Budget, rows: int, seed: int) -> loop.Run:
-        reader = data.Reader(texts, words, seed, args.length)
+    def part(name: str, model: Llama, loss, budget: loop.Budget, rows: int, seed: int, texts: data.Texts, mix: dict[str, float]) -> loop.Run:
+        reader = data.Reader(texts, words, seed, args.length, mix)
         run = loop.Run(state / name, model.to(device), reader, loss, budget, rows=rows, held_out=held_out,
                        device=device)
         run.resume()
@@ -84,7 +87,7 @@ def train_pair(args: argparse.Namespace) -> int:
     torch.manual_seed(args.seed)
     verifier = Llama(Size.parse(args.verifier_size, **size))
     budget = loop.Budget(args.steps, args.minutes and args.minutes * VERIFIER_SHARE)
-    first = part("verifier", verifier, compiled(loop.language_loss), budget, args.rows, args.seed)
+    first = part("verifier", verifier, compiled(loop.language_loss), budget, args.rows, args.seed, texts, data.MIX)
     if not first.train():
         return 1
     export.save(out / "verifier", verifier, words)
@@ -93,15 +96,27 @@ def train_pair(args: argparse.Namespace) -> int:
     draft = Llama(Size.parse(args.draft_size, **size))
     inherit(draft, verifier)
     verifier.eval().requires_grad_(False)
+    texts = with_written(state / "written.pt", verifier, words, texts, QUICK_WRITTEN if args.quick else WRITTEN, args.seed)
     budget = loop.Budget(args.draft_steps, args.minutes and args.minutes * (1 - VERIFIER_SHARE))
     distill = compiled(loop.distill_loss)
     second = part("draft", draft, lambda model, *batch: distill(model, verifier, *batch, SOFT), budget,
-                  max(1, args.rows // 2), args.seed + 1)  # soft targets are less noisy: more steps, smaller ones
+                  max(1, args.rows // 2), args.seed + 1, texts, data.DRAFT_MIX)  # soft targets are less noisy: more steps, smaller ones
     if not second.train():
         return 1
     export.save(out / "draft", draft, words)
     export.write(out / "pair.json", facts(args, {"verifier": first, "draft": second}))
     return 0
+
+
+def with_written(file: Path, verifier: Llama, words, texts: data.Texts, count: int, seed: int) -> data.Texts:
+    """The texts with the verifier's own stories in place of the tiny ones; written once and kept in `file`."""
+    if not texts.train.get("tiny"):
+        return texts
+    if not file.exists():
+        part = file.with_suffix(".part")
+        torch.save(written.stories(verifier, words, texts, count, seed), part)
+        os.replace(part, file)  # a crash leaves none rather than half
+    return data.Texts({**texts.train, "tiny": torch.load(file)}, texts.test)
 
 
 @torch.no_grad()
@@ -130,7 +145,7 @@ def facts(args: argparse.Namespace, runs: dict[str, loop.Run]) -> dict:
     return {
         "name": "specviz pair", "date": datetime.date.today().isoformat(),
         "opening": tokenizer.END, "styles": tokenizer.STYLES, "tags": dict(zip(tokenizer.STYLES, tokenizer.TAGS)),
-        "families": list(tasks.names()), "mix": data.MIX, "seed": args.seed,
+        "families": list(tasks.names()), "mix": data.MIX, "draft_mix": data.DRAFT_MIX, "seed": args.seed,
         **{name: {
             "size": asdict(run.model.size),
             "parameters": sum(p.numel() for p in run.model.parameters()),
