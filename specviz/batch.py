@@ -9,7 +9,9 @@ so close that the last bits of float arithmetic decide between them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import torch
@@ -20,6 +22,7 @@ from specviz.decode import rounds
 from specviz.drafters.model import ModelDrafter
 from specviz.types import Drafted, Emitted, Event, Finished, Settings
 
+WORTH = 16  # rows that make a worker of its own worth while
 Job = tuple[list[int], Settings]  # prompt tokens, and how to go on from them
 
 
@@ -32,6 +35,18 @@ class Text:
     drafted: int = 0
     accepted: int = 0
     finished: str | None = None
+
+    def add(self, events: list[Event]) -> None:
+        for event in events:
+            match event:
+                case Drafted():
+                    self.rounds += 1
+                    self.drafted += len(event.tokens)
+                case Emitted():
+                    self.tokens.append(event.token)
+                    self.accepted += event.origin == "accepted"
+                case Finished():
+                    self.finished = event.reason
 
 
 @torch.inference_mode()
@@ -94,18 +109,15 @@ def _answers(batch: Batch, requests: list[Request]) -> list[torch.Tensor]:
 
 
 def texts(pair: Pair, jobs: Sequence[Job], *, rows: int = 32) -> list[Text]:
-    """Decodes all jobs and sums up each."""
+    """Decodes all jobs, at most `rows` at a time, and sums up each. Cores that the models leave idle (the shipped pair
+    works on one) each take a part of the jobs."""
     found = [Text() for _ in jobs]
-    for job, events in decode(pair, jobs, rows=rows):
-        text = found[job]
-        for event in events:
-            match event:
-                case Drafted():
-                    text.rounds += 1
-                    text.drafted += len(event.tokens)
-                case Emitted():
-                    text.tokens.append(event.token)
-                    text.accepted += event.origin == "accepted"
-                case Finished():
-                    text.finished = event.reason
+    workers = max(1, min((os.cpu_count() or 1) // torch.get_num_threads(), min(rows, len(jobs)) // WORTH))
+
+    def work(part: range) -> None:
+        for i, events in decode(pair, [jobs[job] for job in part], rows=-(-rows // workers)):
+            found[part[i]].add(events)
+
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(work, (range(first, len(jobs), workers) for first in range(workers))))
     return found

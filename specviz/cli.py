@@ -169,10 +169,10 @@ def _advise(options) -> int:
     if not found:
         print("No rule reaches that goal on these texts.")
         return 1
-    print(f"{'rule':44}{'draft length':>13}{'kept per round':>16}{'95 % interval':>16}{'KL, nats':>11}{'speed-up':>10}")
+    print(f"{'rule':44}{'draft length':>13}{'kept per round':>16}{'95 % interval':>16}{'KL, nats':>11}{'speed-up':>10}{'95 % interval':>18}")
     for one in found:
-        interval = f"{one.interval[0]:.2f} to {one.interval[1]:.2f}"
-        print(f"{one.rule:44}{one.draft_length:>13}{one.accepted_per_round:>16.2f}{interval:>16}{one.kl:>11.4g}{one.speedup:>9.2f}x")
+        kept, speed = ("{:.2f} to {:.2f}".format(*interval) for interval in (one.interval, one.speedup_interval))
+        print(f"{one.rule:44}{one.draft_length:>13}{one.accepted_per_round:>16.2f}{kept:>16}{one.kl:>11.4g}{one.speedup:>9.2f}x{speed:>17}x")
     print("\nKept per round and speed-up are estimated: as if the text stayed the same. KL(output law || verifier) per judged token is exact on these texts.")
     if options.check:
         kept, kl, inside = advise.check(found[0], records, pair)

@@ -188,7 +188,7 @@ def test_the_verifier_writes_what_the_draft_reads(folder, pair, words):
     assert all(end not in ids[:-1] and (ids[-1] == end or len(ids) == limit) for ids in made)
     reader = data.Reader(data.Texts({**texts.train, "tiny": made}, texts.test), words, 1, 96, data.DRAFT_MIX)
     whole = {tuple(ids) for ids in made}
-    for number in range(20):
+    for _ in range(20):
         ids, weights, ended = reader.document("tiny")
         assert (*ids[2:], end) in whole if ended else tuple(ids[2:]) in whole
         assert len(weights) == len(ids) and weights[:2] == [1.0, 0.0]

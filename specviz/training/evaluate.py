@@ -40,9 +40,7 @@ class Pair:
 
     def __init__(self, folder: Path, seed: int = 0):
         self.folder, self.seed = Path(folder), seed
-        threads = torch.get_num_threads()
         self.engine = backends.load_pair(str(self.folder / "draft"), str(self.folder / "verifier"))
-        torch.set_num_threads(threads)  # a batch is work enough for all of them
         self.words = tokenizer.load(self.folder / "verifier" / "tokenizer.json")
         self.draft_alone = backends.Pair(self.engine.draft, self.engine.draft, self.engine.tokenizer, {})
 
@@ -112,10 +110,8 @@ class Pair:
         return found
 
     def speed(self, prompts: list[list[int]], sampling: Sampling, repeats: int) -> dict:
-        """Median of sps' tokens per second over plain's, for each draft length: one text at a time on one thread, all
+        """Median of sps' tokens per second over plain's, for each draft length: one text at a time, all
         ways of a prompt right after each other. Sampled texts differ in length, so rates are compared, not times."""
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
         ratios: dict[int, list[float]] = {length: [] for length in LENGTHS}
         plain = []
         for seed in range(repeats):
@@ -124,7 +120,6 @@ class Pair:
                 for length in LENGTHS:
                     settings = Settings(rule=rules.make("sps"), sampling=sampling, max_new_tokens=TIMED, seed=seed, draft_length=length)
                     ratios[length].append(self._rate(prompt, settings) / plain[-1])
-        torch.set_num_threads(threads)
         quartiles = {length: [round(x, 3) for x in statistics.quantiles(found, n=4, method="inclusive")] for length, found in ratios.items()}
         return {"plain_tokens_per_second": round(statistics.median(plain), 1), "runs": len(plain), "ratio_quartiles": quartiles}
 
