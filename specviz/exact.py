@@ -11,7 +11,7 @@ KL(law || verifier), "reverse_kl" KL(verifier || law), "tv" total variation in [
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
@@ -22,7 +22,8 @@ from numpy import ndarray
 from torch import Tensor
 
 from specviz import rules
-from specviz.rules.pair import Outcome, Pair, root
+from specviz.rules.pair import Outcome, Pair
+from specviz.rules.rows import root
 
 Divergence = Literal["kl", "tv", "reverse_kl"]
 DIVERGENCES = ("kl", "tv", "reverse_kl")
@@ -63,13 +64,14 @@ def curves(wanted: Sequence[tuple], verifier_probs: Tensor, draft_probs: Tensor)
         given = [{} if knob is None else {knob: _plain(value)} for value in values]
         tasks.append((rule, knob, values, [rules.make(rule, **dict(*fixed), **one) for one in given]))
 
-    def outcomes(pair: Pair) -> list[Outcome]:
-        return [rules.get(rule).sweep(pair, settings) for rule, _, _, settings in tasks]
+    def outcomes(pair: Pair) -> ndarray:
+        return np.concatenate([rules.get(rule).sweep(pair, settings) for rule, _, _, settings in tasks], -1)  # [4, B, K of all]
 
     shape, found = _each(outcomes, verifier_probs, draft_probs)
+    parts = np.split(np.concatenate(found, 1), np.cumsum([len(values) for _, _, values, _ in tasks])[:-1], -1)
     return [
-        Curve(rule, knob or "", values, *(np.stack(part).reshape(*shape, len(values)) for part in zip(*outcome, strict=True)))
-        for (rule, knob, values, _), outcome in zip(tasks, zip(*found, strict=True), strict=True)
+        Curve(rule, knob or "", values, *part.reshape(len(part), *shape, len(values)))
+        for (rule, knob, values, _), part in zip(tasks, parts, strict=True)
     ]
 
 
@@ -94,7 +96,7 @@ def frontier(verifier_probs: Tensor, draft_probs: Tensor, values, divergence: Di
     if pooled:
         return _pooled(verifier_probs, draft_probs, values, divergence)
     shape, found = _each(lambda pair: _frontier_of(pair, values, divergence), verifier_probs, draft_probs)
-    return np.stack(found).reshape(*shape, len(values))
+    return np.concatenate(found).reshape(*shape, len(values))
 
 
 def gap(rule, verifier_probs: Tensor, draft_probs: Tensor, divergence: Divergence = "kl", pooled: bool = False) -> ndarray:
@@ -106,20 +108,20 @@ def gap(rule, verifier_probs: Tensor, draft_probs: Tensor, divergence: Divergenc
     def measured(pair: Pair) -> ndarray:
         outcome = type(rule).sweep(pair, [rule])
         apart = getattr(outcome, divergence)
-        return np.append(outcome.acceptance, apart if pooled else (apart[0], _frontier_of(pair, apart, divergence)[0]))
+        return np.concatenate([outcome.acceptance, apart if pooled else _frontier_of(pair, apart, divergence)], -1)  # [B, 2]
 
     if divergence not in DIVERGENCES:
         raise ValueError(f"divergence must be one of {', '.join(DIVERGENCES)}; got {divergence!r}.")
     shape, found = _each(measured, verifier_probs, draft_probs)
-    found = np.stack(found)
+    found = np.concatenate(found)
     if pooled:
         acceptance, apart = found.mean(0)
         return np.maximum(frontier(verifier_probs, draft_probs, apart, divergence, pooled=True)[0] - acceptance, 0.0)
-    return np.maximum(found[:, 2] - found[:, 0], 0.0).reshape(shape)
+    return np.maximum(found[:, 1] - found[:, 0], 0.0).reshape(shape)
 
 
 def _frontier_of(pair: Pair, values: ndarray, divergence: Divergence) -> ndarray:
-    """The frontier at one position, [K]."""
+    """The frontier at each position, [B, K]; values [K] or [B, K]."""
     if divergence == "tv":
         return 1 - np.maximum(pair.tv - values, 0.0)
     finite = np.where(np.isinf(values), 0.0, values)
@@ -131,17 +133,17 @@ def _pooled(verifier_probs: Tensor, draft_probs: Tensor, values: ndarray, diverg
     of acceptance costs, and the price is searched for. A miss by a share e in divergence costs acceptance e squared."""
     if divergence == "tv":
         _, found = _each(lambda pair: pair.tv, verifier_probs, draft_probs)
-        return 1 - np.maximum(np.mean(found) - values, 0.0)
+        return 1 - np.maximum(np.concatenate(found).mean() - values, 0.0)
 
     def at_prices(prices: ndarray) -> tuple[ndarray, ndarray, ndarray, ndarray]:
         """Averages: acceptance and divergence [K] of the clips at these prices, and [K] of all mass moved, and of none."""
 
         def measured(pair: Pair) -> ndarray:
             moved = pair.clips.at_price(prices, divergence)
-            ends = np.full((2, len(prices)), [[pair.tv], [pair.clips.start(divergence)]])
-            return np.stack([1 - moved, pair.clips.measure(moved, divergence), *(1 - ends)])
+            ends = (np.broadcast_to(1 - end, moved.shape) for end in (pair.tv, pair.clips.start(divergence)))
+            return np.stack([1 - moved, pair.clips.measure(moved, divergence), *ends])
 
-        return np.mean(_each(measured, verifier_probs, draft_probs)[1], axis=0)
+        return np.concatenate(_each(measured, verifier_probs, draft_probs)[1], 1).mean(1)
 
     grid = np.linspace(np.log(1e-5), np.log(700.0 if divergence == "kl" else 1e9), 64)
     acceptance, apart, least, most = at_prices(np.exp(grid))
@@ -168,29 +170,26 @@ def _pooled(verifier_probs: Tensor, draft_probs: Tensor, values: ndarray, diverg
     return np.where(np.isinf(values), 1.0, best)
 
 
-def _each(function: Callable[[Pair], object], verifier_probs: Tensor, draft_probs: Tensor) -> tuple[tuple, list]:
-    """(leading shape, results): `function` of the pair at every position, on as many threads as torch uses."""
+def _each(function: Callable[[Pair], ndarray], verifier_probs: Tensor, draft_probs: Tensor) -> tuple[tuple, list[ndarray]]:
+    """(leading shape, results): `function` of the pair of each few positions, on as many threads as torch uses."""
     verifier_probs, draft_probs = rules.checked(verifier_probs, draft_probs)
     shape, size = verifier_probs.shape[:-1], verifier_probs.shape[-1]
     verifier, draft = verifier_probs.reshape(-1, size), draft_probs.reshape(-1, size)
+    few = min(max(1, 2**16 // size), 256)
 
-    def block(start: int) -> list:
-        return [function(pair) for pair in _pairs(verifier[start : start + 16], draft[start : start + 16])]
+    def block(start: int) -> ndarray:
+        part = slice(start, start + few)
+        return function(Pair(_summing_to_one(verifier[part]), _summing_to_one(draft[part])))
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        return tuple(shape), [result for part in pool.map(block, range(0, len(verifier), 16)) for result in part]
+        return tuple(shape), list(pool.map(block, range(0, len(verifier), few)))
 
 
-def _pairs(verifier: Tensor, draft: Tensor) -> Iterator[Pair]:
-    verifier, draft = (probs.detach().to("cpu", torch.float64).numpy() for probs in (verifier, draft))
-    for one, other in zip(verifier, draft, strict=True):
-        yield Pair(_summing_to_one(one), _summing_to_one(other))
-
-
-def _summing_to_one(row: ndarray) -> ndarray:
-    """float32 rows miss 1 by so much that it would show in the results."""
-    total = row.sum()
-    return row if abs(total - 1) < 1e-12 else row / total
+def _summing_to_one(probs: Tensor) -> ndarray:
+    """Rows as float64 arrays [B, V]. float32 rows miss 1 by so much that it would show in the results."""
+    rows = probs.detach().to("cpu", torch.float64).numpy()
+    total = rows.sum(-1, keepdims=True)
+    return rows / np.where(np.abs(total - 1) < 1e-12, 1.0, total)
 
 
 def _plain(value: float) -> float | int:

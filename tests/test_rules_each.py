@@ -113,7 +113,7 @@ def test_mentored_is_a_clip():
         path = Pair(q, p).clips
         for moved in (0.1 * path.most, 0.5 * path.most, 0.99 * path.most):
             _, _, low, high = path.bounds(moved)
-            target = path.target(moved)
+            target = path.target(moved)[0]
             assert low <= 1 <= high
             assert abs(target - p.clip(low * q, high * q)).max() < 1e-15
             assert abs(target.sum() - 1) < 1e-12 and abs(abs(target - p).sum() / 2 - moved) < 1e-12

@@ -106,7 +106,7 @@ class Rule:
 
     @classmethod
     def sweep(cls, pair: Pair, settings: Sequence[Rule]) -> Outcome:
-        """Acceptance and divergences of many `settings` of this rule at one position, exact (see `specviz.exact`).
+        """Acceptance and divergences of many `settings` of this rule at the positions of `pair`, exact (see `specviz.exact`).
 
         This one goes through every output law; a rule that knows a shorter way gives its own.
         """
@@ -116,12 +116,10 @@ class Rule:
         if cls.lossless:
             tally.scaled(1.0, np.ones(len(different)))
         else:
-            laws = torch.stack([rule.output_law(verifier, draft) for rule in different]).numpy()
-            tally.mixed(pair.verifier_sorted, laws[:, pair.order] / pair.verifier_sorted)
-            tally.ruled_out(laws[:, ~pair.possible].sum(-1))
-        outcome = tally.outcome([float(rule.acceptance(verifier, draft)) for rule in different])
+            tally.laws(torch.stack([rule.output_law(verifier, draft) for rule in different], 1).numpy())
+        outcome = tally.outcome(torch.stack([rule.acceptance(verifier, draft) for rule in different], 1).numpy())
         where = [different.index(rule) for rule in settings]
-        return Outcome(*(values[where] for values in outcome))
+        return Outcome(*(values[:, where] for values in outcome))
 
 
 class TokenRule(Rule):

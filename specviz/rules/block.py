@@ -52,4 +52,4 @@ class Block(BlockRule):
 
     @classmethod
     def sweep(cls, pair, settings):
-        return either(pair, strict=np.ones(len(settings), dtype=bool))
+        return either(pair, strict=np.ones((1, len(settings)), dtype=bool))

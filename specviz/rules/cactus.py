@@ -49,10 +49,8 @@ class Cactus(LiftedRule):
 
     @classmethod
     def sweep(cls, pair, settings):
-        outcomes = [np.zeros(len(settings)) for _ in Outcome._fields]
+        outcomes = np.zeros((len(Outcome._fields), len(pair.ratio), len(settings)))
         for solver in dict.fromkeys(rule.solver for rule in settings):
             which = np.array([rule.solver == solver for rule in settings])
-            found = Lifts(pair, solver).outcome(np.array([rule.delta for rule in settings], dtype=float)[which])
-            for all_values, values in zip(outcomes, found, strict=True):
-                all_values[which] = values
+            outcomes[..., which] = Lifts(pair, solver).outcome(np.array([rule.delta for rule in settings], dtype=float)[which])
         return Outcome(*outcomes)

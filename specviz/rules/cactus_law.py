@@ -42,8 +42,8 @@ class CactusLaw(LiftedRule):
 
     @classmethod
     def sweep(cls, pair, settings):
-        lifts = Lifts(pair, cls.solver)
-        return lifts.outcome(lifts.allowance(np.array([rule.budget for rule in settings], dtype=float)))
+        budget = np.array([rule.budget for rule in settings], dtype=float)
+        return Lifts(pair, cls.solver).outcome(np.stack([Lifts(row, cls.solver).allowance(budget) for row in pair.rows()]))
 
 
 def _flip(verifier: np.ndarray, draft: np.ndarray, token: int, uniform: float) -> float:

@@ -30,7 +30,7 @@ class CascadeOpt(TargetRule):
     @classmethod
     def sweep(cls, pair, settings):
         alpha = torch.tensor([rule.alpha for rule in settings], dtype=torch.float64)
-        return either(pair, strict=_defers(alpha, torch.from_numpy(pair.verifier), torch.from_numpy(pair.draft)).numpy())
+        return either(pair, strict=_defers(alpha, torch.from_numpy(pair.verifier)[:, None], torch.from_numpy(pair.draft)[:, None]).numpy())
 
 
 def _defers(alpha: float | torch.Tensor, verifier_probs: torch.Tensor, draft_probs: torch.Tensor) -> torch.Tensor:

@@ -5,7 +5,8 @@ import torch
 
 from specviz.registry import knob
 from specviz.rules import TargetRule, by_token
-from specviz.rules.pair import Tally, before, loose
+from specviz.rules.pair import Tally, loose
+from specviz.rules.rows import find, pick
 
 
 @dataclass(frozen=True)
@@ -39,24 +40,24 @@ class CascadeToken(TargetRule):
     @classmethod
     def sweep(cls, pair, settings):
         liked = pair.liked
-        bar = np.array([1 - rule.alpha for rule in settings]) * liked.verifier[0]
-        count = np.searchsorted(-liked.verifier, -bar, side="right")  # A is the first so many
+        bar = np.array([1 - rule.alpha for rule in settings]) * liked.verifier[:, :1]
+        count = liked.over(bar, ties=True)  # A is the first so many
         everything = bar == 0  # even what the verifier rules out
-        left = np.where(everything, 0.0, liked.draft_above[count])
-        above = np.searchsorted(pair.ratio, left, side="right")
-        moved = pair.draft_above[above] - left * pair.verifier_above[above]  # sum of max(draft - left verifier, 0)
-        for size in np.unique(count):
-            which = count == size
-            moved[which] -= np.maximum(liked.draft[:size] - left[which][0] * liked.verifier[:size], 0.0).sum()  # stays on A
+        left = np.where(everything, 0.0, pick(liked.draft_above, count))
+        above = find(pair.ratio, left, right=True)
+        moved = pick(pair.draft_above, above) - left * pick(pair.verifier_above, above)  # sum of max(draft - left verifier, 0)
+        ratio, verifier, outside = liked.ratio.ravel(), liked.verifier.ravel(), left.ravel()
+        stays = liked.sums(count, lambda law, token: (np.maximum(ratio[token] - outside[law], 0.0) * verifier[token],))
+        moved -= stays[0]  # on A nothing is
         tally = Tally(pair, len(settings))
-        tally.first_liked(count, lambda k, rank: liked.ratio[rank] + left[k])
-        tally.scaled(liked.verifier_above[count], left)
+        tally.first_liked(count, lambda law, token: ratio[token] + outside[law])
+        tally.scaled(pick(liked.verifier_above, count), left)
         tally.put(everything, loose(pair))
         return tally.outcome(1 - np.where(everything, 0.0, moved))
 
 
 def _flip(verifier: np.ndarray, draft: np.ndarray, token: int, uniform: float) -> float:
     order = np.argsort(-verifier)
-    outside = before(draft[order][::-1])[::-1][1:]  # the draft's mass outside A, by how many tokens A has beyond the first
+    outside = np.append(np.cumsum(draft[order][::-1])[::-1][1:], 0.0)  # the draft's mass outside A, by how many tokens A has beyond the first
     enough = outside * verifier[token] > uniform * draft[token]
     return float(1 - verifier[order[np.argmin(enough)]] / verifier[order[0]])

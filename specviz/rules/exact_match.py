@@ -27,11 +27,10 @@ class ExactMatch(TokenRule):
 
     @classmethod
     def sweep(cls, pair, settings):
-        top = pair.verifier.argmax()
-        tally = Tally(pair, len(settings))
-        tally.scaled(pair.verifier[top], np.full(len(settings), 1 / pair.verifier[top]))
-        tally.scaled(np.delete(pair.verifier, top).sum(), np.zeros(len(settings)))
-        return tally.outcome(pair.draft[top])
+        liked, tally = pair.liked, Tally(pair, len(settings))
+        tally.scaled(liked.verifier[:, :1], 1 / liked.verifier[:, :1])
+        tally.scaled(liked.verifier_above[:, 1:2], np.zeros(1))
+        return tally.outcome(liked.draft[:, :1])
 
 
 def favourite(probs: torch.Tensor) -> torch.Tensor:

@@ -30,5 +30,5 @@ class Fuzzy(TargetRule):
 
     @classmethod
     def sweep(cls, pair, settings):
-        apart = float(dists.js(torch.from_numpy(pair.draft), torch.from_numpy(pair.verifier)))
-        return either(pair, strict=np.array([not apart < rule.threshold for rule in settings]))
+        apart = dists.js(torch.from_numpy(pair.draft), torch.from_numpy(pair.verifier)).numpy()
+        return either(pair, strict=~(apart[:, None] < np.array([rule.threshold for rule in settings])))

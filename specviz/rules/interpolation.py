@@ -35,7 +35,7 @@ class Interpolation(TargetRule):
     def sweep(cls, pair, settings):
         alpha = np.array([rule.alpha for rule in settings], dtype=float)
         tally = Tally(pair, len(settings))
-        tally.lines(1 - alpha, alpha)
+        tally.lines(1 - alpha, alpha, pair.size)
         tally.ruled_out(alpha * pair.outside)
         tally.short += alpha * pair.tv
         return tally.outcome(1 - (1 - alpha) * pair.tv)

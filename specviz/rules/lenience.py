@@ -7,6 +7,7 @@ from specviz import dists
 from specviz.registry import knob
 from specviz.rules import TokenRule, numbers, ratio
 from specviz.rules.pair import Tally
+from specviz.rules.rows import find, pick
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,12 @@ class Lenience(TokenRule):
         """The law is verifier/factor where the ratio is above 1/factor, the draft from there down to ratio 1, and
         below that the draft plus its share of what was refused, a blend of draft and verifier."""
         most = 1 / np.array([rule.factor for rule in settings], dtype=float)
-        cut = np.maximum(np.searchsorted(pair.ratio, most, side="right"), pair.even)
-        refused = np.maximum(pair.draft_above[cut] - most * pair.verifier_above[cut], 0.0)
-        share = np.minimum(refused / pair.tv, 1.0) if pair.tv > 0 else np.zeros(len(settings))
+        cut = np.maximum(find(pair.ratio, most, right=True), pair.even)
+        left = pick(pair.verifier_above, cut)
+        refused = np.maximum(pick(pair.draft_above, cut) - most * left, 0.0)
+        share = np.minimum(np.divide(refused, pair.tv, out=np.zeros_like(refused), where=pair.tv > 0), 1.0)
         tally = Tally(pair, len(settings))
-        tally.scaled(pair.verifier_above[cut], most)
+        tally.scaled(left, most)
         tally.kept(pair.even, cut)
         tally.lines(share, 1 - share, pair.even)
         tally.short += (1 - share) * pair.tv

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from specviz import dists
 from specviz.rules import TokenRule, by_row, ratio
-from specviz.rules.pair import Outcome, Pair, Tally, root
+from specviz.rules.pair import Outcome, Pair, Tally, nats
+from specviz.rules.rows import after, chunks, pick, root, spread
 from specviz.types import Verdict
 
 
@@ -145,71 +146,94 @@ def lifted_law(verifier: np.ndarray, draft: np.ndarray, kept: np.ndarray) -> np.
 
 
 class Lifts:
-    """What lifted targets do at one position, for any number of allowances [K] at once."""
+    """What lifted targets do at the B positions of a pair, for any number of allowances [K] at once."""
 
     def __init__(self, pair: Pair, solver: str):
         self.pair, self.solver = pair, solver
-        draft, verifier = pair.draft_sorted[pair.even :], pair.verifier_sorted[pair.even :]
+        above = np.flatnonzero((pair.draft > pair.verifier) & pair.possible)
+        self.row, self.draft, self.verifier = above // pair.draft.shape[-1], pair.draft.ravel()[above], pair.verifier.ravel()[above]
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             if solver == "exact":
-                limit = binary_kl(torch.from_numpy(verifier), torch.from_numpy(draft - verifier)).numpy()
+                limit = binary_kl(torch.from_numpy(self.verifier), torch.from_numpy(self.draft - self.verifier)).numpy()
             else:
-                limit = (draft - verifier) ** 2 / (2 * verifier * (1 - verifier))
-        limit = np.where(draft > verifier, limit, 0.0)  # from this allowance on the token is always kept
-        order = np.argsort(-limit)
-        self.limit = limit[order]
-        self.draft, self.verifier = draft[order], verifier[order]
+                limit = (self.draft - self.verifier) ** 2 / (2 * self.verifier * (1 - self.verifier))
+        self.limit = limit  # from this allowance on the token is always kept, [n]
 
     def outcome(self, allowance: ndarray) -> Outcome:
-        """Acceptance and divergences of the output laws [K]; the same sums as in `lifted_law`, all K in one go."""
-        pair, count, takers = self.pair, len(allowance), self.pair.even
-        givers = np.searchsorted(-self.limit, -allowance)  # the first so many of them are lifted less than they were drafted
-        law = np.repeat(np.arange(count), givers)
-        which = np.arange(len(law)) - np.repeat(np.cumsum(givers) - givers, givers)
+        """Acceptance and divergences of the output laws at allowances [K], or [B, K]: the same sums as in `lifted_law`."""
+        pair, tally = self.pair, Tally(self.pair, allowance.shape[-1])
+        allowance = np.broadcast_to(allowance, tally.shape)
+        count = allowance.size  # laws, numbered through all positions
+        some = np.flatnonzero(self.limit > allowance.min(-1)[self.row])
+        which, column = np.nonzero(self.limit[some, None] > allowance[self.row[some]])  # the tokens lifted less than they were drafted
+        which = some[which]
+        law = self.row[which] * tally.shape[1] + column
         draft, verifier = self.draft[which], self.verifier[which]
-        lifted = lift(torch.from_numpy(verifier), torch.from_numpy(allowance[law]), self.solver).numpy()
+        lifted = lift(torch.from_numpy(verifier), torch.from_numpy(allowance.ravel()[law]), self.solver).numpy()
 
-        tally = Tally(pair, count)
+        tally.kl += pick(pair.kl_below, pair.size) - pick(pair.kl_below, pair.even)
+        tally.reverse += pick(pair.reverse_below, pair.size) - pick(pair.reverse_below, pair.even)
         log_lift, log_ratio = np.log(lifted / verifier), np.log(draft / verifier)
-        rest = pair.kl_below[-1] - pair.kl_below[takers], pair.reverse_below[-1] - pair.reverse_below[takers]
-        tally.kl += rest[0] + np.bincount(law, lifted * log_lift - draft * log_ratio, count)
-        tally.reverse += rest[1] + np.bincount(law, verifier * (log_ratio - log_lift), count)
+        tally.kl += np.bincount(law, lifted * log_lift - draft * log_ratio, count).reshape(tally.shape)
+        tally.reverse += np.bincount(law, verifier * (log_ratio - log_lift), count).reshape(tally.shape)
 
         refused = np.maximum(draft - lifted, 0.0)
         scale = (1 - lifted) / (1 - verifier)
-        if pair.outside > 0:  # tokens the verifier rules out are never lifted, and act as one
+        if pair.outside.any():  # tokens the verifier rules out are never lifted, and act as one
             law = np.append(law, np.arange(count))
-            refused, scale = np.append(refused, np.full(count, pair.outside)), np.append(scale, np.ones(count))
+            refused = np.append(refused, np.broadcast_to(pair.outside, tally.shape))
+            scale = np.append(scale, np.ones(count))
+            order = np.argsort(law, kind="stable")
+            law, refused, scale = law[order], refused[order], scale[order]
         total = np.bincount(law, refused, count)
-        if takers:
-            reach = np.searchsorted(pair.ratio[:takers], scale)  # a giver reaches the first so many takers
-            mass = np.maximum(scale * pair.verifier_below[reach] - pair.draft_below[reach], total[law])
-            share = np.divide(refused, mass, out=np.zeros_like(refused), where=mass > 0)
-            order = np.argsort(law * (takers + 1) + reach)
-            law, reach, share, scale = law[order], reach[order], share[order], scale[order]
-            size = np.bincount(law, minlength=count)
-            place = law, np.arange(len(law)) - np.repeat(np.cumsum(size) - size, size)
-            steps = np.full((count, size.max(initial=0) + 1), takers)
-            shares, scaled = np.zeros(steps.shape), np.zeros(steps.shape)
-            steps[place], shares[place], scaled[place] = reach, share, share * scale
-            length = np.diff(steps, axis=1, prepend=0)
-            kept = 1 - np.cumsum(shares[:, ::-1], 1)[:, ::-1]
-            gained = np.cumsum(scaled[:, ::-1], 1)[:, ::-1]
-
-            def relative(part: slice) -> ndarray:
-                """(1 - B) draft/verifier + A for every taker, [k, takers]."""
-                law = np.repeat(kept[part].ravel(), length[part].ravel()).reshape(-1, takers)
-                law *= pair.ratio[:takers]
-                law += np.repeat(gained[part].ravel(), length[part].ravel()).reshape(-1, takers)
-                return law
-
-            tally.blended(pair.verifier_sorted[:takers], relative)
-        tally.short += np.maximum(pair.tv - total, 0.0)
+        row = law // tally.shape[1]
+        ends = np.searchsorted(row, np.arange(len(pair.ratio) + 1))
+        reach = np.zeros_like(law)  # a giver reaches the first so many takers, the tokens of ratio below 1
+        for index, (start, stop) in enumerate(zip(ends[:-1], ends[1:])):
+            reach[start:stop] = np.searchsorted(pair.ratio[index, : pair.even[index, 0]], scale[start:stop])
+        mass = np.maximum(scale * pair.verifier_below[row, reach] - pair.draft_below[row, reach], total[law])
+        share = np.divide(refused, mass, out=np.zeros_like(refused), where=mass > 0)
+        order = np.lexsort((reach, law))
+        self._give(tally, law[order], reach[order], share[order], (share * scale)[order])
+        total = total.reshape(tally.shape)
+        tally.short = np.maximum(pair.tv - total, 0.0)
         return tally.outcome(1 - total)
 
+    def _give(self, tally: Tally, law: ndarray, reach: ndarray, share: ndarray, scaled: ndarray) -> None:
+        """Adds up the law on the takers: each of the givers [n], in order of law and reach, takes `share` of the draft on
+        the first `reach` takers and gives them `scaled` of the verifier.
+
+        So the law is a straight line in the ratio up to the least reach of all, steps up to the largest, then the draft.
+        """
+        pair, count = self.pair, tally.kl.size
+        givers = np.bincount(law, minlength=count)
+        stop = np.cumsum(givers)
+        start = stop - givers
+        place = law, np.arange(len(law)) - start[law]
+        kept, gained = np.zeros((2, count, givers.max(initial=0)))
+        kept[place], gained[place] = share, scaled
+        kept, gained = 1 - after(kept)[place], after(gained)[place]  # on the takers between the reach before and this one
+
+        given = givers > 0
+        first, last = np.zeros((2, count), dtype=np.int64)
+        first[given], last[given] = reach[start[given]], reach[stop[given] - 1]
+        slope, level = np.ones(count), np.zeros(count)
+        slope[given], level[given] = kept[start[given]], gained[start[given]]
+        done = tally.lines(*(values.reshape(tally.shape) for values in (level, slope, first))).ravel()
+        tally.kept(last.reshape(tally.shape), np.broadcast_to(pair.even, tally.shape))
+
+        begin = np.maximum(np.where(place[1] > 0, np.roll(reach, 1), 0), done[law])
+        offset = law // tally.shape[1] * pair.ratio.shape[-1]
+        for some in chunks(reach - begin):
+            which, token = spread((offset + begin)[some], (reach - begin)[some])
+            times = kept[some][which] * pair.ratio.ravel()[token] + gained[some][which]
+            kl, reverse = nats(pair.verifier_sorted.ravel()[token], times)
+            tally.kl += np.bincount(law[some][which], kl, count).reshape(tally.shape)
+            tally.reverse += np.bincount(law[some][which], reverse, count).reshape(tally.shape)
+
     def allowance(self, budget: ndarray) -> ndarray:
-        """The allowances [K] at which KL(output law || verifier) is `budget` [K]; the least that keeps every token it can,
-        where even that stays within budget."""
+        """Of a single position: the allowances [K] at which KL(output law || verifier) is `budget` [K]; the least that keeps
+        every token it can, where even that stays within budget."""
         budget = np.asarray(budget, dtype=np.float64)
         top = np.log(min(float(self.limit.max(initial=0.0)) * (1 + 1e-9), 1e300)) if self.limit.any() else -np.inf  # past rounding
         found = np.where(budget > 0, np.exp(top), 0.0)
@@ -231,5 +255,5 @@ class Lifts:
         return found
 
     def kl(self, allowance: ndarray) -> ndarray:
-        """KL(output law || verifier) at allowances [K]."""
-        return self.outcome(allowance).kl
+        """Of a single position: KL(output law || verifier) at allowances [K]."""
+        return self.outcome(allowance).kl[0]

@@ -5,6 +5,7 @@ import numpy as np
 from specviz.registry import knob
 from specviz.rules import TargetRule, by_row, by_token
 from specviz.rules.pair import Pair, Tally
+from specviz.rules.rows import find, pick
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Mentored(TargetRule):
             return verifier
         clips = Pair(verifier, draft).clips
         moved = clips.spend(self.budget)
-        return draft if moved == 0 else clips.target(moved)
+        return draft if moved == 0 else clips.target(moved)[0]
 
     def flip_within(self, verifier_probs, draft_probs, token, uniform):
         """The token stays while `high` exceeds uniform draft/verifier: the divergence of the clip whose `high` is just that."""
@@ -48,9 +49,9 @@ class Mentored(TargetRule):
         moved = pair.clips.spend([rule.budget for rule in settings])
         below, above, low, high = pair.clips.bounds(moved)
         tally = Tally(pair, len(settings))
-        tally.scaled(pair.verifier_below[below], low)
+        tally.scaled(pick(pair.verifier_below, below), low)
         tally.kept(below, above)
-        tally.scaled(pair.verifier_above[above], np.where(above < pair.size, high, 1.0))
+        tally.scaled(pick(pair.verifier_above, above), np.where(above < pair.size, high, 1.0))
         strict = np.array([rule.budget == 0 for rule in settings])
         tally.put(strict, Tally(pair, 1))  # a budget of 0 is the verifier to the last bit
         return tally.outcome(1 - moved)
@@ -62,5 +63,5 @@ def _flip(verifier: np.ndarray, draft: np.ndarray, token: int, uniform: float) -
     if verifier[token] == 0:
         return np.inf
     pair, high = Pair(verifier, draft), uniform * draft[token] / verifier[token]
-    above = np.searchsorted(pair.ratio, high)
-    return float(pair.clips.measure(pair.draft_above[above] - high * pair.verifier_above[above], "kl"))
+    above = find(pair.ratio, high)
+    return float(pair.clips.measure(pick(pair.draft_above, above) - high * pick(pair.verifier_above, above), "kl")[0, 0])

@@ -1,17 +1,22 @@
-"""One verifier row and one draft row, sorted once, so that whole families of output laws cost a few sums each."""
+"""Verifier and draft rows, sorted once, so that whole families of output laws cost a few sums each.
+
+Every array has the rows first, since the work on one row is too small to be worth a call: B rows, V tokens, K laws.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy import ndarray
 
+from specviz.rules.rows import after, along, before, chunks, find, pick, spread
+
 
 class Outcome(NamedTuple):
-    """What K settings of a rule do at one position: arrays [K]. Divergences are of the output law, in nats; tv in [0, 1]."""
+    """What K settings of a rule do at B positions: arrays [B, K]. Divergences are of the output law, in nats; tv in [0, 1]."""
 
     acceptance: ndarray  # chance that a drafted token is kept
     kl: ndarray  # KL(output law || verifier)
@@ -20,47 +25,54 @@ class Outcome(NamedTuple):
 
 
 class Pair:
-    """A verifier row and a draft row, float64 arrays [V], with prefix sums over tokens in rising order of draft/verifier.
+    """Verifier and draft rows, float64 arrays [B, V] (or one of each, [V]), with prefix sums over tokens in rising order of
+    draft/verifier.
 
-    In that order, sums "below i" run over the i smallest ratios (arrays [n + 1]), those "above" over all others. The
-    n tokens are those the verifier allows; `outside` is the draft's mass on the rest.
+    In that order, sums "below i" run over the i smallest ratios (arrays [B, V + 1]), those "above" over all others. The
+    tokens that the verifier rules out come last, with a ratio of infinity: `size` counts all others, and `outside` is the
+    draft's mass on the rest. These, `never`, `even` and `tv` are columns [B, 1].
     """
 
     def __init__(self, verifier: ndarray, draft: ndarray):
-        self.verifier, self.draft = verifier, draft
+        self.verifier, self.draft = verifier, draft = np.atleast_2d(verifier, draft)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             ratio = draft / verifier
         self.possible = np.isfinite(ratio)
-        order = np.flatnonzero(self.possible)
-        self.order = order[np.argsort(ratio[order])]
-        self.ratio, self.draft_sorted, self.verifier_sorted = ratio[self.order], draft[self.order], verifier[self.order]
-        self.size = len(self.order)
-        self.outside = float(draft[~self.possible].sum()) if self.size < len(draft) else 0.0
-        self.never = int(np.searchsorted(self.ratio, 0.0, side="right"))  # allowed tokens that are never drafted
-        self.even = int(np.searchsorted(self.ratio, 1.0))  # the first token at least as likely in the draft
+        allowed = verifier
+        if not self.possible.all():
+            ratio, allowed = np.where(self.possible, ratio, np.inf), np.where(self.possible, verifier, 0.0)
+        self.size = np.count_nonzero(self.possible, -1)[:, None]
+        self.order = np.argsort(ratio)
+        self.ratio, self.draft_sorted, self.verifier_sorted = (along(values, self.order) for values in (ratio, draft, allowed))
+        self.never = find(self.ratio, 0.0, right=True)  # allowed tokens that are never drafted
+        self.even = find(self.ratio, 1.0)  # the first token at least as likely in the draft
         self.draft_below, self.verifier_below = before(self.draft_sorted), before(self.verifier_sorted)
-        self.draft_above = before(self.draft_sorted[::-1])[::-1] + self.outside
-        self.verifier_above = before(self.verifier_sorted[::-1])[::-1]
-        self.tv = max(self.outside, float(np.maximum(draft - verifier, 0).sum()))
+        self.draft_above, self.verifier_above = after(self.draft_sorted), after(self.verifier_sorted)
+        self.outside = pick(self.draft_above, self.size)
+        self.tv = np.maximum(self.outside, np.maximum(draft - verifier, 0).sum(-1, keepdims=True))
+
+    def rows(self) -> Iterator[Pair]:
+        """Each row as a pair of its own."""
+        return map(Pair, self.verifier, self.draft)
 
     @cached_property
     def log_ratio(self) -> ndarray:
-        """ln(draft/verifier), 0 where a token is never drafted, [n]."""
-        return np.log(np.where(self.ratio > 0, self.ratio, 1.0))
+        """ln(draft/verifier), 0 where a token is never drafted or ruled out, [B, V]."""
+        return np.log(np.where((self.ratio > 0) & (self.ratio < np.inf), self.ratio, 1.0))
 
     @cached_property
     def kl_below(self) -> ndarray:
-        """Prefix sums of draft ln(draft/verifier), [n + 1]."""
+        """Prefix sums of draft ln(draft/verifier), [B, V + 1]."""
         return before(self.draft_sorted * self.log_ratio)
 
     @cached_property
     def reverse_below(self) -> ndarray:
-        """Prefix sums of verifier ln(verifier/draft) over tokens that are ever drafted, [n + 1]."""
+        """Prefix sums of verifier ln(verifier/draft) over tokens that are ever drafted, [B, V + 1]."""
         return before(-self.verifier_sorted * self.log_ratio)
 
     @cached_property
     def liked(self) -> Liked:
-        """The same row in the order of the verifier's liking."""
+        """The same rows in the order of the verifier's liking."""
         return Liked(self)
 
     @cached_property
@@ -68,116 +80,132 @@ class Pair:
         """The clips of the draft between two multiples of the verifier."""
         return Clips(self)
 
+    @cached_property
+    def straight(self) -> tuple[ndarray, ndarray]:
+        """(1 and draft/verifier, verifier and draft), each [B, 2, V]: what a law between the two is made of, and weighed with."""
+        return np.stack([np.ones(self.ratio.shape), self.ratio], 1), np.stack([self.verifier_sorted, self.draft_sorted], 1)
+
 
 class Liked:
-    """The tokens the verifier allows in falling order of its probability, with running sums [n + 1]. The first is its argmax."""
+    """The tokens in falling order of the verifier's probability, [B, V], with running sums [B, V + 1]. The first is its
+    argmax; the first `size` [B, 1] are those it allows."""
 
     def __init__(self, pair: Pair):
-        order = np.argsort(-pair.verifier)[: np.count_nonzero(pair.verifier)]
-        first = np.flatnonzero(order == pair.verifier.argmax())[0]
-        order[[0, first]] = order[[first, 0]]
-        self.verifier, self.draft = pair.verifier[order], pair.draft[order]
-        self.size = len(order)
-        self.ratio = self.draft / self.verifier
-        self.verifier_above = before(self.verifier[::-1])[::-1]  # index i: all but the first i
-        self.draft_above = before(self.draft[::-1])[::-1] + pair.outside
+        order, top = np.argsort(-pair.verifier), pair.verifier.argmax(-1)
+        rows, first = np.arange(len(top)), (order == top[:, None]).argmax(-1)
+        order[rows, first], order[:, 0] = order[:, 0], top
+        self.verifier, self.draft = along(pair.verifier, order), along(pair.draft, order)
+        self.size = np.count_nonzero(pair.verifier, -1)[:, None]
+        self.ratio = np.divide(self.draft, self.verifier, out=np.zeros_like(self.draft), where=self.verifier > 0)
+        self.verifier_above, self.draft_above = after(self.verifier), after(self.draft)  # index i: all but the first i
+        self._rising = -self.verifier
+
+    def over(self, bar: ndarray, ties: bool) -> ndarray:
+        """How many tokens have a verifier probability above `bar` [B, K], or, with `ties`, at least that: the first so many."""
+        return np.minimum(find(self._rising, -bar, right=ties), self.size)
+
+    def sums(self, kept: ndarray, terms: Callable[[ndarray, ndarray], tuple[ndarray, ...]]) -> list[ndarray]:
+        """The sums of each of some terms(law, token) over the first `kept` [B, K] tokens of each row, [B, K]. They must
+        be the same for all laws of a row that keep equally many. `law` and `token` are flat indices [n] into [B, K] and,
+        in the order of liking, into [B, V]."""
+        count, size = len(kept), self.verifier.shape[-1]
+        _, first, inverse = np.unique(kept + np.arange(count)[:, None] * (size + 1), return_index=True, return_inverse=True)
+        counts, starts = kept.ravel()[first], first // kept.shape[1] * size
+        found = []
+        for some in chunks(counts):
+            which, token = spread(starts[some], counts[some])
+            found.append([np.bincount(which, part, len(counts[some])) for part in terms(first[some][which], token)])
+        return [np.concatenate(part)[inverse].reshape(kept.shape) for part in zip(*found)]
 
 
 class Tally:
-    """Adds up how far K output laws lie from the verifier, one group of tokens after the other.
+    """Adds up how far K output laws lie from the verifier at each position, one group of tokens after the other.
 
     tv is the sum of what the law falls short of the verifier, so groups in which it is above add nothing to it.
+    Arguments are [B, K], or broadcast to it.
     """
 
     def __init__(self, pair: Pair, count: int):
-        self.pair = pair
-        self.kl, self.short, self.reverse = np.zeros(count), np.zeros(count), np.zeros(count)
+        self.pair, self.shape = pair, (len(pair.ratio), count)
+        self.kl, self.short, self.reverse = np.zeros((3, *self.shape))
 
     def scaled(self, mass, factor) -> None:
-        """The law is `factor` [K] times the verifier on tokens of verifier mass `mass` [K]."""
+        """The law is `factor` times the verifier on tokens of verifier mass `mass`."""
         log = np.log(np.where(factor > 0, factor, 1.0))
         self.kl += factor * mass * log
         self.reverse += np.where((factor > 0) | (mass <= 0), -mass * log, np.inf)
         self.short += mass * np.maximum(1 - factor, 0.0)
 
     def kept(self, start, stop) -> None:
-        """The law is the draft itself on the tokens of rank `start` to `stop` [K] in rising order of the ratio."""
+        """The law is the draft itself on the tokens of rank `start` to `stop` in rising order of the ratio."""
         pair = self.pair
-        self.kl += pair.kl_below[stop] - pair.kl_below[start]
-        self.reverse += pair.reverse_below[stop] - pair.reverse_below[start]
-        self.reverse[np.broadcast_to(np.minimum(stop, pair.never) > start, self.reverse.shape)] = np.inf
+        self.kl += pick(pair.kl_below, stop) - pick(pair.kl_below, start)
+        self.reverse += pick(pair.reverse_below, stop) - pick(pair.reverse_below, start)
+        self.reverse[np.broadcast_to(np.minimum(stop, pair.never) > start, self.shape)] = np.inf
         low, high = np.minimum(start, pair.even), np.minimum(stop, pair.even)
-        self.short += (pair.verifier_below[high] - pair.verifier_below[low]) - (pair.draft_below[high] - pair.draft_below[low])
+        self.short += pick(pair.verifier_below, high) - pick(pair.verifier_below, low)
+        self.short -= pick(pair.draft_below, high) - pick(pair.draft_below, low)
 
-    def mixed(self, verifier, relative) -> None:
-        """The law is verifier [n] times `relative` [K, n] (which is overwritten) on tokens the verifier allows."""
-        self.short += np.maximum(1 - relative, 0.0) @ verifier
-        self.blended(verifier, lambda part: relative[part])
-
-    def blended(self, verifier, relative: Callable[[slice], ndarray]) -> None:
-        """`mixed`, with `relative` made for a few of the K laws at a time (a new array), and without tv."""
-        if not len(verifier):
-            return
-        few = max(1, 2**14 // len(verifier))  # 128 KB stay in the cache, and are not given back to the system each time
-        for start in range(0, len(self.kl), few):
-            part = slice(start, start + few)
-            times = relative(part)
-            if times.min() <= 0:
-                self.reverse[part][(times <= 0).any(-1)] = np.inf
-                np.maximum(times, 1e-300, out=times)
-            log = np.log(times)
-            self.reverse[part] -= log @ verifier
-            log *= times
-            self.kl[part] += log @ verifier
-
-    def lines(self, start: ndarray, slope: ndarray, count: int | None = None) -> None:
-        """`blended` with the law start [K] times the verifier plus slope [K] times the draft on the `count` (default all) tokens
-        of least ratio: both divergences then follow from sums of ln(law/verifier) alone."""
+    def laws(self, laws: ndarray) -> None:
+        """The laws themselves, [B, K, V]."""
         pair = self.pair
-        both = np.stack([pair.verifier_sorted[:count], pair.draft_sorted[:count]])  # [2, n]
-        if not both.size:
-            return
-        few = max(1, 2**15 // both.size)
-        for k in range(0, len(self.kl), few):
-            part = slice(k, k + few)
-            times = line(start[part], slope[part], pair.ratio[:count])
-            if times[:, 0].min() <= 0 or times[:, -1].min() <= 0:  # the ratios rise, so the ends are the extremes
-                self.reverse[part][(times <= 0).any(-1)] = np.inf
-                np.maximum(times, 1e-300, out=times)
-            sums = np.log(times, out=times) @ both.T  # [k, 2]
-            self.reverse[part] -= sums[:, 0]
-            self.kl[part] += start[part] * sums[:, 0] + slope[part] * sums[:, 1]
+        weight = np.where(pair.possible, pair.verifier, 1.0)[:, None]
+        kl, reverse = (part.reshape(laws.shape) for part in nats(np.broadcast_to(weight, laws.shape).ravel(), (laws / weight).ravel()))
+        for total, part in ((self.kl, kl), (self.reverse, reverse), (self.short, np.maximum(weight - laws, 0.0))):
+            total += np.where(pair.possible[:, None], part, 0.0).sum(-1)
+        self.ruled_out(np.where(pair.possible[:, None], 0.0, laws).sum(-1))
+
+    def lines(self, start, slope, stop) -> ndarray:
+        """The law is `start` times the verifier plus `slope` times the draft on the `stop` tokens of least ratio: both
+        divergences then follow from sums of ln(law/verifier) alone, and tv is left out.
+
+        Laws are summed a few at a time, up to the least `stop` above 0 among them; returns where that was, [B, K].
+        """
+        start, slope, stop = (np.broadcast_to(values, self.shape) for values in (start, slope, stop))
+        ratios, weights = self.pair.straight
+        least, last = self.pair.ratio[:, :1], pick(self.pair.ratio, np.maximum(stop - 1, 0))  # the ratios rise
+        zero = (np.minimum(start + slope * least, start + slope * last) <= 0) & (stop > 0)
+        self.reverse[zero] = np.inf
+        both = np.stack([start, slope], -1)  # [B, K, 2]
+        sums, done = np.zeros(both.shape), np.zeros_like(stop)
+        few, many = max(4, 2**14 // ratios.shape[-1]), 2**12  # laws and tokens: 128 KB stay in the cache
+        for row in range(len(done)):
+            laws = np.flatnonzero(stop[row])
+            for some in (laws[k : k + few] for k in range(0, len(laws), few)):
+                done[row, some] = end = stop[row, some].min()
+                for part in (slice(k, min(k + many, end)) for k in range(0, end, many)):
+                    times = both[row, some] @ ratios[row, :, part]
+                    if zero[row, some].any():
+                        np.maximum(times, 1e-300, out=times)
+                    sums[row, some] += np.log(times, out=times) @ weights[row, :, part].T
+        self.reverse -= sums[..., 0]
+        self.kl += (both * sums).sum(-1)
+        return done
 
     def first_liked(self, kept, relative: Callable[[ndarray, ndarray], ndarray]) -> None:
-        """Law k is the verifier times `relative` on the first kept[k] of the tokens it likes; laws that keep equally many
-        are the same. relative(k, rank) gets arrays [n] of which law and which token, 0 the best liked, and returns [n]."""
-        counts, first, inverse = np.unique(kept, return_index=True, return_inverse=True)
-        sums = np.zeros((3, len(counts)))
-        groups = np.cumsum(counts) // 2**15  # laws that are summed in one go, so that memory stays small
-        for group in np.unique(groups):
-            some = np.flatnonzero(groups == group)
-            size = counts[some]
-            law = np.repeat(some, size)
-            rank = np.arange(len(law)) - np.repeat(np.cumsum(size) - size, size)
-            times, verifier = relative(first[law], rank), self.pair.liked.verifier[rank]
-            log = np.log(np.where(times > 0, times, 1.0))
-            for total, part in zip(sums, (log * times, np.maximum(1 - times, 0.0), np.where(times > 0, -log, np.inf)), strict=True):
-                total += np.bincount(law, part * verifier, len(counts))
-        self.kl += sums[0][inverse]
-        self.short += sums[1][inverse]
-        self.reverse += sums[2][inverse]
+        """The law is the verifier times `relative` on the first `kept` of the tokens it likes; see `Liked.sums`."""
+
+        def apart(law: ndarray, token: ndarray) -> tuple[ndarray, ...]:
+            times, verifier = relative(law, token), self.pair.liked.verifier.ravel()[token]
+            return *nats(verifier, times), np.maximum(1 - times, 0.0) * verifier
+
+        kl, reverse, short = self.pair.liked.sums(kept, apart)
+        self.kl += kl
+        self.reverse += reverse
+        self.short += short
 
     def ruled_out(self, mass) -> None:
-        """The law writes `mass` [K] on tokens the verifier rules out."""
-        self.kl[np.broadcast_to(mass, self.kl.shape) > 0] = np.inf
+        """The law writes `mass` on tokens the verifier rules out."""
+        self.kl[np.broadcast_to(mass, self.shape) > 0] = np.inf
 
     def put(self, which, part: Tally) -> None:
-        """Takes over the sums of `part` for the laws `which` [K], a mask."""
-        self.kl[which], self.short[which], self.reverse[which] = part.kl, part.short, part.reverse
+        """Takes over the sums of `part` for the laws `which`, a mask."""
+        for name in ("kl", "short", "reverse"):
+            setattr(self, name, np.where(which, getattr(part, name), getattr(self, name)))
 
     def outcome(self, acceptance) -> Outcome:
         """The sums as an Outcome, rounding errors below 0 removed."""
-        acceptance = np.clip(np.broadcast_to(acceptance, self.kl.shape), 0.0, 1.0)
+        acceptance = np.clip(np.broadcast_to(acceptance, self.shape), 0.0, 1.0)
         return Outcome(acceptance, np.maximum(self.kl, 0), np.clip(self.short, 0, 1), np.maximum(self.reverse, 0))
 
 
@@ -186,25 +214,26 @@ class Clips:
 
     `moved` runs from 0, or from `outside` for a clip that writes nothing the verifier rules out, to `most` = TV(draft,
     verifier), where the clip is the verifier itself. A clip takes `moved` from the tokens whose ratio is above `high`
-    (first of all from `outside`) and gives it to those below `low`; it accepts 1 - moved. Methods take and return
-    floats or arrays of any number of clips.
+    (first of all from `outside`) and gives it to those below `low`; it accepts 1 - moved. `moved`, budgets and prices are
+    arrays [B, K], or broadcast to it.
     """
 
     def __init__(self, pair: Pair):
         self.pair, self.outside, self.most = pair, pair.outside, pair.tv
-        given = pair.ratio * pair.verifier_below[:-1] - pair.draft_below[:-1]  # mass given if low = ratio[i]
-        taken = pair.draft_above[1:] - pair.ratio * pair.verifier_above[1:]  # mass taken if high = ratio[i]
-        self._given, self._taken = np.maximum.accumulate(given), np.maximum.accumulate(taken[::-1])
+        given = pair.ratio * pair.verifier_below[:, :-1] - pair.draft_below[:, :-1]  # mass given if low = ratio[i]
+        with np.errstate(invalid="ignore"):
+            taken = pair.draft_above[:, 1:] - pair.ratio * pair.verifier_above[:, 1:]  # mass taken if high = ratio[i]
+        taken = np.where(pair.ratio < np.inf, taken, -np.inf)[:, ::-1]
+        self._given, self._taken = np.maximum.accumulate(given, -1), np.maximum.accumulate(taken, -1)
 
     def bounds(self, moved):
         """(i, j, low, high): the i smallest ratios lie below `low`, all but the j smallest above `high` (inf if none)."""
         pair = self.pair
-        moved = np.asarray(moved, dtype=np.float64)
-        i = np.searchsorted(self._given, moved, side="right")  # at least 1
-        j = np.maximum(i, pair.size - np.searchsorted(self._taken, moved, side="right"))
-        low = (moved + pair.draft_below[i]) / pair.verifier_below[i]
+        i = find(self._given, moved, right=True)  # at least 1
+        j = np.maximum(i, self._taken.shape[-1] - find(self._taken, moved, right=True))
+        low = (moved + pick(pair.draft_below, i)) / pick(pair.verifier_below, i)
         with np.errstate(divide="ignore", invalid="ignore"):
-            high = np.where(j < pair.size, (pair.draft_above[j] - moved) / pair.verifier_above[j], np.inf)
+            high = np.where(j < pair.size, (pick(pair.draft_above, j) - moved) / pick(pair.verifier_above, j), np.inf)
         return i, j, np.minimum(low, 1.0), np.maximum(high, 1.0)
 
     def measure(self, moved, divergence: str, bounds=None):
@@ -213,11 +242,11 @@ class Clips:
         i, j, low, high = self.bounds(moved) if bounds is None else bounds
         high = np.where(j < pair.size, high, 1.0)  # weighs nothing
         log_low, log_high = np.log(np.where(low > 0, low, 1.0)), np.log(high)
-        below, above = pair.verifier_below[i], pair.verifier_above[j]
+        below, above = pick(pair.verifier_below, i), pick(pair.verifier_above, j)
         if divergence == "kl":
-            between = pair.kl_below[j] - pair.kl_below[i]
+            between = pick(pair.kl_below, j) - pick(pair.kl_below, i)
             return np.maximum(low * below * log_low + between + high * above * log_high, 0.0)
-        between = pair.reverse_below[j] - pair.reverse_below[i]
+        between = pick(pair.reverse_below, j) - pick(pair.reverse_below, i)
         return np.where(low > 0, np.maximum(between - below * log_low - above * log_high, 0.0), np.inf)
 
     def price(self, divergence: str, bounds):
@@ -226,17 +255,16 @@ class Clips:
         with np.errstate(divide="ignore"):
             return np.log(high) - np.log(low) if divergence == "kl" else 1 / low - 1 / high
 
-    def start(self, divergence: str) -> float:
-        """The least `moved` there is a finite divergence for."""
-        return self.outside if divergence == "kl" else 0.0
+    def start(self, divergence: str) -> ndarray:
+        """The least `moved` there is a finite divergence for, [B, 1]."""
+        return self.outside if divergence == "kl" else np.zeros_like(self.outside)
 
     def spend(self, budget, divergence: str = "kl"):
         """The least `moved` whose clip diverges by at most `budget`. Newton's method on the root of the divergence, which is
         nearly a straight line, halving where it would leave the bracket."""
-        budget = np.asarray(budget, dtype=np.float64)
-        left, right = np.full(budget.shape, self.start(divergence)), np.full(budget.shape, self.most)
-        fixed = np.where(budget <= 0, self.most, np.nan)
-        full = self.measure(left, divergence)
+        left, right, budget = np.broadcast_arrays(self.start(divergence), self.most, np.asarray(budget, dtype=np.float64))
+        fixed = np.where(budget <= 0, right, np.nan)
+        full = self.measure(self.start(divergence), divergence)
         fixed = np.where(full <= budget, left, fixed)
         share = np.where(np.isnan(fixed) & np.isfinite(full), np.sqrt(np.maximum(budget, 0.0) / np.maximum(full, 1e-300)), 0.5)
         moved = np.where(np.isnan(fixed), right - share * (right - left), fixed)
@@ -261,14 +289,13 @@ class Clips:
         While i and j stay the same, low and high are linear in `moved` and the answer has a closed form; extended
         further it errs to the left, so repeating it climbs to the answer.
         """
-        price = np.asarray(price, dtype=np.float64)
-        pair, start = self.pair, self.start(divergence)
-        moved, floor = np.full(price.shape, (start + self.most) / 2), start
+        pair, floor = self.pair, self.start(divergence)
+        moved, price = np.broadcast_arrays((floor + self.most) / 2, np.asarray(price, dtype=np.float64))
         pushes = 0
         for _ in range(200):
             i, j, _, _ = bounds = self.bounds(moved)
-            below, above = pair.verifier_below[i], pair.verifier_above[j]
-            given, taken = pair.draft_below[i], pair.draft_above[j]
+            below, above = pick(pair.verifier_below, i), pick(pair.verifier_above, j)
+            given, taken = pick(pair.draft_below, i), pick(pair.draft_above, j)
             if divergence == "kl":  # high = e^price low
                 shrink = np.exp(-price)
                 after = (shrink * taken * below - given * above) / (shrink * below + above)
@@ -286,74 +313,35 @@ class Clips:
             moved = floor = after
         return moved
 
-    def target(self, moved: float) -> ndarray:
-        """The clip itself, [V], for `moved` >= `outside`."""
+    def target(self, moved: ndarray) -> ndarray:
+        """The clips themselves, [B, V], for `moved` [B, 1] >= `outside`."""
         pair = self.pair
         _, _, low, high = self.bounds(moved)
         clip = np.maximum(pair.draft, low * pair.verifier)
-        if high < np.inf:
-            clip = np.minimum(clip, high * pair.verifier)
+        with np.errstate(invalid="ignore"):
+            clip = np.where(high < np.inf, np.minimum(clip, high * pair.verifier), clip)
         return np.where(pair.possible, clip, 0.0)
-
-
-def line(start: ndarray, slope: ndarray, at: ndarray) -> ndarray:
-    """start [K] + slope [K] times `at` [n], as [K, n]."""
-    values = np.multiply.outer(slope, at)
-    values += start[:, None]
-    return values
 
 
 def loose(pair: Pair) -> Tally:
     """The sums of one law that is the draft itself."""
     tally = Tally(pair, 1)
-    tally.kept(0, pair.size)
+    tally.kept(np.zeros_like(pair.size), pair.size)
     tally.ruled_out(pair.outside)
     return tally
 
 
 def either(pair: Pair, strict: ndarray) -> Outcome:
-    """K settings that either are strict, or keep every token and so write the draft itself."""
-    tally = Tally(pair, len(strict))
+    """Settings [B, K] that either are strict, or keep every token and so write the draft itself."""
+    tally = Tally(pair, strict.shape[-1])
     tally.put(~strict, loose(pair))
     return tally.outcome(np.where(strict, 1 - pair.tv, 1.0))
 
 
-def before(values: ndarray) -> ndarray:
-    """Prefix sums with a leading 0, [n + 1]."""
-    sums = np.zeros(len(values) + 1)
-    np.cumsum(values, out=sums[1:])
-    return sums
-
-
-def root(function, left: tuple[ndarray, ndarray], right: tuple[ndarray, ndarray], tolerance: ndarray) -> ndarray:
-    """Roots [K] of `function`(points, which of the K) by Chandrupatla's method, to |function| <= tolerance [K].
-
-    `left` and `right` are (points [K], values [K]) with values of opposite signs. Inverse quadratic interpolation where
-    it can be trusted, halving elsewhere.
-    """
-    which = np.arange(len(tolerance))
-    (new, at_new), (old, at_old) = left, right
-    found = np.where(np.abs(at_new) < np.abs(at_old), new, old)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        step = np.clip(at_new / (at_new - at_old), 0.01, 0.99)
-        step = np.where(np.isfinite(step), step, 0.5)
-        for _ in range(200):
-            point = new + step * (old - new)
-            value = function(point, which)
-            same = np.sign(value) == np.sign(at_new)
-            oldest, at_oldest = np.where(same, new, old), np.where(same, at_new, at_old)
-            old, at_old = np.where(same, old, new), np.where(same, at_old, at_new)
-            new, at_new = point, value
-            found[which] = np.where(np.abs(at_new) < np.abs(at_old), new, old)
-            narrow = 4e-16 * np.maximum(np.abs(new), 1e-3) / np.abs(old - new)
-            active = (np.minimum(np.abs(at_new), np.abs(at_old)) > tolerance[which]) & (narrow < 0.5)
-            if not active.any():
-                break
-            place, height = (new - old) / (oldest - old), (at_new - at_old) / (at_oldest - at_old)
-            trusted = (height**2 < place) & ((1 - height) ** 2 < 1 - place)
-            guess = at_new / (at_old - at_new) * at_oldest / (at_old - at_oldest)
-            guess += (oldest - new) / (old - new) * at_new / (at_oldest - at_new) * at_old / (at_oldest - at_old)
-            step = np.clip(np.where(trusted & np.isfinite(guess), guess, 0.5), narrow, 1 - narrow)
-            parts = which, new, old, oldest, at_new, at_old, at_oldest, step
-            which, new, old, oldest, at_new, at_old, at_oldest, step = (part[active] for part in parts)
-    return found
+def nats(verifier: ndarray, times: ndarray) -> tuple[ndarray, ndarray]:
+    """What tokens of probability `verifier` add to KL(law || verifier) and to KL(verifier || law), the law being `times` that, [n]."""
+    if len(times) and times.min() <= 0:
+        log = np.log(np.where(times > 0, times, 1.0))
+        return log * times * verifier, np.where(times > 0, -log, np.inf) * verifier
+    log = np.log(times) * verifier
+    return log * times, -log

@@ -33,4 +33,4 @@ class SamplerMatch(TokenRule):
 
     @classmethod
     def sweep(cls, pair, settings):
-        return Tally(pair, len(settings)).outcome(pair.draft @ pair.verifier)
+        return Tally(pair, len(settings)).outcome((pair.draft * pair.verifier).sum(-1, keepdims=True))

@@ -23,4 +23,4 @@ class Sps(TargetRule):
 
     @classmethod
     def sweep(cls, pair, settings):
-        return either(pair, strict=np.ones(len(settings), dtype=bool))
+        return either(pair, strict=np.ones((1, len(settings)), dtype=bool))

@@ -1,5 +1,4 @@
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -8,7 +7,8 @@ from specviz import dists
 from specviz.registry import knob
 from specviz.rules import TokenRule, numbers
 from specviz.rules.exact_match import favourite
-from specviz.rules.pair import Liked, Tally
+from specviz.rules.pair import Tally
+from specviz.rules.rows import pick
 
 
 @dataclass(frozen=True)
@@ -52,27 +52,24 @@ class Tas(TokenRule):
 
     @classmethod
     def sweep(cls, pair, settings):
-        entropy = dists.entropy(torch.from_numpy(pair.verifier)).item()
+        entropy = dists.entropy(torch.from_numpy(pair.verifier)).numpy()[:, None]
         liked = pair.liked
-        knobs = np.array([(rule.epsilon, rule.alpha) for rule in settings])
-        kept = np.searchsorted(-liked.verifier, -np.minimum(knobs[:, 0], knobs[:, 1] * np.exp(-entropy)))  # the first so many
-        refused = liked.draft_above[kept]
-        greedy = np.array([rule.fallback == "greedy" for rule in settings])
+        epsilon, alpha = np.array([(rule.epsilon, rule.alpha) for rule in settings]).T
+        kept = liked.over(np.minimum(epsilon, alpha * np.exp(-entropy)), ties=False)
+        refused = pick(liked.draft_above, kept)
+        ratio, favourites = liked.ratio.ravel(), liked.verifier[:, :1]
         tally = Tally(pair, len(settings))
-        if (~greedy).any():
-            count, left = kept[~greedy], refused[~greedy]
-            part = Tally(pair, len(count))
-            part.first_liked(count, lambda k, rank: liked.ratio[rank] + left[k])
-            part.scaled(liked.verifier_above[count], left)
-            tally.put(~greedy, part)
-        if greedy.any():
-            part = Tally(pair, greedy.sum())
-            part.first_liked(np.maximum(kept[greedy], 1), partial(_with_favourite, liked, kept[greedy], refused[greedy]))
-            part.scaled(liked.verifier_above[np.maximum(kept[greedy], 1)], np.zeros(greedy.sum()))
-            tally.put(greedy, part)
+        for fallback in {rule.fallback for rule in settings}:
+            part = Tally(pair, len(settings))
+            if fallback == "greedy":  # to keep the favourite or to write it instead is all the same
+                count = np.maximum(kept, 1)
+                given = (pick(liked.draft_above, count) / favourites).ravel()
+                first = np.arange(len(ratio)) % liked.ratio.shape[-1] == 0
+                part.first_liked(count, lambda law, token: ratio[token] + np.where(first[token], given[law], 0.0))  # noqa: B023
+                part.scaled(pick(liked.verifier_above, count), np.zeros(1))
+            else:
+                given = refused.ravel()
+                part.first_liked(kept, lambda law, token: ratio[token] + given[law])  # noqa: B023
+                part.scaled(pick(liked.verifier_above, kept), refused)
+            tally.put(np.array([rule.fallback == fallback for rule in settings]), part)
         return tally.outcome(1 - refused)
-
-
-def _with_favourite(liked: Liked, kept: np.ndarray, refused: np.ndarray, k: np.ndarray, rank: np.ndarray) -> np.ndarray:
-    """Laws k over the verifier: the draft on the tokens kept, and all that was refused on the favourite."""
-    return np.where(kept[k] > 0, liked.ratio[rank], 0.0) + np.where(rank == 0, refused[k] / liked.verifier[0], 0.0)

@@ -6,7 +6,8 @@ import torch
 from specviz import dists
 from specviz.registry import knob
 from specviz.rules import TokenRule, numbers
-from specviz.rules.pair import Tally, before
+from specviz.rules.pair import Tally
+from specviz.rules.rows import before, pick
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,12 @@ class TopK(TokenRule):
     def sweep(cls, pair, settings):
         liked = pair.liked
         most = np.minimum([int(rule.k) for rule in settings], liked.size)
-        kept = np.searchsorted(-liked.verifier, -liked.verifier[most - 1], side="right")  # the first so many
-        refused = liked.draft_above[kept]
-        room = kept - before(liked.draft)[kept]  # sum of 1 - draft over the top k
+        kept = liked.over(pick(liked.verifier, most - 1), ties=True)
+        refused = pick(liked.draft_above, kept)
+        room = kept - pick(before(liked.draft), kept)  # sum of 1 - draft over the top k
         share = np.divide(refused, room, out=np.zeros_like(refused), where=room > 0)
         tally = Tally(pair, len(settings))
-        tally.first_liked(kept, lambda k, rank: liked.ratio[rank] * (1 - share[k]) + share[k] / liked.verifier[rank])
-        tally.scaled(liked.verifier_above[kept], np.zeros(len(settings)))
+        ratio, verifier, given = liked.ratio.ravel(), liked.verifier.ravel(), share.ravel()
+        tally.first_liked(kept, lambda law, token: ratio[token] * (1 - given[law]) + given[law] / verifier[token])
+        tally.scaled(pick(liked.verifier_above, kept), np.zeros(1))
         return tally.outcome(1 - refused)
