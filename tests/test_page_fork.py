@@ -92,6 +92,17 @@ def test_a_fork_puts_the_token_there_and_the_trace_says_so(tab, chromium, tmp_pa
     assert not tab.locator(".continued").is_visible() and "continued" not in record_of(tab).data, "Run begins at the prompt again"
 
 
+def test_the_divergence_plot_of_a_fork_counts_from_the_prompt(tab):
+    run(tab, max_new_tokens=30, seed=3)
+    kept = tab.evaluate(ROUND_START, [1, 6])
+    go_on(tab, ".outlined")
+    tab.locator(".plots").first.scroll_into_view_if_needed()
+    points = "specviz.plots.cards[0].graph.data.filter(trace => trace.customdata).flatMap(trace => trace.customdata.map(([lane, key], i) => [trace.x[i], specviz.state.run.lanes[lane].tokens[key]]))"
+    until(tab, f"!specviz.plots.cards[0].stale && {points}.length")
+    found = tab.evaluate(f"{points}.map(([x, token]) => [x, token.position - specviz.fork.promptLength(specviz.state.run.trace) + 1])")
+    assert all(x == written for x, written in found) and min(x for x, _ in found) == kept + 1 > 1
+
+
 def test_what_if_becomes_real_from_the_first_changed_fate(tab):
     run(tab, max_new_tokens=40, seed=4)
     tab.get_by_label("cactus delta, slider").fill("0")

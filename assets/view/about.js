@@ -115,7 +115,7 @@
     const list = knobList(rule, shown.knobs);
     dialog.setAttribute("aria-label", `About ${rule}`);
     dialog.firstChild.replaceChildren(
-      el("div.abouthead", null, sv.lanes.key(rule), el("h2", null, rule), el("span.caption", null, lossless ? "lossless" : "lossy"), el("button.iconbutton", { type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "×")),
+      el("div.abouthead", null, sv.dom.key(rule), el("h2", null, rule), el("span.caption", null, lossless ? "lossless" : "lossy"), el("button.iconbutton", { type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "×")),
       el("p.lead", null, summary), el("p", null, el("b", null, "It helps "), lower(helps)), el("p", null, el("b", null, "It hurts: "), lower(hurts)),
       el("p", null, lossless ? "Lossless: whatever the draft, the text is distributed exactly as the verifier's." : "Lossy: what is written is not distributed as the verifier's; how far it strays is counted as KL(output law ‖ verifier)."),
       ...part("Formula", el("p.formula", null, formula), el("p.caption", null, "n is the drafted token, p the draft model's probabilities, q the verifier's.")),

@@ -119,7 +119,7 @@
     const between = ([low, high], digits, unit = "") => el("span.caption", null, `${fixed(low, digits)} to ${fixed(high, digits)}${unit}`);
     const { tried } = row;
     return el("tr", { "data-row": row.name },
-      el("th", { scope: "row" }, el("span.rulename", null, sv.lanes.key(row.name), row.name, sv.about.button(row.name, () => row.knobs))),
+      el("th", { scope: "row" }, el("span.rulename", null, sv.dom.key(row.name), row.name, sv.about.button(row.name, () => row.knobs))),
       cell("setting", knobsOf(row), answer.fixedLength ? null : el("span.caption", null, `drafts ${row.draft_length}`)),
       el("td.kept", { "data-label": "kept per round" }, el("b", null, fixed(row.kept)), range(row, most), between(row.interval, 2)),
       cell("divergence", el("b", null, nats(row.kl))),

@@ -18,6 +18,22 @@
     return node;
   }
 
+  const MARKS = {
+    circle: '<circle cx="11" cy="6" r="3.6"/>', square: '<rect x="7.6" y="2.6" width="6.8" height="6.8"/>',
+    diamond: '<path d="M11 1.6 15.4 6 11 10.4 6.6 6Z"/>', "triangle-up": '<path d="M11 2 15 9.4H7Z"/>', "triangle-down": '<path d="M11 10 15 2.6H7Z"/>',
+    cross: '<path d="M11 2v8M7 6h8"/>', hexagon: '<path d="M9 2.5h4L15 6l-2 3.5H9L7 6Z"/>', none: "",
+  };
+
+  // The key of a rule: its stroke and mark as they appear in the plots. Constant markup, no model text.
+  function key(rule) {
+    const { color, width, dash, symbol } = sv.stroke(rule);
+    const [shape, open] = symbol.split("-open");
+    const span = el("span.key", { "aria-hidden": "true" });
+    const fill = open === undefined ? `var(--${color})` : "var(--sheet)";
+    span.innerHTML = `<svg viewBox="0 0 22 12"><path d="M0 6H22" stroke="var(--${color})" stroke-width="${width}" stroke-dasharray="${dash}"/><g fill="${fill}" stroke="var(--${color})" stroke-width="1.3">${MARKS[shape] || ""}</g></svg>`;
+    return span;
+  }
+
   function set(node, text) {
     if (node.textContent !== text) node.textContent = text;
   }
@@ -43,6 +59,30 @@
   function named(text) {
     if (text === "") return "∅";
     return visible(text).replace(/^ +| +$/g, (spaces) => "␣".repeat(spaces.length));
+  }
+
+  // One token: its leading space stays outside the mark, what cannot be seen is made visible, direction is isolated.
+  function tokenNode(token, end) {
+    const empty = token.text.trim() === "";
+    const spaces = /\S/.test(token.text) ? /^ */.exec(token.text)[0] : "";
+    let body = token.text.slice(spaces.length);
+    const node = el("span.t", { role: "option", "data-k": token.key });
+    node.classList.add(token.fate);
+    if (token.cut) node.classList.add("cut");
+    if (end) {
+      node.classList.add("end");
+      node.append(el("bdi", null, "end"));
+      return node;
+    }
+    if (empty) {
+      node.classList.add("blank");
+      node.setAttribute("aria-label", `${named(body)}, ${token.fate}`);
+      if (/^ *$/.test(body) && token.fate !== "accepted" && token.fate !== "plain") body = body ? "␣".repeat(body.length) : "∅";
+    }
+    if (spaces) node.append(spaces);
+    node.append(el("bdi", null, visible(body)));
+    if (!token.cut && body.includes("\n") && !(token.key === 0 && body.trim() === "")) node.append("\n".repeat(body.split("\n").length - 1));
+    return node;
   }
 
   function percent(value, digits = null) {
@@ -96,8 +136,20 @@
     };
   }
 
+  // Lets the page do something else between two halves of long work.
+  const pause = () => new Promise((go) => setTimeout(go));
+
   function css(name) {
     return getComputedStyle(document.querySelector(".sv") || document.documentElement).getPropertyValue(`--${name}`).trim();
+  }
+
+  // The colours of the theme by name; asked of the browser once a theme, because asking makes it lay the page out.
+  const INKS = ["ink", "ink2", "ink3", "mute", "blue", "amber", "amber-ink", "amber-bg", "red", "line", "line2", "grid", "sheet", "ground", "sans"];
+  let known = {};
+  function inks() {
+    const { theme } = document.documentElement.dataset;
+    if (known.theme !== theme) known = { theme, ...Object.fromEntries(INKS.map((name) => [name, css(name)])) };
+    return known;
   }
 
   const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -111,5 +163,5 @@
     setTimeout(() => URL.revokeObjectURL(url), 2000);
   }
 
-  sv.dom = { el, set, visible, named, percent, fixed, prob, nats, seconds, count, framed, css, calm, download };
+  sv.dom = { el, set, key, tokenNode, visible, named, percent, fixed, prob, nats, seconds, count, framed, pause, css, inks, calm, download };
 })(window);

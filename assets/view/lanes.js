@@ -2,27 +2,14 @@
 (function (root) {
   "use strict";
   const sv = root.specviz;
-  const { el, set, visible, percent, fixed, nats } = sv.dom;
+  const { el, set, key, tokenNode, percent, fixed, nats } = sv.dom;
   const { state } = sv;
   let box;
   let tabs;
   let views = [];
-
-  const MARKS = {
-    circle: '<circle cx="11" cy="6" r="3.6"/>', square: '<rect x="7.6" y="2.6" width="6.8" height="6.8"/>',
-    diamond: '<path d="M11 1.6 15.4 6 11 10.4 6.6 6Z"/>', "triangle-up": '<path d="M11 2 15 9.4H7Z"/>', "triangle-down": '<path d="M11 10 15 2.6H7Z"/>',
-    cross: '<path d="M11 2v8M7 6h8"/>', hexagon: '<path d="M9 2.5h4L15 6l-2 3.5H9L7 6Z"/>', none: "",
-  };
-
-  // The key of a rule: its stroke and mark as they appear in the plots. Constant markup, no model text.
-  function key(rule) {
-    const { color, width, dash, symbol } = sv.stroke(rule);
-    const [shape, open] = symbol.split("-open");
-    const span = el("span.key", { "aria-hidden": "true" });
-    const fill = open === undefined ? `var(--${color})` : "var(--sheet)";
-    span.innerHTML = `<svg viewBox="0 0 22 12"><path d="M0 6H22" stroke="var(--${color})" stroke-width="${width}" stroke-dasharray="${dash}"/><g fill="${fill}" stroke="var(--${color})" stroke-width="1.3">${MARKS[shape] || ""}</g></svg>`;
-    return span;
-  }
+  let ticket = 0;
+  const FIRST = 600; // tokens that are there at once, of all lanes together
+  const SLICE = 150; // and those of each task that brings the rest
 
   const BIG = [
     ["accepted_per_round", "kept per round", (f) => fixed(f.accepted_per_round)],
@@ -46,7 +33,7 @@
   }
 
   function build(column, index) {
-    const view = { column, index, shownRounds: 0, rounds: [], live: -1, figures: {} };
+    const view = { column, index, shownRounds: 0, rounds: [], live: -1, figures: {}, stamp: "", sought: false };
     const rules = sv.boot_data().rules;
     const rule = rules[column.rule] || {};
     const names = Object.keys(rules).includes(column.rule) ? Object.keys(rules) : [column.rule, ...Object.keys(rules)];
@@ -109,30 +96,6 @@
     setTimeout(() => set(button, "Copy"), 1600);
   }
 
-  // One token: its leading space stays outside the mark, what cannot be seen is made visible, direction is isolated.
-  function tokenNode(token, end) {
-    const empty = token.text.trim() === "";
-    const spaces = /\S/.test(token.text) ? /^ */.exec(token.text)[0] : "";
-    let body = token.text.slice(spaces.length);
-    const node = el("span.t", { role: "option", "data-k": token.key });
-    node.classList.add(token.fate);
-    if (token.cut) node.classList.add("cut");
-    if (end) {
-      node.classList.add("end");
-      node.append(el("bdi", null, "end"));
-      return node;
-    }
-    if (empty) {
-      node.classList.add("blank");
-      node.setAttribute("aria-label", `${sv.dom.named(body)}, ${token.fate}`);
-      if (/^ *$/.test(body) && token.fate !== "accepted" && token.fate !== "plain") body = body ? "␣".repeat(body.length) : "∅";
-    }
-    if (spaces) node.append(spaces);
-    node.append(el("bdi", null, visible(body)));
-    if (!token.cut && body.includes("\n") && !(token.key === 0 && body.trim() === "")) node.append("\n".repeat(body.split("\n").length - 1));
-    return node;
-  }
-
   function appendRound(view, lane, round) {
     const node = el("span.round", { "data-r": round.index });
     round.tokens.forEach((token) => {
@@ -161,18 +124,50 @@
     return true;
   }
 
+  // Puts the next rounds of a lane on the page, about `most` tokens.
+  function grow(view, most) {
+    const lane = sv.laneOf(view.column);
+    if (!lane) return;
+    const done = sv.done(lane);
+    for (let count = 0; count < most && view.rounds.length < lane.rounds.length;) {
+      const round = lane.rounds[view.rounds.length];
+      appendRound(view, lane, round);
+      view.rounds[round.index].classList.toggle("future", round.index >= done);
+      count += round.tokens.length;
+    }
+  }
+
+  const missing = (view) => (sv.laneOf(view.column)?.rounds.length ?? 0) - view.rounds.length;
+
+  // The rest of long texts, in tasks between which the page can do something else.
+  function later() {
+    if (ticket || !views.some(missing)) return;
+    ticket = setTimeout(() => {
+      ticket = 0;
+      const view = views.filter(missing).sort((a, b) => a.rounds.length - b.rounds.length)[0];
+      if (!view) return;
+      grow(view, SLICE);
+      tick(view);
+      if (!missing(view)) complete(view);
+      later();
+    });
+  }
+
+  function complete(view) {
+    recolour(view);
+    mark();
+    settle();
+    if (view.sought && sv.pickedToken()) reveal(sv.pickedToken());
+    view.sought = false;
+  }
+
   function fill(view) {
     const lane = sv.laneOf(view.column);
-    view.words.textContent = "";
     view.given = lane && sv.fork.head();
     if (view.given) view.words.append(view.given);
-    view.rounds = [];
-    view.live = -1;
-    view.shownRounds = 0;
-    if (lane) lane.rounds.forEach((round) => appendRound(view, lane, round));
-    else view.words.append(el("span.caption", null, state.run ? "Press Run to see what this rule writes." : ""));
-    view.shownRounds = view.rounds.length;
-    view.stamp = "";
+    if (!lane) view.words.append(el("span.caption", null, state.run ? "Press Run to see what this rule writes." : ""));
+    grow(view, FIRST / views.length);
+    view.shownRounds = lane ? sv.done(lane) : 0;
     recolour(view);
     tick(view);
   }
@@ -334,7 +329,7 @@
   function reveal(token) {
     const view = views.find((one) => sv.laneOf(one.column)?.index === token.lane);
     const node = view && view.text.querySelector(`[data-k="${token.key}"]`);
-    if (!node) return;
+    if (!node) { if (view) view.sought = true; return; } // not there yet, see `later`
     const top = node.offsetTop;
     if (top < view.text.scrollTop || top > view.text.scrollTop + view.text.clientHeight - 44) view.text.scrollTop = Math.max(0, top - view.text.clientHeight / 2);
     if (matchMedia("(max-width: 860px)").matches) front(view.index);
@@ -356,6 +351,8 @@
     box.style.setProperty("--hold", state.live ? `${tallest}px` : "0px"); // a new run starts in the space of the last
     box.style.setProperty("--lanes", state.columns.length);
     tabs.style.setProperty("--lanes", state.columns.length);
+    clearTimeout(ticket);
+    ticket = 0;
     views = state.columns.map(build);
     box.replaceChildren(...views.map((view) => view.node));
     tabs.replaceChildren(...views.map((view, i) => el("button", { type: "button", role: "tab", onclick: () => front(i) }, view.column.rule, el("small", null, "–"), el("i", null, "kept per round"))));
@@ -363,6 +360,7 @@
     front(Math.min(state.front, views.length - 1));
     tabFigures();
     mark();
+    later();
   }
 
   function mount(parent, tabParent) {
@@ -376,13 +374,11 @@
       event.preventDefault();
     });
     sv.on("run columns", draw);
-    sv.on("append", (rounds) => {
+    sv.on("append", () => {
       // A reader who has scrolled back up stays where they are.
       views.forEach((view) => { view.follows = view.text.scrollTop + view.text.clientHeight >= view.text.scrollHeight - 60; });
-      rounds.forEach(([lane, round]) => {
-        const view = views.find((one) => one.column.from === lane);
-        if (view) { appendRound(view, state.run.lanes[lane], round); view.shownRounds = view.rounds.length; }
-      });
+      views.forEach((view) => grow(view, SLICE));
+      later();
       views.forEach(tick);
       settle();
       tabFigures();
@@ -399,5 +395,5 @@
     });
   }
 
-  sv.lanes = { mount, draw, definition, kindOf, key, views: () => views };
+  sv.lanes = { mount, draw, definition, kindOf };
 })(window);

@@ -6,7 +6,7 @@
 (function (root) {
   "use strict";
   const sv = root.specviz;
-  const { el, set, css, framed } = sv.dom;
+  const { el, set, inks } = sv.dom;
   const { state } = sv;
   const kinds = [];
   const cards = [];
@@ -14,19 +14,20 @@
   const LONG = 50; // ms: a drawing that takes longer is felt
   let loading = null;
 
-  function load() {
-    if (root.Plotly) return Promise.resolve(root.Plotly);
-    loading = loading || (sv.plotly ? sv.plotly() : new Promise((resolve, reject) => {
-      const script = el("script", { src: sv.boot_data().plotly, async: true });
-      script.onload = () => resolve(root.Plotly);
-      script.onerror = () => reject(new Error("plotly could not be loaded"));
-      document.head.append(script);
-    }));
-    return loading;
+  // Told to compile the whole of it as it comes in, beside the page, the browser holds the page up a sixth as long.
+  const EAGER = "//# allFunctionsCalledOnLoad\n";
+
+  async function fetched() {
+    const answer = await fetch(sv.boot_data().plotly);
+    if (!answer.ok) throw new Error(String(answer.status));
+    const src = URL.createObjectURL(new Blob([EAGER, await answer.blob()], { type: "text/javascript" }));
+    await new Promise((resolve, reject) => document.head.append(el("script", { src, async: true, onload: resolve, onerror: reject })));
+    URL.revokeObjectURL(src);
   }
 
-  function palette() {
-    return Object.fromEntries(["ink", "ink2", "ink3", "mute", "blue", "amber", "amber-ink", "amber-bg", "red", "line2", "grid", "sheet", "ground"].map((name) => [name, css(name)]));
+  function load() {
+    if (root.Plotly) return Promise.resolve();
+    return (loading = loading || (sv.plotly || fetched)());
   }
 
   function layout(ink, extra = {}) {
@@ -34,7 +35,7 @@
     const { xaxis, yaxis, ...rest } = extra;
     return {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", height: 250, margin: { l: 40, r: 78, t: 26, b: 30 }, showlegend: false, hovermode: "closest",
-      font: { family: css("sans"), size: 11, color: ink.ink3 }, uirevision: "keep", dragmode: "zoom", hoverlabel: { bgcolor: ink.sheet, bordercolor: ink.line2, font: { family: css("sans"), size: 12, color: ink.ink } },
+      font: { family: ink.sans, size: 11, color: ink.ink3 }, uirevision: "keep", dragmode: "zoom", hoverlabel: { bgcolor: ink.sheet, bordercolor: ink.line2, font: { family: ink.sans, size: 12, color: ink.ink } },
       xaxis: { ...axis, showgrid: false, showline: true, linecolor: ink.line2, ...xaxis }, yaxis: { ...axis, ...yaxis }, ...rest,
     };
   }
@@ -55,7 +56,7 @@
   }
 
   const fatesOf = (ink) => ({
-    accepted: { symbol: "circle", size: 5, color: ink.ink3, opacity: 0.45 }, relaxed: { symbol: "diamond", size: 9, color: ink.amber, opacity: 1 }, rejected: { symbol: "x", size: 7, color: ink.red, opacity: 1 },
+    accepted: { symbol: "circle", size: DOT, color: ink.ink3, opacity: 0.45 }, relaxed: { symbol: "diamond", size: 9, color: ink.amber, opacity: 1 }, rejected: { symbol: "x", size: 7, color: ink.red, opacity: 1 },
   });
 
   function focusLane() {
@@ -69,6 +70,20 @@
     const picked = sv.pickedToken();
     const hit = picked && found.find((point) => point.token === picked);
     return hit ? [{ x: [hit.x], y: [hit.y], mode: "markers", cliponaxis: false, marker: { symbol: "circle-open", size: 16, color: ink.ink, line: { width: 1.6 } }, hoverinfo: "skip" }] : [];
+  }
+
+  // Marks by the hundred cost the browser far more than one path: `moves` takes a point to its piece of the path.
+  function path(points, moves, line, more = {}) {
+    return points.length ? [{ type: "path", path: points.map(moves).join(""), xref: "x", yref: "y", layer: "below", line, ...more }] : [];
+  }
+
+  // On the page the accepted tokens, which are most, are one path of dots; compare.css rounds lines of this width.
+  // Their trace stays, for what it says when pointed at. A picture gets them as marks.
+  const DOT = 5;
+  function light({ data, layout, ...rest }) {
+    const many = data.filter((trace) => trace.name === "accepted");
+    const shapes = many.flatMap(({ x, y, marker: { color, opacity } }) => path(x, (at, i) => `M${at},${y[i]}L${at},${y[i]}`, { color, width: DOT }, { opacity }));
+    return { ...rest, data: data.map((trace) => (many.includes(trace) ? { ...trace, mode: "none" } : trace)), layout: { ...layout, shapes: [...shapes, ...(layout.shapes || [])] } };
   }
 
   function byFate(points, ink, hover) {
@@ -97,7 +112,7 @@
     made.modes = modes ? modes.map(([mode, words]) => el("button", { type: "button", "aria-pressed": String(mode === made.mode), onclick: (event) => {
       made.mode = mode;
       [...event.currentTarget.parentNode.querySelectorAll("[aria-pressed]")].forEach((one) => one.setAttribute("aria-pressed", String(one === event.currentTarget)));
-      refresh(made, true);
+      refresh(made);
     } }, words)) : [];
     made.node = el(served ? "section.plot.wide" : "section.plot", { "aria-label": title }, el("div.rowspread", null, el("h2", null, title), el("div.tools", null, made.modes, save("png"), save("svg"))),
       el("div.rowspread", null, made.subtitle, made.badge), served ? served(soon) : null, made.graph);
@@ -114,17 +129,17 @@
     if (on) set(made.subtitle, "");
   }
 
-  function refresh(made, reset = false) {
+  function refresh(made, bare = false) {
     if (!root.Plotly || !state.run) return;
-    const figure = made.draw(palette(), made.mode);
-    if (made.served) empty(made, !figure);
-    if (!figure) return;
+    const drawn = made.draw(inks(), made.mode);
+    if (made.served) empty(made, !drawn);
+    if (!drawn) return;
+    const figure = light(drawn);
     set(made.subtitle, figure.subtitle);
     made.badge.className = `badge ${figure.kind || "exact"}`;
     set(made.badge, figure.kind || "exact");
-    if (reset) figure.layout.uirevision = `${made.mode}`;
-    else if (made.mode) figure.layout.uirevision = `${made.mode}`;
-    root.Plotly.react(made.graph, figure.data, figure.layout, CONFIG);
+    if (made.mode) figure.layout.uirevision = made.mode;
+    root.Plotly.react(made.graph, bare ? [] : figure.data, figure.layout, CONFIG);
     if (!made.wired) {
       made.wired = true;
       made.graph.on("plotly_click", ({ points }) => { const at = points[0] && points[0].customdata; if (at) sv.pick(at[0], at[1]); });
@@ -133,8 +148,8 @@
 
   async function image(made, title, format) {
     if (!root.Plotly) return;
-    const figure = made.draw(palette(), made.mode);
-    figure.layout.paper_bgcolor = css("sheet");
+    const figure = made.draw(inks(), made.mode);
+    figure.layout.paper_bgcolor = inks().sheet;
     figure.layout.margin.b += 16;
     const url = await root.Plotly.toImage({ data: figure.data, layout: { ...figure.layout, width: 720, height: 380 } }, { format, width: 720, height: 380, scale: format === "png" ? 2 : 1 });
     const blob = await (await fetch(url)).blob();
@@ -142,26 +157,32 @@
   }
 
   let ticket = 0;
+  let warm = false;
 
-  // Draws the card that has waited longest, each in a task of its own, so that no frame is held up by all of them.
+  // Draws the card that has waited longest, each in a task of its own, so that no frame is held up by all of them. The
+  // very first drawing, which also sets Plotly up, is without data for the same reason.
   function turn() {
     ticket = 0;
     const now = performance.now();
     const made = cards.filter((one) => one.stale && one.due() <= now).sort((a, b) => a.drawn - b.drawn)[0];
     if (made) {
-      made.stale = false;
-      refresh(made);
-      made.drawn = performance.now();
-      made.cost = made.drawn - now;
+      made.stale = !warm;
+      refresh(made, !warm);
+      if (warm) {
+        const end = performance.now();
+        made.cost = made.drawn ? end - now : 0; // the first time says little about the next
+        made.drawn = end;
+      }
+      warm = true;
     }
     wake();
   }
 
-  // While things move a card is drawn four times a second at most, and a tenth of the time. One that takes longer than
-  // a person fails to notice waits for the end of a run that is streaming.
+  // A card is drawn a fifth of the time, and while things move four times a second at most and a tenth of the time. One
+  // that takes longer than a person fails to notice waits for the end of a run that is streaming.
   function due(made) {
     if (!made.seen && (made.drawn || !made.wide)) return Infinity;
-    if (!moving()) return 0;
+    if (!moving()) return made.drawn + 4 * made.cost;
     return state.live && made.cost > LONG ? Infinity : made.drawn + Math.max(250, 10 * made.cost);
   }
 
@@ -206,6 +227,6 @@
   }
 
   // What the files of plots/ draw with.
-  const tools = { layout, note, spread, rounds, upTo, focusLane, ringed, byFate, label };
-  sv.plots = { build, cards, tools, add: (kind) => kinds.push(kind) };
+  const tools = { layout, note, spread, rounds, upTo, focusLane, ringed, path, byFate, label };
+  sv.plots = { build, cards, refresh, tools, add: (kind) => kinds.push(kind) };
 })(window);

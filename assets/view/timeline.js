@@ -2,7 +2,7 @@
 (function (root) {
   "use strict";
   const sv = root.specviz;
-  const { el, set, seconds, css, calm, framed } = sv.dom;
+  const { el, set, seconds, inks, calm, framed } = sv.dom;
   const { state } = sv;
   const ROW = 31;
   const TOP = 22;
@@ -118,7 +118,7 @@
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, width, height);
     if (!state.run) return;
-    const color = Object.fromEntries(["ink", "ink2", "ink3", "mute", "blue", "amber", "red", "line", "line2", "grid", "sheet"].map((name) => [name, css(name)]));
+    const color = inks();
     const now = state.live ? span : Math.min(state.time, span);
     ticks(pen, color, x, span, height, width);
     const picked = sv.pickedToken();
@@ -126,7 +126,7 @@
       const base = TOP + row * ROW + 17;
       pen.globalAlpha = 1;
       pen.fillStyle = color.ink;
-      pen.font = "500 12px " + css("sans");
+      pen.font = "500 12px " + color.sans;
       pen.textBaseline = "middle";
       pen.fillText(column.rule.length > 10 ? `${column.rule.slice(0, 9)}…` : column.rule, 0, base - 2);
       const end = lane.rounds.length ? x(lane.rounds[lane.rounds.length - 1].to) : LEFT;
@@ -142,7 +142,7 @@
       pen.globalAlpha = 1;
       if (lane.finished && end < width - RIGHT - 44) {
         pen.fillStyle = color.ink3;
-        pen.font = "400 11px " + css("sans");
+        pen.font = "400 11px " + color.sans;
         pen.fillText(lane.finished === "stopped" ? "stopped" : "done", end + 8, base);
       }
     });
@@ -186,7 +186,7 @@
     const power = 10 ** Math.floor(Math.log10(raw));
     const step = [1, 2, 5, 10].map((factor) => factor * power).find((value) => value >= raw);
     const milli = span < 1;
-    pen.font = "400 11px " + css("sans");
+    pen.font = "400 11px " + color.sans;
     pen.textBaseline = "alphabetic";
     for (let time = 0; time <= span * 1.0001; time += step) {
       pen.fillStyle = color.grid;

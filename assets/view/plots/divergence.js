@@ -3,7 +3,7 @@
   "use strict";
   const sv = root.specviz;
   const { state } = sv;
-  const { layout, note, upTo, focusLane, ringed, byFate, label } = sv.plots.tools;
+  const { layout, note, upTo, focusLane, ringed, path, byFate, label } = sv.plots.tools;
   const { nats } = sv.dom;
 
   const times = (value) => `${value.toFixed(1)} times`;
@@ -29,32 +29,29 @@
     if (!focus) return null;
     const { lane } = focus;
     const floor = 1e-4;
-    const first = state.run.trace.prompt_tokens.length;
+    const first = sv.fork.promptLength(state.run.trace);
     const points = upTo(lane).filter((token) => token.judged >= 0 && token.fate !== "discarded").map((token) => {
       const { facts } = sv.store.detail(state.run, token);
       const { klOutput, klTarget } = facts;
       return { token, budget: sv.rules.spending(lane, facts), x: token.position - first + 1, y: Math.max(floor, Number.isFinite(klOutput) ? klOutput : 20), kl: klOutput, target: klTarget };
     });
     const marked = points.filter(({ token }) => token.fate !== "accepted");
-    const stems = (fate, color) => ({
-      x: marked.filter((p) => p.token.fate === fate).flatMap((p) => [p.x, p.x, null]), y: marked.filter((p) => p.token.fate === fate).flatMap((p) => [floor, p.y, null]),
-      mode: "lines", line: { color, width: 1.5 }, opacity: marked.length > 24 ? 0.35 : 1, hoverinfo: "skip",
-    });
+    const stems = (fate, color) => path(marked.filter((p) => p.token.fate === fate), ({ x, y }) => `M${x},${floor}V${y}`, { color, width: 1.5 }, { opacity: marked.length > 24 ? 0.35 : 1 });
     const beyond = points.filter((p) => p.budget?.lawOver);
     const targets = points.filter((p) => typeof p.target === "number" && p.target > floor);
     const delta = lane.knobs.delta;
     const last = Math.max(10, lane.tokens.length ? lane.tokens[lane.tokens.length - 1].position - first + 1 : 10);
-    const shapes = typeof delta === "number" && delta > 0 ? [{ type: "line", x0: 0, x1: 1, xref: "paper", y0: delta, y1: delta, line: { color: ink.amber, width: 1.5, dash: "dash" } }] : [];
+    const ticks = (over, half, width) => path(targets.filter((p) => Boolean(p.budget?.targetOver) === over), ({ x, target }) => `M${x - half},${target}H${x + half}`, { color: ink.amber, width }, { opacity: 0.5 });
+    const bound = typeof delta === "number" && delta > 0 ? [{ type: "line", x0: 0, x1: 1, xref: "paper", y0: delta, y1: delta, line: { color: ink.amber, width: 1.5, dash: "dash" } }] : [];
     return {
       subtitle: `Each judged step of ${lane.label}, in nats. Ticks: spent on its token. ${summary(sv.rules.spent(state.run, lane, upTo(lane)), lane)}`.trim(),
-      data: [stems("relaxed", ink.amber), stems("rejected", ink.red),
-        { x: targets.map((p) => p.x), y: targets.map((p) => p.target), mode: "markers", marker: { symbol: "line-ew", size: targets.map((p) => (p.budget?.targetOver ? 8 : 5)), line: { width: targets.map((p) => (p.budget?.targetOver ? 2.6 : 1.3)), color: ink.amber } }, hoverinfo: "skip", opacity: 0.5 },
+      data: [
         { x: beyond.map((p) => p.x), y: beyond.map((p) => p.y), mode: "markers", cliponaxis: false, marker: { symbol: "square-open", size: 12, color: ink["amber-ink"], line: { width: 1.2 } }, hoverinfo: "skip" },
         ...byFate(points, ink, (p) => `${label(p.token)}: ${p.token.fate}<br>step ${nats(p.kl)} nats${typeof p.target === "number" ? `, this token ${nats(p.target)}` : ""}${explained(p.budget)}`), ...ringed(points, ink)],
       layout: layout(ink, {
-        margin: { l: 40, r: 64, t: 18, b: 30 }, shapes,
+        margin: { l: 40, r: 64, t: 18, b: 30 }, shapes: [...stems("relaxed", ink.amber), ...stems("rejected", ink.red), ...ticks(false, last / 150, 1.3), ...ticks(true, last / 95, 2.6), ...bound],
         xaxis: { range: [0, last + 2], nticks: 7 }, yaxis: { type: "log", range: [-4.15, Math.max(0.35, Math.log10(Math.max(1, ...points.map((p) => p.y))) + 0.15)], dtick: 1, tickvals: [1e-4, 1e-3, 0.01, 0.1, 1, 10], ticktext: ["0", "0.001", "0.01", "0.1", "1", "10"] },
-        annotations: [note("position", 1.02, -0.085, ink.ink3), ...(shapes.length ? [note(`<b>budget<br>δ = ${sv.store.number(delta)}</b>`, 1.02, Math.log10(delta), ink["amber-ink"], { yref: "y", align: "left" })] : []),
+        annotations: [note("position", 1.02, -0.085, ink.ink3), ...(bound.length ? [note(`<b>budget<br>δ = ${sv.store.number(delta)}</b>`, 1.02, Math.log10(delta), ink["amber-ink"], { yref: "y", align: "left" })] : []),
           ...(lane.lossless ? [note("Lossless: every step costs exactly 0.", 0.5, 0.5, ink.ink3, { xanchor: "center" })] : [])],
       }),
     };

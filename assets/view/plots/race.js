@@ -17,7 +17,8 @@
     const most = Math.max(1, ...rows.map(({ lane }) => lane.sums[lane.sums.length - 1].emitted));
     const drafting = rows.filter(({ lane }) => lane.rule !== "plain");
     const widest = byTime ? state.run.span * unit : Math.max(1, ...(drafting.length ? drafting : rows).map(({ lane }) => lane.rounds.length)) * 1.08;
-    const data = rows.map(({ lane, column }) => {
+    const marks = [];
+    const lines = rows.map(({ lane, column }) => {
       const done = rounds(lane);
       const sums = lane.sums.slice(0, done + 1).filter((sum, i) => byTime || i <= widest);
       const stroke = sv.stroke(lane.rule);
@@ -25,15 +26,16 @@
       const x = sums.map((sum) => (byTime ? sum.seconds * unit : sum.rounds));
       const y = sums.map((sum) => sum.emitted);
       ends.push({ y: y[y.length - 1], text: `${column.rule} ${lane.sums[done].emitted}${lane.finished && done === lane.rounds.length && lane.finished !== "length" ? ", done" : ""}`, bold: lane.rule === "cactus" });
+      const at = { x: x.slice(-1), y: y.slice(-1), mode: "markers", hoverinfo: "skip", marker: { symbol: stroke.symbol, size: 8, color: ink[stroke.color], line: { width: 1.3, color: ink[stroke.color] } } };
+      if (!plain) marks.push(at);
       return {
-        x, y, mode: "lines+markers", line: { color: ink[plain ? "mute" : stroke.color], width: stroke.width, dash: stroke.plotly }, hovertemplate: `${lane.label}: %{y} tokens<extra></extra>`,
-        marker: { symbol: stroke.symbol === "none" ? "circle" : stroke.symbol, size: x.map((_, i) => (i === x.length - 1 && !plain ? 8 : 0)), color: ink[stroke.color], line: { width: 1.3, color: ink[stroke.color] } },
+        x, y, mode: "lines", line: { color: ink[plain ? "mute" : stroke.color], width: stroke.width, dash: stroke.plotly }, hovertemplate: `${lane.label}: %{y} tokens<extra></extra>`,
       };
     });
     const names = spread(ends, most * 1.06, 0.075).map((end) => note(end.bold ? `<b>${end.text}</b>` : end.text, 1.02, end.at, end.bold ? ink.ink : ink.ink3));
     return {
       subtitle: byTime ? "Tokens written against the lane's own compute time" : "Tokens written against verifier calls",
-      kind: sv.measured(), data,
+      kind: sv.measured(), data: [...lines, ...marks],
       layout: layout(ink, {
         margin: { l: 40, r: 104, t: 26, b: 30 }, xaxis: { range: [0, widest], nticks: 6 }, yaxis: { range: [0, most * 1.06], nticks: 5 },
         annotations: [note(byTime ? (milli ? "ms" : "seconds") : "calls", 1.02, -0.085, ink.ink3), note("tokens", 0.01, 1.02, ink.ink3, { yanchor: "bottom" }), ...names],
