@@ -113,7 +113,7 @@ def test_a_link_to_a_recorded_run_shows_the_same_state(tab, stranger):
     until(other, "window.specviz?.state?.run && specviz.state.picked && specviz.state.time < Infinity")
     other.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert other.evaluate(STATE) == tab.evaluate(STATE)
-    assert other.evaluate("specviz.state.time") == pytest.approx(tab.evaluate("specviz.state.time"), rel=1e-5)
+    assert other.evaluate("specviz.state.time") == pytest.approx(tab.evaluate("specviz.state.time"), rel=1e-12)
     assert other.evaluate(SEEN) == tab.evaluate(SEEN)
     assert other.evaluate("specviz.state.source") == "recorded", "nothing was run"
 
@@ -132,3 +132,16 @@ def test_a_link_to_a_run_of_ones_own_makes_the_same_run(tab, stranger):
     here, there = tab.evaluate(SEEN), other.evaluate(SEEN)
     assert [lane["tokens"] for lane in there["lanes"]] == [lane["tokens"] for lane in here["lanes"]]
     assert there["inspector"] == here["inspector"]
+
+
+def test_the_playhead_of_a_link_is_a_share_of_the_run(tab, stranger):
+    tab.evaluate("specviz.setTime(specviz.state.run.span / 4)")
+    at = "specviz.share.read(new URL(specviz.share.link()).hash).at"
+    assert tab.evaluate(at) == pytest.approx(0.25)
+    tab.evaluate("specviz.setTime(Infinity)")
+    assert tab.evaluate(at) is None, "at the end there is nothing to say"
+    encode = "at => btoa(JSON.stringify({ v: 1, ...specviz.controls.settings(), prompt: 'x', at })).replace(/=+$/, '')"
+    for given in (7, -0.1, "half", [0.5]):
+        other = stranger(f"{tab.url.split('#')[0]}#run={tab.evaluate(encode, given)}")
+        until(other, "specviz.state.run")
+        assert "damaged" in other.inner_text("[data-error=prompt]") and other.evaluate("specviz.state.source") == "recorded"

@@ -138,7 +138,7 @@
     }
     try {
       const text = prompt === null ? null : await recorded(prompt);
-      if (text && wanted && sv.share.matches(JSON.parse(text), wanted)) { display(text, wanted.time === null && !wanted.pick, wanted.columns); return sv.share.restore(wanted); }
+      if (text && wanted && sv.share.matches(JSON.parse(text), wanted)) { display(text, wanted.at === null && !wanted.pick, wanted.columns); return sv.share.restore(wanted); }
       if (text && !wanted) display(text, true);
     } catch { /* without a recorded run the page waits for Run */ }
     if (!wanted) return;

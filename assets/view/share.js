@@ -2,7 +2,7 @@
 (function (root) {
   "use strict";
   const sv = root.specviz;
-  const { el, set } = sv.dom;
+  const { el, set, pause } = sv.dom;
   const { state } = sv;
   let file;
 
@@ -23,19 +23,20 @@
     const continued = sv.fork.origin();
     if (continued && settings.prompt === state.run.trace.prompt && state.form.style === state.run.trace.style) Object.assign(value, { continued, style: state.form.style });
     if (state.picked) value.pick = [state.picked.lane, state.picked.key];
-    if (state.run && state.time < state.run.span) value.time = +state.time.toPrecision(6);
+    if (state.run && state.time < state.run.span) value.at = state.time / state.run.span; // seconds are another machine's own
     return `${location.href.split("#")[0]}#run=${encode(value)}`;
   }
 
-  // {settings, pick, time} from the address, null without one; throws a sentence for garbage.
+  // {settings, pick, at} from the address; `at` is the playhead as a share of the run, null without one; throws a sentence for garbage.
   function read(hash) {
     const found = /[#&]run=([^&]*)/.exec(hash);
     if (!found) return null;
     let value;
     try { value = decode(found[1]); } catch { throw new Error("This link is damaged, so its settings were ignored."); }
     if (!value || value.v !== 1 || typeof value.prompt !== "string" || !Array.isArray(value.lanes) || !value.lanes.length || value.lanes.length > sv.controls.MAX_LANES) throw new Error("This link was made by another version, so its settings were ignored.");
-    const { pick, time, v, lanes, continued = null, ...form } = value;
-    if (continued && !sv.fork.readable(continued)) throw new Error("This link is damaged, so its settings were ignored.");
+    const { pick, at = null, v, lanes, continued = null, ...form } = value;
+    const damaged = (continued && !sv.fork.readable(continued)) || (at !== null && !(typeof at === "number" && at >= 0 && at <= 1));
+    if (damaged) throw new Error("This link is damaged, so its settings were ignored.");
     const known = sv.boot_data().rules;
     const columns = lanes.map((lane) => {
       const rule = lane && (lane.rule === null ? "plain" : lane.rule);
@@ -46,7 +47,7 @@
     });
     const clean = {};
     Object.keys(state.form).forEach((name) => { if (["string", "number"].includes(typeof form[name]) || form[name] === null) clean[name] = form[name]; });
-    return { form: clean, columns, continued, pick: Array.isArray(pick) && pick.every(Number.isInteger) ? pick : null, time: typeof time === "number" && time >= 0 ? time : null };
+    return { form: clean, columns, continued, pick: Array.isArray(pick) && pick.every(Number.isInteger) ? pick : null, at };
   }
 
   // Whether a trace is the run these settings ask for.
@@ -63,7 +64,7 @@
 
   // Selection and playhead of a link, once its run is on display.
   function restore(wanted) {
-    if (wanted.time !== null && state.run) sv.setTime(wanted.time);
+    if (wanted.at !== null && state.run) sv.setTime(wanted.at * state.run.span);
     if (wanted.pick && state.run?.lanes[wanted.pick[0]]?.tokens[wanted.pick[1]]) sv.pick(...wanted.pick);
   }
 
@@ -114,6 +115,7 @@
     try {
       if (given.size > 100_000_000) throw new Error();
       text = await given.text();
+      await pause();
     } catch {
       return sv.controls.error("prompt", "This file is too large or cannot be read.");
     }
@@ -122,8 +124,10 @@
     let answer;
     try { answer = await wire.server.check(text); } catch { answer = { error: "The trace could not be checked: the server did not answer." }; }
     if (answer.error) return sv.controls.error("prompt", answer.error);
+    const trace = JSON.parse(text);
+    await pause();
     sv.timeline.pause();
-    sv.show(JSON.parse(text), "imported", text);
+    sv.show(trace, "imported", text);
     sv.setTime(Infinity);
     sv.controls.notice(`Imported ${given.name}. Nothing was run.`);
   }
