@@ -8,7 +8,7 @@
   let tabs;
   let views = [];
   let ticket = 0;
-  const FIRST = 600; // tokens that are there at once, of all lanes together
+  const FIRST = 480; // tokens that are there at once, of all lanes together
   const SLICE = 150; // and those of each task that brings the rest
 
   const BIG = [
@@ -99,7 +99,7 @@
   function appendRound(view, lane, round) {
     const node = el("span.round", { "data-r": round.index });
     round.tokens.forEach((token) => {
-      const end = lane.finished === "end of text" && !token.cut && round === lane.rounds[lane.rounds.length - 1] && isLastWritten(lane, token) && /^<.*>$|^$/.test(token.text.trim());
+      const end = lane.finished === "end of text" && !token.cut && round === lane.rounds[lane.rounds.length - 1] && token === lane.tokens.findLast((one) => !one.cut) && /^<.*>$|^$/.test(token.text.trim());
       node.append(tokenNode(token, end));
     });
     space(lane, round, node);
@@ -117,11 +117,6 @@
       if (before && !before.cut && glued(token)) node.children[i].classList.add("tightleft");
       if (after && !after.cut && glued(after)) node.children[i].classList.add("tightright");
     });
-  }
-
-  function isLastWritten(lane, token) {
-    for (let i = lane.tokens.length - 1; i > token.key; i -= 1) if (!lane.tokens[i].cut) return false;
-    return true;
   }
 
   // Puts the next rounds of a lane on the page, about `most` tokens.
@@ -346,14 +341,16 @@
     views.forEach((view, i) => { const small = tabs.children[i]?.querySelector("small"); if (small) set(small, view.figures.accepted_per_round.textContent); });
   }
 
+  const hold = (height) => views.forEach((view) => view.text.style.setProperty("--hold", `${height}px`));
+
   function draw() {
     const tallest = Math.max(0, ...views.map((view) => view.text.offsetHeight));
-    box.style.setProperty("--hold", state.live ? `${tallest}px` : "0px"); // a new run starts in the space of the last
     box.style.setProperty("--lanes", state.columns.length);
     tabs.style.setProperty("--lanes", state.columns.length);
     clearTimeout(ticket);
     ticket = 0;
     views = state.columns.map(build);
+    hold(state.live ? tallest : 0); // a new run starts in the space of the last
     box.replaceChildren(...views.map((view) => view.node));
     tabs.replaceChildren(...views.map((view, i) => el("button", { type: "button", role: "tab", onclick: () => front(i) }, view.column.rule, el("small", null, "–"), el("i", null, "kept per round"))));
     views.forEach(fill);
@@ -384,7 +381,7 @@
       tabFigures();
     });
     sv.on("time", () => { views.forEach(tick); settle(); tabFigures(); });
-    sv.on("ended", () => box.style.setProperty("--hold", "0px"));
+    sv.on("ended", () => hold(0));
     sv.on("whatif", (index) => recolour(views[index]));
     sv.on("pick", () => { mark(); const token = sv.pickedToken(); if (token) reveal(token); });
     sv.card.watch(box, (target) => {

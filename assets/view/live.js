@@ -147,7 +147,7 @@
   // Called once Gradio has mounted the component.
   function connect(given) {
     wire = given;
-    wire.watch("value", () => receive(wire.props.value));
+    wire.watch("value", () => { const { value } = wire.props; setTimeout(() => receive(value)); }); // not in Gradio's own task
     sv.emit("connected");
   }
 

@@ -158,6 +158,7 @@
 
   let ticket = 0;
   let warm = false;
+  let free = 0; // when the next card may be drawn: while things move, all of them together take a fifth of the time
 
   // Draws the card that has waited longest, each in a task of its own, so that no frame is held up by all of them. The
   // very first drawing, which also sets Plotly up, is without data for the same reason.
@@ -172,14 +173,15 @@
         const end = performance.now();
         made.cost = made.drawn ? end - now : 0; // the first time says little about the next
         made.drawn = end;
+        free = moving() ? end + 4 * (end - now) : 0;
       }
       warm = true;
     }
     wake();
   }
 
-  // A card is drawn a fifth of the time, and while things move four times a second at most and a tenth of the time. One
-  // that takes longer than a person fails to notice waits for the end of a run that is streaming.
+  // A card is drawn a fifth of the time, and while things move a tenth of it and four times a second at most. One that
+  // takes longer than a person fails to notice waits for the end of a run that is streaming.
   function due(made) {
     if (!made.seen && (made.drawn || !made.wide)) return Infinity;
     if (!moving()) return made.drawn + 4 * made.cost;
@@ -191,7 +193,7 @@
   function wake() {
     if (ticket || !root.Plotly) return;
     const next = Math.min(...cards.filter((one) => one.stale).map((one) => one.due()));
-    if (next < Infinity) ticket = setTimeout(turn, Math.max(0, next - performance.now()));
+    if (next < Infinity) ticket = setTimeout(turn, Math.max(0, Math.max(next, free) - performance.now()));
   }
 
   function soon() {
