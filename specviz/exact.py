@@ -23,7 +23,7 @@ from torch import Tensor
 
 from specviz import rules
 from specviz.rules.pair import Outcome, Pair
-from specviz.rules.rows import root
+from specviz.rules.rows import few, root
 
 Divergence = Literal["kl", "tv", "reverse_kl"]
 DIVERGENCES = ("kl", "tv", "reverse_kl")
@@ -175,14 +175,14 @@ def _each(function: Callable[[Pair], ndarray], verifier_probs: Tensor, draft_pro
     verifier_probs, draft_probs = rules.checked(verifier_probs, draft_probs)
     shape, size = verifier_probs.shape[:-1], verifier_probs.shape[-1]
     verifier, draft = verifier_probs.reshape(-1, size), draft_probs.reshape(-1, size)
-    few = min(max(1, 2**16 // size), 256)
+    step = few(size)
 
     def block(start: int) -> ndarray:
-        part = slice(start, start + few)
+        part = slice(start, start + step)
         return function(Pair(_summing_to_one(verifier[part]), _summing_to_one(draft[part])))
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        return tuple(shape), list(pool.map(block, range(0, len(verifier), few)))
+        return tuple(shape), list(pool.map(block, range(0, len(verifier), step)))
 
 
 def _summing_to_one(probs: Tensor) -> ndarray:

@@ -59,6 +59,29 @@ def test_sweeps_follow_the_definitions_at_every_setting(name):
                 assert_close(short, plain)
 
 
+@every_rule
+def test_curves_over_a_larger_vocabulary(name):
+    """Where the sums over tokens and laws are cut into parts, and the models rule tokens out, they still add up."""
+    verifier, draft = (dists.normalise(probs * (probs > 1e-6)) for probs in random_pairs(3, 9000, 39))
+    knob, values = numeric_knobs(name)[0]
+    found = exact.curve(name, knob, values * 3, verifier, draft)
+    for k, value in enumerate(values):
+        rule = rules.make(name, **({} if knob is None else {knob: value}))
+        law = rule.output_law(verifier, draft)
+        expected = [rule.acceptance(verifier, draft), *divergences(law, verifier)]
+        for kind, result in zip(("acceptance", *exact.DIVERGENCES), expected, strict=True):
+            for repeat in range(3):
+                assert_close(getattr(found, kind)[:, k + repeat * len(values)], result)
+
+
+def test_sorted_rows_know_how_far_they_lie_apart():
+    """tv and js of a pair of sorted rows are those of the distributions."""
+    verifier, draft = all_pairs()
+    pair = Pair(verifier.numpy(), draft.numpy())
+    assert_close(pair.tv[:, 0], dists.tv(verifier, draft), 1e-14)
+    assert_close(pair.js[:, 0], dists.js(verifier, draft), 1e-14)
+
+
 def test_many_curves_in_one_pass():
     """`curves` returns what single calls return, other knobs can be fixed, and leading dimensions are kept."""
     verifier, draft = random_pairs(6, 30, 23)

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from specviz import dists, registry
 from specviz.rules.pair import Outcome, Pair, Tally
+from specviz.rules.rows import few
 from specviz.types import Verdict
 
 PACKAGE, KIND = __name__, "acceptance rule"
@@ -238,11 +239,16 @@ def numbers(*values) -> list[Tensor]:
     return [torch.as_tensor(value, dtype=torch.float64) for value in values]
 
 
-def by_row(function: Callable[..., np.ndarray], *tensors: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """Applies `function` to one row of each tensor [..., V] at a time, as float64 arrays [V] on the CPU.
+def by_row(function: Callable[..., np.ndarray], *tensors: Tensor) -> Tensor:
+    """`by_rows` for a function of single rows [V], which gives [n]."""
+    return by_rows(lambda *parts: np.stack([function(*row) for row in zip(*parts, strict=True)]), *tensors)
 
-    Returns the arrays it gives, [..., n], on the device and in the dtype of the first tensor, or in `dtype`. NumPy
-    sorts and selects single rows many times faster than torch does on a CPU.
+
+def by_rows(function: Callable[..., np.ndarray], *tensors: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Applies `function` to a few rows of each tensor [..., V] at a time, as float64 arrays [b, V] on the CPU.
+
+    Returns the arrays [b, n] it gives as [..., n], on the device and in the dtype of the first tensor, or in `dtype`.
+    NumPy sorts and selects single rows many times faster than torch does on a CPU.
     """
     shape = tensors[0].shape
     for dim, size in enumerate(shape[:-1]):
@@ -250,7 +256,9 @@ def by_row(function: Callable[..., np.ndarray], *tensors: Tensor, dtype: torch.d
             tensors = [tensor.narrow(dim, 0, 1) for tensor in tensors]
     distinct = tensors[0].shape
     arrays = [tensor.detach().to("cpu", torch.float64).reshape(-1, shape[-1]).numpy() for tensor in tensors]
-    rows = np.stack([function(*row) for row in zip(*arrays, strict=True)]) if arrays[0].size else arrays[0]
+    step = few(shape[-1])
+    parts = [function(*(array[start : start + step] for array in arrays)) for start in range(0, len(arrays[0]), step)]
+    rows = np.concatenate(parts) if parts else arrays[0]
     size = rows.shape[-1]
     return torch.from_numpy(rows).reshape(*distinct[:-1], size).to(tensors[0].device, dtype or tensors[0].dtype).expand(*shape[:-1], size)
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from specviz.registry import knob
-from specviz.rules import by_row, by_token
+from specviz.rules import by_rows, by_token
 from specviz.rules.lift import LiftedRule, Lifts
 from specviz.rules.pair import Pair
 
@@ -31,9 +31,9 @@ class CactusLaw(LiftedRule):
     )
 
     def allowance(self, verifier_probs, draft_probs):
-        return by_row(self._row, verifier_probs, draft_probs, dtype=torch.float64)
+        return by_rows(self._rows, verifier_probs, draft_probs, dtype=torch.float64)
 
-    def _row(self, verifier: np.ndarray, draft: np.ndarray) -> np.ndarray:
+    def _rows(self, verifier: np.ndarray, draft: np.ndarray) -> np.ndarray:
         return Lifts(Pair(verifier, draft), self.solver).allowance(np.array([self.budget]))
 
     def flip_within(self, verifier_probs, draft_probs, token, uniform):
@@ -43,7 +43,8 @@ class CactusLaw(LiftedRule):
     @classmethod
     def sweep(cls, pair, settings):
         budget = np.array([rule.budget for rule in settings], dtype=float)
-        return Lifts(pair, cls.solver).outcome(np.stack([Lifts(row, cls.solver).allowance(budget) for row in pair.rows()]))
+        lifts = Lifts(pair, cls.solver)
+        return lifts.outcome(lifts.allowance(budget))
 
 
 def _flip(verifier: np.ndarray, draft: np.ndarray, token: int, uniform: float) -> float:
@@ -52,4 +53,4 @@ def _flip(verifier: np.ndarray, draft: np.ndarray, token: int, uniform: float) -
         return 0.0
     if prob == 0:
         return np.inf
-    return float(Lifts(Pair(verifier, draft), CactusLaw.solver).kl(np.array([rise**2 / (2 * prob * (1 - prob))]))[0])
+    return float(Lifts(Pair(verifier, draft), CactusLaw.solver).kl(np.array([rise**2 / (2 * prob * (1 - prob))]))[0, 0])

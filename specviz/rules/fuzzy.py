@@ -30,5 +30,4 @@ class Fuzzy(TargetRule):
 
     @classmethod
     def sweep(cls, pair, settings):
-        apart = dists.js(torch.from_numpy(pair.draft), torch.from_numpy(pair.verifier)).numpy()
-        return either(pair, strict=~(apart[:, None] < np.array([rule.threshold for rule in settings])))
+        return either(pair, strict=~(pair.js < np.array([rule.threshold for rule in settings])))

@@ -51,7 +51,7 @@ class Lenience(TokenRule):
         share = np.minimum(np.divide(refused, pair.tv, out=np.zeros_like(refused), where=pair.tv > 0), 1.0)
         tally = Tally(pair, len(settings))
         tally.scaled(left, most)
-        tally.kept(pair.even, cut)
-        tally.lines(share, 1 - share, pair.even)
-        tally.short += (1 - share) * pair.tv
+        tally.kept(np.where(share > 0, pair.even, 0), cut)
+        tally.lines(share, 1 - share, np.where(share > 0, pair.even, 0))
+        tally.short = (1 - share) * pair.tv
         return tally.outcome(1 - refused)

@@ -10,7 +10,7 @@ from torch import Tensor
 from specviz import dists
 from specviz.rules import TokenRule, by_row, ratio
 from specviz.rules.pair import Outcome, Pair, Tally, nats
-from specviz.rules.rows import after, chunks, pick, root, spread
+from specviz.rules.rows import after, chunks, find, pick, root, spread
 from specviz.types import Verdict
 
 
@@ -232,28 +232,36 @@ class Lifts:
             tally.reverse += np.bincount(law[some][which], reverse, count).reshape(tally.shape)
 
     def allowance(self, budget: ndarray) -> ndarray:
-        """Of a single position: the allowances [K] at which KL(output law || verifier) is `budget` [K]; the least that keeps
-        every token it can, where even that stays within budget."""
-        budget = np.asarray(budget, dtype=np.float64)
-        top = np.log(min(float(self.limit.max(initial=0.0)) * (1 + 1e-9), 1e300)) if self.limit.any() else -np.inf  # past rounding
-        found = np.where(budget > 0, np.exp(top), 0.0)
-        if np.isinf(top) or not (budget > 0).any():
+        """The allowances [B, K] at which KL(output law || verifier) is `budget` [K]; the least that keeps every token it can,
+        where even that stays within budget."""
+        top = np.zeros((len(self.pair.ratio), 1))
+        np.maximum.at(top[:, 0], self.row, self.limit)
+        lifts = top > 0
+        top = np.log(np.minimum(np.where(lifts, top * (1 + 1e-9), 1.0), 1e300))  # past rounding
+        budget = np.broadcast_to(np.asarray(budget, dtype=np.float64), (len(top), len(budget)))
+        found = np.where(lifts & (budget > 0), np.exp(top), 0.0)
+        if not found.any():
             return found
-        least = min(top, np.log(budget[budget > 0].min()))
-        grid = np.append(np.linspace(least - 6, top, 6 + len(budget)), least - 40)
-        grid.sort()
-        values = np.maximum.accumulate(self.kl(np.exp(grid)))
-        within = np.flatnonzero((budget > values[0]) & (budget < values[-1]))
-        found[(budget > 0) & (budget <= values[0])] = np.exp(grid[0])
-        if len(within):
-            wanted = budget[within]
-            right = np.searchsorted(values, wanted)
+        least = np.minimum(top, np.log(budget[budget > 0].min()))
+        grid = np.concatenate([least - 40, np.linspace(least[:, 0] - 6, top[:, 0], 6 + budget.shape[1], axis=-1)], -1)
+        values = np.maximum.accumulate(self.kl(np.exp(grid)), -1)
+        found = np.where(lifts & (budget > 0) & (budget <= values[:, :1]), np.exp(grid[:, :1]), found)
+        row, column = np.nonzero(lifts & (budget > values[:, :1]) & (budget < values[:, -1:]))
+        if len(row):
+            wanted, right = budget[row, column], find(values, budget)[row, column]
+
+            def miss(point: ndarray, which: ndarray) -> ndarray:
+                """ln(divergence / wanted) at these logarithms of allowances; the others are set to where nothing is lifted."""
+                place = row[which], column[which]
+                everywhere = np.full(budget.shape, np.inf)
+                everywhere[place] = np.exp(point)
+                return np.log(self.kl(everywhere)[place] / wanted[which])
+
             with np.errstate(divide="ignore"):
-                ends = [(grid[end], np.log(values[end] / wanted)) for end in (right - 1, right)]
-                logs = root(lambda point, which: np.log(self.kl(np.exp(point)) / wanted[which]), *ends, 1e-12 + 4e-15 / wanted)
-            found[within] = np.exp(logs)
+                ends = [(grid[row, end], np.log(values[row, end] / wanted)) for end in (right - 1, right)]
+                found[row, column] = np.exp(root(miss, *ends, 1e-12 + 4e-15 / wanted))
         return found
 
     def kl(self, allowance: ndarray) -> ndarray:
-        """Of a single position: KL(output law || verifier) at allowances [K]."""
-        return self.outcome(allowance).kl[0]
+        """KL(output law || verifier) at allowances [K] or [B, K], [B, K]."""
+        return self.outcome(allowance).kl

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from specviz.registry import knob
-from specviz.rules import TargetRule, by_row, by_token
+from specviz.rules import TargetRule, by_rows, by_token
 from specviz.rules.pair import Pair, Tally
 from specviz.rules.rows import find, pick
 
@@ -31,14 +31,14 @@ class Mentored(TargetRule):
     )
 
     def target(self, verifier_probs, draft_probs):
-        return by_row(self._row, verifier_probs, draft_probs)
+        return by_rows(self._rows, verifier_probs, draft_probs)
 
-    def _row(self, verifier: np.ndarray, draft: np.ndarray) -> np.ndarray:
+    def _rows(self, verifier: np.ndarray, draft: np.ndarray) -> np.ndarray:
         if self.budget == 0:
             return verifier
         clips = Pair(verifier, draft).clips
         moved = clips.spend(self.budget)
-        return draft if moved == 0 else clips.target(moved)[0]
+        return np.where(moved == 0, draft, clips.target(moved))
 
     def flip_within(self, verifier_probs, draft_probs, token, uniform):
         """The token stays while `high` exceeds uniform draft/verifier: the divergence of the clip whose `high` is just that."""

@@ -5,7 +5,7 @@ Every array has the rows first, since the work on one row is too small to be wor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cached_property
 from typing import NamedTuple
 
@@ -51,10 +51,6 @@ class Pair:
         self.outside = pick(self.draft_above, self.size)
         self.tv = np.maximum(self.outside, np.maximum(draft - verifier, 0).sum(-1, keepdims=True))
 
-    def rows(self) -> Iterator[Pair]:
-        """Each row as a pair of its own."""
-        return map(Pair, self.verifier, self.draft)
-
     @cached_property
     def log_ratio(self) -> ndarray:
         """ln(draft/verifier), 0 where a token is never drafted or ruled out, [B, V]."""
@@ -69,6 +65,12 @@ class Pair:
     def reverse_below(self) -> ndarray:
         """Prefix sums of verifier ln(verifier/draft) over tokens that are ever drafted, [B, V + 1]."""
         return before(-self.verifier_sorted * self.log_ratio)
+
+    @cached_property
+    def js(self) -> ndarray:
+        """Jensen-Shannon divergence of the two, nats, [B, 1]."""
+        mixed = np.log1p(np.where(self.ratio < np.inf, self.ratio, 0.0)) * (self.draft_sorted + self.verifier_sorted)
+        return np.maximum(np.log(2) + (pick(self.kl_below, self.size) - mixed.sum(-1, keepdims=True)) / 2, 0.0)
 
     @cached_property
     def liked(self) -> Liked:
@@ -168,7 +170,7 @@ class Tally:
         self.reverse[zero] = np.inf
         both = np.stack([start, slope], -1)  # [B, K, 2]
         sums, done = np.zeros(both.shape), np.zeros_like(stop)
-        few, many = max(4, 2**14 // ratios.shape[-1]), 2**12  # laws and tokens: 128 KB stay in the cache
+        few, many = max(8, 2**15 // ratios.shape[-1]), 2**12  # laws and tokens: 256 KB stay in the cache
         for row in range(len(done)):
             laws = np.flatnonzero(stop[row])
             for some in (laws[k : k + few] for k in range(0, len(laws), few)):

@@ -9,6 +9,11 @@ import torch
 from numpy import ndarray
 
 
+def few(size: int) -> int:
+    """How many rows of `size` to work on at once: enough to be worth a call, not so many that they leave the cache."""
+    return min(max(1, 2**16 // max(1, size)), 256)
+
+
 def chunks(counts: ndarray) -> Iterator[slice]:
     """Slices of `counts` that add up to some 30,000 each, so that memory stays small."""
     ends = np.flatnonzero(np.diff(np.cumsum(counts) // 2**15, append=-1)) + 1
@@ -34,8 +39,11 @@ def along(values: ndarray, order: ndarray) -> ndarray:
 def find(rising: ndarray, values, right: bool = False) -> ndarray:
     """How many of `rising` [B, n] are below `values` [B, K] (or broadcast to it), or with `right` at most that, [B, K]."""
     values = np.asarray(values, dtype=np.float64)
-    wanted = torch.tensor(np.broadcast_to(values, (len(rising), values.shape[-1] if values.ndim else 1)))
-    return torch.searchsorted(torch.from_numpy(rising), wanted, right=right).numpy()
+    if values.shape[:-1] != rising.shape[:1] or not (values.flags.c_contiguous and values.flags.owndata):
+        values = np.broadcast_to(values, (len(rising), values.shape[-1] if values.ndim else 1)).copy()
+    if len(values) == 1:
+        return rising[0].searchsorted(values[0], "right" if right else "left")[None]
+    return torch.searchsorted(torch.from_numpy(rising), torch.from_numpy(values), right=right).numpy()
 
 
 def before(values: ndarray) -> ndarray:
