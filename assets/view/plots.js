@@ -74,7 +74,7 @@
 
   // Marks by the hundred cost the browser far more than one path: `moves` takes a point to its piece of the path.
   function path(points, moves, line, more = {}) {
-    return points.length ? [{ type: "path", path: points.map(moves).join(""), xref: "x", yref: "y", layer: "below", line, ...more }] : [];
+    return points.length ? [{ type: "path", path: points.map(moves).join(""), xref: "x", yref: "y", layer: "between", line, ...more }] : [];
   }
 
   // On the page the accepted tokens, which are most, are one path of dots; compare.css rounds lines of this width.

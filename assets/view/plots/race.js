@@ -32,12 +32,13 @@
         x, y, mode: "lines", line: { color: ink[plain ? "mute" : stroke.color], width: stroke.width, dash: stroke.plotly }, hovertemplate: `${lane.label}: %{y} tokens<extra></extra>`,
       };
     });
+    const longest = Math.max(...rows.map(({ column }) => column.rule.length)) + " 999, done".length; // as long as it gets: nothing moves while it streams
     const names = spread(ends, most * 1.06, 0.075).map((end) => note(end.bold ? `<b>${end.text}</b>` : end.text, 1.02, end.at, end.bold ? ink.ink : ink.ink3));
     return {
       subtitle: byTime ? "Tokens written against the lane's own compute time" : "Tokens written against verifier calls",
       kind: sv.measured(), data: [...lines, ...marks],
       layout: layout(ink, {
-        margin: { l: 40, r: 104, t: 26, b: 30 }, xaxis: { range: [0, widest], nticks: 6 }, yaxis: { range: [0, most * 1.06], nticks: 5 },
+        margin: { l: 40, r: Math.max(104, 16 + 6.2 * longest), t: 26, b: 30 }, xaxis: { range: [0, widest], nticks: 6 }, yaxis: { range: [0, most * 1.06], nticks: 5 },
         annotations: [note(byTime ? (milli ? "ms" : "seconds") : "calls", 1.02, -0.085, ink.ink3), note("tokens", 0.01, 1.02, ink.ink3, { yanchor: "bottom" }), ...names],
       }),
     };
