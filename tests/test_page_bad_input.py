@@ -201,7 +201,7 @@ def test_hostile_words_in_every_text_of_a_trace_stay_text(tab, tmp_path):
     tab.locator(".plots").first.scroll_into_view_if_needed()
     until(tab, "document.querySelectorAll('.js-plotly-plot').length === 5")
     tab.locator(".sv .lane .t").nth(3).hover()
-    assert tab.locator(".sv-card:visible").count() == 1
+    tab.locator(".sv-card:visible").wait_for()
     assert tab.evaluate("window.broken") is None
     assert tab.locator(".sv img, .sv-card img, .sv-card b, .sv .text b, .sv .inspector .token b, .sv .colophon b, .sv script").count() == 0
     assert "<img src=x" in tab.inner_text(".sv .inspector .token") and "\u202e" not in tab.inner_text(".sv .inspector .token")
