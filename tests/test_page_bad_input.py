@@ -200,7 +200,10 @@ def test_hostile_words_in_every_text_of_a_trace_stay_text(tab, tmp_path):
     tab.locator(".sv .lane .t").first.click()
     tab.locator(".plots").first.scroll_into_view_if_needed()
     until(tab, "document.querySelectorAll('.js-plotly-plot').length === 5")
-    tab.locator(".sv .lane .t").nth(3).hover()
+    token = tab.locator(".sv .lane .t").nth(3)
+    token.scroll_into_view_if_needed()
+    tab.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")  # a scroll hides the card
+    token.hover()
     tab.locator(".sv-card:visible").wait_for()
     assert tab.evaluate("window.broken") is None
     assert tab.locator(".sv img, .sv-card img, .sv-card b, .sv .text b, .sv .inspector .token b, .sv .colophon b, .sv script").count() == 0
