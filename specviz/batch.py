@@ -37,6 +37,7 @@ class Text:
     finished: str | None = None
 
     def add(self, events: list[Event]) -> None:
+        """Counts the job's next events."""
         for event in events:
             match event:
                 case Drafted():

@@ -6,7 +6,7 @@ import torch
 from specviz.registry import knob
 from specviz.rules import TargetRule, by_token
 from specviz.rules.pair import Tally, loose
-from specviz.rules.rows import find, pick
+from specviz.rules.rows import after, find, pick
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,6 @@ class CascadeToken(TargetRule):
 
 def _flip(verifier: np.ndarray, draft: np.ndarray, token: int, uniform: float) -> float:
     order = np.argsort(-verifier)
-    outside = np.append(np.cumsum(draft[order][::-1])[::-1][1:], 0.0)  # the draft's mass outside A, by how many tokens A has beyond the first
+    outside = after(draft[order][None])[0, 1:]  # the draft's mass outside A, by how many tokens A has beyond the first
     enough = outside * verifier[token] > uniform * draft[token]
     return float(1 - verifier[order[np.argmin(enough)]] / verifier[order[0]])

@@ -116,7 +116,7 @@ class Reader:
         order = shuffled(len(self.texts[style]), f"{self.seed} {style} {epoch}")
         text = self.texts[style][order[place]]
         if not isinstance(text, str):
-            return ids_of(text, self.openings[style])
+            return written_ids(text, self.openings[style])
         if style == "tiny" and epoch:
             text = swap_names(text, self.rng)
         return text_ids(text, self.tokenizer, self.openings[style])
@@ -169,14 +169,17 @@ def question_ids(question: tasks.Question, tokenizer: Tokenizer, opening: list[i
 
 
 def text_ids(text: str, tokenizer: Tokenizer, opening: list[int]) -> Document:
-    ids = tokenizer.encode(text).ids
-    return opening + ids, [1.0, 0.0] + [1.0] * len(ids), not text.endswith("\n")
+    return told(tokenizer.encode(text).ids, opening, not text.endswith("\n"))
 
 
-def ids_of(ids: list[int], opening: list[int]) -> Document:
+def written_ids(ids: list[int], opening: list[int]) -> Document:
     """A text that is ids already; it has ended if its last id is the end token."""
     ended = ids[-1] == opening[0]
-    ids = ids[:-1] if ended else ids
+    return told(ids[:-1] if ended else ids, opening, ended)
+
+
+def told(ids: list[int], opening: list[int], ended: bool) -> Document:
+    """A text of which every token counts."""
     return opening + ids, [1.0, 0.0] + [1.0] * len(ids), ended
 
 

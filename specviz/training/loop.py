@@ -90,9 +90,7 @@ class Run:
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
                  "reader": self.reader.state(), "torch": torch.get_rng_state(),
                  "step": self.step, "seconds": self.seconds, "tokens": self.tokens}
-        part = self.checkpoint.with_suffix(".part")
-        torch.save(state, part)
-        os.replace(part, self.checkpoint)  # a crash leaves the older one whole
+        save_whole(state, self.checkpoint)
 
     def resume(self) -> bool:
         """Goes on from the checkpoint, if there is one."""
@@ -157,6 +155,13 @@ class Run:
             self.save()
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def save_whole(value, file: Path) -> None:
+    """Saves with torch; a crash leaves the older file, or none, rather than half of this one."""
+    part = file.with_suffix(".part")
+    torch.save(value, part)
+    os.replace(part, file)
 
 
 def precision(device: torch.device):

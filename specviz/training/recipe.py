@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import os
 import random
 from dataclasses import asdict
 from functools import partial
@@ -113,9 +112,7 @@ def with_written(file: Path, verifier: Llama, words, texts: data.Texts, count: i
     if not texts.train.get("tiny"):
         return texts
     if not file.exists():
-        part = file.with_suffix(".part")
-        torch.save(written.stories(verifier, words, texts, count, seed), part)
-        os.replace(part, file)  # a crash leaves none rather than half
+        loop.save_whole(written.stories(verifier, words, texts, count, seed), file)
     return data.Texts({**texts.train, "tiny": torch.load(file)}, texts.test)
 
 

@@ -11,6 +11,7 @@ import random
 import torch
 from tokenizers import Tokenizer
 
+from specviz import dists
 from specviz.training import data, tokenizer
 from specviz.training.model import Cache, Llama
 
@@ -48,7 +49,7 @@ def write(verifier: Llama, opening: list[int], starts: list[list[int]], noise: t
     rows, ended = torch.arange(len(starts)), torch.zeros(len(starts), dtype=torch.bool, device=device)
     while len(rows) and cache.length < LONGEST:
         probs = torch.softmax(verifier(tokens, cache)[:, -1].float(), dim=-1)
-        drawn = (probs / torch.empty_like(probs).exponential_(generator=noise)).argmax(-1)  # one race for each row
+        drawn = dists.draw(probs, torch.empty_like(probs).exponential_(generator=noise))
         for row, token, over in zip(rows.tolist(), drawn.tolist(), ended.tolist()):
             if not over:
                 texts[row].append(token)
