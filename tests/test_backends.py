@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from specviz import backends, race, rules, trace
+from specviz.backends import packed
 from specviz.backends.hub import Transformers
 from specviz.backends.static_llama import StaticLlama
 from specviz.backends.tokenizer import Tokenizer, differences
@@ -197,3 +198,32 @@ def test_prompts_that_cannot_run_are_sentences(pair, prompt, says):
     """Empty and over-long prompts raise a ValueError that says what is allowed."""
     with pytest.raises(ValueError, match=says):
         pair.encode(prompt)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 9, 33])
+@pytest.mark.parametrize("shape", [(96, 32), (1408, 256)])
+def test_a_packed_matrix_multiplies_like_the_plain_one(rows, shape):
+    """Both ways through a Matrix, and adding to what is there, against float64."""
+    generator = torch.Generator().manual_seed(rows)
+    weight, x, to = (torch.randn(size, generator=generator) for size in (shape, (rows, shape[1]), (rows, shape[0])))
+    exact = x.double() @ weight.double().T
+    matrix = packed.Matrix(weight)
+    torch.testing.assert_close(matrix(x).double(), exact, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(matrix(x, to.clone()).double(), exact + to, rtol=1e-4, atol=1e-4)
+
+
+def test_packing_the_linears_of_a_model_changes_none_of_its_numbers():
+    """Biased, unbiased and nested layers, few rows and many; what is no plain linear layer stays what it is."""
+
+    class Own(torch.nn.Linear):
+        pass
+
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(64, 700), torch.nn.SiLU(), torch.nn.Sequential(torch.nn.Linear(700, 900, bias=False), Own(900, 8))).eval()
+    inputs = [torch.randn(1, rows, 64) for rows in (1, 3, 40)]
+    with torch.inference_mode():
+        before = [model(x) for x in inputs]
+        packed.pack_linears(model)
+        assert [type(m) for m in model.modules() if isinstance(m, (packed.PackedLinear, torch.nn.Linear))] == [packed.PackedLinear, packed.PackedLinear, Own]
+        for x, wanted in zip(inputs, before):
+            torch.testing.assert_close(model(x), wanted, rtol=1e-4, atol=1e-5)

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from specviz.backends import Batch, Session
+from specviz.backends import Batch, Session, memory
+from specviz.backends.packed import pack_linears
 from specviz.backends.ragged import Places, RaggedBatch
 from specviz.backends.static_llama import weights_hash
 from specviz.backends.tokenizer import why_not
@@ -53,6 +54,9 @@ class Transformers:
         self.dtype = str(self._model.dtype).removeprefix("torch.")
         self.vocabulary = self._model.get_output_embeddings().weight.shape[0]
         self.max_positions = getattr(config, "max_position_embeddings", None) or 1_000_000
+        free = memory.free_bytes("cpu")
+        if device == "cpu" and self._model.dtype == torch.float32 and (free is None or free > 2 * self._model.get_memory_footprint()):
+            pack_linears(self._model)
         self._keeps = "logits_to_keep" in inspect.signature(self._model.forward).parameters
 
     def session(self) -> TransformersSession:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,32 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from specviz.backends import Session
+from specviz.backends.packed import Matrix
 from specviz.backends.ragged import Places, RaggedBatch
 from specviz.types import ModelError
 
-PACKED_PAYS = 400_000  # multiplications from which a packed matrix is faster, its call included
 SMALL = 400_000_000  # bytes of weight files; beyond this the arithmetic dominates and transformers does as well
-
-
-class Matrix:
-    """A weight [out, in] that multiplies rows, stored for one of them and for many.
-
-    One row goes through BLAS, by a matrix stored [in, out]. More rows go through oneDNN, by a matrix packed once:
-    from five rows on that takes a half to a quarter of the time, but each call costs some ten microseconds.
-    """
-
-    def __init__(self, weight: Tensor):
-        self._single = weight.t().contiguous()
-        self._packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), 8) if torch.backends.mkldnn.is_available() else None
-        self._enough = max(2, PACKED_PAYS // weight.numel()) if self._packed is not None else math.inf
-
-    def __call__(self, x: Tensor, to: Tensor | None = None) -> Tensor:
-        """x [n, in] through the weight, [n, out]; added to `to` [n, out] if that is given."""
-        if len(x) < self._enough:
-            return torch.mm(x, self._single) if to is None else to.addmm_(x, self._single)
-        if to is None:
-            return torch.ops.mkldnn._linear_pointwise.default(x, self._packed, None, "none", [], "")
-        return torch.ops.mkldnn._linear_pointwise.binary(x, to, self._packed, None, "add")
 
 
 class StaticLlama:
