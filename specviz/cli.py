@@ -1,12 +1,13 @@
-"""The same things as the page, without a browser: python -m specviz generate | compare | verify | advise | train | bench."""
+"""The same things as the page, without a browser: python -m specviz generate | compare | verify | advise | sweep | train | bench."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
 import sys
+from pathlib import Path
 
-from specviz import registry, rules
+from specviz import registry, rules, tasks
 from specviz.types import ModelError, Sampling, Settings
 
 
@@ -60,6 +61,15 @@ def build_parser() -> argparse.ArgumentParser:
     _model_options(advice)
     advice.set_defaults(run=_advise)
 
+    asked = commands.add_parser("sweep", help="what rules and knob values cost in right answers", epilog=_rule_help(), formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--rule", action="append", default=[], metavar="RULE[:NAME=VALUE,...]", help="a rule; several values of a knob are a point each, for example cactus:delta=0.1,0.3,1; may be repeated (default: sps, cactus and tas)")
+    asked.add_argument("--questions", type=int, default=160, metavar="N", help="how many questions each point answers (default 160)")
+    asked.add_argument("--family", action="append", default=[], metavar="NAME", help=f"only questions of this family; may be repeated ({', '.join(tasks.names())}; default: all)")
+    asked.add_argument("--csv", metavar="FILE", help="save the table")
+    _setting_options(asked)
+    _model_options(asked)
+    asked.set_defaults(run=_sweep)
+
     for name, package, help_text in (
         ("train", "specviz.training", "train the shipped pair from texts and generated questions"),
         ("bench", "specviz.bench", "measure speed side by side with what one would use instead"),
@@ -74,12 +84,16 @@ def build_parser() -> argparse.ArgumentParser:
 def _run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompt", required=True, help="the text to go on from")
     parser.add_argument("--style", help="how the prompt is put to the models; the shipped pair knows tiny, tale and task")
+    _setting_options(parser)
+    parser.add_argument("--json", metavar="FILE", help="save the trace; - writes it to the standard output and nothing else")
+    _model_options(parser)
+
+
+def _setting_options(parser: argparse.ArgumentParser) -> None:
     for cls in (Sampling, Settings):
         for info in registry.knobs(cls):
             kind = _length if info["name"] == "draft_length" else int if info["type"] == "int" else float
             parser.add_argument("--" + info["name"].replace("_", "-"), type=kind, default=info["default"], metavar=info["name"].split("_")[-1].upper(), help=f"{info['help']} ({registry.allowed(info)}; default {info['default']})")
-    parser.add_argument("--json", metavar="FILE", help="save the trace; - writes it to the standard output and nothing else")
-    _model_options(parser)
 
 
 def _length(text: str) -> int | str:
@@ -178,6 +192,31 @@ def _advise(options) -> int:
         kept, kl, inside = advise.check(found[0], records, pair)
         print(f"A real run of {found[0].rule} on the same prompts kept {kept:.2f} per round ({'inside' if inside else 'outside'} the interval) at {kl:.4g} nats (measured).")
     return 0
+
+
+def _sweep(options) -> int:
+    from specviz import sweep, terminal
+
+    wanted = [rule for spec in options.rule or sweep.DEFAULT if spec != "plain" for rule in sweep.expand(spec)]
+    questions = tasks.items(options.family or tasks.names(), options.questions, options.seed)
+    (settings,) = _lanes(options, ["plain"])
+    shown = 0.0
+    found = None
+    try:
+        for found in sweep.sweep(_pair(options), wanted, questions, settings):
+            if found.seconds - shown >= 0.2 or found.done == found.total:
+                shown = found.seconds
+                left = "" if found.left is None else f", about {found.left:.0f} s left"
+                print(f"\r{found.done} of {found.total} texts, {found.seconds:.0f} s{left}".ljust(60), end="", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        print("\nStopped; what is complete stays.", end="", file=sys.stderr)
+    print(file=sys.stderr)
+    points = found.points if found else ()
+    terminal.show_points(points, sys.stdout)
+    if options.csv:
+        Path(options.csv).write_text(sweep.csv_text(points), encoding="utf-8")
+        print(f"Table saved to {options.csv}")
+    return 0 if points else 1
 
 
 def _pair_of(record, options):

@@ -25,6 +25,13 @@ DEFINITIONS = {
     "draft_share": dict(label="draft", unit="%", kind="measured", definition="Share of this lane's time spent in the draft model."),
     "verify_share": dict(label="verify", unit="%", kind="measured", definition="Share of this lane's time spent in the verifier."),
 }
+SWEEP = {  # of a sweep over questions; the rest of its figures are those above, over all questions of a point
+    "accuracy": dict(label="right", unit="%", kind="measured", definition="Questions whose last complete claim (\"The answer is X.\") is exactly the answer, as a share of all questions. Interval: Wilson, 95 %."),
+    "against_plain": dict(label="to plain", unit="points", kind="measured", definition="Share of right answers less that of the verifier alone on the same questions. Interval: Agresti and Min for matched pairs, 95 %."),
+    "accepted_per_round": dict(label="kept per round", unit="tokens", kind="measured", definition="Accepted draft tokens per verifier call, over all questions. Interval, 95 %: by question, the linearised standard error of a ratio."),
+    "emitted_per_round": dict(label="written per round", unit="tokens", kind="measured", definition="Tokens written per verifier call, the one it always adds included. Interval, 95 %: by question, as for kept per round."),
+    "mean_kl": dict(label="divergence", unit="nats", kind="exact", definition="Mean KL(output law || verifier) over the judged tokens, each computed over the whole vocabulary. Interval, 95 %: by question, as for kept per round; how other questions would differ."),
+}
 
 
 def counts(lane: dict) -> dict[str, int]:

@@ -24,7 +24,7 @@ ORDER = [  # a room may import from rooms on lines above its own, and from its o
     {"trace"},
     {"metrics", "advise"},
     {"training"},
-    {"knobs"},
+    {"knobs", "sweep"},
     {"plots", "exports", "terminal"},
     {"ui"},
     {"bench"},
