@@ -1,4 +1,5 @@
-"""Many texts at once: the loop of `decode`, with one forward for all texts that wait for the same model.
+"""Many texts at once: the loop of `decode`, with one forward for all texts that wait for the same model, and one
+verdict for all drafts that wait for the same rule.
 
     for i, events in batch.decode(pair, [(prompt, settings), ...]): ...     # the i-th text's next events
     texts = batch.texts(pair, [(prompt, settings), ...])                    # the same, summed up
@@ -9,9 +10,7 @@ so close that the last bits of float arithmetic decide between them.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import torch
@@ -20,9 +19,10 @@ from specviz import dists
 from specviz.backends import Batch, Pair, Request
 from specviz.decode import rounds
 from specviz.drafters.model import ModelDrafter
+from specviz.proposal import Judging, judge
 from specviz.types import Drafted, Emitted, Event, Finished, Settings
+from specviz.workers import Workers
 
-WORTH = 16  # rows that make a worker of its own worth while
 Job = tuple[list[int], Settings]  # prompt tokens, and how to go on from them
 
 
@@ -61,7 +61,7 @@ def decode(pair: Pair, jobs: Sequence[Job], *, rows: int = 32, measure: Callable
     draft, verifier = (model.batch(rows, min(positions, model.max_positions)) for model in (pair.draft, pair.verifier))
     waiting = iter(range(len(jobs)))
     lanes: dict[int, tuple] = {}  # job -> its generator and its two sessions
-    asked: dict[int, Request] = {}  # job -> what it waits for
+    asked: dict[int, Request | Judging] = {}  # job -> what it waits for
     while True:
         for job in [job for job in lanes if job not in asked]:  # these have ended
             _, *sessions = lanes.pop(job)
@@ -76,10 +76,12 @@ def decode(pair: Pair, jobs: Sequence[Job], *, rows: int = 32, measure: Callable
             yield job, _until_asking(job, lane, None, asked)
         if not lanes:
             return
-        # Whoever still drafts is served first; then all go to the verifier together.
-        drafting = [job for job in asked if asked[job].session is lanes[job][1]]
-        served = drafting or list(asked)
-        answers = _answers(draft if drafting else verifier, [asked.pop(job) for job in served])
+        # Drafts are judged first, then whoever still drafts is served; then all go to the verifier together.
+        judged = [job for job in asked if isinstance(asked[job], Judging)]
+        drafting = [job for job in asked if not judged and asked[job].session is lanes[job][1]]
+        served = judged or drafting or list(asked)
+        requests = [asked.pop(job) for job in served]
+        answers = judge(requests) if judged else _answers(draft if drafting else verifier, requests)
         for job, answer in zip(served, answers):
             yield job, _until_asking(job, lanes[job][0], answer, asked)
 
@@ -89,7 +91,7 @@ def _until_asking(job: int, lane, answer, asked: dict) -> list[Event]:
     events = []
     item = lane.send(answer)
     while item is not None:
-        if isinstance(item, Request):
+        if isinstance(item, Request | Judging):
             asked[job] = item
             break
         events.append(item)
@@ -109,16 +111,23 @@ def _answers(batch: Batch, requests: list[Request]) -> list[torch.Tensor]:
     return answers
 
 
-def texts(pair: Pair, jobs: Sequence[Job], *, rows: int = 32) -> list[Text]:
-    """Decodes all jobs, at most `rows` at a time, and sums up each. Cores that the models leave idle (the shipped pair
-    works on one) each take a part of the jobs."""
+def texts(pair: Pair, jobs: Sequence[Job], *, rows: int = 32, workers: Workers | None = None) -> list[Text]:
+    """Decodes all jobs, at most `rows` at a time, and sums up each; with `workers`, each takes a part of the jobs."""
     found = [Text() for _ in jobs]
-    workers = max(1, min((os.cpu_count() or 1) // torch.get_num_threads(), min(rows, len(jobs)) // WORTH))
-
-    def work(part: range) -> None:
-        for i, events in decode(pair, [jobs[job] for job in part], rows=-(-rows // workers)):
-            found[part[i]].add(events)
-
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(work, (range(first, len(jobs), workers) for first in range(workers))))
+    if workers is None:
+        for i, text in filter(None, ended(pair, jobs, rows)):
+            found[i] = text
+        return found
+    count = min(len(workers), rows, len(jobs))
+    parts = [(jobs[first::count], -(-rows // count)) for first in range(count)]
+    for part, (i, text) in workers.each(ended, parts):
+        found[part + i * count] = text
     return found
+
+
+def ended(pair: Pair, jobs: Sequence[Job], rows: int) -> Iterator[tuple[int, Text] | None]:
+    """(Index of the job, what became of it) for every job as it ends, and None after every other step."""
+    found = {i: Text() for i in range(len(jobs))}
+    for i, events in decode(pair, jobs, rows=rows):
+        found[i].add(events)
+        yield (i, found.pop(i)) if found[i].finished else None

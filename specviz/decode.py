@@ -10,6 +10,7 @@ from torch import Tensor
 from specviz import adaptive, dists, noise
 from specviz.backends import Request, Session
 from specviz.measure import measure as measure_all
+from specviz.proposal import Judgement, Judging
 from specviz.types import Drafted, Emitted, Event, Finished, Judged, Settings, Verified
 
 
@@ -31,7 +32,7 @@ def decode(
     lane = rounds(verifier, drafter, prompt, settings, vocabulary=vocabulary, stop_tokens=stop_tokens, measure=measure)
     item = next(lane, None)
     while item is not None:
-        if isinstance(item, Request):
+        if isinstance(item, Request | Judging):
             item = lane.send(item.answer())  # an answer is always followed by something
         else:
             yield item
@@ -47,9 +48,9 @@ def rounds(
     vocabulary: int,
     stop_tokens: frozenset[int] = frozenset(),
     measure: Callable | None = measure_all,
-) -> Generator[Event | Request, Tensor | None, None]:
-    """The loop itself. It yields events, and requests to the models, to which it is to be sent the answers: so that
-    one lane can have them answered at once, and many lanes together (`batch`).
+) -> Generator[Event | Request | Judging, Tensor | Judgement | None, None]:
+    """The loop itself. It yields events, and what it asks of the models and of the rule, to which it is to be sent the
+    answers: so that one lane can have them answered at once, and many lanes together (`batch`).
 
     `drafter` is a `drafters` object, unused if `settings.rule` is None (plain decoding). `vocabulary` is the common
     width of all distributions. `measure` None leaves the exact measures out of the events.
@@ -80,21 +81,18 @@ def rounds(
 
         kept = 0
         if drafted:
-            judged_probs = verifier_probs[:-1]  # [m, V]
-            draft_probs = proposal.draft_probs.to(judged_probs.device)  # [m, V]
-            verdict = proposal.judged_by(rule, judged_probs, sampling)
+            judged = yield Judging(proposal, rule, verifier_probs[:-1], sampling)
             uniforms = source.uniforms(start, len(drafted), attempt)
-            accept_prob = verdict.accept_prob.tolist()
-            kept = rule.kept(accept_prob, uniforms)
+            kept = rule.kept(judged.accept_prob, uniforms)
             seen = len(drafted) if rule.scope == "block" else min(kept + 1, len(drafted))  # how many the rule looked at
-            tokens = torch.tensor(drafted, device=judged_probs.device)
-            draft_prob, verifier_prob = dists.at(draft_probs, tokens).tolist(), dists.at(judged_probs, tokens).tolist()
             measures = [{}] * seen
             if measure is not None:
-                measures = measure(rule, judged_probs[:seen], draft_probs[:seen], tokens[:seen], verdict.residual_probs[:seen], torch.tensor(uniforms[:seen], dtype=torch.float64))
+                rows = (judged.verifier_probs[:seen], judged.draft_probs[:seen], judged.tokens[:seen], judged.residual_probs[:seen])
+                measures = measure(rule, *rows, torch.tensor(uniforms[:seen], dtype=torch.float64))
             for i in range(seen):
-                strict = min(1.0, verifier_prob[i] / draft_prob[i])  # a drafted token has draft probability > 0
-                yield Judged(start + i, drafted[i], i < kept, uniforms[i], accept_prob[i], strict, draft_prob[i], verifier_prob[i], measures[i])
+                accept, draft, verify = judged.accept_prob[i], judged.draft_prob[i], judged.verifier_prob[i]
+                strict = min(1.0, verify / draft)  # a drafted token has draft probability > 0
+                yield Judged(start + i, drafted[i], i < kept, uniforms[i], accept, strict, draft, verify, measures[i])
 
         for i in range(kept):
             text.append(drafted[i])
@@ -103,11 +101,11 @@ def rounds(
                 yield Finished("end of text")
                 return
         if kept < len(drafted):
-            origin, probs, purpose = "resampled", verdict.residual_probs[kept], noise.RESIDUAL
+            origin, probs, purpose = "resampled", judged.residual_probs[kept], noise.RESIDUAL
         else:
             origin, probs, purpose = "bonus", verifier_probs[-1], noise.VERIFIER
         race = source.race(purpose, start + kept, vocabulary, attempt).to(probs.device)
-        token = int(dists.draw(probs, race))
+        token = dists.draw_token(probs, race)
         verifier.rollback(len(text))  # kept drafts stay in both caches, the new token is in neither
         if rule is not None:
             drafter.rollback(len(text))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -74,9 +73,14 @@ def draw(probs: Tensor, race: Tensor) -> Tensor:
     The exponential race (equal in law to the Gumbel-max trick): token v arrives at time race_v / probs_v and the
     first to arrive wins. Two rows with the same noise and similar probabilities mostly draw the same token.
     """
-    if probs.device.type == "cpu":  # NumPy finds the largest of a row ten times faster than torch does
-        return torch.as_tensor(np.argmax(probs.numpy() / race.numpy(), -1))
     return (probs / race).argmax(-1)
+
+
+def draw_token(probs: Tensor, race: Tensor) -> int:
+    """`draw` for a single row [V]."""
+    if probs.device.type == "cpu":  # NumPy finds the largest of a row ten times faster than torch does
+        return int((probs.numpy() / race.numpy()).argmax())
+    return int(draw(probs, race))
 
 
 def residual(target_probs: Tensor, draft_probs: Tensor) -> Tensor:

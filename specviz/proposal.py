@@ -1,12 +1,18 @@
-"""What a drafter hands to the loop: tokens, each with the very distribution it was drawn from."""
+"""What a drafter hands to the loop: tokens, each with the very distribution it was drawn from; and how they are judged."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from specviz import dists
-from specviz.types import Sampling, Verdict
+from specviz.types import Sampling
+
+if TYPE_CHECKING:
+    from specviz.rules import Rule
 
 
 class Proposal:
@@ -28,7 +34,7 @@ class Proposal:
 
     def add(self, probs: Tensor, race: Tensor) -> int:
         """Draws a token from `probs` [V] by the exponential noise `race` [V], keeps both, and returns its id."""
-        token = int(dists.draw(probs, race))
+        token = dists.draw_token(probs, race)
         self._tokens.append(token)
         self._probs.append(probs)
         self._stacked = None
@@ -47,12 +53,55 @@ class Proposal:
     def __len__(self) -> int:
         return len(self._tokens)
 
-    def judged_by(self, rule, verifier_probs: Tensor, sampling: Sampling) -> Verdict:
-        """The verdict of `rule` on every token; verifier_probs [m, V] must come from the same transforms."""
-        if sampling != self.sampling:
-            raise ValueError(f"The draft was sampled with {self.sampling} and the verifier with {sampling}; they must be the same.")
-        device = verifier_probs.device
-        draft_probs = self.draft_probs.to(device)
-        dists.check(verifier_probs, "verifier_probs")
-        dists.check(draft_probs, "draft_probs")
-        return rule.verdict(verifier_probs, draft_probs, torch.tensor(self._tokens, device=device))
+    def judged_by(self, rule, verifier_probs: Tensor, sampling: Sampling) -> Judgement:
+        """What `rule` says about every token; verifier_probs [m, V] must come from the same transforms."""
+        return judge([Judging(self, rule, verifier_probs, sampling)])[0]
+
+
+class Judging(NamedTuple):
+    """What decoding asks of a rule: to judge all tokens of a proposal. verifier_probs: [m, V], made under `sampling`."""
+
+    proposal: Proposal
+    rule: Rule
+    verifier_probs: Tensor
+    sampling: Sampling
+
+    def answer(self) -> Judgement:
+        """Asks the rule for this alone."""
+        return self.proposal.judged_by(self.rule, self.verifier_probs, self.sampling)
+
+
+class Judgement(NamedTuple):
+    """The answer, for m tokens: numbers [m], and what they come from."""
+
+    accept_prob: list[float]
+    draft_prob: list[float]  # of the token
+    verifier_prob: list[float]  # of the token
+    tokens: Tensor  # [m]
+    verifier_probs: Tensor  # [m, V]
+    draft_probs: Tensor  # [m, V]
+    residual_probs: Tensor  # [m, V]
+
+
+def judge(asked: Sequence[Judging]) -> list[Judgement]:
+    """All answers. Proposals of one length under one rule are judged in one call, [k, m, V]."""
+    groups: dict[tuple, list[int]] = {}
+    for i, one in enumerate(asked):
+        if one.sampling != one.proposal.sampling:
+            raise ValueError(f"The draft was sampled with {one.proposal.sampling} and the verifier with {one.sampling}; they must be the same.")
+        groups.setdefault((one.rule, len(one.proposal)), []).append(i)
+    found: dict[int, Judgement] = {}
+    for (rule, _), group in groups.items():
+        verifier = _stacked([asked[i].verifier_probs for i in group])
+        draft = _stacked([asked[i].proposal.draft_probs for i in group]).to(verifier.device)
+        tokens = torch.tensor([asked[i].proposal.tokens for i in group], device=verifier.device)
+        dists.check(verifier, "verifier_probs")
+        dists.check(draft, "draft_probs")
+        verdict = rule.verdict(verifier, draft, tokens)
+        numbers = verdict.accept_prob.tolist(), dists.at(draft, tokens).tolist(), dists.at(verifier, tokens).tolist()
+        found |= zip(group, map(Judgement, *numbers, tokens, verifier, draft, verdict.residual_probs))
+    return [found[i] for i in range(len(asked))]
+
+
+def _stacked(rows: list[Tensor]) -> Tensor:
+    return torch.stack(rows) if len(rows) > 1 else rows[0].unsqueeze(0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 
 import pytest
@@ -105,30 +104,6 @@ def test_the_number_of_rows_changes_nothing(any_pair, rows):
     """From one row to more rows than prompts."""
     work = jobs("sps", Sampling(), count=7)
     assert [t.tokens for t in batch.texts(any_pair, work, rows=rows)] == [t.tokens for t in batch.texts(any_pair, work, rows=4)]
-
-
-@pytest.mark.parametrize("cores", [1, 2, 3])
-def test_the_number_of_workers_changes_nothing(any_pair, cores, monkeypatch):
-    """Jobs shared out to as many workers as there are idle cores, each text in its place; a worker's error comes through."""
-    monkeypatch.setattr(batch.os, "cpu_count", lambda: cores)
-    monkeypatch.setattr(batch.torch, "get_num_threads", lambda: 1)
-    monkeypatch.setattr(batch, "WORTH", 2)
-    seen = []
-    decode = batch.decode
-    monkeypatch.setattr(batch, "decode", lambda pair, part, rows: seen.append((len(part), rows)) or decode(pair, part, rows=rows))
-    work = jobs("sps", Sampling(), count=7)
-    found = batch.texts(any_pair, work, rows=6)
-    assert sorted(seen) == {1: [(7, 6)], 2: [(3, 3), (4, 3)], 3: [(2, 2), (2, 2), (3, 2)]}[cores]
-    for text, (prompt, settings) in zip(found, work):
-        assert text.tokens == [e.token for e in race.start(any_pair, prompt, settings, None) if isinstance(e, Emitted)]
-
-    def lost(pair, part, rows):
-        yield from itertools.islice(decode(pair, part, rows=rows), 5)
-        raise ModelError("The model was lost.")
-
-    monkeypatch.setattr(batch, "decode", lost)
-    with pytest.raises(ModelError, match="was lost"):
-        batch.texts(any_pair, work, rows=6)
 
 
 def test_rules_and_samplings_may_be_mixed(any_pair):

@@ -141,6 +141,7 @@ class Pair:
         self.styles = styles  # name -> what it is for; the tag is put before the prompt
         self.vocabulary = max(draft.vocabulary, verifier.vocabulary)
         self.max_positions = min(draft.max_positions, verifier.max_positions)
+        self.source: dict | None = None  # the arguments of `load_pair`, if that made it
 
     def encode(self, prompt: str, style: str | None = None) -> list[int]:
         """Token ids of a prompt, as both models expect them. ValueError if it is empty, too long, or of an unknown style."""
@@ -180,6 +181,7 @@ def load_pair(draft: str | None = None, verifier: str | None = None, *, device: 
     """Loads a draft and a verifier (both None: the shipped pair). ModelError says how their tokenizers differ, if they do."""
     if (draft is None) != (verifier is None):
         raise ValueError("Give both models, the draft and the verifier, or neither for the shipped pair.")
+    source = dict(draft=draft, verifier=verifier, device=device, dtype=dtype, backend=backend)
     styles: dict[str, str] = {}
     shipped = draft is None
     if shipped:
@@ -200,4 +202,6 @@ def load_pair(draft: str | None = None, verifier: str | None = None, *, device: 
     for model, role in zip(models, ("draft", "verifier")):
         if shipped:
             model.id = f"shipped/{role}"  # a folder's path says nothing on another machine
-    return Pair(*models, tokenizer, styles)
+    pair = Pair(*models, tokenizer, styles)
+    pair.source = source
+    return pair

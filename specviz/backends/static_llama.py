@@ -152,6 +152,8 @@ class StaticLlamaBatch(RaggedBatch):
     @torch.inference_mode()
     def _forward(self, tokens: Tensor, places: Places) -> Tensor:
         m, end = self._model, places.end
+        count = len(tokens)
+        idle = -count % 8  # oneDNN prepares itself for every number of rows anew, so there are few of these
         _, _, rows, groups, positions, size = self._cache.shape
         row = (places.row + places.rows.start)[:, None] * groups + torch.arange(groups)
         slots = (row * positions + places.position[:, None]).flatten()  # of every new key and value, in its layer
@@ -159,15 +161,16 @@ class StaticLlamaBatch(RaggedBatch):
         k, _, n, _ = mask.shape
 
         def attend(layer: int, queries: Tensor, new: Tensor) -> Tensor:
-            for cache, part in zip(self._cache[layer], new.split(groups, 1)):
+            for cache, part in zip(self._cache[layer], new[:count].split(groups, 1)):
                 cache.view(-1, size)[slots] = part.reshape(-1, size)
             keys, values = self._cache[layer, :, places.rows, :, :end]  # [k, groups, end, size]
-            queries = places.spread(queries).transpose(1, 2).reshape(k, groups, -1, size)
+            queries = places.spread(queries[:count]).transpose(1, 2).reshape(k, groups, -1, size)
             seen = (queries @ keys.transpose(2, 3)).view(k, -1, n, end)  # [k, heads, n, end]
             mixed = torch.softmax(seen.add_(mask), -1).view(k, groups, -1, end) @ values
-            return places.gather(mixed.view(k, -1, n, size).transpose(1, 2)).flatten(1)
+            return F.pad(places.gather(mixed.view(k, -1, n, size).transpose(1, 2)).flatten(1), (0, 0, 0, idle))
 
-        return m._logits(m._through(tokens, places.position, attend)[places.wanted])
+        x = m._through(F.pad(tokens, (0, idle)), F.pad(places.position, (0, idle)), attend)
+        return m._logits(x[F.pad(places.wanted, (0, -len(places.wanted) % 8))])[: len(places.wanted)]
 
     def _move(self, source: int, target: int, length: int) -> None:
         self._cache[:, :, target, :, :length] = self._cache[:, :, source, :, :length]

@@ -8,6 +8,7 @@ two ways on one prompt with one seed, measured within seconds of each other.
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 PROMPTS = Path(__file__).parents[2] / "assets" / "prompts.json"
@@ -40,6 +41,7 @@ def run(options) -> int:
     from specviz import backends
     from specviz.bench import generated, parts, report, ways
     from specviz.types import Sampling
+    from specviz.workers import Workers, cores
 
     repeats = options.repeats or (1 if options.quick else 3)
     length = options.max_new_tokens or (60 if options.quick else 150)
@@ -67,7 +69,8 @@ def run(options) -> int:
     show("page", ways.measure(parts.page_and_command_line(pair, asked[0], sampling, 2 * length), prompts[:1], 2 * repeats))
     show("context", generated.by_context(pair, (prompts[0] * pair.max_positions)[: pair.max_positions], settings, repeats))
     shorter = settings | {"max_new_tokens": min(length, 40)}
-    show("batch", ways.measure(ways.one_and_many(pair, prompts, shorter), prompts[:1], repeats))
+    with Workers(pair) if cores(pair) > 1 else nullcontext() as workers:
+        show("batch", ways.measure(ways.one_and_many(pair, workers, prompts, settings), prompts[:1], repeats))
     with tempfile.TemporaryDirectory() as folder:
         folders = generated.make(Path(folder), pair)
         long = backends.load_pair(*folders, device=options.device, dtype=options.dtype)

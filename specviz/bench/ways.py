@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 
 from specviz.types import Emitted, Settings
@@ -74,8 +75,9 @@ def by_length(pair, settings: dict) -> list[Way]:
     return [Way(str(n), Specviz(pair, settings | {"draft_length": n}, rules.make("sps"))) for n in [*range(1, 9), "auto"]]
 
 
-def one_and_many(pair, prompts: Sequence[list[int]], settings: dict, count: int = 32) -> list[Way]:
-    """`count` texts of sps, tracing off, one after the other and all at once; each has a seed of its own."""
+def one_and_many(pair, workers, prompts: Sequence[list[int]], settings: dict, count: int = 32) -> list[Way]:
+    """`count` texts of sps, tracing off: one after the other, all at once, and all at once shared out to `workers` (or
+    None). Each text has a seed of its own."""
     from specviz import batch, rules
 
     rule = rules.make("sps")
@@ -85,13 +87,17 @@ def one_and_many(pair, prompts: Sequence[list[int]], settings: dict, count: int 
         runs = [run(prompts[i % len(prompts)], count * seed + i) for i in range(count)]
         return sum(tokens for tokens, _ in runs), sum(seconds for _, seconds in runs)
 
-    def many(_, seed: int) -> tuple[int, float]:
+    def many(_, seed: int, workers=None) -> tuple[int, float]:
         jobs = [(prompts[i % len(prompts)], Settings(rule=rule, seed=count * seed + i, **settings)) for i in range(count)]
         began = perf_counter()
-        texts = batch.texts(pair, jobs, rows=count)
+        texts = batch.texts(pair, jobs, rows=count, workers=workers)
         return sum(len(text.tokens) for text in texts), perf_counter() - began
 
-    return [Way("specviz sps, one at a time", one), Way(f"specviz sps, {count} at once", many, "specviz sps, one at a time")]
+    alone = "specviz sps, one at a time"
+    found = [Way(alone, one), Way(f"specviz sps, {count} at once", many, alone)]
+    if workers is not None:
+        found.append(Way(f"the same in {len(workers)} processes", partial(many, workers=workers), alone))
+    return found
 
 
 class Specviz:

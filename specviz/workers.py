@@ -1,0 +1,144 @@
+"""Processes that each hold the pair: a small model keeps one core busy, and one process of Python does not fill two.
+
+    with Workers(pair) as workers:                       # as many as there are cores for; a few seconds to start
+        for i, item in workers.each(function, parts):    # what the generator function(pair, *parts[i]) yields, as it comes
+
+What is sent to a worker and what comes back is pickled, so functions are those of modules.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+
+import torch
+
+from specviz import backends
+from specviz.types import ModelError
+
+
+def cores(pair: backends.Pair) -> int:
+    """How many processes have a core each for this pair: 1 if its own models use all of them, or cannot be loaded again."""
+    small = all(model.name == "static_llama" for model in (pair.draft, pair.verifier))
+    count = getattr(os, "process_cpu_count", os.cpu_count)() or 1
+    return max(1, count // torch.get_num_threads()) if small and pair.source is not None else 1
+
+
+class Workers:
+    """`count` processes (default: `cores`), until `close`. ModelError if one of them cannot start, or is lost."""
+
+    def __init__(self, pair: backends.Pair, count: int | None = None):
+        if pair.source is None:
+            raise ValueError("This pair was not loaded by load_pair, so no other process can load it.")
+        context = multiprocessing.get_context("spawn")
+        self._pipes: list[Connection] = []
+        self._processes = []
+        for _ in range(count or cores(pair)):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs, pair.source), daemon=True)
+            process.start()
+            theirs.close()
+            self._pipes.append(ours)
+            self._processes.append(process)
+        for pipe in self._pipes:
+            if (error := _received(pipe)[1]) is not None:
+                self.close()
+                raise error
+
+    def __len__(self) -> int:
+        return len(self._pipes)
+
+    def each(self, function: Callable, parts: Sequence[tuple]) -> Iterator[tuple[int, object]]:
+        """Runs the generator `function(pair, *parts[i])` in worker i; yields (i, item) for every item but None. At most as
+        many parts as workers, one `each` at a time. What a function raises is raised here, and ends all. Closing the
+        generator stops the functions at their next item."""
+        if len(parts) > len(self):
+            raise ValueError(f"There are {len(self)} workers for {len(parts)} parts.")
+        working = dict(zip(self._pipes, range(len(parts)), strict=False))
+        for pipe, i in working.items():
+            pipe.send((function, parts[i]))
+        try:
+            while working:
+                for pipe in wait(list(working)):
+                    ended, item = _received(pipe)
+                    if not ended:
+                        yield working[pipe], item
+                        continue
+                    del working[pipe]
+                    if item is not None:
+                        raise item
+        finally:
+            for pipe in working:
+                _stop(pipe)
+
+    def close(self) -> None:
+        """Ends the processes."""
+        for pipe, process in zip(self._pipes, self._processes):
+            pipe.close()
+            process.terminate()
+            process.join()
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+
+def _received(pipe: Connection) -> tuple[bool, object]:
+    """(False, an item of the function), or (True, what it raised, if anything) at its end."""
+    try:
+        return pipe.recv()
+    except (EOFError, OSError) as error:
+        raise ModelError("A process that computed is gone. Perhaps there was not enough memory for it.") from error
+
+
+def _stop(pipe: Connection) -> None:
+    """Has a worker end its function, and forgets what it had still sent."""
+    try:
+        pipe.send(None)
+        while not pipe.recv()[0]:
+            pass
+    except (EOFError, OSError):  # it is gone already
+        pass
+
+
+def _serve(pipe: Connection, source: dict) -> None:
+    """What a worker does: loads the pair, then runs one function after the other until the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it is interrupted too, and closes it
+    try:
+        pair = backends.load_pair(**source)
+        torch.set_num_threads(1)
+        pipe.send((True, None))
+        while True:
+            if (asked := pipe.recv()) is None:  # a stop that came when the function had just ended
+                continue
+            pipe.send((True, _run(pipe, pair, *asked)))
+    except (EOFError, OSError):
+        pass
+    except Exception as error:
+        pipe.send((True, _plain(error)))
+
+
+def _run(pipe: Connection, pair: backends.Pair, function: Callable, arguments: tuple) -> Exception | None:
+    """Sends all items of the function, or those before a stop; returns what it raised."""
+    try:
+        for item in function(pair, *arguments):
+            if pipe.poll():
+                pipe.recv()
+                return None
+            if item is not None:
+                pipe.send((False, item))
+    except (EOFError, OSError):
+        raise
+    except Exception as error:
+        return _plain(error)
+    return None
+
+
+def _plain(error: Exception) -> Exception:
+    """An exception that can be pickled and says the same."""
+    return type(error)(str(error)) if isinstance(error, ModelError | ValueError) else RuntimeError(f"{type(error).__name__}: {error}")

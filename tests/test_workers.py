@@ -1,0 +1,99 @@
+"""Worker processes: what they compute is what this process would, errors and stops come through, and nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from specviz import backends, batch, rules
+from specviz.types import ModelError, Sampling, Settings
+from specviz.workers import Workers, cores
+
+PROMPTS = ("Once upon a time", "What is 3 plus 4?", "The king had three sons")
+
+
+@pytest.fixture(scope="module")
+def workers(pair):
+    with Workers(pair, 2) as made:
+        yield made
+
+
+def jobs(pair, count: int) -> list[batch.Job]:
+    names = ("sps", "cactus", "tas", "block")
+    return [(pair.encode(PROMPTS[i % 3], "tiny"), Settings(rule=rules.make(names[i % 4]), sampling=Sampling(), seed=i, max_new_tokens=24)) for i in range(count)]
+
+
+def counted(pair, upto: int, every: float):
+    for i in range(upto):
+        time.sleep(every)
+        yield i if i % 2 else None
+
+
+def failing(pair, error: type):
+    yield 1
+    raise error("The model was lost.")
+
+
+def dying(pair):
+    yield os.getpid()
+    os.kill(os.getpid(), signal.SIGKILL)
+    yield 0
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_texts_are_those_of_one_process(pair, workers, count):
+    """Jobs shared out to two processes, each text in its place."""
+    work = jobs(pair, count)
+    assert batch.texts(pair, work, rows=6, workers=workers) == batch.texts(pair, work, rows=6)
+
+
+def test_items_come_from_all_workers(workers):
+    """Every item but None, each with the number of its part, in the order of its worker."""
+    found = list(workers.each(counted, [(6, 0.0), (3, 0.0)]))
+    assert [item for part, item in found if part == 0] == [1, 3, 5]
+    assert [item for part, item in found if part == 1] == [1]
+
+
+def test_closing_stops_the_functions(workers):
+    """After the generator is closed the workers are free within an item, not after the hundred seconds asked for."""
+    began = time.monotonic()
+    running = workers.each(counted, [(10_000, 0.01)] * 2)
+    next(running)
+    running.close()
+    assert [item for _, item in workers.each(counted, [(2, 0.0)])] == [1]
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize("error,seen", [(ModelError, ModelError), (ValueError, ValueError), (KeyError, RuntimeError)])
+def test_an_error_is_raised_here_and_the_workers_stay(workers, error, seen):
+    """Also while the other worker is still at it."""
+    with pytest.raises(seen, match="was lost"):
+        list(workers.each(failing, [(error,), (error,)]))
+    assert len(list(workers.each(counted, [(4, 0.0)] * 2))) == 4
+
+
+def test_a_lost_process_is_a_sentence(pair):
+    """One that is killed, as for want of memory, ends the run with a ModelError; `close` still works."""
+    with Workers(pair, 1) as alone:
+        with pytest.raises(ModelError, match="gone"):
+            list(alone.each(dying, [()]))
+    assert not any(process.is_alive() for process in alone._processes)
+
+
+def test_a_pair_that_no_other_process_can_load(pair, monkeypatch):
+    """It has one core's worth of processes and cannot have workers; one whose models do not load says why."""
+    made = backends.Pair(pair.draft, pair.verifier, pair.tokenizer, pair.styles)
+    assert cores(made) == 1
+    with pytest.raises(ValueError, match="no other process"):
+        Workers(made)
+    made.source = dict(draft="no/such", verifier="no/such/either")
+    with pytest.raises(ModelError):
+        Workers(made, 1)
+
+
+def test_more_parts_than_workers(workers):
+    with pytest.raises(ValueError, match="2 workers for 3 parts"):
+        list(workers.each(counted, [(1, 0.0)] * 3))
