@@ -7,7 +7,7 @@ import importlib
 import sys
 from pathlib import Path
 
-from specviz import registry, rules, tasks
+from specviz import registry, rules, sweep, tasks
 from specviz.types import ModelError, Sampling, Settings
 
 
@@ -63,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     asked = commands.add_parser("sweep", help="what rules and knob values cost in right answers", epilog=_rule_help(), formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--rule", action="append", default=[], metavar="RULE[:NAME=VALUE,...]", help="a rule; several values of a knob are a point each, for example cactus:delta=0.1,0.3,1; may be repeated (default: sps, cactus and tas)")
-    asked.add_argument("--questions", type=int, default=160, metavar="N", help="how many questions each point answers (default 160)")
+    asked.add_argument("--questions", type=int, default=sweep.QUESTIONS, metavar="N", help=f"how many questions each point answers (default {sweep.QUESTIONS})")
     asked.add_argument("--family", action="append", default=[], metavar="NAME", help=f"only questions of this family; may be repeated ({', '.join(tasks.names())}; default: all)")
     asked.add_argument("--csv", metavar="FILE", help="save the table")
     _setting_options(asked)
@@ -195,7 +195,7 @@ def _advise(options) -> int:
 
 
 def _sweep(options) -> int:
-    from specviz import sweep, terminal
+    from specviz import terminal
 
     wanted = [rule for spec in options.rule or sweep.DEFAULT if spec != "plain" for rule in sweep.expand(spec)]
     questions = tasks.items(options.family or tasks.names(), options.questions, options.seed)

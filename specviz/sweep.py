@@ -23,7 +23,7 @@ from time import perf_counter
 import torch
 
 from specviz import advise, batch, dists, metrics, registry, rules, tasks
-from specviz.backends import Pair
+from specviz.backends import Pair, memory
 from specviz.types import Judged, Settings
 
 ROWS = 32  # texts at a time
@@ -31,6 +31,7 @@ HELD = 1_000_000  # probabilities that wait to be measured together
 DEFAULT = ("sps", "cactus:delta=0.03,0.1,0.3,1,3", "tas:epsilon=0.09,0.01,0.001")
 QUESTIONS = 160
 Z = 1.959964
+NO_MEMORY = f"There is not enough memory for {ROWS} texts at once with these models. Ask for shorter texts, or choose smaller models."
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,13 @@ class Point:
 
     def row(self) -> dict:
         """The point as plain data; an interval of a figure is its `_low` and `_high`."""
-        rule, found = self.rule, {"rule": "plain", "name": "plain", "knobs": {}}
-        if rule is not None:
-            found = {"rule": rule.spec, "name": rule.name, "knobs": {k["name"]: getattr(rule, k["name"]) for k in registry.knobs(type(rule))}}
+        found = called(self.rule)
         found |= {name: getattr(self, name) for name in ("questions", "right", "rounds", "accepted", "emitted", "judged")}
         for name in ("accuracy", "against_plain", "accepted_per_round", "emitted_per_round", "mean_kl"):
             figure = getattr(self, name) or Figure(None, None, None)
             found |= {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
         sampling = self.settings.sampling
-        found |= {"temperature": sampling.temperature, "top_k": sampling.top_k, "top_p": sampling.top_p}
+        found |= {"temperature": float(sampling.temperature), "top_k": sampling.top_k, "top_p": float(sampling.top_p)}
         return found | {name: getattr(self.settings, name) for name in ("draft_length", "max_new_tokens", "seed")}
 
 
@@ -84,6 +83,13 @@ class Progress:
     seconds: float
     left: float | None
     points: tuple[Point, ...]
+
+
+def called(rule) -> dict:
+    """A rule, None for plain decoding, as plain data: its spec, its name and its knobs."""
+    if rule is None:
+        return {"rule": "plain", "name": "plain", "knobs": {}}
+    return {"rule": rule.spec, "name": rule.name, "knobs": {k["name"]: getattr(rule, k["name"]) for k in registry.knobs(type(rule))}}
 
 
 def expand(spec: str) -> list:
@@ -100,6 +106,11 @@ def expand(spec: str) -> list:
     return [rules.parse(f"{name}:" + ",".join(f"{knob}={value}" for knob, value in zip(values, chosen))) for chosen in product(*values.values())]
 
 
+def planned(wanted: Sequence) -> list:
+    """The rules of the points: plain decoding, then each rule once."""
+    return [None, *dict.fromkeys(rule for rule in wanted if rule is not None)]
+
+
 def sweep(pair: Pair, wanted: Sequence, questions: Sequence[tasks.Question], settings: Settings = Settings()) -> Iterator[Progress]:
     """Decodes the questions plainly and under each of the rules `wanted`, yielding Progress after every step.
 
@@ -111,7 +122,7 @@ def sweep(pair: Pair, wanted: Sequence, questions: Sequence[tasks.Question], set
         raise ValueError("A sweep needs at least one question.")
     if not isinstance(settings.draft_length, int):
         raise ValueError("A sweep drafts the same number of tokens in every round: draft_length must be a whole number.")
-    points = [None, *dict.fromkeys(rule for rule in wanted if rule is not None)]
+    points = planned(wanted)
     style = "task" if "task" in pair.styles else next(iter(pair.styles), None)
     prompts = [pair.encode(question.prompt, style) for question in questions]
     return _sweep(pair, points, prompts, questions, settings)
@@ -129,7 +140,7 @@ def _sweep(pair: Pair, points: list, prompts: list[list[int]], questions: Sequen
     ends = [0.0]  # the seconds at which texts ended
     complete: tuple[Point, ...] = ()
     began = perf_counter()
-    with closing(batch.decode(pair, jobs, rows=ROWS, measure=meter.add)) as decoding:
+    with memory.explained(NO_MEMORY), closing(batch.decode(pair, jobs, rows=ROWS, measure=meter.add)) as decoding:
         for job, events in decoding:
             which, i = divmod(job, count)
             text = texts[which][i]

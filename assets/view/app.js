@@ -119,7 +119,10 @@
         lower, sv.offline ? null : sv.advisor.build(),
         el("footer.colophon", null, versions, el("span", null, "Same seed, same draws in every lane: they differ only where the rules do."))));
     sv.lanes.mount(box, tabs);
-    sv.playground.mount(node);
+    sv.sections.mount(node);
+    sv.playground.mount();
+    if (!sv.offline) sv.sweep.mount();
+    sv.sections.start();
     return node;
   }
 

@@ -60,6 +60,7 @@
     let message;
     try { message = JSON.parse(text); } catch { return; }
     if (message.kind === "verified") return sv.share.verified(message);
+    if (sv.sweep.owns(message.run)) return sv.sweep.receive(message);
     if (!current || message.run !== current.id) return;
     heard();
     if (message.kind === "wait") return sv.controls.notice(message.message);

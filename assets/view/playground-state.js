@@ -6,7 +6,6 @@
   const MAX_TOKENS = 12;
   const MAX_ROWS = 24;
   const NAME_LENGTH = 24;
-  const KEY = /(?:^#?|&)play=([^&]*)/;
   const hearers = [];
 
   // name, tokens [name, draft, verifier], drafted token, knobs per rule (a list gives a row each), rule in focus [name, row]
@@ -219,7 +218,7 @@
   }
 
   Object.assign(play, {
-    PRESETS, KEY, MAX_TOKENS, NAME_LENGTH, on: (hear) => hearers.push(hear), changed, choose, moved, refusal, scale, mainKnob, knobsOf, missing,
+    PRESETS, MAX_TOKENS, NAME_LENGTH, on: (hear) => hearers.push(hear), changed, choose, moved, refusal, scale, mainKnob, knobsOf, missing,
     addToken, removeToken, rename, addRow, removeRow, pack, unpack, bars: {}, chart: {}, table: {}, check: {},
   });
   sv.play = play;

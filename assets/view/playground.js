@@ -1,5 +1,5 @@
 // The playground: two small distributions, every rule, exact. Puts its parts together, says in a sentence what they
-// show, keeps the address in step, and switches between it and the page of runs.
+// show, and keeps the address in step.
 (function (root) {
   "use strict";
   const sv = root.specviz;
@@ -8,7 +8,6 @@
   const { state } = play;
   const parts = {};
   const TITLE = "Two distributions, every rule, exact";
-  let resume = false;
   let ticket = 0;
 
   const few = (value) => (value < 5e-6 ? "0" : value < 1e-4 ? nats(value) : value < 0.995 ? value.toPrecision(2) : String(+value.toPrecision(3)));
@@ -63,73 +62,23 @@
     play.check.render();
   });
 
-  // The address: this page's own key, whatever else is in the hash left as it was.
-  function others() {
-    return location.hash.replace(/^#/, "").split("&").filter((part) => part && !/^play(=|$)/.test(part));
-  }
-
-  function address(own) {
-    const all = own === null ? others() : [...others(), `play=${own}`];
-    return `${location.pathname}${location.search}${all.length ? `#${all.join("&")}` : ""}`;
-  }
-
   function remember() {
     clearTimeout(ticket);
     ticket = setTimeout(() => {
       if (!play.open || state.moving) return;
-      history.replaceState(history.state, "", address(play.pack()));
+      sv.sections.remember();
       const { focus } = play.now;
       set(parts.spoken, `${play.check.title(focus)} accepts ${percent(focus.acceptance, 1)} % at ${nats(focus.kl)} nats.`);
     }, 350);
   }
 
-  function restore() {
-    const found = play.KEY.exec(location.hash);
-    if (!found) return false;
+  // What the address holds of it, if anything; a damaged part gets a sentence.
+  function unpack(text) {
     set(parts.error, "");
-    if (found[1]) {
-      try { play.unpack(found[1]); } catch (error) { set(parts.error, error.message); }
+    if (text) {
+      try { play.unpack(text); } catch (error) { set(parts.error, error.message); }
     }
     if (!play.now) play.choose("worked");
-    return true;
-  }
-
-  async function copy() {
-    const own = `${location.href.split("#")[0]}#play=${play.pack()}`;
-    let words = "Link copied";
-    try { await navigator.clipboard.writeText(own); } catch { words = "It is in the address bar"; }
-    history.replaceState(history.state, "", address(play.pack()));
-    set(parts.copy, words);
-    setTimeout(() => set(parts.copy, "Copy link"), 1800);
-  }
-
-  function show(open, push = true) {
-    if (!play.now) play.choose("worked");
-    const was = play.open;
-    play.open = open;
-    parts.page.hidden = !open;
-    parts.compare.hidden = open;
-    parts.root.classList.toggle("playing", open);
-    parts.copy.hidden = !open;
-    parts.tabs.forEach((tab, i) => { if (Boolean(i) === open) tab.setAttribute("aria-current", "page"); else tab.removeAttribute("aria-current"); });
-    sv.card.hide();
-    if (push && was !== open) history.pushState(history.state, "", address(open ? play.pack() : null));
-    if (open) {
-      rest();
-      paint();
-    } else {
-      if (was) root.dispatchEvent(new Event("resize"));
-      if (resume) sv.timeline.play();
-      resume = false;
-    }
-    if (was !== open) root.scrollTo(0, 0);
-  }
-
-  // The race behind the playground waits until it is looked at again.
-  function rest() {
-    if (!sv.state.playing) return;
-    resume = true;
-    sv.timeline.pause();
   }
 
   function build() {
@@ -137,31 +86,18 @@
     parts.spoken = el("p.sr", { role: "status" }); // for those who do not see the sentence change
     parts.error = el("p.error", { role: "alert" });
     parts.presets = Object.fromEntries(Object.entries(play.PRESETS).map(([key, [words]]) => [key, el("button", { type: "button", "aria-pressed": "false", onclick: () => { set(parts.error, ""); play.choose(key); } }, words)]));
-    parts.page = el(`${parts.compare.localName}.page.playground`, { hidden: true, "aria-label": "Playground" },
+    return sv.sections.page(".playground", "Playground",
       el("div.intro", null, el("h2", null, TITLE), parts.opening, parts.spoken, parts.error, el("div.examples", { role: "group", "aria-label": "Presets" }, Object.values(parts.presets))),
       el("div.playpair", null, play.bars.build(), play.chart.build()), play.table.build(), el("div.playpair.under", null, play.check.build()),
       el("footer.colophon", null, el("span", null, "No model, no server: every number is computed here, by its definition."), el("span", null, "Frontier: Tran-Thien 2023 (mentored decoding); optimal among single-draft rules, arXiv 2609.30474")));
-    return parts.page;
   }
 
-  // Adds the playground to the page of runs: a place in the head, and a page of its own.
-  function mount(page) {
-    parts.root = page;
-    parts.compare = page.querySelector(":scope > .page");
-    const tab = (words, open) => el("button", { type: "button", onclick: () => show(open) }, words);
-    parts.tabs = [tab("Compare", false), tab("Playground", true)];
-    page.querySelector(".top .brand").after(el("nav.sections", { "aria-label": "Sections" }, parts.tabs));
-    parts.copy = el("button.plainbutton", { type: "button", hidden: true, onclick: copy }, "Copy link");
-    page.querySelector(".top .actions").prepend(parts.copy);
-    parts.compare.after(build());
+  function mount() {
+    const page = build();
+    play.choose("worked");
+    sv.sections.add({ words: "Playground", key: "play", page, pack: play.pack, unpack, opened: () => { play.open = true; paint(); }, closed: () => { play.open = false; } });
     play.on(() => { paint(); remember(); });
     sv.on("theme", paint);
-    sv.on("run time", () => { if (play.open) queueMicrotask(() => { if (play.open) rest(); }); });
-    root.addEventListener("popstate", () => show(restore(), false));
-    // Keys that drive the timeline of the other page are plain keys here.
-    root.addEventListener("keydown", (event) => { if (play.open && event.target === document.body) event.stopPropagation(); }, true);
-    parts.page.addEventListener("keydown", (event) => event.stopPropagation());
-    show(restore(), false);
   }
 
   play.mount = mount;

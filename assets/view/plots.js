@@ -230,5 +230,5 @@
 
   // What the files of plots/ draw with.
   const tools = { layout, note, spread, rounds, upTo, focusLane, ringed, path, byFate, label };
-  sv.plots = { build, cards, refresh, tools, add: (kind) => kinds.push(kind) };
+  sv.plots = { build, cards, refresh, load, image, tools, CONFIG, add: (kind) => kinds.push(kind) };
 })(window);

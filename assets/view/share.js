@@ -175,5 +175,5 @@
     ];
   }
 
-  sv.share = { build, link, read, matches, restore, verified, open };
+  sv.share = { build, encode, decode, link, read, matches, restore, verified, open };
 })(window);

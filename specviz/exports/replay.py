@@ -13,12 +13,12 @@ from specviz.trace import Trace
 
 VIEW = Path(__file__).resolve().parents[2] / "assets" / "view"
 PLOTLY = VIEW.parent / "plotly-basic.min.js"  # plotly.js-basic-dist-min 4.1.1: only what the plots use, a seventh of the whole to start
-STYLES = ("base.css", "compare.css", "playground.css", "about.css", "fork.css", "advisor.css")
+STYLES = ("base.css", "compare.css", "playground.css", "about.css", "fork.css", "advisor.css", "sweep.css")
 PLOTS = tuple(f"plots/{path.name}" for path in sorted((VIEW / "plots").glob("*.js")))  # a plot is a file there, named nowhere else
 SCRIPTS = (
-    "store.js", "rules.js", "dom.js", "state.js", "pointing.js", "controls.js", "lanes.js", "timeline.js", "fork.js", "inspector.js", "plots.js", *PLOTS, "share.js", "live.js",
+    "store.js", "rules.js", "dom.js", "state.js", "pointing.js", "controls.js", "lanes.js", "timeline.js", "fork.js", "inspector.js", "plots.js", *PLOTS, "share.js", "live.js", "sections.js",
     "laws.js", "playground-state.js", "playground-svg.js", "playground-labels.js", "playground-bars.js", "playground-chart.js", "playground-table.js", "playground-check.js", "playground.js",
-    "about.js", "advisor.js",
+    "about.js", "advisor.js", "sweep-form.js", "sweep-plots.js", "sweep-table.js", "sweep.js",
     "app.js",
 )  # fmt: skip
 PLAIN = {

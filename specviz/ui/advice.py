@@ -42,7 +42,7 @@ def answer(text: str, pair) -> dict:
         rows.append(
             {
                 "rule": one.rule, "name": rule.name, "knobs": {k["name"]: getattr(rule, k["name"]) for k in registry.knobs(type(rule))},
-                "draft_length": one.draft_length, "kept": one.accepted_per_round, "interval": one.interval, "kl": _plain(one.kl),
+                "draft_length": one.draft_length, "kept": one.accepted_per_round, "interval": one.interval, "kl": plain(one.kl),
                 "speedup": one.speedup, "speedup_interval": one.speedup_interval,
             }
         )  # fmt: skip
@@ -63,11 +63,12 @@ def tried(text: str, pair) -> dict:
     low, high = (_number(end, "interval", 32.0, UNITS["accept"]) for end in interval)
     row = advise.Advice(asked["rule"], length, math.nan, (low, high), math.nan, math.nan, (math.nan, math.nan))
     kept, kl, inside = advise.check(row, [record], pair, attempt, DEADLINE)
-    return {"kept": kept, "kl": _plain(kl), "inside": inside}
+    return {"kept": kept, "kl": plain(kl), "inside": inside}
 
 
-def _plain(value: float) -> float | str | None:
-    return value if math.isfinite(value) else None if math.isnan(value) else "Infinity"
+def plain(value: float | None) -> float | str | None:
+    """A number as JSON can hold it: "Infinity" stands for infinity, None for what is not known."""
+    return value if value is None or math.isfinite(value) else None if math.isnan(value) else "Infinity"
 
 
 def _request(text: str) -> tuple[dict, object]:

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import gradio as gr
 
-from specviz import metrics, registry
+from specviz import metrics, registry, tasks
 from specviz.exports.replay import PLOTLY, SCRIPTS, STYLES, VIEW, inline, replay, rule_words
 from specviz.types import Sampling, Settings
-from specviz.ui import advice
+from specviz.ui import advice, sweeping
 from specviz.ui.stream import MAX_LANES, WAITING, Desk
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 STYLES_OF_TEXT = {"tiny": "a story for small children", "tale": "a fairy tale", "task": "a question with one answer"}
 
-# Constant: model text never enters a template. `run`, `stop`, `cancel` and `verify` are the events the view triggers.
+# Constant: model text never enters a template. `run`, `stop`, `cancel`, `verify` and `sweep` are the events the view triggers.
 TEMPLATE = '<div class="sv-host"></div>'
-ON_LOAD = "window.specviz.app.attach(element, { trigger, watch, props, server, events: ['run', 'stop', 'cancel', 'verify'] });"
+ON_LOAD = "window.specviz.app.attach(element, { trigger, watch, props, server, events: ['run', 'stop', 'cancel', 'verify', 'sweep'] });"
 
 
 class View(gr.HTML):
@@ -40,19 +40,29 @@ def words() -> dict:
         "prompts": _prompts(),
         "recorded": {trace["prompt"]: trace["url"] for trace in _recorded()},
         "plotly": _url(PLOTLY),
+        "sweep": {
+            "asked": sweeping.usual(), "definitions": metrics.SWEEP, "families": {name: tasks.family(name).about for name in tasks.names()},
+            "recorded": _url(sweeping.RECORDED) if sweeping.RECORDED.exists() and not os.environ.get("SPECVIZ_VERIFIER") else None,
+        },
     }
 
 
 def build(desk: Desk) -> gr.Blocks:
     """The page over a desk that runs things. Launch it with `launch_options()`."""
 
-    def run(event: gr.EventData) -> Iterator[str]:
+    def streamed(event: gr.EventData, work=None) -> Iterator[str]:
         try:
             settings = json.loads(event._data.get("settings"))
         except (ValueError, TypeError):
             settings = None
-        for message in desk.messages(str(event._data.get("id")), settings if isinstance(settings, dict) else {}):
+        for message in desk.messages(str(event._data.get("id")), settings if isinstance(settings, dict) else {}, work):
             yield _dumps(message)
+
+    def run(event: gr.EventData) -> Iterator[str]:
+        yield from streamed(event)
+
+    def sweep(event: gr.EventData) -> Iterator[str]:
+        yield from streamed(event, sweeping.compute)
 
     def stop(event: gr.EventData) -> None:
         desk.stop(str(event._data.get("id")))
@@ -100,7 +110,7 @@ def build(desk: Desk) -> gr.Blocks:
         """Whether a real run does what the advice says: see `advice.tried`."""
         return desk.borrow(lambda pair: advice.tried(text, pair))
 
-    gr.set_static_paths([ASSETS / "recorded", PLOTLY])
+    gr.set_static_paths([ASSETS / "recorded", PLOTLY, sweeping.RECORDED])
     with gr.Blocks(title="specviz: acceptance rules, seen", analytics_enabled=False, fill_width=True) as blocks:
         view = View(value="", html_template=TEMPLATE, js_on_load=ON_LOAD, apply_default_css=False, server_functions=[check, export, buys, advise, tryout])
         streaming = dict(show_progress="hidden", api_visibility="private", concurrency_limit=WAITING + 4)
@@ -108,6 +118,7 @@ def build(desk: Desk) -> gr.Blocks:
         view.stop(stop, None, None, show_progress="hidden", api_visibility="private", queue=False)
         view.cancel(None, None, None, cancels=[running])
         view.verify(verify, None, view, **streaming)
+        view.sweep(sweep, None, view, **streaming)
     blocks.queue(api_open=False, max_size=32, default_concurrency_limit=4)
     return blocks
 

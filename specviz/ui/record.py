@@ -1,7 +1,7 @@
 """Records the runs that the page shows before anyone presses Run: `python -m specviz.ui.record`.
 
 One trace per prompt of assets/prompts.json (a list of {name, text, style, ...}), made by the project's own engine
-with the shipped pair, into assets/recorded/. A prompt may bring its own "sampling", "seed",
+with the shipped pair, into assets/recorded/, and the sweep of assets/sweep.json. A prompt may bring its own "sampling", "seed",
 "max_new_tokens", "draft_length" and "lanes".
 """
 
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from specviz import backends, metrics, race, rules, trace
 from specviz.types import Sampling, Settings
+from specviz.ui import sweeping
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 LANES = ("sps", "tas", "cactus", None)  # None is plain decoding: what the speed-up is measured against
@@ -55,6 +56,7 @@ def main() -> None:
         path = folder / f"{i:02d}-{re.sub('[^a-z0-9]+', '-', prompt['name'].lower()).strip('-')}.json"
         path.write_text(text, encoding="utf-8")
         print(f"{path.name}: seed {seed}, {len(text.encode()):,} bytes")
+    sweeping.RECORDED.write_text(sweeping.record(pair), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ A message is a dict; the page receives each as a JSON text.
     {"kind": "start" | "delta", "trace"?, "deltas": [{"seq", "rounds": [[lane, round], ...], "pieces", "finished"}]}
     {"kind": "end", "deltas", "finished": how each lane ended, "final": the whole trace as JSON text, "message"?}
     {"kind": "error", "field", "message"}                a sentence, and the control it belongs to
-Every message carries "run", the page's own id of the run. The page may miss a message, so each one repeats the
+A sweep has messages of its own, see `sweeping`. Every message carries "run", the page's own id of the run. The page may miss a message, so each one repeats the
 last few deltas, `trace` (the header) comes with the first few, and the end brings everything.
 """
 
@@ -69,11 +69,12 @@ class Desk:
         if run in self._stopped:
             self._stopped[run].set()
 
-    def messages(self, run: str, settings: dict) -> Iterator[dict]:
-        """The messages of one run. Closing the generator ends the compute within a round."""
+    def messages(self, run: str, settings: dict, work: Callable | None = None) -> Iterator[dict]:
+        """The messages of one run; `work` (pair, settings, stopped) makes them, by default `compute`. Closing the generator
+        ends the compute within a round."""
         stopped = self._stopped[run] = threading.Event()
         try:
-            for message in self._in_turn(settings, stopped):
+            for message in self._in_turn(settings, stopped, work or compute):
                 yield {"run": run, **message}
         finally:
             self._stopped.pop(run, None)
@@ -120,19 +121,19 @@ class Desk:
         finally:
             self._turn.release()
 
-    def _in_turn(self, settings: dict, stopped: threading.Event) -> Iterator[dict]:
+    def _in_turn(self, settings: dict, stopped: threading.Event, work: Callable) -> Iterator[dict]:
         with self._place() as free:
             if not free:
-                yield _error("prompt", f"{WAITING} runs are already waiting here. Try again in a minute; what you see stays.")
+                yield failed("prompt", f"{WAITING} runs are already waiting here. Try again in a minute; what you see stays.")
                 return
             try:
                 yield from self._until_ready(stopped)
                 yield from self._until_turn(stopped)
             except Refused as error:
-                yield _error(error.field, str(error))
+                yield failed(error.field, str(error))
                 return
         try:
-            yield from compute(self.pair, settings, stopped)
+            yield from work(self.pair, settings, stopped)
         finally:
             self._turn.release()
 
@@ -171,9 +172,9 @@ def compute(pair, settings: dict, stopped: threading.Event) -> Iterator[dict]:
 
     try:
         prompt, style, lanes, kept, forced = read(pair, settings)
-        record = _refusing("continued", lambda: trace.begin(pair, prompt, style, lanes, kept, forced))
+        record = refusing("continued", lambda: trace.begin(pair, prompt, style, lanes, kept, forced))
     except Refused as error:
-        yield _error(error.field, str(error))
+        yield failed(error.field, str(error))
         return
     header = {**record.data, "pieces": dict(record.data["pieces"]), "lanes": [{**lane, "rounds": []} for lane in record.data["lanes"]]}
     recent: deque[dict] = deque(maxlen=REPEATED)
@@ -216,7 +217,7 @@ def compute(pair, settings: dict, stopped: threading.Event) -> Iterator[dict]:
                 delta, last = None, time.monotonic()
     except ModelError as error:
         record.stop()
-        yield {**_error("prompt", str(error)), "final": record.to_json()}
+        yield {**failed("prompt", str(error)), "final": record.to_json()}
         return
     finally:
         steps.close()
@@ -236,14 +237,14 @@ def read(pair, settings: dict) -> tuple[str, str | None, list, list[int], int | 
     if not isinstance(prompt, str):
         raise Refused("prompt", "The prompt must be text.")
     style = settings.get("style") or ("chat" if "chat" in pair.styles else None)
-    tokens = _refusing("prompt", lambda: pair.encode(prompt, style))
+    tokens = refusing("prompt", lambda: pair.encode(prompt, style))
     values = {name: settings[name] for name in ("temperature", "top_k", "top_p") if name in settings}
-    sampling = _refusing(_named(values, lambda one: Sampling(**one)), lambda: Sampling(**values))
+    sampling = refusing(named(values, lambda one: Sampling(**one)), lambda: Sampling(**values))
     given = settings.get("lanes")
     if not isinstance(given, list) or not 1 <= len(given) <= MAX_LANES:
         raise Refused("prompt", f"A run has 1 to {MAX_LANES} lanes.")
     common = {name: settings[name] for name in ("draft_length", "max_new_tokens", "seed") if name in settings}
-    whole = _refusing(_named(common, lambda one: Settings(**one)), lambda: Settings(**common)).max_new_tokens
+    whole = refusing(named(common, lambda one: Settings(**one)), lambda: Settings(**common)).max_new_tokens
     kept, forced = read_continued(pair, settings.get("continued"), len(tokens))
     already = len(kept) + (forced is not None)
     if already >= whole:
@@ -254,7 +255,7 @@ def read(pair, settings: dict) -> tuple[str, str | None, list, list[int], int | 
         if not isinstance(lane, dict) or not isinstance(lane.get("knobs") or {}, dict):
             raise Refused(f"lane{i}", "A lane names a rule and its knobs.")
         name, knobs = lane.get("rule"), lane.get("knobs") or {}
-        rule = None if name is None else _refusing(f"lane{i}", lambda name=name, knobs=knobs: rules.make(name, **knobs))
+        rule = None if name is None else refusing(f"lane{i}", lambda name=name, knobs=knobs: rules.make(name, **knobs))
         lanes.append(Settings(rule=rule, sampling=sampling, **common))
     return prompt, style, lanes, kept, forced
 
@@ -275,14 +276,14 @@ def read_continued(pair, asked, prompt_length: int) -> tuple[list[int], int | No
     return given, forced
 
 
-def _refusing(field: str, build: Callable):
+def refusing(field: str, build: Callable):
     try:
         return build()
     except (ValueError, TypeError) as error:
         raise Refused(field, str(error)) from None
 
 
-def _named(values: dict, build: Callable) -> str:
+def named(values: dict, build: Callable) -> str:
     """The first of the values that is refused on its own; "prompt" if none is."""
     for name, value in values.items():
         try:
@@ -292,5 +293,5 @@ def _named(values: dict, build: Callable) -> str:
     return "prompt"
 
 
-def _error(field: str, message: str) -> dict:
+def failed(field: str, message: str) -> dict:
     return {"kind": "error", "field": field, "message": message}

@@ -1,0 +1,108 @@
+"""The sweep for the page: a request becomes points and questions, progress becomes messages.
+
+A request is {rules: specs as `sweep.expand` reads them, questions, families, temperature, draft_length, seed}. A message is
+    {"kind": "sweep", "asked", "points": [{rule, name, knobs}], "rows", "done", "total", "seconds", "left", "csv", "ended", "message"?}
+`points` are all that were asked for, `rows` those that are complete (`sweep.Point.row`; "Infinity" stands for an infinite
+divergence). Each message says everything, so that the page may miss any but the last.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from specviz.ui import stream
+from specviz.ui.advice import plain
+from specviz.ui.stream import Refused, failed, named, refusing
+
+EVERY = 0.25  # seconds between messages
+MOST_RULES = 12  # specs in a request
+MOST_TEXTS = 4000  # of one sweep: a minute or two for the shipped pair
+RECORDED = Path(__file__).resolve().parents[2] / "assets" / "sweep.json"  # what is shown before anyone presses Run
+
+
+def usual() -> dict:
+    """The request that the page opens with."""
+    from specviz import sweep, tasks
+
+    return {"rules": list(sweep.DEFAULT), "questions": sweep.QUESTIONS, "families": list(tasks.names()), "temperature": 1.0, "draft_length": 4, "seed": 0}
+
+
+def read(asked: dict) -> tuple[list, list, object]:
+    """Rules, questions and settings of a request. Refused names the control that is wrong."""
+    from specviz import sweep, tasks
+    from specviz.types import Sampling, Settings
+
+    specs = asked.get("rules")
+    if not isinstance(specs, list) or not 1 <= len(specs) <= MOST_RULES:
+        raise Refused("rules", f"A sweep is of 1 to {MOST_RULES} rules.")
+    wanted = [rule for i, spec in enumerate(specs) for rule in refusing(f"rule{i}", lambda spec=spec: sweep.expand(str(spec)))]
+    common = {name: asked[name] for name in ("draft_length", "seed") if name in asked}
+    temperature = asked.get("temperature", 1.0)
+    sampling = refusing("temperature", lambda: Sampling(temperature=temperature))
+    settings = refusing(named(common, lambda one: Settings(**one)), lambda: Settings(sampling=sampling, **common))
+    if not isinstance(settings.draft_length, int):
+        raise Refused("draft_length", "A sweep drafts a fixed number of tokens per round: a whole number from 1 to 32.")
+    count, families = asked.get("questions"), asked.get("families")
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_TEXTS:
+        raise Refused("questions", f"The number of questions must be a whole number from 1 to {MOST_TEXTS:,}; got {count!r}.")
+    points = len(sweep.planned(wanted))
+    if points * count > MOST_TEXTS:
+        raise Refused("questions", f"{points} settings of {count} questions are {points * count:,} texts; here at most {MOST_TEXTS:,} are run, so at most {MOST_TEXTS // points} questions. The command line has no such limit.")
+    if not isinstance(families, list) or not families:
+        raise Refused("families", "Choose at least one family of questions.")
+    questions = refusing("families", lambda: tasks.items(list(dict.fromkeys(map(str, families))), count, settings.seed))
+    return wanted, questions, settings
+
+
+def compute(pair, asked: dict, stopped: threading.Event) -> Iterator[dict]:
+    """Runs a sweep, a message about every EVERY seconds. Closing the generator stops the compute."""
+    from specviz import sweep
+    from specviz.types import ModelError
+
+    try:
+        wanted, questions, settings = read(asked)
+        steps = refusing("questions", lambda: sweep.sweep(pair, wanted, questions, settings))
+    except Refused as error:
+        yield failed(error.field, str(error))
+        return
+    points = [sweep.called(rule) for rule in sweep.planned(wanted)]
+
+    def message(progress, ended: bool = False, words: str = "") -> dict:
+        rows = [{name: plain(value) if isinstance(value, float) else value for name, value in point.row().items()} for point in progress.points]
+        return {
+            "kind": "sweep", "asked": asked, "points": points, "rows": rows, "done": progress.done, "total": progress.total, "seconds": progress.seconds,
+            "left": progress.left, "csv": sweep.csv_text(progress.points), "ended": ended, "message": words,
+        }  # fmt: skip
+
+    progress = sweep.Progress(0, len(points) * len(questions), 0.0, None, ())
+    yield message(progress)
+    began = last = time.monotonic()
+    words = ""
+    try:
+        for progress in steps:
+            now = time.monotonic()
+            if stopped.is_set():
+                words = "Stopped. What is complete stays."
+                break
+            if now - began > stream.DEADLINE:
+                words = f"Stopped after {stream.DEADLINE:g} seconds, the longest a run may take here. What is complete stays."
+                break
+            if now - last >= EVERY:
+                yield message(progress)
+                last = time.monotonic()
+    except ModelError as error:
+        yield failed("questions", str(error))
+        return
+    finally:
+        steps.close()
+    yield message(progress, True, words)
+
+
+def record(pair) -> str:
+    """The last message of the usual sweep, as JSON text: what the page shows before anyone presses Run."""
+    *_, end = compute(pair, usual(), threading.Event())
+    return json.dumps({name: value for name, value in end.items() if name not in ("seconds", "left", "message")}, allow_nan=False, separators=(",", ":"))
