@@ -137,7 +137,7 @@
     const { rows, missing, texts, value } = answer;
     const lead = answer.goal === "spend" ? `At most ${value} nats per token, fastest first` : `At least ${value} kept per round, least divergence first`;
     const most = Math.max(1, ...rows.map((row) => row.draft_length));
-    const table = rows.length ? el("table.advice", null,
+    const table = rows.length ? el("table.advice.ledger", null,
       el("thead", null, el("tr", null, head("rule"), head("setting"), head("kept per round", "estimated", "And the interval that holds a fresh text like these 95 times in 100."), head("divergence, nats", "exact", "Mean KL(output law ‖ verifier) per judged token of these texts."),
         head("speed-up", "estimated", "Against plain decoding, from the seconds both models need here and now."), head("a real run", "measured", "Kept per round on the same prompt with another seed."), el("th", null, el("span.sr", null, "use it")))),
       el("tbody", null, rows.map((row) => line(row, most)))) : null;

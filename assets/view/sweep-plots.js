@@ -152,7 +152,7 @@
     sv.on("theme", refresh);
     const watcher = new ResizeObserver(sv.dom.framed(refresh)); // words are placed anew for the new width
     cards.forEach((made) => watcher.observe(made.graph));
-    return el("div.plots.sweepplots", null, cards.map((made) => made.node));
+    return el("div.sweepplots", null, cards.map((made) => made.node));
   }
 
   sv.sweepPlots = { build, show, refresh };

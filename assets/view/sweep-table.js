@@ -53,7 +53,7 @@
   function build() {
     parts.of = el("p.caption");
     parts.save = el("button.plainbutton.outlined", { type: "button", hidden: true }, "Download CSV");
-    parts.table = el("table.advice.sweeptable");
+    parts.table = el("table.ledger.sweeptable");
     return el("section", { "aria-label": "Every number" }, el("div.rowspread", null, el("div", null, el("h3", null, "Every number"), parts.of), parts.save), parts.table,
       el("p.aside", null, "Each interval holds 95 times in 100 by itself; with many settings some will miss. The question is the unit: tokens of one text are alike. Every setting answers the same questions with the same seeds. Texts are decoded many at a time and share forwards, so this says nothing about speed."));
   }
