@@ -85,8 +85,10 @@ def draw_token(probs: Tensor, race: Tensor) -> int:
 
 def residual(target_probs: Tensor, draft_probs: Tensor) -> Tensor:
     """norm(max(target - draft, 0)); falls back to the target where that has no mass. Leviathan 2023, Alg. 1."""
-    surplus = (target_probs - draft_probs).clamp_min(0)
+    surplus = (target_probs - draft_probs).clamp_min_(0)
     mass = surplus.sum(-1, keepdim=True)
+    if bool((mass > 0).all()):
+        return surplus.div_(mass)
     return torch.where(mass > 0, surplus / mass.where(mass > 0, 1.0), target_probs)
 
 

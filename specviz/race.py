@@ -23,8 +23,8 @@ class Step:
     clock: float
 
 
-HELD_ROWS = 24  # judged positions that wait to be measured together,
-HELD_SECONDS = 0.04  # and the longest that a step is held back for them
+HELD = 100_000  # probabilities of judged positions that wait to be measured together: more do not fit into a core's cache
+HELD_SECONDS = 0.04  # the longest that a step is held back for them
 NO_MEMORY = "There is not enough memory for this run. Ask for fewer lanes or a shorter text, or choose smaller models."
 
 
@@ -41,7 +41,7 @@ def start(pair: Pair, prompt: list[int], settings: Settings, measure=None) -> It
 def race(pair: Pair, prompt: list[int], lanes: list[Settings], measured: bool = True) -> Iterator[Step]:
     """Runs all lanes to their ends, a round at a time. What a lane writes does not depend on the others, only
     when it writes. `measured` False leaves the exact measures out. Closing the generator stops the compute within
-    a round. Steps come in order, a few held back at a time (HELD_ROWS, HELD_SECONDS), so that they are measured
+    a round. Steps come in order, a few held back at a time (HELD, HELD_SECONDS), so that they are measured
     together; a lane's clock holds its share of that."""
     meter = Meter()
     runs = {i: start(pair, prompt, settings, meter.add if measured else None) for i, settings in enumerate(lanes)}
@@ -62,7 +62,7 @@ def race(pair: Pair, prompt: list[int], lanes: list[Settings], measured: bool = 
             held.append(Step(lane, events, now - began, clocks[lane]))
             if isinstance(events[-1], Finished):
                 del runs[lane]
-            if not runs or meter.rows >= HELD_ROWS or now - since >= HELD_SECONDS:
+            if not runs or meter.rows * pair.vocabulary >= HELD or now - since >= HELD_SECONDS:
                 yield from _measured(held, meter, clocks)
                 held, since = [], perf_counter()
     finally:
