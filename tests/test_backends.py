@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from specviz import backends, race, rules, trace
-from specviz.backends import packed
+from specviz.backends import graphed, packed
 from specviz.backends.hub import Transformers
 from specviz.backends.static_llama import StaticLlama
 from specviz.backends.tokenizer import Tokenizer, differences
@@ -227,3 +227,27 @@ def test_packing_the_linears_of_a_model_changes_none_of_its_numbers():
         assert [type(m) for m in model.modules() if isinstance(m, (packed.PackedLinear, torch.nn.Linear))] == [packed.PackedLinear, packed.PackedLinear, Own]
         for x, wanted in zip(inputs, before):
             torch.testing.assert_close(model(x), wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+@pytest.mark.parametrize("records", [True, False])
+def test_a_room_of_fixed_length_gives_the_same_logits(tmp_path, monkeypatch, keeps, records):
+    """Prompts in pieces, few tokens, rolling back, outgrowing the room and moving in after another text; and where a
+    forward cannot be recorded (there is no GPU for it here), it runs all the same."""
+    monkeypatch.setattr(graphed, "MANY", 40)
+    model = Transformers(make_llama(tmp_path / "model"))
+    model._keeps = keeps
+    model.rooms.append(model.room(16))
+    room = model.rooms[0]
+    room._records = records
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(2):
+        one, other = model.session(), graphed.GraphedSession(model)
+        assert other._room is room and not model.rooms
+        for count, keep, forget in ((9, 1, 0), (1, 1, 0), (5, 5, 4), (3, 2, 0), (100, 1, 60), (70, 70, 65), (5, 5, 3), (1, 1, 0)):
+            tokens = torch.randint(0, model.vocabulary, (count,), generator=generator).tolist()
+            torch.testing.assert_close(other.forward(tokens, keep), one.forward(tokens, keep), rtol=1e-4, atol=1e-5)
+            for session in (one, other):
+                session.rollback(session.length - forget)
+        del other, session
+        assert model.rooms == [room] and not room._records

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from specviz.backends import Batch, Session, memory
+from specviz.backends.graphed import SHORT, GraphedSession, Room
 from specviz.backends.packed import pack_linears
 from specviz.backends.ragged import Places, RaggedBatch
 from specviz.backends.static_llama import weights_hash
@@ -59,17 +61,31 @@ class Transformers:
             pack_linears(self._model)
         self._keeps = "logits_to_keep" in inspect.signature(self._model.forward).parameters
 
-    def session(self) -> TransformersSession:
+        self.rooms: list[Room] = []  # on a GPU, of texts that are gone
+
+    def session(self) -> Session:
+        if self._model.device.type == "cuda" and not hasattr(self._model, "hf_device_map") and self._masked:
+            return GraphedSession(self)
         return TransformersSession(self)
+
+    def room(self, positions: int = SHORT) -> Room:
+        """Where one text can live, with recorded forwards if that is on a GPU."""
+        layers = len(self._cache_class().layers)
+        return Room(self._model, lambda size: ragged_cache(layers, 1, size), positions, self._keeps)
 
     def batch(self, rows: int, positions: int) -> Batch:
         """One forward for all where every layer looks at the whole text; otherwise the texts pass one after the other."""
+        return TransformersBatch(self, rows, positions) if self._masked else Batch(self)
+
+    @cached_property
+    def _masked(self) -> bool:
+        """Whether the model can be told by a mask what each token may look at: every layer looks at the whole text."""
         from transformers import cache_utils
 
         whole = all(type(layer) is cache_utils.DynamicLayer for layer in self._cache_class().layers)
         plain = self._model.config._attn_implementation in ("sdpa", "eager")
         takes = {"position_ids", "attention_mask"} <= inspect.signature(self._model.forward).parameters.keys()
-        return TransformersBatch(self, rows, positions) if whole and plain and takes else Batch(self)
+        return whole and plain and takes
 
 
 class TransformersSession(Session):
