@@ -76,7 +76,7 @@ class Point:
 @dataclass(frozen=True)
 class Progress:
     """How far a sweep is. `done` of `total` texts; `left`: seconds still to go, as the latest half of the texts went,
-    or None before the first has ended; `points`: those that are complete, in the order asked for."""
+    or None while too few have ended to say; `points`: those that are complete, in the order asked for."""
 
     done: int
     total: int
@@ -155,7 +155,9 @@ def _sweep(pair: Pair, points: list, prompts: list[list[int]], questions: Sequen
                     plain = None if open_texts[0] else texts[0]
                     complete = tuple(_point(rule, settings, some, plain) for rule, some, still in zip(points, texts, open_texts) if not still)
             done = len(ends) - 1
-            left = (len(jobs) - done) * (ends[done] - ends[done // 2]) / (done - done // 2) if done else None
+            left = None
+            if done >= min(ROWS, len(jobs)):
+                left = (len(jobs) - done) * (ends[done] - ends[done // 2]) / (done - done // 2)
             yield Progress(done, len(jobs), now, left, complete)
 
 

@@ -30,6 +30,11 @@ def main(folder: Path) -> None:
             page.evaluate("scrollTo(0, 0)")
             page.wait_for_timeout(800)
             page.screenshot(path=folder / f"{name}.png", full_page=True)
+            if name == "desktop-light":
+                page.click(".sections button:has-text('Sweep')")
+                until(page, "document.querySelectorAll('.sweep .js-plotly-plot').length === 2")
+                page.wait_for_timeout(400)
+                page.screenshot(path=folder / "sweep.png", clip={"x": 0, "y": 0, "width": width, "height": 965}, full_page=True)
             context.close()
             print(folder / f"{name}.png")
 

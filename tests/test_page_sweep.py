@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from specviz import metrics, sweep, tasks
+from specviz import metrics, rules, sweep, tasks
 from specviz.types import Settings
 from specviz.ui import stream, sweeping
 from specviz.ui.stream import Desk, Refused
@@ -64,6 +64,8 @@ def test_a_recorded_sweep_is_there_before_anyone_presses_run(tab):
         drawn = tab.evaluate("place => document.querySelectorAll('.sweep .js-plotly-plot')[place - 1].data.flatMap(line => line.x.map((x, i) => [x, line.y[i], line.error_y.array[i], line.error_x.array[i]]))", place)
         wanted = [[r["accepted_per_round"], scale * r[name], scale * (r[f"{name}_high"] - r[name]), r["accepted_per_round_high"] - r["accepted_per_round"]] for r in drafted]
         assert [one == pytest.approx(other) for one, other in zip(drawn, wanted, strict=True)] == [True] * len(drafted)
+    tab.hover("[data-point='sps']")
+    until(tab, "[...document.querySelectorAll('.sweep .hovertext')].filter(node => node.textContent.includes('86.3 % right')).length === 2")
     heads = tab.locator(".sweeptable thead th[title]").all()
     assert [head.get_attribute("title") for head in heads[1:]] == [metrics.SWEEP[name]["definition"] for name in metrics.SWEEP]
     assert "recorded" in tab.inner_text(".sweeptable thead") and "exact" in tab.inner_text(".sweeptable thead")
@@ -109,11 +111,11 @@ def test_a_sweep_can_be_stopped_and_the_models_are_free_again(tab):
     ended(tab)
     assert "What is complete stays" in tab.inner_text(".sweepsaid") and tab.inner_text(".sweeprun .run") == "Run sweep"
     assert set(table(tab)) >= {"plain", "sps"} and "…" not in tab.inner_text(".sweeptable")
-    fill(tab, FEW | {"questions": 1, "rules": ["sps"]})
+    fill(tab, FEW | {"questions": 1, "rules": ["tas"]})
     tab.click("text=Run sweep")
     until(tab, "document.querySelector('.sweepsaid').textContent.includes('2 of 2 texts')")
     ended(tab)
-    assert complaint(tab) == "" and list(table(tab)) == ["plain", "sps"]
+    assert complaint(tab) == "" and list(table(tab)) == ["plain", rules.make("tas").spec]
 
 
 def test_a_closed_page_frees_the_models(chromium, home, tab):

@@ -17,10 +17,11 @@
   const number = (value) => String(+Number(value).toPrecision(6));
   const knobOf = (rule) => (rules()[rule]?.knobs || []).find((knob) => !knob.choices) || null;
 
+  // A rule named without a value is at its default; an empty field is not.
   function line(spec) {
     const [, rule, rest] = /^([^:]*):?(.*)$/s.exec(String(spec));
     const knob = knobOf(rule);
-    const text = knob && rest.startsWith(`${knob.name}=`) ? rest.slice(knob.name.length + 1) : rest;
+    const text = knob && rest.startsWith(`${knob.name}=`) ? rest.slice(knob.name.length + 1) : rest || (knob ? number(knob.default) : "");
     return { rule, text: text.split(",").map((part) => part.trim()).join(", ") };
   }
 
@@ -149,7 +150,7 @@
     };
     return el("div.sheet.sweepform", null,
       el("div", null, el("h3", null, "Rules and knob values"), el("p.caption", null, "Each value is a setting of its own. The verifier alone is always run too: the others are held against it."), parts.lines, error("rules"), parts.add),
-      el("div", null, el("h3", null, "Questions and decoding"), el("p.caption", null, "Made as they are asked, with one right answer each. The shipped pair was never trained on any of them."),
+      el("div", null, el("h3", null, "Questions and decoding"), el("p.caption", null, "One right answer each. The shipped pair was never trained on any of them."),
         el("div.sweepfields", null, FIELDS.map(field)),
         el("div.families", { role: "group", "aria-label": "Families of questions" }, Object.values(parts.families)), error("families")));
   }

@@ -29,8 +29,10 @@
     const found = new Map();
     rows.forEach((row) => {
       const [knob] = mainKnob(row) || [null];
-      const key = JSON.stringify([row.name, Object.entries(row.knobs).filter(([name]) => name !== knob)]);
-      if (!found.has(key)) found.set(key, { rule: row.name, knob, rows: [] });
+      const others = Object.entries(row.knobs).filter(([name]) => name !== knob);
+      const key = JSON.stringify([row.name, others]);
+      const usual = sv.defaults(row.name);
+      if (!found.has(key)) found.set(key, { rule: row.name, knob, others: others.filter(([name, value]) => String(value) !== String(usual[name])).map(([, value]) => ` ${value}`).join(""), rows: [] });
       found.get(key).rows.push(row);
     });
     return [...found.values()];
@@ -48,12 +50,13 @@
     return [low - pad, high + pad];
   }
 
-  // A place for the words of each mark, where they cover as little as can be: marks, bars, lines and other words.
+  // A place for the words of each mark, where they cover as little as can be of marks, bars and lines. Those that find none
+  // clear of other words are left out: the table has them all.
   function placed(marks, ways, wide, tall) {
     const boxes = [];
     const steps = ways.flatMap(([from, to]) => Array.from({ length: 15 }, (_, i) => [from.x + ((to.x - from.x) * i) / 14, from.y + ((to.y - from.y) * i) / 14]));
     const hits = (one, other) => one.x0 < other.x1 && other.x0 < one.x1 && one.y0 < other.y1 && other.y0 < one.y1;
-    return marks.map((mark) => {
+    return marks.flatMap((mark) => {
       const size = 6.4 * mark.words.replace(/<[^>]*>/g, "").length + 4;
       const spots = [[1, -9], [1, 9], [-1, 9], [-1, -9], [1, -20], [-1, 20], [1, 20], [-1, -20], [1, -33], [-1, 33]].map(([side, dy], order) => {
         const x0 = side > 0 ? mark.x + 8 : mark.x - 8 - size;
@@ -66,8 +69,9 @@
         return box;
       });
       const best = spots.reduce((one, other) => (other.cost < one.cost ? other : one));
+      if (boxes.some((other) => hits(best, other))) return [];
       boxes.push(best);
-      return { ...mark, side: best.side, dy: best.dy };
+      return [{ ...mark, side: best.side, dy: best.dy }];
     });
   }
 
@@ -91,7 +95,7 @@
       const stroke = sv.stroke(group.rule);
       const color = ink[stroke.color];
       return {
-        x: group.rows.map((row) => row.accepted_per_round), y: group.rows.map((row) => scale * row[of]), text: group.rows.map(said), hovertemplate: "%{text}<extra></extra>", name: group.rule,
+        x: group.rows.map((row) => row.accepted_per_round), y: group.rows.map((row) => scale * row[of]), text: group.rows.map(said), customdata: group.rows.map((row) => row.rule), hovertemplate: "%{text}<extra></extra>", name: group.rule,
         mode: group.rows.length > 1 ? "lines+markers" : "markers", line: { color, width: stroke.width, dash: stroke.plotly }, error_y: bars(group.rows, of, scale, faded(color, 0.45)), error_x: bars(group.rows, "accepted_per_round", 1, faded(color, 0.22)),
         marker: { symbol: stroke.symbol, size: 9, color, opacity: 1, line: { width: stroke.symbol.endsWith("-open") ? 1.6 : 0, color } },
       };
@@ -103,7 +107,7 @@
       const x = row.accepted_per_round;
       return {
         at: [x, scale * row[of]], x: px(x), y: py(scale * row[of]), end, top: py(scale * (row[`${of}_high`] ?? row[of])), bottom: py(scale * (row[`${of}_low`] ?? row[of])), left: px(row.accepted_per_round_low ?? x), right: px(row.accepted_per_round_high ?? x),
-        words: end ? `<b>${group.rule}</b>${group.knob ? ` ${symbol} ${value}` : ""}` : value,
+        words: end ? `<b>${group.rule}</b>${group.others}${group.knob ? ` ${symbol} ${value}` : ""}` : value,
       };
     }));
     const ways = found.flatMap((line) => line.slice(1).map((mark, i) => [line[i], mark]));
@@ -140,6 +144,15 @@
     sv.plots.load().then(refresh, () => cards.forEach((made) => set(made.caption, "The plots could not be loaded.")));
   }
 
+  // What is said of a setting, in both plots at once; of none with null.
+  function point(rule) {
+    cards.forEach(({ graph }) => {
+      const found = (graph.data || []).flatMap((line, curveNumber) => line.customdata.map((one, pointNumber) => ({ one, curveNumber, pointNumber }))).find(({ one }) => one === rule);
+      if (found) root.Plotly.Fx.hover(graph, [{ curveNumber: found.curveNumber, pointNumber: found.pointNumber }]);
+      else if (graph.data) root.Plotly.Fx.unhover(graph);
+    });
+  }
+
   function build() {
     Object.values(KINDS).forEach((kind) => {
       const title = `${kind.title} against tokens kept`;
@@ -155,5 +168,5 @@
     return el("div.sweepplots", null, cards.map((made) => made.node));
   }
 
-  sv.sweepPlots = { build, show, refresh };
+  sv.sweepPlots = { build, show, point };
 })(window);

@@ -31,7 +31,7 @@
     const [knob, value] = Object.entries(point.knobs).find(([, one]) => typeof one === "number") || [];
     const setting = () => [`${sv.store.SYMBOLS[knob] || knob} `, el("b", null, sv.store.number(value))];
     const others = Object.entries(point.knobs).filter(([each, one]) => each !== knob && String(one) !== String(sv.defaults(point.name)[each])).map(([each, one]) => `${sv.store.SYMBOLS[each] || each} ${one}`);
-    return el("tr", { "data-point": point.rule },
+    return el("tr", { "data-point": point.rule, onpointerenter: () => sv.sweepPlots.point(row ? point.rule : null), onpointerleave: () => sv.sweepPlots.point(null) },
       el("th", { scope: "row" }, el("span.rulename", null, sv.dom.key(point.name), point.name), knob ? el("span.narrow", { "aria-hidden": "true" }, setting()) : null),
       el("td.setting", { "data-label": "knob" }, knob ? setting() : el("span.caption", null, "no knob"), others.length ? [" ", el("span.caption", null, others.join(", "))] : null),
       el("td", { "data-label": "right of asked" }, row ? `${row.right} of ${row.questions}` : el("span.caption.wait", null, waiting ? "…" : "–")), cells(row, waiting));
