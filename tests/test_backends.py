@@ -10,7 +10,7 @@ import torch
 
 from specviz import backends, race, rules, trace
 from specviz.backends import graphed, packed
-from specviz.backends.hub import Transformers
+from specviz.backends.hub import Transformers, TransformersSession
 from specviz.backends.static_llama import StaticLlama
 from specviz.backends.tokenizer import Tokenizer, differences
 from specviz.types import ModelError, Settings
@@ -251,3 +251,18 @@ def test_a_room_of_fixed_length_gives_the_same_logits(tmp_path, monkeypatch, kee
                 session.rollback(session.length - forget)
         del other, session
         assert model.rooms == [room] and not room._records
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_recorded_forwards_on_a_gpu(tmp_path, dtype):
+    """Replayed forwards give the logits of the library's own cache, for every number of tokens and after rolling back."""
+    model = Transformers(make_llama(tmp_path / "model"), device="cuda", dtype=dtype)
+    one, other = TransformersSession(model), model.session()
+    tolerance = dict(rtol=1e-3, atol=1e-3) if dtype == "float32" else dict(rtol=0.1, atol=0.1)
+    for count in (9, 1, 5, 1, 5, 40, 1, 5):
+        tokens = list(range(10, 10 + count))
+        torch.testing.assert_close(other.forward(tokens), one.forward(tokens), **tolerance)
+        for session in (one, other):
+            session.rollback(session.length - count // 2)
+    assert set(other._room._recorded) == {1, 5, 9}
