@@ -45,7 +45,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Point:
-    """One rule at one setting, after all questions. Counts first; figures as in `metrics.DEFINITIONS`, shares from 0 to 1."""
+    """One rule at one setting, after all questions. Counts first; figures as in `metrics.SWEEP`, shares from 0 to 1."""
 
     rule: object | None  # None is plain decoding
     settings: Settings  # seed: of the sweep
@@ -111,15 +111,16 @@ def planned(wanted: Sequence) -> list:
     return [None, *dict.fromkeys(rule for rule in wanted if rule is not None)]
 
 
-def sweep(pair: Pair, wanted: Sequence, questions: Sequence[tasks.Question], settings: Settings = Settings()) -> Iterator[Progress]:
+def sweep(pair: Pair, wanted: Sequence, questions: Sequence[tasks.Question], settings: Settings | None = None) -> Iterator[Progress]:
     """Decodes the questions plainly and under each of the rules `wanted`, yielding Progress after every step.
 
-    `settings` says how; its seed decides the draws of all texts, and its rule is not used. Closing the generator stops the
-    compute. A point that is not complete then is no point: the texts that had ended would be the short ones. Raises
-    ValueError if there is nothing to do, and ModelError if a model fails.
+    `settings` says how (None: the defaults); its seed decides the draws of all texts, and its rule is not used. Closing the
+    generator stops the compute. A point that is not complete then is no point: the texts that had ended would be the short
+    ones. Raises ValueError if there is nothing to do, and ModelError if a model fails.
     """
     if not questions:
         raise ValueError("A sweep needs at least one question.")
+    settings = settings or Settings()
     if not isinstance(settings.draft_length, int):
         raise ValueError("A sweep drafts the same number of tokens in every round: draft_length must be a whole number.")
     points = planned(wanted)

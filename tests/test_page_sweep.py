@@ -107,8 +107,14 @@ def test_a_sweep_can_be_stopped_and_the_models_are_free_again(tab):
     tab.keyboard.press("Control+Enter")
     until(tab, "document.querySelector('.sweep .badge.measured') && /^[1-9]/.test(document.querySelector('.sweepsaid').textContent)")
     assert tab.inner_text(".sweeprun .run") == "Stop"
+    tab.click(".sections button:has-text('Compare')")
+    tab.fill("[data-field=max_new_tokens]", "8")
+    tab.click(".promptbox .run")
+    until(tab, "document.querySelector('.ask .notice').textContent.includes('in the line')")
+    tab.click(".sections button:has-text('Sweep')")
     tab.click(".sweeprun .run")
     ended(tab)
+    until(tab, "specviz.state.source === 'live' && !specviz.state.live && specviz.state.raw")
     assert "What is complete stays" in tab.inner_text(".sweepsaid") and tab.inner_text(".sweeprun .run") == "Run sweep"
     assert set(table(tab)) >= {"plain", "sps"} and "…" not in tab.inner_text(".sweeptable")
     fill(tab, FEW | {"questions": 1, "rules": ["tas"]})

@@ -81,7 +81,7 @@ def names() -> tuple[str, ...]:
 @cache
 def family(name: str) -> Family:
     if name not in names():
-        raise ValueError(f"no task family {name!r}; there are {', '.join(names())}")
+        raise ValueError(f"There is no task family {name!r}. There are: {', '.join(names())}.")
     return Family(name, importlib.import_module(f"{__name__}.{name}"))
 
 
@@ -96,7 +96,7 @@ def stream(names: Iterable[str], rng: random.Random, split: str) -> Iterator[Que
         raise ValueError(f"split is one of {', '.join(SPLITS)}, not {split!r}")
     families = [family(name) for name in names]
     if not families:
-        raise ValueError("no task family was named")
+        raise ValueError("There is no task family to draw from: name at least one.")
     while True:
         for each in families:
             yield each.draw(rng, split)
@@ -112,7 +112,7 @@ def items(names: Iterable[str], count: int, seed: int, split: str = "test") -> l
         if len(chosen) == count:
             return list(chosen.values())
         if tries > 100 * (count + 100):
-            raise ValueError(f"these families do not hold {count} different prompts")
+            raise ValueError(f"These families do not hold {count} different questions. Ask fewer, or name more families.")
     raise AssertionError("the stream is endless")
 
 
