@@ -183,6 +183,9 @@ def test_rules_and_families_are_chosen_by_hand(tab):
     tab.reload()
     until(tab, "document.querySelector('[data-line=\"2\"]')")
     assert tab.evaluate("specviz.sweepForm.asked()") == asked | {"rules": [*asked["rules"][:2], "lenience:factor=<img src=x onerror=window.broken=1>"]}
+    tab.evaluate("() => { location.hash = 'sweep=' + specviz.share.encode({ rules: ['constructor', 'plain', null, 'sps'], questions: [], families: ['fish', 'days'] }); }")
+    until(tab, "specviz.sweepForm.asked().families.length === 1")
+    assert tab.evaluate("specviz.sweepForm.asked()") == sweeping.usual() | {"rules": ["sps"], "families": ["days"]}
     tab.evaluate("() => { location.hash = 'sweep=%%%'; }")
     until(tab, "document.querySelector('.sweeprun .error').textContent.includes('damaged')")
     assert tab.evaluate("window.broken") is None

@@ -111,7 +111,7 @@
   function fill(request) {
     const usualRequest = sv.boot_data().sweep.asked;
     const wanted = { ...usualRequest, ...request };
-    const specs = (Array.isArray(wanted.rules) ? wanted.rules : usualRequest.rules).filter((one) => rules()[line(one).rule] && line(one).rule !== "plain");
+    const specs = (Array.isArray(wanted.rules) ? wanted.rules : usualRequest.rules).filter((one) => Object.hasOwn(rules(), line(one).rule) && line(one).rule !== "plain");
     lines = (specs.length ? specs : usualRequest.rules).slice(0, MOST).map(line);
     families = new Set(Array.isArray(wanted.families) ? wanted.families.filter((name) => Object.hasOwn(parts.families, name)) : usualRequest.families);
     FIELDS.forEach(([name]) => { parts.fields[name].value = ["number", "string"].includes(typeof wanted[name]) ? String(wanted[name]) : String(usualRequest[name]); });
