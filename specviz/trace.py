@@ -28,6 +28,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import orjson
+
 from specviz import __version__, registry, rules
 from specviz.backends import Pair
 from specviz.measure import COLUMNS
@@ -115,7 +117,7 @@ class Trace:
 
     def to_json(self) -> str:
         """The JSON text, with its digest."""
-        return json.dumps(self.data | {"digest": _digest(self.data)}, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return orjson.dumps(self.data | {"digest": _digest(self.data)}).decode()
 
     @classmethod
     def from_json(cls, text: str) -> Trace:
@@ -273,11 +275,12 @@ def _digest(data: dict) -> str:
 
 def _whole(value):
     """`value` with 1.0 written as 1, as JavaScript does: a trace that went through a browser is still the same."""
-    if isinstance(value, dict):
-        return {key: _whole(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_whole(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    kind = type(value)
+    if kind is list:  # mostly of numbers, which are not worth a call each
+        return [_whole(one) if type(one) in (dict, list) else int(one) if type(one) is float and one.is_integer() else one for one in value]
+    if kind is dict:
+        return {key: _whole(one) for key, one in value.items()}
+    return int(value) if kind is float and value.is_integer() else value
 
 
 def _no_constant(word: str):

@@ -193,7 +193,7 @@ def test_prompts_cannot_end_the_text_and_pieces_show_bytes(pair):
     assert "".join(pieces) == "😀" or all(p.startswith("⟨") for p in pieces)
 
 
-@pytest.mark.parametrize("prompt,says", [("", "empty"), ("  \n", "empty"), ("x" * 60_000, "characters; at most"), ("a b " * 3000, "tokens long")])
+@pytest.mark.parametrize("prompt,says", [("", "empty"), ("  \n", "empty"), ("x" * 60_000, "characters; at most"), ("a b " * 3000, "tokens long"), ("a \ud83d b", "half a character")])
 def test_prompts_that_cannot_run_are_sentences(pair, prompt, says):
     """Empty and over-long prompts raise a ValueError that says what is allowed."""
     with pytest.raises(ValueError, match=says):

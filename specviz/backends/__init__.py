@@ -150,6 +150,8 @@ class Pair:
             raise ValueError("The prompt is empty. Write at least one word.")
         if len(prompt) > MAX_PROMPT_CHARACTERS:
             raise ValueError(f"The prompt has {len(prompt):,} characters; at most {MAX_PROMPT_CHARACTERS:,} are allowed.")
+        if any("\ud800" <= character <= "\udfff" for character in prompt):
+            raise ValueError("The prompt holds half a character (a surrogate without its partner). Delete it and write it anew.")
         if style is not None and style not in self.styles:
             known = ", ".join(self.styles) or "none"
             raise ValueError(f"There is no style {style!r}. There are: {known}.")

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from time import perf_counter
 
+import orjson
+
 from specviz.bench.ways import Way
 from specviz.types import Settings
 
@@ -149,7 +151,7 @@ def _page(pair, prompt: str, style: str | None, lanes: list[dict], settings: dic
     }  # fmt: skip
     began = perf_counter()
     for message in stream.compute(pair, form, threading.Event()):
-        json.dumps(message, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+        orjson.dumps(message).decode()
     seconds = perf_counter() - began
     return _tokens(json.loads(message["final"])), seconds
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import gradio as gr
+import orjson
 
 from specviz import metrics, registry, tasks
 from specviz.exports.replay import PLOTLY, SCRIPTS, STYLES, VIEW, inline, replay, rule_words
@@ -56,7 +57,7 @@ def build(desk: Desk) -> gr.Blocks:
         except (ValueError, TypeError):
             settings = None
         for message in desk.messages(str(event._data.get("id")), settings if isinstance(settings, dict) else {}, work):
-            yield _dumps(message)
+            yield orjson.dumps(message).decode()
 
     def run(event: gr.EventData) -> Iterator[str]:
         yield from streamed(event)
@@ -69,7 +70,7 @@ def build(desk: Desk) -> gr.Blocks:
 
     def verify(event: gr.EventData) -> Iterator[str]:
         for message in desk.verified(str(event._data.get("trace"))):
-            yield _dumps(message)
+            yield orjson.dumps(message).decode()
 
     def check(text: str) -> dict:
         """Whether a text is a trace, without running anything."""
