@@ -25,8 +25,10 @@ import torch
 from specviz import advise, batch, dists, metrics, registry, rules, tasks
 from specviz.backends import Pair, memory
 from specviz.types import Judged, Settings
+from specviz.workers import Workers, cores
 
 ROWS = 32  # texts at a time
+MANY = 400  # texts that are worth the seconds in which processes start
 HELD = 1_000_000  # probabilities that wait to be measured together
 DEFAULT = ("sps", "cactus:delta=0.03,0.1,0.3,1,3", "tas:epsilon=0.09,0.01,0.001")
 QUESTIONS = 160
@@ -135,24 +137,23 @@ def _sweep(pair: Pair, points: list, prompts: list[list[int]], questions: Sequen
         (prompt, replace(settings, rule=rule, seed=(1_000_003 * settings.seed + i) % 2**53))
         for rule in points for i, prompt in enumerate(prompts)
     ]  # fmt: skip
-    texts = [[_Text() for _ in questions] for _ in points]
+    texts: list[list[_Text | None]] = [[None] * count for _ in points]
     open_texts = [count] * len(points)
-    meter = _Meter()
     ends = [0.0]  # the seconds at which texts ended
     complete: tuple[Point, ...] = ()
     began = perf_counter()
-    with memory.explained(NO_MEMORY), closing(batch.decode(pair, jobs, rows=ROWS, measure=meter.add)) as decoding:
-        for job, events in decoding:
-            which, i = divmod(job, count)
-            text = texts[which][i]
-            text.add(events)
+    yield Progress(0, len(jobs), 0.0, None, ())
+    with memory.explained(NO_MEMORY), closing(_answers(pair, jobs)) as answers:
+        for found in answers:
             now = perf_counter() - began
-            if text.finished:
+            if found is not None:
+                job, text = found
+                which, i = divmod(job, count)
+                texts[which][i] = text
                 text.right = tasks.grade(pair.tokenizer.decode(text.tokens), questions[i].answer)
                 ends.append(now)
                 open_texts[which] -= 1
                 if not open_texts[which]:
-                    meter.flush()
                     plain = None if open_texts[0] else texts[0]
                     complete = tuple(_point(rule, settings, some, plain) for rule, some, still in zip(points, texts, open_texts) if not still)
             done = len(ends) - 1
@@ -160,6 +161,26 @@ def _sweep(pair: Pair, points: list, prompts: list[list[int]], questions: Sequen
             if done >= min(ROWS, len(jobs)):
                 left = (len(jobs) - done) * (ends[done] - ends[done // 2]) / (done - done // 2)
             yield Progress(done, len(jobs), now, left, complete)
+
+
+def _answers(pair: Pair, jobs: list[batch.Job]) -> Iterator[tuple[int, _Text] | None]:
+    """(Index of the job, its text) for every job as it ends, and None in between. Much work is shared out to the cores."""
+    count = cores(pair) if len(jobs) >= MANY else 1
+    if count == 1:
+        yield from _measured(pair, jobs)
+        return
+    with Workers(pair, count) as workers, closing(workers.each(_measured, [(jobs[first::count],) for first in range(count)])) as found:
+        for first, (i, text) in found:
+            yield first + i * count, text
+
+
+def _measured(pair: Pair, jobs: list[batch.Job]) -> Iterator[tuple[int, _Text] | None]:
+    meter, texts = _Meter(), [_Text() for _ in jobs]
+    for i, events in batch.decode(pair, jobs, rows=ROWS, measure=meter.add):
+        texts[i].add(events)
+        if texts[i].finished:
+            meter.flush()
+        yield (i, texts[i]) if texts[i].finished else None
 
 
 class _Text(batch.Text):

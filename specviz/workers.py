@@ -19,12 +19,19 @@ import torch
 from specviz import backends
 from specviz.types import ModelError
 
+EMPTY = 1_000_000_000  # bytes of a process before it has loaded anything, generously
+
 
 def cores(pair: backends.Pair) -> int:
-    """How many processes have a core each for this pair: 1 if its own models use all of them, or cannot be loaded again."""
-    small = all(model.name == "static_llama" for model in (pair.draft, pair.verifier))
-    count = getattr(os, "process_cpu_count", os.cpu_count)() or 1
-    return max(1, count // torch.get_num_threads()) if small and pair.source is not None else 1
+    """How many processes have a core and the memory they need for this pair: 1 if its own models use all cores, or
+    cannot be loaded again."""
+    models = pair.draft, pair.verifier
+    if pair.source is None or any(model.name != "static_llama" for model in models):
+        return 1
+    count = (getattr(os, "process_cpu_count", os.cpu_count)() or 1) // torch.get_num_threads()
+    free = backends.memory.free_bytes("cpu")
+    each = EMPTY + 3 * 4 * sum(model.parameters for model in models)  # weights, packed ones and caches
+    return max(1, count if free is None else min(count, free // each))
 
 
 class Workers:

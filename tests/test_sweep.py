@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import multiprocessing
 from dataclasses import replace
 
 import numpy as np
@@ -108,6 +109,24 @@ def test_the_same_seed_gives_the_same_points(pair, questions, done):
     """Nothing depends on the clock, and rules asked for twice are one point."""
     again = last(sweep.sweep(pair, [None, *(rules.parse(spec) for spec in RULES), rules.make("sps")], questions, SETTINGS))
     assert [p.row() for p in again.points] == [p.row() for p in done[-1].points]
+
+
+def test_processes_give_the_same_points(pair, questions, done, monkeypatch):
+    """Much work is shared out to processes; what they find is what one finds, and none outlives the sweep, closed early or not."""
+    before = multiprocessing.active_children()
+    monkeypatch.setattr(sweep, "MANY", 1)
+    monkeypatch.setattr(sweep, "cores", lambda pair: 2)
+    wanted = [rules.parse(spec) for spec in RULES]
+    shared = last(sweep.sweep(pair, wanted, questions, SETTINGS))
+    assert multiprocessing.active_children() == before
+    for one, other in zip(shared.points, done[-1].points, strict=True):
+        assert one.mean_kl.value == pytest.approx(other.mean_kl.value, rel=1e-3)
+        assert (one.rule, one.right, one.rounds, one.accepted, one.emitted, one.judged) == (other.rule, other.right, other.rounds, other.accepted, other.emitted, other.judged)
+    steps = sweep.sweep(pair, wanted, questions, SETTINGS)
+    while next(steps).done < 2:
+        pass
+    steps.close()
+    assert multiprocessing.active_children() == before
 
 
 def test_a_ratio_has_its_interval_by_question():
