@@ -28,6 +28,7 @@ from specviz.types import Judged, Settings
 from specviz.workers import Workers, cores
 
 ROWS = 32  # texts at a time
+MOST_SETTINGS = 500  # of one spec
 MANY = 400  # texts that are worth the seconds in which processes start
 HELD = 1_000_000  # probabilities that wait to be measured together
 DEFAULT = ("sps", "cactus:delta=0.03,0.1,0.3,1,3", "tas:epsilon=0.09,0.01,0.001")
@@ -105,6 +106,8 @@ def expand(spec: str) -> list:
         if equals:
             values[knob.strip()] = []
         values[list(values)[-1]].append(value if equals else part)
+    if (count := math.prod(map(len, values.values()))) > MOST_SETTINGS:
+        raise ValueError(f"{name!r} with all these knob values is {count:,} settings; at most {MOST_SETTINGS} are swept.")
     return [rules.parse(f"{name}:" + ",".join(f"{knob}={value}" for knob, value in zip(values, chosen))) for chosen in product(*values.values())]
 
 

@@ -175,6 +175,9 @@ def test_a_knob_may_have_several_values():
     for spec, says in (("cactus:0.1", "not of the form"), ("cactus:delta=", "must be a number"), ("cactus:delta=9,99", "from 0 to 10"), ("sps:delta=1", "no parameter"), ("magic", "no acceptance rule")):
         with pytest.raises(ValueError, match=says):
             sweep.expand(spec)
+    many = ",".join(map(str, range(1, 1001)))
+    with pytest.raises(ValueError, match="1,000,000 settings; at most 500"):  # said before the first of them is built
+        sweep.expand(f"tas:epsilon={many},alpha={many}")
 
 
 def test_errors_are_sentences(pair, questions):
