@@ -21,15 +21,24 @@ def to_probs(logits: Tensor, sampling: Sampling) -> Tensor:
     Temperature 0 is one-hot at the largest logit. Raises ModelError on NaN, +inf, or a row without any finite logit.
     """
     logits = logits if logits.dtype == torch.float64 else logits.float()
-    top = logits.amax(-1, keepdim=True)  # NaN and +inf show up here, and so does an empty row (-inf)
-    if not math.isfinite(top.sum().item()):
-        raise ModelError("The model returned numbers that are not finite (NaN or infinity), so nothing can be sampled from it.")
-    if sampling.temperature == 0:
-        return F.one_hot(logits.argmax(-1), logits.shape[-1]).to(logits.dtype)
-    probs = torch.softmax(logits if sampling.temperature == 1 else (logits - top) / sampling.temperature, -1)
+    if sampling.temperature == 1:
+        probs = torch.softmax(logits, -1)
+        _check_finite(probs)
+    else:
+        top = logits.amax(-1, keepdim=True)
+        _check_finite(top)
+        if sampling.temperature == 0:
+            return F.one_hot(logits.argmax(-1), logits.shape[-1]).to(logits.dtype)
+        probs = torch.softmax((logits - top) / sampling.temperature, -1)
     if 0 < sampling.top_k < probs.shape[-1] or sampling.top_p < 1:
         probs = normalise(probs.where(probs >= _least_kept(probs, sampling), 0.0))
     return probs
+
+
+def _check_finite(values: Tensor) -> None:
+    """Of a row with NaN, +inf or nothing but -inf, neither the largest logit nor the softmax is finite."""
+    if not math.isfinite(values.sum().item()):
+        raise ModelError("The model returned numbers that are not finite (NaN or infinity), so nothing can be sampled from it.")
 
 
 def _least_kept(probs: Tensor, sampling: Sampling) -> Tensor:
@@ -63,7 +72,7 @@ def check(probs: Tensor, name: str) -> None:
     """Raises ValueError unless every row of `probs` [..., V] is a probability distribution (logits are not)."""
     if not probs.is_floating_point():
         raise ValueError(f"{name} must be a float tensor of probabilities; got {probs.dtype}.")
-    if probs.numel() and not (probs.min().item() >= 0 and (probs.sum(-1) - 1).abs().max().item() <= 1e-3):
+    if probs.numel() and not (probs.min().item() >= 0 and all(abs(mass - 1) <= 1e-3 for mass in probs.sum(-1).flatten().tolist())):
         raise ValueError(f"{name} must hold probabilities: no entry below 0, and each row sums to 1. Were these logits?")
 
 
@@ -87,7 +96,7 @@ def residual(target_probs: Tensor, draft_probs: Tensor) -> Tensor:
     """norm(max(target - draft, 0)); falls back to the target where that has no mass. Leviathan 2023, Alg. 1."""
     surplus = (target_probs - draft_probs).clamp_min_(0)
     mass = surplus.sum(-1, keepdim=True)
-    if bool((mass > 0).all()):
+    if mass.numel() and mass.min().item() > 0:
         return surplus.div_(mass)
     return torch.where(mass > 0, surplus / mass.where(mass > 0, 1.0), target_probs)
 

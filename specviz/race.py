@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from time import perf_counter
+from typing import NamedTuple
 
 from specviz.backends import Pair, memory
 from specviz.decode import decode
@@ -13,8 +13,7 @@ from specviz.measure import Meter
 from specviz.types import Emitted, Event, Finished, Judged, Settings
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One round of one lane, or its end. `seconds`: compute of this step; `clock`: of the lane so far."""
 
     lane: int

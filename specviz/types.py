@@ -17,8 +17,8 @@ Units: divergences and entropies in nats, times in seconds, lengths in tokens.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from specviz.registry import check_knobs, knob
 
@@ -72,8 +72,7 @@ class Verdict:
     residual_probs: Tensor
 
 
-@dataclass(frozen=True)
-class Drafted:
+class Drafted(NamedTuple):
     """A round begins: these tokens were drafted (none in plain decoding). `draft_seconds`: the draft model's time."""
 
     start: int
@@ -81,15 +80,13 @@ class Drafted:
     draft_seconds: float
 
 
-@dataclass(frozen=True)
-class Verified:
+class Verified(NamedTuple):
     """The verifier has looked at the whole round in one forward, which took `verify_seconds`."""
 
     verify_seconds: float
 
 
-@dataclass(frozen=True)
-class Judged:
+class Judged(NamedTuple):
     """One drafted token was kept or refused: kept iff `uniform` < `accept_prob` (`block`: see its docstring).
 
     `draft_prob`, `verifier_prob`: probability of the token under each model. `strict_accept_prob`: what `sps`
@@ -105,11 +102,10 @@ class Judged:
     strict_accept_prob: float
     draft_prob: float
     verifier_prob: float
-    measures: dict = field(default_factory=dict)
+    measures: dict
 
 
-@dataclass(frozen=True)
-class Emitted:
+class Emitted(NamedTuple):
     """A token became part of the text. The last one of a round is `resampled` or `bonus`, the others `accepted`."""
 
     position: int
@@ -117,8 +113,7 @@ class Emitted:
     origin: Origin
 
 
-@dataclass(frozen=True)
-class Finished:
+class Finished(NamedTuple):
     """The lane is done."""
 
     reason: Reason

@@ -16,10 +16,9 @@ from __future__ import annotations
 import gc
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -118,8 +117,7 @@ class Batch:
         return [session.forward(tokens, keep) for session, tokens, keep in asked]
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """What decoding asks of a model: let `session` see `tokens`, and give the distributions [keep, vocabulary] that
     follow each of the last `keep`, under `sampling`."""
 

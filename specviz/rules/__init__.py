@@ -30,6 +30,7 @@ from specviz.rules.rows import few
 from specviz.types import Verdict
 
 PACKAGE, KIND = __name__, "acceptance rule"
+_ONE = torch.ones(())
 
 
 def names() -> list[str]:
@@ -231,7 +232,7 @@ class BlockRule(Rule):
 
 def ratio(target_probs: Tensor, draft_probs: Tensor) -> Tensor:
     """min(1, target/draft), and 1 where the draft has no mass."""
-    return torch.where(draft_probs > target_probs, target_probs / draft_probs, 1.0)
+    return torch.fmin(target_probs / draft_probs, _ONE)  # of 1 and NaN (0/0) fmin takes the 1
 
 
 def numbers(*values) -> list[Tensor]:
