@@ -16,6 +16,7 @@ from torch import Tensor
 
 DRAFT, VERIFIER, RESIDUAL, ACCEPT = range(4)  # purposes; VERIFIER serves the bonus and plain decoding alike
 _CHUNK = 256  # uniforms are made this many positions at a time
+_SMALL = 8192  # entries of a race of which more are remembered
 
 
 class Noise:
@@ -26,18 +27,21 @@ class Noise:
 
     def race(self, purpose: int, position: int, size: int, attempt: int = 0) -> Tensor:
         """`size` independent standard exponentials, float32 [size]; a longer vector begins with the shorter one."""
-        return _race(self.seed, purpose, position, size, attempt)
+        return (_race if size <= _SMALL else _long_race)(self.seed, purpose, position, size, attempt)
 
     def uniforms(self, start: int, count: int, attempt: int = 0) -> list[float]:
         """`count` uniforms in [0, 1), one per position from `start` on, for the acceptance tests."""
         return [_uniforms(self.seed, p // _CHUNK, attempt)[p % _CHUNK] for p in range(start, start + count)]
 
 
-@lru_cache(maxsize=64)  # lanes of one seed ask for the same noise, and so does a position drafted again
+@lru_cache(maxsize=512)  # lanes of one seed ask for the same noise, and so does a position drafted again
 def _race(seed: int, purpose: int, position: int, size: int, attempt: int) -> Tensor:
     # Made in float64: single precision yields an exact 0 once in 2^23, which wins any race, and with a vocabulary
     # of 150,000 that would be one token in fifty.
     return torch.from_numpy(_generator(seed, purpose, position, attempt).standard_exponential(size).astype(np.float32))
+
+
+_long_race = lru_cache(maxsize=64)(_race.__wrapped__)
 
 
 @lru_cache(maxsize=256)

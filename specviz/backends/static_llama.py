@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -87,9 +88,9 @@ class StaticLlama:
     def batch(self, rows: int, positions: int) -> StaticLlamaBatch:
         return StaticLlamaBatch(self, rows, positions)
 
-    def _cache(self, rows: int, positions: int) -> Tensor:
-        """Keys and values, [layers, 2, rows, groups, positions, size], whatever the memory holds."""
-        return torch.empty(len(self._layers), 2, rows, self._groups, positions, self._head_size)
+    def _shape(self, rows: int, positions: int) -> tuple[int, ...]:
+        """Of keys and values: [layers, 2, rows, groups, positions, size]."""
+        return len(self._layers), 2, rows, self._groups, positions, self._head_size
 
     def _through(self, tokens: Tensor, position: Tensor | slice, attend: Callable) -> Tensor:
         """All layers over tokens [n] at their positions: [n, hidden]. `attend(layer, queries, new)` stores the new
@@ -119,7 +120,7 @@ class StaticLlamaSession(Session):
     def __init__(self, model: StaticLlama):
         super().__init__(model)
         self._model = model
-        self._cache = list(model._cache(1, model.max_positions)[:, :, 0].flatten(1, 2))  # of each layer, [2 groups, P, size]
+        self._cache = list(torch.empty(model._shape(1, model.max_positions))[:, :, 0].flatten(1, 2))  # of each layer, [2 groups, P, size]
 
     @torch.inference_mode()
     def _forward(self, tokens: list[int], keep: int) -> Tensor:
@@ -147,7 +148,8 @@ class StaticLlamaBatch(RaggedBatch):
 
     def __init__(self, model: StaticLlama, rows: int, positions: int):
         super().__init__(model)
-        self._cache = model._cache(rows, positions).zero_()  # padding is looked at, with weight 0, so it must be a number
+        # Padding is looked at, with weight 0, so it must be a number; and zeros of NumPy cost nothing until they are touched.
+        self._cache = torch.from_numpy(np.zeros(model._shape(rows, positions), np.float32))
 
     @torch.inference_mode()
     def _forward(self, tokens: Tensor, places: Places) -> Tensor:
