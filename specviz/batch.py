@@ -114,14 +114,9 @@ def _answers(batch: Batch, requests: list[Request]) -> list[torch.Tensor]:
 def texts(pair: Pair, jobs: Sequence[Job], *, rows: int = 32, workers: Workers | None = None) -> list[Text]:
     """Decodes all jobs, at most `rows` at a time, and sums up each; with `workers`, each takes a part of the jobs."""
     found = [Text() for _ in jobs]
-    if workers is None:
-        for i, text in filter(None, ended(pair, jobs, rows)):
-            found[i] = text
-        return found
-    count = min(len(workers), rows, len(jobs))
-    parts = [(jobs[first::count], -(-rows // count)) for first in range(count)]
-    for part, (i, text) in workers.each(ended, parts):
-        found[part + i * count] = text
+    ends = ended(pair, jobs, rows) if workers is None else workers.shared(ended, jobs, -(-rows // len(workers)), most=rows)
+    for i, text in filter(None, ends):
+        found[i] = text
     return found
 
 

@@ -82,14 +82,18 @@ def draw(probs: Tensor, race: Tensor) -> Tensor:
     The exponential race (equal in law to the Gumbel-max trick): token v arrives at time race_v / probs_v and the
     first to arrive wins. Two rows with the same noise and similar probabilities mostly draw the same token.
     """
-    return (probs / race).argmax(-1)
+    return torch.as_tensor(_first(probs, race))
 
 
 def draw_token(probs: Tensor, race: Tensor) -> int:
     """`draw` for a single row [V]."""
+    return int(_first(probs, race))
+
+
+def _first(probs: Tensor, race: Tensor):
     if probs.device.type == "cpu":  # NumPy finds the largest of a row ten times faster than torch does
-        return int((probs.numpy() / race.numpy()).argmax())
-    return int(draw(probs, race))
+        return (probs.numpy() / race.numpy()).argmax(-1)
+    return (probs / race).argmax(-1)
 
 
 def residual(target_probs: Tensor, draft_probs: Tensor) -> Tensor:

@@ -172,12 +172,12 @@ def _answers(pair: Pair, jobs: list[batch.Job]) -> Iterator[tuple[int, _Text] | 
     if count == 1:
         yield from _measured(pair, jobs)
         return
-    with Workers(pair, count) as workers, closing(workers.each(_measured, [(jobs[first::count],) for first in range(count)])) as found:
-        for first, (i, text) in found:
-            yield first + i * count, text
+    with Workers(pair, count) as workers, closing(workers.shared(_measured, jobs)) as found:
+        yield from found
 
 
 def _measured(pair: Pair, jobs: list[batch.Job]) -> Iterator[tuple[int, _Text] | None]:
+    """As `batch.ended`, with what was measured."""
     meter, texts = _Meter(), [_Text() for _ in jobs]
     for i, events in batch.decode(pair, jobs, rows=ROWS, measure=meter.add):
         texts[i].add(events)

@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from multiprocessing.connection import Connection, wait
 
 import torch
@@ -80,6 +81,14 @@ class Workers:
         finally:
             for pipe in working:
                 _stop(pipe)
+
+    def shared(self, function: Callable, jobs: Sequence, *more, most: int | None = None) -> Iterator[tuple[int, object]]:
+        """`each` over jobs dealt out to the workers, or to `most` of them: function(pair, its jobs, *more) yields (index among
+        its jobs, item), and this (index in `jobs`, item)."""
+        count = min(len(self), len(jobs), len(jobs) if most is None else most)
+        with closing(self.each(function, [(jobs[first::count], *more) for first in range(count)])) as found:
+            for first, (i, item) in found:
+                yield first + i * count, item
 
     def close(self) -> None:
         """Ends the processes."""

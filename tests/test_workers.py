@@ -43,7 +43,7 @@ def dying(pair):
     yield 0
 
 
-@pytest.mark.parametrize("count", [1, 7])
+@pytest.mark.parametrize("count", [0, 1, 7])
 def test_texts_are_those_of_one_process(pair, workers, count):
     """Jobs shared out to two processes, each text in its place."""
     work = jobs(pair, count)

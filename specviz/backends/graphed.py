@@ -8,6 +8,7 @@ length (doubled when a text outgrows it), a mask hides what lies behind the text
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import ceil, log2
 
 import torch
 from torch import Tensor
@@ -45,8 +46,9 @@ class Room:
     def forward(self, tokens: list[int], start: int, keep: int) -> Tensor:
         """Logits [keep, V] after each of the last `keep` of `tokens`, which stand behind `start` others. The next call may
         write over them."""
-        while start + len(tokens) > self._cache.end:
-            self._resize(2 * self._cache.end)
+        needed, positions = start + len(tokens), self._cache.end
+        if needed > positions:
+            self._resize(positions * 2 ** ceil(log2(needed / positions)))
         if len(tokens) <= FEW:
             return self._few(tokens, start)[-keep:]
         found, left = [], len(tokens)
