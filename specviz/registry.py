@@ -72,7 +72,11 @@ def variants(package: str) -> dict[str, type]:
     for module_info in pkgutil.iter_modules(folder.__path__):
         module = importlib.import_module(f"{package}.{module_info.name}")
         for value in vars(module).values():
-            named = isinstance(value, type) and value.__module__ == module.__name__ and isinstance(getattr(value, "name", None), str)
+            named = (
+                isinstance(value, type)
+                and value.__module__ == module.__name__
+                and isinstance(getattr(value, "name", None), str)
+            )
             if named:
                 if value.name in found:
                     raise RuntimeError(f"Two variants in {package} are called {value.name!r}.")

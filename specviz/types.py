@@ -33,9 +33,13 @@ Reason = Literal["end of text", "length", "stopped"]
 class Sampling:
     """The transforms applied to draft and verifier logits alike: temperature, then top-k, then top-p."""
 
-    temperature: float = knob(1.0, "0 always takes the likeliest token; 1 samples as the model says.", low=0.0, high=5.0)
+    temperature: float = knob(
+        1.0, "0 always takes the likeliest token; 1 samples as the model says.", low=0.0, high=5.0
+    )
     top_k: int = knob(0, "Keep only the k likeliest tokens; 0 keeps all.", low=0, high=1_000_000, unit="tokens")
-    top_p: float = knob(1.0, "Keep the smallest set of likeliest tokens with this much probability.", low=0.0, high=1.0, open_low=True)
+    top_p: float = knob(
+        1.0, "Keep the smallest set of likeliest tokens with this much probability.", low=0.0, high=1.0, open_low=True
+    )
 
     def __post_init__(self):
         check_knobs(self)
@@ -51,7 +55,13 @@ class Settings:
 
     rule: object | None = None
     sampling: Sampling = Sampling()
-    draft_length: int | str | tuple[int, ...] = knob(4, "Tokens the draft model writes before the verifier looks; auto chooses round by round, for speed.", low=1, high=32, unit="tokens")
+    draft_length: int | str | tuple[int, ...] = knob(
+        4,
+        "Tokens the draft model writes before the verifier looks; auto chooses round by round, for speed.",
+        low=1,
+        high=32,
+        unit="tokens",
+    )
     max_new_tokens: int = knob(200, "The run ends after this many new tokens.", low=1, high=100_000, unit="tokens")
     seed: int = knob(0, "The same seed gives the same run.", low=0, high=2**53 - 1)  # what a browser can count to
 
@@ -72,6 +82,26 @@ class Verdict:
     residual_probs: Tensor
 
 
+@dataclass(frozen=True)
+class Walk:
+    """What became of a draft, which is a tree whose nodes are numbered so that a parent comes before its children.
+
+    path     the kept nodes, from the first token on
+    judged   the nodes that a rule looked at, in that order
+    refused  the last candidate refused where the path ends, whose residual the next token is drawn from; None if there
+             was none to refuse, and the next token is the verifier's own
+    """
+
+    path: tuple[int, ...]
+    judged: tuple[int, ...]
+    refused: int | None
+
+    @property
+    def end(self) -> int:
+        """The last kept node; -1 if none was."""
+        return self.path[-1] if self.path else -1
+
+
 class Drafted(NamedTuple):
     """A round begins: these tokens were drafted (none in plain decoding). `draft_seconds`: the draft model's time."""
 
@@ -90,7 +120,7 @@ class Judged(NamedTuple):
     """One drafted token was kept or refused: kept iff `uniform` < `accept_prob` (`block`: see its docstring).
 
     `draft_prob`, `verifier_prob`: probability of the token under each model. `strict_accept_prob`: what `sps`
-    would have accepted with, min(1, verifier/draft). `measures`: names of `specviz.measure` to numbers, or
+    would have accepted with, min(1, verifier/draft). `measures`: names of `specviz.engine.measure` to numbers, or
     empty when tracing is off.
     """
 

@@ -12,8 +12,10 @@ import argparse
 import itertools
 import random
 
-from specviz import advise, backends, rules, tasks, trace
-from specviz.metrics import wilson
+from specviz import backends, rules, tasks
+from specviz.record import trace
+from specviz.record.metrics import wilson
+from specviz.study import advise
 from specviz.types import Sampling, Settings
 from tests.conftest import run
 
@@ -58,14 +60,34 @@ def main() -> None:
         fresh = prompts(sets * (LEARNED + TRIALS), args.seed)
         for n in range(sets):
             mine = fresh[n * (LEARNED + TRIALS) : (n + 1) * (LEARNED + TRIALS)]
-            lane = Settings(rule=rules.make("sps"), sampling=SAMPLING, draft_length=args.draft_length, max_new_tokens=args.tokens, seed=args.seed + n)
+            lane = Settings(
+                rule=rules.make("sps"),
+                sampling=SAMPLING,
+                draft_length=args.draft_length,
+                max_new_tokens=args.tokens,
+                seed=args.seed + n,
+            )
             learned = [run(pair, prompt, style, [lane]) for prompt in mine[:LEARNED]]
             advised = advise.advise(learned, pair, spend=args.spend, names=RULES, draft_length=args.draft_length)
             for i, prompt in enumerate(mine[LEARNED:]):
-                other = trace.begin(pair, prompt, style, [Settings(rule=lane.rule, sampling=SAMPLING, max_new_tokens=args.tokens, seed=args.seed + 1000 * n + i)])
+                other = trace.begin(
+                    pair,
+                    prompt,
+                    style,
+                    [
+                        Settings(
+                            rule=lane.rule, sampling=SAMPLING, max_new_tokens=args.tokens, seed=args.seed + 1000 * n + i
+                        )
+                    ],
+                )
                 for one in advised:
-                    inside.setdefault((one.rule.partition(":")[0], style), []).append(advise.check(one, [other], pair)[2])
-            print(f"{style} {n + 1}/{sets}: {', '.join(f'{one.rule} {one.interval[0]:.2f} to {one.interval[1]:.2f}' for one in advised)}", flush=True)
+                    inside.setdefault((one.rule.partition(":")[0], style), []).append(
+                        advise.check(one, [other], pair)[2]
+                    )
+            print(
+                f"{style} {n + 1}/{sets}: {', '.join(f'{one.rule} {one.interval[0]:.2f} to {one.interval[1]:.2f}' for one in advised)}",
+                flush=True,
+            )
     print(f"\n{'rule':16}{'kind':8}{'inside':>8}{'of':>6}{'share':>8}   95 % interval of the share")
     total = []
     for (rule, style), hits in sorted(inside.items()):

@@ -33,7 +33,11 @@ def free_port() -> int:
 def app(log: Path, program: tuple[str, ...] = ("app.py",), **environment: str):
     """The real app in its own process; gives its address once it says that it is ready."""
     port = free_port()
-    env = os.environ | {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port), "PYTHONUNBUFFERED": "1"} | environment
+    env = (
+        os.environ
+        | {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port), "PYTHONUNBUFFERED": "1"}
+        | environment
+    )
     with log.open("w") as out:
         process = subprocess.Popen([sys.executable, *program], cwd=ROOT, env=env, stdout=out, stderr=subprocess.STDOUT)
     try:

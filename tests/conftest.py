@@ -8,7 +8,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported
 
 import pytest
 
-from specviz import backends, race, rules, trace
+from specviz import backends, rules
+from specviz.engine import race
+from specviz.record import trace
 from specviz.types import Settings
 from tests.browser import app, browser, until, watched
 

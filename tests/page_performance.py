@@ -71,12 +71,16 @@ def settings(tokens: int) -> list:
     from specviz import rules
     from specviz.types import Sampling, Settings
 
-    return [Settings(rule=rules.make(name), sampling=Sampling(**SAMPLING), draft_length=4, max_new_tokens=tokens, seed=1) for name in LANES]
+    return [
+        Settings(rule=rules.make(name), sampling=Sampling(**SAMPLING), draft_length=4, max_new_tokens=tokens, seed=1)
+        for name in LANES
+    ]
 
 
 def engine(pair, tokens: int):
     """The run without a page: its trace, wall seconds and tokens."""
-    from specviz import race, trace
+    from specviz.engine import race
+    from specviz.record import trace
 
     lanes = settings(tokens)
     made = trace.begin(pair, PROMPT, STYLE, lanes)
@@ -93,7 +97,7 @@ def emitted(data: dict) -> int:
 def serve(stamps: Path) -> None:
     """The app, with the wall-clock time of every round of a run written to a file."""
     import app as real
-    from specviz import race
+    from specviz.engine import race
 
     plain = race.race
 
@@ -115,7 +119,9 @@ def tasks(chromium, page, act) -> tuple[object, list[float], list[float]]:
     chromium.start_tracing(page=page, categories=["toplevel", "disabled-by-default-devtools.timeline"])
     result = act()
     events = json.loads(chromium.stop_tracing())["traceEvents"]
-    main = {(e["pid"], e["tid"]) for e in events if e["name"] == "thread_name" and e["args"]["name"] == "CrRendererMain"}
+    main = {
+        (e["pid"], e["tid"]) for e in events if e["name"] == "thread_name" and e["args"]["name"] == "CrRendererMain"
+    }
     pid = max(main, key=lambda one: sum(e.get("tdur", 0) for e in events if (e["pid"], e["tid"]) == one))
     found = [e for e in events if e["name"] == "RunTask" and "dur" in e and (e["pid"], e["tid"]) == pid]
     return result, [e["dur"] / 1000 for e in found], [e.get("tdur", 0) / 1000 for e in found]
@@ -127,17 +133,25 @@ def at(values: list[float], share: float) -> float:
 
 
 def show(title: str, **figures) -> None:
-    print(f"{title:44}" + "   ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items()), flush=True)
+    print(
+        f"{title:44}" + "   ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items()), flush=True
+    )
 
 
 def work(wall: list[float], cpu: list[float]) -> dict:
-    over = {f"tasks_over_{LONG}_ms": f"{sum(one > LONG for one in wall)} by the wall clock, {sum(one > LONG for one in cpu)} by CPU time"}
+    over = {
+        f"tasks_over_{LONG}_ms": f"{sum(one > LONG for one in wall)} by the wall clock, {sum(one > LONG for one in cpu)} by CPU time"
+    }
     return over | {"longest": f"{max(wall):.0f} ms, {max(cpu):.0f} ms of CPU", "CPU_in_all": f"{sum(cpu) / 1000:.2f} s"}
 
 
 def smooth(gaps: list[float]) -> dict:
     median = statistics.median(gaps)
-    return {"median_frame": f"{median:.1f} ms", "frames_a_second": f"{1000 / median:.0f}", "95_%": f"{at(gaps, 0.95):.0f} ms"}
+    return {
+        "median_frame": f"{median:.1f} ms",
+        "frames_a_second": f"{1000 / median:.0f}",
+        "95_%": f"{at(gaps, 0.95):.0f} ms",
+    }
 
 
 def open_page(chromium, home: str, **context):
@@ -163,10 +177,24 @@ def stream(chromium, home: str, pair, stamps: Path) -> None:
     late = [1000 * (shown / 1000 - when[lane, n]) for lane, n, size, shown in found["seen"] for _ in range(size)]
     took = max(when.values()) - min(when.values())
     last = max(found["seen"], key=lambda one: when[one[0], one[1]])
-    show(f"(a) {len(LANES)} lanes, {count} tokens, without a page", tokens_a_second=f"{count / before:.0f} and {count / after:.0f}", compute=f"{sum(l['rounds'][-1]['clock'] for l in made.data['lanes']):.1f} s")
-    show("    streamed to the page", tokens_a_second=f"{count / took:.0f}", compute=f"{found['compute']:.1f} s", seen=f"{len(late)} of {count}")
+    show(
+        f"(a) {len(LANES)} lanes, {count} tokens, without a page",
+        tokens_a_second=f"{count / before:.0f} and {count / after:.0f}",
+        compute=f"{sum(l['rounds'][-1]['clock'] for l in made.data['lanes']):.1f} s",
+    )
+    show(
+        "    streamed to the page",
+        tokens_a_second=f"{count / took:.0f}",
+        compute=f"{found['compute']:.1f} s",
+        seen=f"{len(late)} of {count}",
+    )
     show("    the page meanwhile", long_tasks_it_reports=len(found["long"]), **work(wall, cpu))
-    show("    a token made is seen after", median=f"{statistics.median(late):.0f} ms", **{"95_%": f"{at(late, 0.95):.0f} ms"}, last=f"{last[3] - 1000 * when[last[0], last[1]]:.0f} ms")
+    show(
+        "    a token made is seen after",
+        median=f"{statistics.median(late):.0f} ms",
+        **{"95_%": f"{at(late, 0.95):.0f} ms"},
+        last=f"{last[3] - 1000 * when[last[0], last[1]]:.0f} ms",
+    )
     page.context.close()
 
 
@@ -187,7 +215,11 @@ def long_trace(chromium, home: str, pair, folder: Path) -> None:
         return page.evaluate("window.opened")
 
     took, wall, cpu = tasks(chromium, page, act)
-    show(f"(b) a trace of {emitted(made.data)} tokens, {path.stat().st_size / 1e6:.1f} MB", readable_after=f"{took:.0f} ms", **work(wall, cpu))
+    show(
+        f"(b) a trace of {emitted(made.data)} tokens, {path.stat().st_size / 1e6:.1f} MB",
+        readable_after=f"{took:.0f} ms",
+        **work(wall, cpu),
+    )
     scrub(chromium, page, "    scrubbed from start to end")
     page.locator(".plots").last.scroll_into_view_if_needed()
     until(page, "document.querySelectorAll('.js-plotly-plot').length === 5")
@@ -214,9 +246,16 @@ def first_paint(chromium, home: str) -> None:
             page = context.new_page()
             page.goto(home, wait_until="commit")
             took = page.evaluate(FIRST)
-            transferred = page.evaluate("performance.getEntriesByType('resource').reduce((sum, one) => sum + one.transferSize, 0)")
+            transferred = page.evaluate(
+                "performance.getEntriesByType('resource').reduce((sum, one) => sum + one.transferSize, 0)"
+            )
             painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0")
-            show(f"(c) the first run moves, {name}" if round_ == 0 else f"    again, {name}", after=f"{took:.0f} ms", first_paint=f"{painted:.0f} ms after the click", fetched=f"{transferred / 1e6:.1f} MB")
+            show(
+                f"(c) the first run moves, {name}" if round_ == 0 else f"    again, {name}",
+                after=f"{took:.0f} ms",
+                first_paint=f"{painted:.0f} ms after the click",
+                fetched=f"{transferred / 1e6:.1f} MB",
+            )
             page.close()
         context.close()
 
@@ -224,7 +263,12 @@ def first_paint(chromium, home: str) -> None:
 def knob(chromium, home: str) -> None:
     page = open_page(chromium, home, reduced_motion="reduce")
     gaps, wall, cpu = tasks(chromium, page, lambda: page.evaluate(DRAG))
-    show("(d) a knob dragged over its whole range", **smooth(gaps), **work(wall, cpu), CPU_a_frame=f"{sum(cpu) / len(gaps):.1f} ms")
+    show(
+        "(d) a knob dragged over its whole range",
+        **smooth(gaps),
+        **work(wall, cpu),
+        CPU_a_frame=f"{sum(cpu) / len(gaps):.1f} ms",
+    )
     page.context.close()
 
 
@@ -234,7 +278,11 @@ def main() -> None:
     pair = backends.load_pair()
     engine(pair, 20)
     wanted = sys.argv[1:] or ["a", "b", "c", "d"]
-    with tempfile.TemporaryDirectory() as scratch, app(Path(scratch) / "log.txt", ("-m", "tests.page_performance", "serve", f"{scratch}/stamps")) as home, browser() as chromium:
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        app(Path(scratch) / "log.txt", ("-m", "tests.page_performance", "serve", f"{scratch}/stamps")) as home,
+        browser() as chromium,
+    ):
         if "a" in wanted:
             stream(chromium, home, pair, Path(scratch) / "stamps")
         if "b" in wanted:

@@ -18,7 +18,9 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, app(Path(scratch) / "log.txt") as home, browser() as chromium:
         for name, (width, height, scheme) in VIEWS.items():
-            context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce")
+            context = chromium.new_context(
+                viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
+            )
             page = context.new_page()
             page.goto(home)
             until(page, "window.specviz?.state?.run")
@@ -34,7 +36,9 @@ def main(folder: Path) -> None:
                 page.click(".sections button:has-text('Sweep')")
                 until(page, "document.querySelectorAll('.sweep .js-plotly-plot').length === 2")
                 page.wait_for_timeout(400)
-                page.screenshot(path=folder / "sweep.png", clip={"x": 0, "y": 0, "width": width, "height": 965}, full_page=True)
+                page.screenshot(
+                    path=folder / "sweep.png", clip={"x": 0, "y": 0, "width": width, "height": 965}, full_page=True
+                )
             context.close()
             print(folder / f"{name}.png")
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from specviz import adaptive, rules
-from specviz.decode import decode
+from specviz import rules
 from specviz.drafters.model import ModelDrafter
-from specviz.trace import Trace
+from specviz.engine import lengths as adaptive
+from specviz.engine.decode import decode
+from specviz.record.trace import Trace
 from specviz.types import Drafted, Emitted, Settings
 from tests.table import TableModel
 
@@ -30,7 +31,9 @@ def rate(accept, length, draft, verify, rest):
 
 def test_the_best_length_is_that_of_brute_force():
     """For every mix of falling and flat acceptance and of costs, `best` names the length of the highest expected rate."""
-    for accept, fall, draft, slope, rest in itertools.product((0.2, 0.6, 0.9, 0.99), (1.0, 0.95, 0.7), (0.05, 0.5, 3.0), (0.0, 0.3), (0.0, 2.0)):
+    for accept, fall, draft, slope, rest in itertools.product(
+        (0.2, 0.6, 0.9, 0.99), (1.0, 0.95, 0.7), (0.05, 0.5, 3.0), (0.0, 0.3), (0.0, 2.0)
+    ):
         chances = [accept * fall**k for k in range(16)]
         verify = [4.0 + slope * n for n in range(1, 17)]
         rates = [rate(chances, n, draft, verify, rest) for n in range(1, 17)]
@@ -52,7 +55,9 @@ class Lane:
         for _ in range(rounds):
             length = self.chooser.choose(self.position, 1000)
             kept = next((k for k in range(length) if self.random.random() >= accept), length)
-            jitter = self.random.lognormal(0, 0.1, 2) * np.where(self.random.random(2) < 0.03, 20, 1)  # now and then something else runs
+            jitter = self.random.lognormal(0, 0.1, 2) * np.where(
+                self.random.random(2) < 0.03, 20, 1
+            )  # now and then something else runs
             costs = length * draft * jitter[0], (verify + slope * (length + 1)) * jitter[1]
             self.now += sum(costs) + rest
             self.chooser.saw(length, kept, *costs)
@@ -63,7 +68,9 @@ class Lane:
 
 def share_of_best(chosen, accept, draft, verify, slope=0.1, rest=0.5):
     """Mean expected rate of the lengths chosen, over that of the best fixed length."""
-    rates = {n: rate([accept] * 32, n, draft, [verify + slope * (k + 2) for k in range(32)], rest) for n in range(1, 33)}
+    rates = {
+        n: rate([accept] * 32, n, draft, [verify + slope * (k + 2) for k in range(32)], rest) for n in range(1, 33)
+    }
     return np.mean([rates[n] for n in chosen]) / max(rates.values())
 
 
@@ -121,7 +128,9 @@ def test_lossless_rules_stay_lossless_when_the_past_chooses_the_length(monkeypat
 
     9 contexts, 2 degrees of freedom each, about 4,900 tokens; a correct loop fails with odds 1e-6.
     """
-    monkeypatch.setattr(adaptive, "best", lambda accept, draft, verify, rest: 1 + int(1e6 * accept[0]) % min(8, len(accept)))
+    monkeypatch.setattr(
+        adaptive, "best", lambda accept, draft, verify, rest: 1 + int(1e6 * accept[0]) % min(8, len(accept))
+    )
     model, counts, lengths = TableModel(3, 1), np.zeros((3, 3, 3)), set()
     for seed in range(10):
         drafter = ModelDrafter(TableModel(3, 2).session(), 3, frozenset())

@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy.stats import t as student_t
 
-from specviz import advise, cli, rules
+from specviz import cli, rules
+from specviz.study import advise
 from specviz.types import Settings
 from tests.conftest import run
 
@@ -67,7 +68,9 @@ def test_the_interval_holds_for_texts_of_one_population(noise):
 def test_student_quantile():
     """The t quantile is right to 0.2 % for every sample size."""
     for freedom in range(1, 200):
-        assert advise.student_quantile(freedom) == pytest.approx(student_t.ppf(0.975, freedom), rel=2e-3 if freedom != 3 else 5e-3)
+        assert advise.student_quantile(freedom) == pytest.approx(
+            student_t.ppf(0.975, freedom), rel=2e-3 if freedom != 3 else 5e-3
+        )
 
 
 def test_texts_have_the_distributions_that_were_judged(records, pair):
@@ -76,7 +79,9 @@ def test_texts_have_the_distributions_that_were_judged(records, pair):
         (text,) = advise.texts_of(record, pair)
         begin = len(record.data["prompt_tokens"])
         for r in record.data["lanes"][0]["rounds"]:
-            for i, (draft, verifier) in enumerate(zip(r["judged"].get("draft_prob", []), r["judged"].get("verifier_prob", []))):
+            for i, (draft, verifier) in enumerate(
+                zip(r["judged"].get("draft_prob", []), r["judged"].get("verifier_prob", []))
+            ):
                 row, token = r["start"] + i - begin, r["drafted"][i]
                 assert float(text.draft_probs[row, token]) == pytest.approx(draft, rel=1e-3, abs=1e-6)
                 assert float(text.verifier_probs[row, token]) == pytest.approx(verifier, rel=1e-3, abs=1e-6)
@@ -86,7 +91,9 @@ def test_goals_are_kept(records, pair):
     """Advice spends no more than asked, or keeps at least as much as asked."""
     few = ("sps", "sampler_match", "cactus", "lenience", "mentored")
     spending = advise.advise(records, pair, spend=0.05, names=few, draft_length=4)
-    assert all(one.kl <= 0.05 + 1e-9 and one.interval[0] <= one.accepted_per_round <= one.interval[1] for one in spending)
+    assert all(
+        one.kl <= 0.05 + 1e-9 and one.interval[0] <= one.accepted_per_round <= one.interval[1] for one in spending
+    )
     names = {one.rule.partition(":")[0] for one in spending}
     assert {"sps", "sampler_match", "cactus", "lenience"} <= names
     floor = next(one for one in spending if one.rule == "sps").accepted_per_round
@@ -102,10 +109,16 @@ def test_sps_advice_is_its_acceptance(records, pair):
     kept, spent, _ = advise.expect(overlap.double().numpy()[:, None], np.zeros((len(overlap), 1)), 3)
     costs = advise.Costs(1.0, {n: 1.0 for n in range(1, 10)}, 0.0)
     (one,) = advise.candidates("sps", [text, text], costs, [3])
-    assert one.accepted_per_round == pytest.approx(kept[0], abs=1e-5) and one.kl == pytest.approx(0, abs=1e-9) and spent[0] == 0
+    assert (
+        one.accepted_per_round == pytest.approx(kept[0], abs=1e-5)
+        and one.kl == pytest.approx(0, abs=1e-9)
+        and spent[0] == 0
+    )
 
 
-@pytest.mark.parametrize("goal,says", [({}, "one goal"), ({"spend": 1, "accept": 1}, "one goal"), ({"spend": -1}, "below 0")])
+@pytest.mark.parametrize(
+    "goal,says", [({}, "one goal"), ({"spend": 1, "accept": 1}, "one goal"), ({"spend": -1}, "below 0")]
+)
 def test_goals_that_make_no_sense(records, pair, goal, says):
     """No goal, two goals or a negative one are refused with a sentence; so is a single text."""
     with pytest.raises(ValueError, match=says):

@@ -8,11 +8,13 @@ import shutil
 import pytest
 import torch
 
-from specviz import backends, race, rules, trace
+from specviz import backends, rules
 from specviz.backends import graphed, packed
 from specviz.backends.hub import Transformers, TransformersSession
 from specviz.backends.static_llama import StaticLlama
 from specviz.backends.tokenizer import Tokenizer, differences
+from specviz.engine import race
+from specviz.record import trace
 from specviz.types import ModelError, Settings
 
 
@@ -44,7 +46,10 @@ def give_tokenizer(folder, size=300, swap=False):
     fast.add_special_tokens(["<|endoftext|>"])
     fast.save(f"{folder}/tokenizer.json")
     with open(f"{folder}/tokenizer_config.json", "w") as file:
-        json.dump({"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>"}, file)
+        json.dump(
+            {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>"},
+            file,
+        )
     return str(folder)
 
 
@@ -57,14 +62,24 @@ def folders(tmp_path_factory):
     return draft, verifier
 
 
-@pytest.mark.parametrize("shape", [dict(), dict(heads=2, groups=2, tied=True), dict(heads=4, groups=1), dict(rope_parameters={"rope_type": "default", "rope_theta": 500000.0})])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        dict(),
+        dict(heads=2, groups=2, tied=True),
+        dict(heads=4, groups=1),
+        dict(rope_parameters={"rope_type": "default", "rope_theta": 500000.0}),
+    ],
+)
 def test_the_fast_forward_is_transformers_forward(tmp_path, shape):
     """static_llama's logits equal transformers' in float32, whole and in pieces, with grouped heads and tied weights."""
     folder = make_llama(tmp_path, **shape)
     fast, slow = StaticLlama(folder).session(), Transformers(folder).session()
     tokens = torch.randint(0, 300, (40,), generator=torch.Generator().manual_seed(3)).tolist()
     for begin, end in ((0, 17), (17, 18), (18, 23), (23, 40)):
-        torch.testing.assert_close(fast.forward(tokens[begin:end]), slow.forward(tokens[begin:end]), atol=2e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            fast.forward(tokens[begin:end]), slow.forward(tokens[begin:end]), atol=2e-4, rtol=1e-4
+        )
 
 
 @pytest.mark.parametrize("backend", [StaticLlama, Transformers])
@@ -157,7 +172,17 @@ def test_a_sliding_window_model_rolls_back_or_is_refused(tmp_path):
     from transformers import MistralConfig, MistralForCausalLM
 
     torch.manual_seed(0)
-    config = MistralConfig(vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2, head_dim=16, sliding_window=8, max_position_embeddings=128)
+    config = MistralConfig(
+        vocab_size=64,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=16,
+        sliding_window=8,
+        max_position_embeddings=128,
+    )
     MistralForCausalLM(config).save_pretrained(tmp_path)
     try:
         model = Transformers(str(tmp_path))
@@ -178,7 +203,9 @@ def test_the_shipped_pair_loads_everywhere(pair):
 
     slow = backends.load(str(backends.SHIPPED / "verifier"), backend="transformers")
     tokens = pair.encode("Once upon a time there was a small dog named Spot.", next(iter(pair.styles)))
-    torch.testing.assert_close(pair.verifier.session().forward(tokens), slow.session().forward(tokens), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(
+        pair.verifier.session().forward(tokens), slow.session().forward(tokens), atol=1e-3, rtol=1e-3
+    )
     library = AutoTokenizer.from_pretrained(str(backends.SHIPPED / "verifier"))
     text = "Lily saw 12 birds; naïve café 東京 😀\x00\u202e."
     assert library(text, add_special_tokens=False)["input_ids"] == pair.tokenizer._plain(text)
@@ -193,7 +220,16 @@ def test_prompts_cannot_end_the_text_and_pieces_show_bytes(pair):
     assert "".join(pieces) == "😀" or all(p.startswith("⟨") for p in pieces)
 
 
-@pytest.mark.parametrize("prompt,says", [("", "empty"), ("  \n", "empty"), ("x" * 60_000, "characters; at most"), ("a b " * 3000, "tokens long"), ("a \ud83d b", "half a character")])
+@pytest.mark.parametrize(
+    "prompt,says",
+    [
+        ("", "empty"),
+        ("  \n", "empty"),
+        ("x" * 60_000, "characters; at most"),
+        ("a b " * 3000, "tokens long"),
+        ("a \ud83d b", "half a character"),
+    ],
+)
 def test_prompts_that_cannot_run_are_sentences(pair, prompt, says):
     """Empty and over-long prompts raise a ValueError that says what is allowed."""
     with pytest.raises(ValueError, match=says):
@@ -219,12 +255,20 @@ def test_packing_the_linears_of_a_model_changes_none_of_its_numbers():
         pass
 
     torch.manual_seed(0)
-    model = torch.nn.Sequential(torch.nn.Linear(64, 700), torch.nn.SiLU(), torch.nn.Sequential(torch.nn.Linear(700, 900, bias=False), Own(900, 8))).eval()
+    model = torch.nn.Sequential(
+        torch.nn.Linear(64, 700),
+        torch.nn.SiLU(),
+        torch.nn.Sequential(torch.nn.Linear(700, 900, bias=False), Own(900, 8)),
+    ).eval()
     inputs = [torch.randn(1, rows, 64) for rows in (1, 3, 40)]
     with torch.inference_mode():
         before = [model(x) for x in inputs]
         packed.pack_linears(model)
-        assert [type(m) for m in model.modules() if isinstance(m, (packed.PackedLinear, torch.nn.Linear))] == [packed.PackedLinear, packed.PackedLinear, Own]
+        assert [type(m) for m in model.modules() if isinstance(m, (packed.PackedLinear, torch.nn.Linear))] == [
+            packed.PackedLinear,
+            packed.PackedLinear,
+            Own,
+        ]
         for x, wanted in zip(inputs, before):
             torch.testing.assert_close(model(x), wanted, rtol=1e-4, atol=1e-5)
 
@@ -244,7 +288,16 @@ def test_a_room_of_fixed_length_gives_the_same_logits(tmp_path, monkeypatch, kee
     for _ in range(2):
         one, other = model.session(), graphed.GraphedSession(model)
         assert other._room is room and not model.rooms
-        for count, keep, forget in ((9, 1, 0), (1, 1, 0), (5, 5, 4), (3, 2, 0), (100, 1, 60), (70, 70, 65), (5, 5, 3), (1, 1, 0)):
+        for count, keep, forget in (
+            (9, 1, 0),
+            (1, 1, 0),
+            (5, 5, 4),
+            (3, 2, 0),
+            (100, 1, 60),
+            (70, 70, 65),
+            (5, 5, 3),
+            (1, 1, 0),
+        ):
             tokens = torch.randint(0, model.vocabulary, (count,), generator=generator).tolist()
             torch.testing.assert_close(other.forward(tokens, keep), one.forward(tokens, keep), rtol=1e-4, atol=1e-5)
             for session in (one, other):

@@ -7,9 +7,10 @@ import random
 import pytest
 import torch
 
-from specviz import backends, batch, race, rules
+from specviz import backends, rules
 from specviz.backends.hub import Transformers
 from specviz.backends.static_llama import StaticLlama
+from specviz.engine import batch, race
 from specviz.types import Drafted, Emitted, Judged, ModelError, Sampling, Settings, Verified
 from tests.test_backends import give_tokenizer, make_llama
 
@@ -103,7 +104,9 @@ def test_drafts_are_kept_and_refused_in_these_tests(any_pair):
 def test_the_number_of_rows_changes_nothing(any_pair, rows):
     """From one row to more rows than prompts."""
     work = jobs("sps", Sampling(), count=7)
-    assert [t.tokens for t in batch.texts(any_pair, work, rows=rows)] == [t.tokens for t in batch.texts(any_pair, work, rows=4)]
+    assert [t.tokens for t in batch.texts(any_pair, work, rows=rows)] == [
+        t.tokens for t in batch.texts(any_pair, work, rows=4)
+    ]
 
 
 def test_rules_and_samplings_may_be_mixed(any_pair):
@@ -163,7 +166,17 @@ def test_a_model_that_forgets_is_asked_one_by_one(tmp_path):
 
     torch.manual_seed(0)
     MistralForCausalLM(
-        MistralConfig(vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2, head_dim=16, sliding_window=8, max_position_embeddings=128)
+        MistralConfig(
+            vocab_size=64,
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            head_dim=16,
+            sliding_window=8,
+            max_position_embeddings=128,
+        )
     ).save_pretrained(tmp_path)
     model = Transformers(str(tmp_path))
     shared = model.batch(rows=2, positions=40)
@@ -194,7 +207,10 @@ def test_closing_stops_the_compute(any_pair):
 
 def test_the_shipped_pair_in_a_batch(pair):
     """The shipped pair writes the same in a batch of eight as one at a time."""
-    prompts = [pair.encode(text, "tiny") for text in ("Once upon a time", "The little dog was", "Lily", "Tom had a big red ball and")]
+    prompts = [
+        pair.encode(text, "tiny")
+        for text in ("Once upon a time", "The little dog was", "Lily", "Tom had a big red ball and")
+    ]
     work = [(prompts[i % 4], Settings(rule=rules.make("sps"), max_new_tokens=30 + i, seed=i)) for i in range(8)]
     for text, (prompt, settings) in zip(batch.texts(pair, work, rows=8), work):
         assert text.tokens == [e.token for e in race.start(pair, prompt, settings, None) if isinstance(e, Emitted)]

@@ -6,8 +6,11 @@ import json
 
 import pytest
 
-from specviz import backends, cli, dists, noise, race, rules, trace
+from specviz import backends, cli, rules
 from specviz.bench import generated, parts, report, ways
+from specviz.engine import race
+from specviz.prob import dists, noise
+from specviz.record import trace
 from specviz.types import Sampling, Settings
 
 pytestmark = pytest.mark.skipif(not (backends.SHIPPED / "verifier").exists(), reason="the pair of models is not here")
@@ -61,7 +64,9 @@ def test_the_rooms_are_timed_and_then_as_they_were(pair):
     with parts.rooms_timed(pair) as timers:
         parts._page(pair, *asked[0], [{"rule": "sps"}], SETTINGS, 1)
         assert dists.to_probs is not before[0] and set(timers.seconds) == set(parts.PARTS) - {"stream"}
-    assert (dists.to_probs, noise.Noise.race, trace.Trace.add, race.race) == before and "session" not in vars(pair.draft)
+    assert (dists.to_probs, noise.Noise.race, trace.Trace.add, race.race) == before and "session" not in vars(
+        pair.draft
+    )
     rows = parts.breakdown(pair, asked, SETTINGS, 1)
     assert sum(row["share"] for row in rows) == pytest.approx(1) and all(row["share"] > 0 for row in rows)
 
@@ -70,14 +75,23 @@ def test_the_limit_is_the_forwards_of_the_same_run(pair, monkeypatch):
     """Sessions are asked for the same tokens in the same order by a run and by its forwards alone."""
     asked: list[tuple] = []
     forward = backends.Session.forward
-    monkeypatch.setattr(backends.Session, "forward", lambda self, tokens, keep=None: (asked.append((self._model is pair.draft, list(tokens), keep)), forward(self, tokens, keep))[1])
+    monkeypatch.setattr(
+        backends.Session,
+        "forward",
+        lambda self, tokens, keep=None: (
+            asked.append((self._model is pair.draft, list(tokens), keep)),
+            forward(self, tokens, keep),
+        )[1],
+    )
     prompt = pair.encode("One day a dog", next(iter(pair.styles)))
     way = ways.Specviz(pair, SETTINGS, rules.make("sps"))
     count, _ = way(prompt, 5)
     run, asked[:] = list(asked), []
     alone, seconds = ways.Bare(pair, way)(prompt, 5)
     assert alone == count and seconds > 0
-    assert [a for a in asked if a[0]] == [r for r in run if r[0]] and [a for a in asked if not a[0]] == [r for r in run if not r[0]]
+    assert [a for a in asked if a[0]] == [r for r in run if r[0]] and [a for a in asked if not a[0]] == [
+        r for r in run if not r[0]
+    ]
 
 
 def test_runs_behind_a_context_write_what_a_whole_run_writes(pair):
@@ -88,11 +102,19 @@ def test_runs_behind_a_context_write_what_a_whole_run_writes(pair):
     rows = None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(generated, "CONTEXTS", (len(tokens),))
-        patch.setattr(generated, "forwards", lambda draft, verifier, before, rounds: written.append([t for _, emitted in rounds for t in emitted]) or 1.0)
+        patch.setattr(
+            generated,
+            "forwards",
+            lambda draft, verifier, before, rounds: (
+                written.append([t for _, emitted in rounds for t in emitted]) or 1.0
+            ),
+        )
         rows = generated.by_context(pair, tokens, SETTINGS, 1)
     assert generated._once is measured and [row["context"] for row in rows] == [len(tokens)]
     for seed, text in enumerate(written):
-        lane = Settings(rule=rules.make("sps"), seed=seed, sampling=Sampling(), draft_length=3, max_new_tokens=generated.WRITTEN)
+        lane = Settings(
+            rule=rules.make("sps"), seed=seed, sampling=Sampling(), draft_length=3, max_new_tokens=generated.WRITTEN
+        )
         whole = [token for _, emitted in ways.rounds_of(list(race.race(pair, tokens, [lane]))) for token in emitted]
         assert text[: len(whole)] == whole  # a whole run stops at an end of text, these go on
 
@@ -100,7 +122,10 @@ def test_runs_behind_a_context_write_what_a_whole_run_writes(pair):
 def test_ratios_are_between_neighbours():
     """A way's ratio is the median over runs of one prompt and seed, not the ratio of two medians."""
     speeds = iter([1, 1, 10, 20, 100, 50, 3, 12])  # the first two warm up
-    made = [ways.Way(name, lambda prompt, seed: (next(speeds), 1.0), against) for name, against in (("slow", None), ("fast", "slow"))]
+    made = [
+        ways.Way(name, lambda prompt, seed: (next(speeds), 1.0), against)
+        for name, against in (("slow", None), ("fast", "slow"))
+    ]
     slow, fast = ways.measure(made, [[1], [2], [3]], 1)
     assert slow["rate"] == 10 and fast["rate"] == 20 and fast["ratio"] == 2.0 and slow["ratio"] is None
     assert (fast["low"], fast["high"]) == (16, 35)
@@ -110,7 +135,9 @@ def test_the_whole_benchmark(small, tmp_path, capsys):
     """One command prints every table, saves every measurement, and draws every plot into one file."""
     pytest.importorskip("specviz.ui.stream")
     file, page = tmp_path / "found.json", tmp_path / "plots.html"
-    status = cli.main(["bench", "--quick", "--lengths", "--max-new-tokens", "4", "--json", str(file), "--plot", str(page)])
+    status = cli.main(
+        ["bench", "--quick", "--lengths", "--max-new-tokens", "4", "--json", str(file), "--plot", str(page)]
+    )
     said = capsys.readouterr().out
     found = json.loads(file.read_text())
     assert status == 0 and set(found) == {"about", *report.TITLES}

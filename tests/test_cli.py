@@ -11,9 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from specviz import cli, terminal, trace
+from specviz import cli
+from specviz.cli import terminal
+from specviz.record import trace
 
-PROMPT = ["--prompt", "Tom has 3 apples. He buys 4 more. How many apples does Tom have?", "--style", "task", "--max-new-tokens", "30"]
+PROMPT = [
+    "--prompt",
+    "Tom has 3 apples. He buys 4 more. How many apples does Tom have?",
+    "--style",
+    "task",
+    "--max-new-tokens",
+    "30",
+]
 
 
 def call(capsys, *arguments):
@@ -25,7 +34,9 @@ def call(capsys, *arguments):
 def test_generate_writes_text_figures_and_a_trace_that_verifies(capsys, tmp_path):
     """generate prints the text and the figures with definitions; its trace reproduces by verify."""
     file = tmp_path / "trace.json"
-    status, out, _ = call(capsys, "generate", *PROMPT, "--rule", "cactus", "--set", "delta=0.5", "--seed", "7", "--json", file)
+    status, out, _ = call(
+        capsys, "generate", *PROMPT, "--rule", "cactus", "--set", "delta=0.5", "--seed", "7", "--json", file
+    )
     assert status == 0
     record = trace.load(file)
     assert record.text(0).removesuffix("<|endoftext|>").strip() in out
@@ -49,9 +60,27 @@ def test_verify_fails_on_a_trace_that_does_not_reproduce(capsys, tmp_path):
 def test_auto_draft_length_writes_a_trace_that_verifies(capsys, tmp_path):
     """--draft-length auto may choose differently each time, yet its trace reproduces: every round's length is in it."""
     file = tmp_path / "trace.json"
-    status, _, _ = call(capsys, "compare", *PROMPT[:-2], "--max-new-tokens", "60", "--rule", "plain", "--rule", "sps", "--rule", "block", "--draft-length", "auto", "--json", file)
+    status, _, _ = call(
+        capsys,
+        "compare",
+        *PROMPT[:-2],
+        "--max-new-tokens",
+        "60",
+        "--rule",
+        "plain",
+        "--rule",
+        "sps",
+        "--rule",
+        "block",
+        "--draft-length",
+        "auto",
+        "--json",
+        file,
+    )
     lanes = trace.load(file).data["lanes"]
-    assert status == 0 and lanes[1]["draft_length"] == "auto" and len({len(r["drafted"]) for r in lanes[1]["rounds"]}) > 1
+    assert (
+        status == 0 and lanes[1]["draft_length"] == "auto" and len({len(r["drafted"]) for r in lanes[1]["rounds"]}) > 1
+    )
     status, out, _ = call(capsys, "verify", file)
     assert status == 0 and out.startswith("Reproduced")
 
@@ -61,7 +90,9 @@ def test_given_models_are_announced_with_what_they_take(capsys):
     from specviz import backends
 
     folders = [str(backends.SHIPPED / role) for role in ("draft", "verifier")]
-    status, _, err = call(capsys, "generate", *PROMPT[:2], "--max-new-tokens", "3", "--draft", folders[0], "--verifier", folders[1])
+    status, _, err = call(
+        capsys, "generate", *PROMPT[:2], "--max-new-tokens", "3", "--draft", folders[0], "--verifier", folders[1]
+    )
     assert status == 0 and err.count("of weights and up to") == 2 and "is free on cpu." in err
     status, _, err = call(capsys, "generate", *PROMPT[:2], "--max-new-tokens", "3")
     assert status == 0 and "weights" not in err
@@ -89,12 +120,21 @@ def test_json_to_standard_output_is_json_alone(capsys):
         (["generate", "--prompt", "a " * 5_000], "tokens long"),
         (["generate", *PROMPT, "--rule", "magic"], "no acceptance rule called 'magic'. There are: block, "),
         (["generate", *PROMPT, "--rule", "cactus", "--set", "delta=-1"], "delta must be from 0"),
-        (["generate", *PROMPT, "--rule", "cactus", "--set", "size=1"], "has no parameter 'size'. It takes: delta, solver."),
+        (
+            ["generate", *PROMPT, "--rule", "cactus", "--set", "size=1"],
+            "has no parameter 'size'. It takes: delta, solver.",
+        ),
         (["generate", *PROMPT, "--rule", "cactus", "--set", "delta"], "not of the form name=value"),
         (["generate", *PROMPT, "--temperature", "9"], "temperature must be from 0 to 5"),
         (["generate", *PROMPT, "--draft-length", "0"], "draft_length must be from 1 to 32"),
-        (["generate", *PROMPT, "--draft-length", "many"], "draft_length must be from 1 to 32 tokens, or auto; got 'many'"),
-        (["generate", *PROMPT, "--draft-length", "2.5"], "draft_length must be from 1 to 32 tokens, or auto; got '2.5'"),
+        (
+            ["generate", *PROMPT, "--draft-length", "many"],
+            "draft_length must be from 1 to 32 tokens, or auto; got 'many'",
+        ),
+        (
+            ["generate", *PROMPT, "--draft-length", "2.5"],
+            "draft_length must be from 1 to 32 tokens, or auto; got '2.5'",
+        ),
         (["generate", *PROMPT, "--draft", "nowhere/at-all"], "Give both models"),
         (["generate", *PROMPT, "--draft", "nowhere/at-all", "--verifier", "nowhere/at-all"], "nowhere/at-all"),
         (["generate", *PROMPT[:2], "--style", "opera"], "no style 'opera'"),

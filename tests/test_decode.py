@@ -9,11 +9,12 @@ import pytest
 import torch
 from scipy.stats import chi2
 
-from specviz import decode as decode_module
-from specviz import dists, noise, rules
-from specviz.decode import decode
+from specviz import rules
 from specviz.drafters.model import ModelDrafter
-from specviz.proposal import Proposal
+from specviz.drafters.proposal import Proposal
+from specviz.engine import decode as decode_module
+from specviz.engine.decode import decode
+from specviz.prob import dists, noise
 from specviz.types import Drafted, Emitted, Finished, Judged, ModelError, Sampling, Settings, Verified
 from tests.table import TableModel
 
@@ -26,7 +27,9 @@ def run(settings, draft=None, verifier=None, stop=frozenset(), prompt=PROMPT, **
     verifier = verifier or TableModel(VOCABULARY, 1)
     draft = draft or TableModel(VOCABULARY, 2)
     drafter = ModelDrafter(draft.session(), verifier.vocabulary, stop)
-    return decode(verifier.session(), drafter, list(prompt), settings, vocabulary=verifier.vocabulary, stop_tokens=stop, **options)
+    return decode(
+        verifier.session(), drafter, list(prompt), settings, vocabulary=verifier.vocabulary, stop_tokens=stop, **options
+    )
 
 
 def written(events):
@@ -142,10 +145,14 @@ def test_noise_is_a_function_of_its_key_alone():
     late = two.uniforms(300, 3)
     assert one.uniforms(299, 4)[1:] == late
     fresh = np.random.Generator(np.random.Philox(key=[5, noise.RESIDUAL], counter=[0, 9, 2, 0]))
-    assert np.array_equal(noise.Noise(5).race(noise.RESIDUAL, 9, 10, 2).numpy(), fresh.standard_exponential(10).astype(np.float32))
+    assert np.array_equal(
+        noise.Noise(5).race(noise.RESIDUAL, 9, 10, 2).numpy(), fresh.standard_exponential(10).astype(np.float32)
+    )
     assert torch.equal(one.race(noise.DRAFT, 7, 10), two.race(noise.DRAFT, 7, 20)[:10])
     keys = itertools.product((1, 2), (noise.DRAFT, noise.VERIFIER, noise.RESIDUAL), (0, 1), (0, 1))
-    firsts = [float(noise.Noise(seed).race(purpose, position, 1, attempt)[0]) for seed, purpose, position, attempt in keys]
+    firsts = [
+        float(noise.Noise(seed).race(purpose, position, 1, attempt)[0]) for seed, purpose, position, attempt in keys
+    ]
     assert len(set(firsts)) == len(firsts)
 
 
@@ -210,7 +217,9 @@ def test_padded_vocabularies_of_different_width():
         draft.logits[..., 3:] = float("-inf")
         verifier.logits[..., 3:] = float("-inf")
         drafter = ModelDrafter(draft.session(), 5, frozenset())
-        events = list(decode(verifier.session(), drafter, list(PROMPT), settings("sps", max_new_tokens=20), vocabulary=5))
+        events = list(
+            decode(verifier.session(), drafter, list(PROMPT), settings("sps", max_new_tokens=20), vocabulary=5)
+        )
         assert all(token < 3 for token in written(events))
 
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specviz import dists
+from specviz.prob import dists
 from specviz.types import ModelError, Sampling
 
 INF = float("inf")
@@ -100,7 +100,18 @@ def test_the_race_draws_from_the_distribution():
     assert bool(((counts - probs).abs() <= 5 * error).all()) and counts[4] == 0
 
 
-@pytest.mark.parametrize("bad", [{"temperature": -1}, {"temperature": float("nan")}, {"top_p": 0}, {"top_p": 1.1}, {"top_k": -1}, {"top_k": 2.5}, {"temperature": "hot"}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"temperature": -1},
+        {"temperature": float("nan")},
+        {"top_p": 0},
+        {"top_p": 1.1},
+        {"top_k": -1},
+        {"top_k": 2.5},
+        {"temperature": "hot"},
+    ],
+)
 def test_sampling_out_of_range_says_what_is_allowed(bad):
     """Out-of-range sampling knobs raise a ValueError that names the knob and its range."""
     name = next(iter(bad))

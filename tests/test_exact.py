@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from specviz import dists, exact, registry, rules
-from specviz.rules.pair import Pair
+from specviz import registry, rules
+from specviz.prob import dists
+from specviz.study import exact
+from specviz.sums.sorted_rows import Pair
 from tests.rule_cases import all_pairs, hard_pairs, law_by_brute_force, random_pairs, settings, steps
 
 every_rule = pytest.mark.parametrize("name", rules.names())
@@ -118,7 +120,9 @@ def test_frontier_is_the_best_of_all_laws(divergence):
     A rule that emits a law accepts at most sum min(draft, law), and `sps` aimed at that law reaches it.
     """
     laws = simplex(120)
-    verifiers = torch.tensor([[0.5, 0.3, 0.2], [0.7, 0.3, 0.0], [0.05, 0.05, 0.9], [0.0, 1.0, 0.0]], dtype=torch.float64)
+    verifiers = torch.tensor(
+        [[0.5, 0.3, 0.2], [0.7, 0.3, 0.0], [0.05, 0.05, 0.9], [0.0, 1.0, 0.0]], dtype=torch.float64
+    )
     drafts = torch.tensor([[0.1, 0.2, 0.7], [0.25, 0.25, 0.5], [0.6, 0.4, 0.0]], dtype=torch.float64)
     for verifier, draft in itertools.product(verifiers, drafts):
         apart = divergences(laws, verifier)[exact.DIVERGENCES.index(divergence)].numpy()
@@ -136,7 +140,11 @@ def test_frontier_is_the_best_of_all_laws(divergence):
 @every_rule
 def test_no_rule_crosses_the_frontier(name):
     """Neither at single positions nor on average, in any divergence, at any value of any knob."""
-    for verifier, draft in (random_pairs(25, 6, 25), random_pairs(8, 60, 26), tuple(part[::5] for part in hard_pairs())):
+    for verifier, draft in (
+        random_pairs(25, 6, 25),
+        random_pairs(8, 60, 26),
+        tuple(part[::5] for part in hard_pairs()),
+    ):
         for knob, values in numeric_knobs(name):
             found = exact.curve(name, knob, values, verifier, draft)
             for divergence in exact.DIVERGENCES:
@@ -144,7 +152,13 @@ def test_no_rule_crosses_the_frontier(name):
                 for row in range(len(verifier)):
                     bounds = exact.frontier(verifier[row], draft[row], apart[row], divergence)
                     # Near the verifier the frontier is a square root: an error e in the divergence counts as sqrt(e).
-                    assert bool((found.acceptance[row] <= bounds + 1e-7).all()), (name, knob, divergence, verifier[row], draft[row])
+                    assert bool((found.acceptance[row] <= bounds + 1e-7).all()), (
+                        name,
+                        knob,
+                        divergence,
+                        verifier[row],
+                        draft[row],
+                    )
                 mean = found.mean()
                 pooled = exact.frontier(verifier, draft, getattr(mean, divergence), divergence, pooled=True)
                 assert bool((mean.acceptance <= pooled + 1e-7).all()), (name, knob, divergence)
@@ -194,8 +208,12 @@ def test_the_frontier_ends():
     assert exact.frontier(verifier, draft, ends, pooled=True).tolist() == pytest.approx([0.6, 0.7, 1.0], abs=1e-12)
     for divergence in ("tv", "reverse_kl"):
         assert exact.frontier(verifier, draft, ends, divergence).tolist() == pytest.approx([0.6, 1.0, 1.0], abs=1e-12)
-        assert exact.frontier(verifier, draft, ends, divergence, pooled=True).tolist() == pytest.approx([0.6, 1.0, 1.0], abs=1e-9)
-    never = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)  # the draft lacks what the verifier says: reverse KL without end
+        assert exact.frontier(verifier, draft, ends, divergence, pooled=True).tolist() == pytest.approx(
+            [0.6, 1.0, 1.0], abs=1e-9
+        )
+    never = torch.tensor(
+        [1.0, 0.0, 0.0], dtype=torch.float64
+    )  # the draft lacks what the verifier says: reverse KL without end
     reach = exact.frontier(verifier, never, [0.0, 1.0, 10.0, np.inf], "reverse_kl")
     assert bool((np.diff(reach) > 0).all()) and reach[-1] == 1.0 and reach[2] > 0.999
 
@@ -205,7 +223,10 @@ def test_frontiers_rise_and_are_concave(divergence):
     """More divergence never costs acceptance, and each unit of it buys less than the one before."""
     values = np.linspace(0, 1.5, 40)
     verifier, draft = random_pairs(20, 10, 30)
-    for bound in [*exact.frontier(verifier, draft, values, divergence), exact.frontier(verifier, draft, values, divergence, pooled=True)]:
+    for bound in [
+        *exact.frontier(verifier, draft, values, divergence),
+        exact.frontier(verifier, draft, values, divergence, pooled=True),
+    ]:
         assert np.diff(bound).min() > -1e-9 and np.diff(bound, 2).max() < 1e-9
 
 
@@ -261,8 +282,13 @@ def test_these_rules_have_flip_points():
     assert rules.make("mentored").flip(0.5, 0.5, 0.5) is None
     for name in rules.names():
         cls = rules.get(name)
-        answers_some_way = name in FLIPPING + WITHIN + ["fuzzy", "cascade_opt"]  # the last two: js, or (max q - max p)/tv, is the flip point
-        assert answers_some_way or not [info for info in registry.knobs(cls) if not info["choices"]], f"{name} cannot be judged again from a trace"
+        answers_some_way = name in FLIPPING + WITHIN + [
+            "fuzzy",
+            "cascade_opt",
+        ]  # the last two: js, or (max q - max p)/tv, is the flip point
+        assert answers_some_way or not [info for info in registry.knobs(cls) if not info["choices"]], (
+            f"{name} cannot be judged again from a trace"
+        )
 
 
 @pytest.mark.parametrize("name", FLIPPING)
@@ -294,7 +320,11 @@ def test_flip_points_agree_with_judging_again(name):
             elif cls.loose_below:
                 sides = {flip * (1 - 1e-6): True, flip * (1 + 1e-6): False, info["low"] + 1e-9: flip > 1e-8}
             else:
-                sides = {flip * (1 + 1e-6) + 1e-12: True, flip * (1 - 1e-6) - 1e-12: False, info["high"]: flip <= info["high"]}
+                sides = {
+                    flip * (1 + 1e-6) + 1e-12: True,
+                    flip * (1 - 1e-6) - 1e-12: False,
+                    info["high"]: flip <= info["high"],
+                }
             for value, kept in sides.items():
                 if not info["low"] <= value <= info["high"] or (info["open_low"] and value == info["low"]):
                     continue
@@ -311,7 +341,11 @@ def test_flip_points_within_distributions_agree_with_judging_again(name):
     cls = rules.get(name)
     info = next(info for info in registry.knobs(cls) if info["name"] == cls.flips)
     checked = {True: 0, False: 0}
-    for verifier, draft in (random_pairs(150, 7, 37), random_pairs(10, 300, 38), tuple(part[::3] for part in hard_pairs())):
+    for verifier, draft in (
+        random_pairs(150, 7, 37),
+        random_pairs(10, 300, 38),
+        tuple(part[::3] for part in hard_pairs()),
+    ):
         tokens = torch.multinomial(draft, 1, generator=torch.Generator().manual_seed(3)).squeeze(-1)
         uniforms = torch.rand(len(tokens), generator=torch.Generator().manual_seed(4), dtype=torch.float64)
         flips = rules.make(name).flip_within(verifier, draft, tokens, uniforms)
@@ -328,8 +362,18 @@ def test_flip_points_within_distributions_agree_with_judging_again(name):
                     if abs(value - enters[row]) < 1e-12:
                         continue
                     wanted = value < flips[row] or value > enters[row]
-                accept = rules.make(name, **{info["name"]: value}).judge(verifier[row], draft[row], tokens[row]).accept_prob
-                assert bool(uniforms[row] < accept) == bool(wanted), (name, value, float(flips[row]), float(uniforms[row]), float(accept), verifier[row], draft[row])
+                accept = (
+                    rules.make(name, **{info["name"]: value}).judge(verifier[row], draft[row], tokens[row]).accept_prob
+                )
+                assert bool(uniforms[row] < accept) == bool(wanted), (
+                    name,
+                    value,
+                    float(flips[row]),
+                    float(uniforms[row]),
+                    float(accept),
+                    verifier[row],
+                    draft[row],
+                )
                 checked[bool(wanted)] += 1
     assert min(checked.values()) > 100
 

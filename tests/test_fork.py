@@ -14,8 +14,10 @@ import json
 
 import pytest
 
-from specviz import race, rules, trace
-from specviz.trace import Trace
+from specviz import rules
+from specviz.engine import race
+from specviz.record import trace
+from specviz.record.trace import Trace
 from specviz.types import Settings
 from specviz.ui.stream import Desk
 from tests.conftest import QUESTION
@@ -29,7 +31,12 @@ def written(lane: dict) -> list[int]:
 
 def go_on(pair, settings: Settings, kept: list[int], forced: int | None = None) -> Trace:
     """The run of one lane that goes on behind `kept`, and ends where the whole run would."""
-    more = Settings(rule=settings.rule, sampling=settings.sampling, seed=settings.seed, max_new_tokens=LENGTH - len(kept) - (forced is not None))
+    more = Settings(
+        rule=settings.rule,
+        sampling=settings.sampling,
+        seed=settings.seed,
+        max_new_tokens=LENGTH - len(kept) - (forced is not None),
+    )
     made = trace.begin(pair, QUESTION, "task", [more], kept, forced)
     for step in race.race(pair, made.data["prompt_tokens"], [more]):
         made.add(step)
@@ -44,7 +51,9 @@ def test_from_the_start_of_a_round_every_rule_repeats_itself(record, pair):
             kept = [token for r in lane["rounds"][:i] for token in r["emitted"]]
             again = go_on(pair, settings, kept).data["lanes"][0]
             assert again["finished"] == lane["finished"]
-            assert [[r[name] for name in choices] for r in again["rounds"]] == [[r[name] for name in choices] for r in lane["rounds"][i:]]
+            assert [[r[name] for name in choices] for r in again["rounds"]] == [
+                [r[name] for name in choices] for r in lane["rounds"][i:]
+            ]
 
 
 def test_from_inside_a_round_a_token_rule_repeats_itself_up_to_the_bonus(record, pair):
@@ -86,7 +95,13 @@ def test_a_forked_run_says_so_and_reproduces(record, pair, tmp_path):
 
 @pytest.mark.parametrize(
     "kept,forced,says",
-    [([-1], None, "from 0 to"), ([5], 10**6, "from 0 to"), ([5], "stop", "nothing to go on"), (["stop", 5], None, "has ended"), ([5] * 5000, None, "tokens long")],
+    [
+        ([-1], None, "from 0 to"),
+        ([5], 10**6, "from 0 to"),
+        ([5], "stop", "nothing to go on"),
+        (["stop", 5], None, "has ended"),
+        ([5] * 5000, None, "tokens long"),
+    ],
 )
 def test_tokens_that_cannot_be_gone_on_from(pair, kept, forced, says):
     stop = min(pair.stop_tokens)
@@ -98,7 +113,16 @@ def test_tokens_that_cannot_be_gone_on_from(pair, kept, forced, says):
 def test_a_damaged_origin_is_refused(record, pair):
     made = go_on(pair, record.settings()[1], written(record.data["lanes"][1])[:5], forced=500)
     good = made.data["continued"]
-    for change in ({"prompt_length": 0}, {"prompt_length": 10_000}, {"position": 3}, {"forced": 7}, {"forced": None}, {"forced": "500"}, {"position": "here"}, {"prompt_length": True}):
+    for change in (
+        {"prompt_length": 0},
+        {"prompt_length": 10_000},
+        {"position": 3},
+        {"forced": 7},
+        {"forced": None},
+        {"forced": "500"},
+        {"position": "here"},
+        {"prompt_length": True},
+    ):
         made.data["continued"] = good | change
         with pytest.raises(ValueError, match="damaged: continued"):
             Trace.from_json(made.to_json())
@@ -115,8 +139,19 @@ def test_requests_of_the_page_are_checked(record, pair):
     desk.open()
     length = len(record.data["prompt_tokens"])
     kept = written(record.data["lanes"][1])[:6]
-    good = {"given": kept, "forced": None, "position": length + 6, "revisions": [pair.draft.revision, pair.verifier.revision]}
-    settings = {"prompt": QUESTION, "style": "task", "max_new_tokens": 12, "seed": 6, "lanes": [{"rule": "sps", "knobs": {}}]}
+    good = {
+        "given": kept,
+        "forced": None,
+        "position": length + 6,
+        "revisions": [pair.draft.revision, pair.verifier.revision],
+    }
+    settings = {
+        "prompt": QUESTION,
+        "style": "task",
+        "max_new_tokens": 12,
+        "seed": 6,
+        "lanes": [{"rule": "sps", "knobs": {}}],
+    }
     cases = [
         ("go on", "continued", "list of token ids"), ({}, "continued", "list of token ids"), (good | {"given": "abc"}, "continued", "list of token ids"),
         (good | {"given": [1.5]}, "continued", "whole numbers"), (good | {"given": [True] * 6}, "continued", "whole numbers"), (good | {"forced": "x"}, "continued", "whole numbers"),
@@ -126,8 +161,16 @@ def test_requests_of_the_page_are_checked(record, pair):
         (good | {"given": kept * 2, "position": length + 12}, "max_new_tokens", "no room for more"),
     ]  # fmt: skip
     for asked, field, sentence in cases:
-        (message,) = [m for m in desk.messages("a", settings | {"continued": json.loads(json.dumps(asked))}) if m["kind"] != "wait"]
+        (message,) = [
+            m
+            for m in desk.messages("a", settings | {"continued": json.loads(json.dumps(asked))})
+            if m["kind"] != "wait"
+        ]
         assert (message["kind"], message["field"]) == ("error", field) and sentence in message["message"], asked
     end = [*desk.messages("a", settings | {"continued": good})][-1]
     data = Trace.from_json(end["final"]).data
-    assert data["continued"]["position"] == length + 6 and data["max_new_tokens"] == 6 and len(written(data["lanes"][0])) <= 6
+    assert (
+        data["continued"]["position"] == length + 6
+        and data["max_new_tokens"] == 6
+        and len(written(data["lanes"][0])) <= 6
+    )

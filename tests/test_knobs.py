@@ -7,7 +7,10 @@ import math
 import pytest
 import torch
 
-from specviz import backends, dists, exact, knobs, rules
+from specviz import backends, rules
+from specviz.prob import dists
+from specviz.study import exact
+from specviz.study import knob_curves as knobs
 from specviz.types import Sampling
 from tests.conftest import run
 
@@ -24,11 +27,23 @@ def by_hand(record, pair, lane):
     """Both distributions at each judged position, each from a text that ends just before it."""
     data = record.data
     written = [token for r in data["lanes"][lane]["rounds"] for token in r["emitted"]]
-    places = [r["start"] + i - len(data["prompt_tokens"]) for r in data["lanes"][lane]["rounds"] for i in range(min(r["kept"] + 1, len(r["drafted"])))]
+    places = [
+        r["start"] + i - len(data["prompt_tokens"])
+        for r in data["lanes"][lane]["rounds"]
+        for i in range(min(r["kept"] + 1, len(r["drafted"])))
+    ]
     found = []
     for place in places[:FEW]:
         tokens = data["prompt_tokens"] + written[:place]
-        found.append([dists.pad(dists.to_probs(model.session().forward(tokens, keep=1), Sampling(**data["sampling"])), pair.vocabulary)[0].double() for model in (pair.verifier, pair.draft)])
+        found.append(
+            [
+                dists.pad(
+                    dists.to_probs(model.session().forward(tokens, keep=1), Sampling(**data["sampling"])),
+                    pair.vocabulary,
+                )[0].double()
+                for model in (pair.verifier, pair.draft)
+            ]
+        )
     return [torch.stack(column) for column in zip(*found)]
 
 
@@ -47,8 +62,12 @@ def test_figures_are_averages_over_the_judged_positions(record, pair, bought):
     for curve in bought["curves"]:
         if curve["rule"] in ("cactus", "interpolation", "lenience", "top_k", "sampler_match"):
             i = len(curve["values"]) // 2
-            rule = rules.make(curve["rule"], **curve["fixed"], **({curve["knob"]: curve["values"][i]} if curve["knob"] else {}))
-            assert (curve["acceptance"][i], curve["kl"][i]) == pytest.approx(figures(rule), rel=2e-3, abs=1e-6), curve["rule"]
+            rule = rules.make(
+                curve["rule"], **curve["fixed"], **({curve["knob"]: curve["values"][i]} if curve["knob"] else {})
+            )
+            assert (curve["acceptance"][i], curve["kl"][i]) == pytest.approx(figures(rule), rel=2e-3, abs=1e-6), curve[
+                "rule"
+            ]
 
 
 def test_every_token_rule_is_there_and_none_crosses_the_frontier(bought):
@@ -57,7 +76,9 @@ def test_every_token_rule_is_there_and_none_crosses_the_frontier(bought):
     for divergence in exact.DIVERGENCES:
         spent, most = bought["frontiers"][divergence]["spent"], bought["frontiers"][divergence]["acceptance"]
         for curve in bought["curves"]:
-            for acceptance, apart, gap in zip(curve["acceptance"], curve[divergence], curve["gap"][divergence], strict=True):
+            for acceptance, apart, gap in zip(
+                curve["acceptance"], curve[divergence], curve["gap"][divergence], strict=True
+            ):
                 apart = float(apart)
                 beyond = next((i for i, value in enumerate(spent) if value >= apart), None)
                 assert math.isinf(apart) or beyond is None or acceptance + gap <= most[beyond] + 1e-5, curve["rule"]
@@ -78,7 +99,12 @@ def test_what_cannot_be_computed_is_said(record, pair):
         knobs.bought(record, 0, [], pair)
     with pytest.raises(ValueError, match="no such lane"):
         knobs.bought(record, 9, [], pair)
-    other = type(record)({**record.data, "models": {role: {**about, "revision": "other"} for role, about in record.data["models"].items()}})
+    other = type(record)(
+        {
+            **record.data,
+            "models": {role: {**about, "revision": "other"} for role, about in record.data["models"].items()},
+        }
+    )
     with pytest.raises(ValueError, match="another draft"):
         knobs.bought(other, 2, [], pair)
 
@@ -88,7 +114,9 @@ def test_an_infinite_divergence_has_a_name(pair):
 
     lanes = [Settings(rule=rules.make("interpolation"), sampling=Sampling(top_k=2), max_new_tokens=12)]
     answer = knobs.bought(run(pair, "One day", None, lanes), 0, [rules.make("sps")], pair, FEW)
-    assert any("Infinity" in curve["kl"] for curve in answer["curves"]) and answer["frontiers"]["kl"]["acceptance"][-1] < 1
+    assert (
+        any("Infinity" in curve["kl"] for curve in answer["curves"]) and answer["frontiers"]["kl"]["acceptance"][-1] < 1
+    )
 
 
 def test_the_desk_lends_the_models_to_one_at_a_time_and_takes_them_back():
@@ -97,6 +125,8 @@ def test_the_desk_lends_the_models_to_one_at_a_time_and_takes_them_back():
     desk = Desk(lambda: "models")
     desk.open()
     assert desk.borrow(lambda pair: {"pair": pair}) == {"pair": "models"}
-    assert desk.borrow(lambda pair: {"busy": desk.borrow(lambda again: {}, patience=0.05)})["busy"]["error"].startswith("Another run")
+    assert desk.borrow(lambda pair: {"busy": desk.borrow(lambda again: {}, patience=0.05)})["busy"]["error"].startswith(
+        "Another run"
+    )
     assert "ZeroDivisionError" in desk.borrow(lambda pair: 1 / 0)["error"]
     assert desk.borrow(lambda pair: {}) == {}

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from specviz import backends, race, rules
+from specviz import backends, rules
 from specviz.backends import memory
+from specviz.engine import race
 from specviz.types import ModelError, Settings
 from tests.table import TableModel
 from tests.test_backends import make_llama
@@ -25,7 +26,9 @@ def test_the_estimate_is_what_loading_takes(folder, dtype, width):
     found = memory.estimate(folder, "cpu", dtype)
     model = backends.load(folder, dtype=dtype, backend="transformers")
     assert found.weights == sum(p.numel() * p.element_size() for p in model._model.parameters())
-    assert found.cache == 2 * 2 * 2 * 24 * 128 * width and found.positions == 128  # keys and values, layers, heads, size, tokens
+    assert (
+        found.cache == 2 * 2 * 2 * 24 * 128 * width and found.positions == 128
+    )  # keys and values, layers, heads, size, tokens
     assert found.free > 0 and "of weights and up to" in found.sentence and "is free on cpu." in found.sentence
 
 
@@ -100,7 +103,9 @@ def test_a_run_that_outgrows_memory_ends_with_a_sentence_and_the_next_one_runs(m
     with monkeypatch.context() as patch:
         forward, made = backends.Session.forward, pair.verifier.session
         if when == "later":
-            patch.setattr(backends.Session, "forward", lambda self, tokens, keep=None: forward(too_large(self), tokens, keep))
+            patch.setattr(
+                backends.Session, "forward", lambda self, tokens, keep=None: forward(too_large(self), tokens, keep)
+            )
         else:
             pair.verifier.session = lambda: too_large(made())
         steps = []

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from specviz import backends, dists, metrics, registry, rules
-from specviz.dists import normalise
+from specviz import backends, registry, rules
 from specviz.exports.replay import replay
-from specviz.trace import Trace
+from specviz.prob import dists
+from specviz.prob.dists import normalise
+from specviz.record import metrics
+from specviz.record.trace import Trace
 from tests.browser import PATIENCE, until, watched
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,7 +61,11 @@ def test_first_paint_is_a_recorded_run_already_playing(chromium, home):
 
 
 def test_three_lanes_stream_and_their_figures_are_those_of_the_engine(tab):
-    assert tab.eval_on_selector_all(".lanehead select", "nodes => nodes.map(node => node.value)") == ["sps", "tas", "cactus"]
+    assert tab.eval_on_selector_all(".lanehead select", "nodes => nodes.map(node => node.value)") == [
+        "sps",
+        "tas",
+        "cactus",
+    ]
     run(tab, max_new_tokens=40, seed=5)
     record = Trace.from_json(tab.evaluate("specviz.state.raw"))
     lanes = record.data["lanes"]
@@ -67,7 +73,10 @@ def test_three_lanes_stream_and_their_figures_are_those_of_the_engine(tab):
     plain = lanes[3]
     for i, lane in enumerate(lanes[:3]):
         wanted = metrics.figures(lane, plain)
-        shown = {node.get_attribute("data-figure"): node for node in tab.locator(f".lane:nth-child({i + 1}) [data-figure]").all()}
+        shown = {
+            node.get_attribute("data-figure"): node
+            for node in tab.locator(f".lane:nth-child({i + 1}) [data-figure]").all()
+        }
         value = {name: node.text_content().split() for name, node in shown.items()}
         assert value["accepted_per_round"][-1].endswith(f"{wanted['accepted_per_round']:.2f}")
         assert f"{wanted['speedup']:.2f}×" in " ".join(value["speedup"])
@@ -76,12 +85,19 @@ def test_three_lanes_stream_and_their_figures_are_those_of_the_engine(tab):
         assert f"{round(wanted['tokens_per_second'])}" == value["tokens_per_second"][0]
         written = tab.evaluate("i => specviz.store.text(specviz.state.run.lanes[i])", i)
         assert written == record.text(i)
-        counted = tab.evaluate("i => { const s = specviz.state.run.lanes[i].sums.at(-1); return [s.rounds, s.judged, s.kept, s.relaxed, s.emitted, s.kl / Math.max(1, s.klCount)] }", i)
+        counted = tab.evaluate(
+            "i => { const s = specviz.state.run.lanes[i].sums.at(-1); return [s.rounds, s.judged, s.kept, s.relaxed, s.emitted, s.kl / Math.max(1, s.klCount)] }",
+            i,
+        )
         assert counted[:5] == [wanted[name] for name in ("rounds", "judged", "accepted", "relaxed", "emitted")]
         assert counted[5] == pytest.approx(wanted["mean_kl"] or 0, rel=1e-9)
-        by_slot = tab.evaluate("i => specviz.store.bySlot(specviz.state.run.lanes[i], 1e9).map(s => [s.conditional, s.unconditional])", i)
+        by_slot = tab.evaluate(
+            "i => specviz.store.bySlot(specviz.state.run.lanes[i], 1e9).map(s => [s.conditional, s.unconditional])", i
+        )
         assert by_slot == [[row["conditional"], row["unconditional"]] for row in metrics.acceptance_by_position(lane)]
-        assert tab.evaluate("i => specviz.store.lengths(specviz.state.run.lanes[i], 1e9)", i) == metrics.accepted_lengths(lane)
+        assert tab.evaluate(
+            "i => specviz.store.lengths(specviz.state.run.lanes[i], 1e9)", i
+        ) == metrics.accepted_lengths(lane)
 
 
 def test_lost_messages_are_healed(tab):
@@ -115,7 +131,10 @@ def messages_of(path: Path, every: int) -> list[dict]:
     deltas = [{"seq": n + 1, "rounds": [step], "pieces": {}, "finished": {}} for n, step in enumerate(steps)]
     made = [{"kind": "start", "trace": header, "deltas": []}]
     made += [{"kind": "delta", "deltas": deltas[max(0, n - 3) : n + 1]} for n in range(0, len(deltas), every)]
-    return [*made, {"kind": "end", "deltas": deltas[-4:], "finished": [lane["finished"] for lane in data["lanes"]], "final": text}]
+    return [
+        *made,
+        {"kind": "end", "deltas": deltas[-4:], "finished": [lane["finished"] for lane in data["lanes"]], "final": text},
+    ]
 
 
 def test_the_same_seed_gives_the_same_run_and_it_verifies(tab):
@@ -133,7 +152,10 @@ def never_ending(page) -> None:
     page.fill("[data-field=max_new_tokens]", "900")
     page.fill("[data-field=temperature]", "1.8")
     page.click(".run")
-    until(page, "specviz.state.live && specviz.state.source === 'live' && specviz.state.run.lanes.some(lane => lane.rounds.length > 1)")
+    until(
+        page,
+        "specviz.state.live && specviz.state.source === 'live' && specviz.state.run.lanes.some(lane => lane.rounds.length > 1)",
+    )
 
 
 def test_stop_ends_the_compute_within_a_round(tab):
@@ -187,7 +209,12 @@ def test_bad_input_gets_its_sentence_and_keeps_the_run(tab):
     assert "delta" in tab.inner_text("[data-error=lane2]")
     delta.fill("1")
     delta.press("Tab")
-    for prompt, sentence in (("", "The prompt is empty"), ("  \n ", "The prompt is empty"), ("word " * 4000, "tokens long"), ("a" * 60_000, "characters")):
+    for prompt, sentence in (
+        ("", "The prompt is empty"),
+        ("  \n ", "The prompt is empty"),
+        ("word " * 4000, "tokens long"),
+        ("a" * 60_000, "characters"),
+    ):
         tab.fill("#sv-prompt", prompt)
         tab.click(".run")
         assert sentence in error(tab, "prompt")
@@ -207,7 +234,18 @@ def hostile_trace() -> str:
     """A well-formed trace whose every token is a piece of mischief."""
     data = json.loads(RECORDED[0].read_text(encoding="utf-8"))
     data.pop("digest")
-    mischief = [HOSTILE, "x" * 10_000, " \u202eright to left", "\x00\x07", "${1}", "{{value}}", "`", "\U0001f600", "\n\n\t", "&amp;<"]
+    mischief = [
+        HOSTILE,
+        "x" * 10_000,
+        " \u202eright to left",
+        "\x00\x07",
+        "${1}",
+        "{{value}}",
+        "`",
+        "\U0001f600",
+        "\n\n\t",
+        "&amp;<",
+    ]
     data["pieces"] = {token: mischief[i % len(mischief)] for i, token in enumerate(data["pieces"])}
     data["prompt"] = HOSTILE
     return Trace(data).to_json()
@@ -222,7 +260,9 @@ def test_a_hostile_trace_stays_text(tab, tmp_path):
     assert tab.evaluate("window.broken") is None
     assert tab.locator(".sv .text img, .sv .text script, .sv .inspector img").count() == 0
     shown = "".join(texts(tab))
-    assert "<img src=x" in shown and "␀" in shown and "⟨202E⟩" in shown and "\u202e" not in shown and "\x00" not in shown
+    assert (
+        "<img src=x" in shown and "␀" in shown and "⟨202E⟩" in shown and "\u202e" not in shown and "\x00" not in shown
+    )
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -230,7 +270,13 @@ def test_importing_runs_nothing_and_says_what_is_wrong(tab, tmp_path):
     good = RECORDED[-1].read_text(encoding="utf-8")
     before = texts(tab)
     edited = good.replace('"seed":', '"seed":1', 1)
-    cases = [(good[: len(good) // 2], "cut off"), (edited, "changed after it was saved"), (good.replace('"version":1', '"version":7', 1), "version 7"), ("[1]", "not a specviz trace"), ("hello", "not JSON")]
+    cases = [
+        (good[: len(good) // 2], "cut off"),
+        (edited, "changed after it was saved"),
+        (good.replace('"version":1', '"version":7', 1), "version 7"),
+        ("[1]", "not a specviz trace"),
+        ("hello", "not JSON"),
+    ]
     path = tmp_path / "trace.json"
     for text, sentence in cases:
         path.write_text(text, encoding="utf-8")
@@ -272,13 +318,27 @@ def test_closed_forms_match_the_rules(chromium):
     }  # fmt: skip
     rows = [dict(zip(facts, values)) for values in zip(*(column.tolist() for column in facts.values()))]
     cases = []
-    for name in ("sps", "cactus", "lenience", "interpolation", "tas", "top_k", "fuzzy", "cascade_opt", "exact_match", "sampler_match"):
-        for rule in [rules.make(name), *([rules.make("cactus", solver="exact", delta=0.3)] if name == "cactus" else [])]:
+    for name in (
+        "sps",
+        "cactus",
+        "lenience",
+        "interpolation",
+        "tas",
+        "top_k",
+        "fuzzy",
+        "cascade_opt",
+        "exact_match",
+        "sampler_match",
+    ):
+        for rule in [
+            rules.make(name),
+            *([rules.make("cactus", solver="exact", delta=0.3)] if name == "cactus" else []),
+        ]:
             knobs = {knob["name"]: getattr(rule, knob["name"]) for knob in registry.knobs(type(rule))}
             cases.append([name, knobs, rule.judge(verifier, draft, token).accept_prob.tolist()])
     page = chromium.new_page()
-    page.add_script_tag(path=ROOT / "assets" / "view" / "store.js")
-    page.add_script_tag(path=ROOT / "assets" / "view" / "rules.js")
+    page.add_script_tag(path=ROOT / "specviz" / "view" / "js" / "store.js")
+    page.add_script_tag(path=ROOT / "specviz" / "view" / "js" / "rules.js")
     judged = """([cases, rows]) => cases.map(([rule, knobs, wanted]) =>
       [rule, Math.max(...rows.map((facts, i) => Math.abs(specviz.rules.accept(rule, facts, knobs) - wanted[i])))])"""
     worst = page.evaluate(judged, [cases, rows])
@@ -342,7 +402,10 @@ def test_a_link_restores_the_run_and_garbage_is_ignored(tab, chromium, home):
     wanted = tab.evaluate("[specviz.state.run.lanes.map(lane => specviz.store.text(lane)).slice(0, 3)]")
     other = chromium.new_page()
     other.goto(link)
-    until(other, "window.specviz?.state?.source === 'live' && specviz.state.raw && specviz.state.picked && specviz.state.time < Infinity")
+    until(
+        other,
+        "window.specviz?.state?.source === 'live' && specviz.state.raw && specviz.state.picked && specviz.state.time < Infinity",
+    )
     assert other.evaluate("[specviz.state.run.lanes.map(lane => specviz.store.text(lane)).slice(0, 3)]") == wanted
     assert other.evaluate("specviz.state.picked") == {"lane": 2, "key": 3}
     other.close()
@@ -381,7 +444,12 @@ def test_the_replay_can_be_downloaded_from_the_page(tab, tmp_path):
 @pytest.mark.parametrize("width", [390, 768, 1440, 2560])
 def test_no_width_scrolls_sideways(chromium, home, width):
     for scheme in ("light", "dark"):
-        context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce", has_touch=width < 500)
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            reduced_motion="reduce",
+            has_touch=width < 500,
+        )
         page, wrong = watched(context, home)
         page.goto(home)
         until(page, "window.specviz?.state?.run")

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from specviz import rules
-from specviz.trace import Trace
+from specviz.record.trace import Trace
 from specviz.ui import advice
 from specviz.ui.stream import Refused
 from tests.browser import PATIENCE, until
@@ -21,7 +21,9 @@ def ask(page, goal: str, value: str) -> None:
 
 
 def complaint(page) -> str:
-    return " ".join(page.eval_on_selector_all(".advisor .error", "nodes => nodes.map(node => node.textContent)")).strip()
+    return " ".join(
+        page.eval_on_selector_all(".advisor .error", "nodes => nodes.map(node => node.textContent)")
+    ).strip()
 
 
 def test_the_table_is_the_advice_and_a_row_can_be_used_and_checked(tab, pair):
@@ -34,7 +36,11 @@ def test_the_table_is_the_advice_and_a_row_can_be_used_and_checked(tab, pair):
     assert set(shown) == {row["name"] for row in wanted["rows"]} and "sps" in shown
     for row in wanted["rows"]:  # the speed-up depends on the clock, the rest on the texts alone
         words = shown[row["name"]].inner_text()
-        assert f"{row['kept']:.2f}" in words and f"{row['interval'][0]:.2f} to {row['interval'][1]:.2f}" in words and row["kl"] <= 0.1
+        assert (
+            f"{row['kept']:.2f}" in words
+            and f"{row['interval'][0]:.2f} to {row['interval'][1]:.2f}" in words
+            and row["kl"] <= 0.1
+        )
     heads = tab.locator(".advice thead").inner_text()
     assert heads.count("estimated") == 2 and "exact" in heads and "measured" in heads
     assert all(name in tab.inner_text(".advisor .aside") for name in wanted["missing"])
@@ -64,7 +70,13 @@ def test_the_table_is_the_advice_and_a_row_can_be_used_and_checked(tab, pair):
 
     ask(tab, "accept", "1")
     assert "at least 1" in tab.inner_text(".advisor .lead").lower()
-    kls = [float(text) for text in tab.eval_on_selector_all(".advice td[data-label=divergence] b", "nodes => nodes.map(node => node.textContent.replace('∞', 'Infinity').replace('−', '-'))")]
+    kls = [
+        float(text)
+        for text in tab.eval_on_selector_all(
+            ".advice td[data-label=divergence] b",
+            "nodes => nodes.map(node => node.textContent.replace('∞', 'Infinity').replace('−', '-'))",
+        )
+    ]
     assert kls == sorted(kls)
     ask(tab, "accept", "4.5")
     assert "No setting of any rule reaches this" in tab.inner_text(".advisor .answer")
@@ -90,7 +102,11 @@ def test_a_run_that_cannot_be_read_says_why(tab, tmp_path):
     for lanes, (made, sentence) in enumerate([(alone, "at least two lanes"), (foreign, "made with another draft")]):
         path.write_text(Trace(made).to_json(), encoding="utf-8")
         tab.set_input_files("#sv-file", path)
-        until(tab, "([lanes, n]) => specviz.state.source === 'imported' && specviz.state.run.lanes.length === n", arg=[lanes, len(made["lanes"])])
+        until(
+            tab,
+            "([lanes, n]) => specviz.state.source === 'imported' && specviz.state.run.lanes.length === n",
+            arg=[lanes, len(made["lanes"])],
+        )
         ask(tab, "spend", "0.1")
         assert sentence in complaint(tab)
     tab.evaluate("specviz.state.raw = null")
@@ -107,7 +123,9 @@ def test_a_run_that_cannot_be_read_says_why(tab, tmp_path):
 )  # fmt: skip
 def test_odd_questions(record, pair, change, says):
     with pytest.raises(ValueError, match=says):
-        advice.answer(json.dumps({"trace": record.to_json(), "goal": "spend", "value": 0.1, "draft_length": 4} | change), pair)
+        advice.answer(
+            json.dumps({"trace": record.to_json(), "goal": "spend", "value": 0.1, "draft_length": 4} | change), pair
+        )
     with pytest.raises(Refused, match="not a question"):
         advice.answer("[" * 5000, pair)
 
@@ -115,17 +133,32 @@ def test_odd_questions(record, pair, change, says):
 def test_odd_trials(record, pair):
     good = {"trace": record.to_json(), "rule": "sps", "draft_length": 4, "interval": [0, 4], "attempt": 1}
     assert advice.tried(json.dumps(good), pair)["inside"]
-    for change in ({"rule": None}, {"rule": "no such rule"}, {"draft_length": 99}, {"interval": [1]}, {"interval": ["a", "b"]}, {"attempt": 0}, {"attempt": "x"}):
+    for change in (
+        {"rule": None},
+        {"rule": "no such rule"},
+        {"draft_length": 99},
+        {"interval": [1]},
+        {"interval": ["a", "b"]},
+        {"attempt": 0},
+        {"attempt": "x"},
+    ):
         with pytest.raises(ValueError):
             advice.tried(json.dumps(good | change), pair)
-    assert advice.tried(json.dumps(good | {"attempt": 2}), pair) != advice.tried(json.dumps(good), pair), "another attempt has other seeds"
+    assert advice.tried(json.dumps(good | {"attempt": 2}), pair) != advice.tried(json.dumps(good), pair), (
+        "another attempt has other seeds"
+    )
 
 
 def test_every_token_rule_is_a_row_or_missing(record, pair):
     few = Trace({**record.data, "lanes": record.data["lanes"][:2]})
-    found = advice.answer(json.dumps({"trace": few.to_json(), "goal": "accept", "value": 1.0, "draft_length": None}), pair)
+    found = advice.answer(
+        json.dumps({"trace": few.to_json(), "goal": "accept", "value": 1.0, "draft_length": None}), pair
+    )
     named = sorted([row["name"] for row in found["rows"]] + found["missing"])
     assert named == sorted(name for name in rules.names() if rules.get(name).scope == "token")
     for row in found["rows"]:
-        assert row["interval"][0] <= row["kept"] <= row["interval"][1] and row["speedup_interval"][0] <= row["speedup"] <= row["speedup_interval"][1]
+        assert (
+            row["interval"][0] <= row["kept"] <= row["interval"][1]
+            and row["speedup_interval"][0] <= row["speedup"] <= row["speedup_interval"][1]
+        )
     json.dumps(found, allow_nan=False)

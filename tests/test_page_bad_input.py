@@ -15,7 +15,7 @@ import pytest
 
 from specviz import backends
 from specviz.backends import Pair
-from specviz.trace import Trace
+from specviz.record.trace import Trace
 from specviz.ui import page as built
 from specviz.ui import stream
 from specviz.ui.stream import Desk
@@ -38,7 +38,9 @@ def page_of(load):
     desk = Desk(load)
     desk.open()
     blocks = built.build(desk)
-    _, url, _ = blocks.launch(server_name="127.0.0.1", server_port=free_port(), prevent_thread_lock=True, **built.launch_options())
+    _, url, _ = blocks.launch(
+        server_name="127.0.0.1", server_port=free_port(), prevent_thread_lock=True, **built.launch_options()
+    )
     try:
         yield url, desk
     finally:
@@ -59,7 +61,9 @@ def visit(chromium, url: str):
 
 def shown(tab) -> list:
     """What must not change: the texts of the lanes with their fates, and the source of the run."""
-    return tab.evaluate("[specviz.state.source, ...[...document.querySelectorAll('.sv .lane .t')].map(node => `${node.className} ${node.textContent}`)]")
+    return tab.evaluate(
+        "[specviz.state.source, ...[...document.querySelectorAll('.sv .lane .t')].map(node => `${node.className} ${node.textContent}`)]"
+    )
 
 
 def sentence(tab, field: str = "prompt") -> str:
@@ -93,12 +97,23 @@ class Hub(http.server.BaseHTTPRequestHandler):
         pass
 
 
-@pytest.mark.parametrize(("model", "expected"), [("acme/gated", "'acme/gated' is gated. Accept its terms"), ("acme/nothing", "'acme/nothing' was not found")])
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [("acme/gated", "'acme/gated' is gated. Accept its terms"), ("acme/nothing", "'acme/nothing' was not found")],
+)
 def test_an_unknown_or_gated_model_has_its_sentence(chromium, tmp_path, model, expected):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as hub:
         threading.Thread(target=hub.serve_forever, daemon=True).start()
-        endpoint = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}", "HF_HOME": str(tmp_path / "hub"), "HF_TOKEN": ""}
-        with app(tmp_path / "log.txt", SPECVIZ_DRAFT=model, SPECVIZ_VERIFIER=model, **endpoint) as url, visit(chromium, url) as tab:
+        endpoint = {
+            "HF_HUB_OFFLINE": "0",
+            "HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}",
+            "HF_HOME": str(tmp_path / "hub"),
+            "HF_TOKEN": "",
+        }
+        with (
+            app(tmp_path / "log.txt", SPECVIZ_DRAFT=model, SPECVIZ_VERIFIER=model, **endpoint) as url,
+            visit(chromium, url) as tab,
+        ):
             refused(tab, shown(tab), expected)
         hub.shutdown()
 
@@ -112,7 +127,10 @@ def test_two_tokenizers_that_differ_say_how(chromium, tmp_path):
     (one, at), (other, there) = list(vocabulary.items())[2000:2002]
     vocabulary |= {one: there, other: at}
     path.write_text(json.dumps(data), encoding="utf-8")
-    with page_of(lambda: backends.load_pair(str(folder), str(backends.SHIPPED / "verifier"))) as (url, _), visit(chromium, url) as tab:
+    with (
+        page_of(lambda: backends.load_pair(str(folder), str(backends.SHIPPED / "verifier"))) as (url, _),
+        visit(chromium, url) as tab,
+    ):
         refused(tab, shown(tab), "their tokenizers differ: ")
 
 
@@ -128,14 +146,19 @@ class Broken:
     def session(self):
         session, left = self._model.session(), iter(range(self._good))
         forward = session.forward
-        session.forward = lambda *given, **more: forward(*given, **more) * (1.0 if next(left, None) is not None else float("nan"))
+        session.forward = lambda *given, **more: (
+            forward(*given, **more) * (1.0 if next(left, None) is not None else float("nan"))
+        )
         return session
 
 
 @pytest.mark.parametrize("good", [0, 3])
 def test_a_model_that_yields_nan_has_its_sentence(chromium, pair, good):
     """From the start the earlier run stays; later on, what was written before stays."""
-    with page_of(lambda: Pair(pair.draft, Broken(pair.verifier, good), pair.tokenizer, pair.styles)) as (url, _), visit(chromium, url) as tab:
+    with (
+        page_of(lambda: Pair(pair.draft, Broken(pair.verifier, good), pair.tokenizer, pair.styles)) as (url, _),
+        visit(chromium, url) as tab,
+    ):
         before = shown(tab)
         if not good:
             return refused(tab, before, "not finite (NaN or infinity)")
@@ -190,8 +213,16 @@ def test_a_huge_file_has_its_sentence(tab, tmp_path):
 
 def test_hostile_words_in_every_text_of_a_trace_stay_text(tab, tmp_path):
     data = json.loads(RECORDED[0].read_text(encoding="utf-8"))
-    data |= {"prompt": HOSTILE, "style": HOSTILE, "pieces": dict.fromkeys(data["pieces"], HOSTILE), "versions": {"specviz": HOSTILE, HOSTILE: HOSTILE}}
-    data["models"] = {role: about | {name: HOSTILE for name in ("id", "revision", "dtype", "backend")} for role, about in data["models"].items()}
+    data |= {
+        "prompt": HOSTILE,
+        "style": HOSTILE,
+        "pieces": dict.fromkeys(data["pieces"], HOSTILE),
+        "versions": {"specviz": HOSTILE, HOSTILE: HOSTILE},
+    }
+    data["models"] = {
+        role: about | {name: HOSTILE for name in ("id", "revision", "dtype", "backend")}
+        for role, about in data["models"].items()
+    }
     data.pop("digest")
     path = tmp_path / "trace.json"
     path.write_text(Trace(data).to_json(), encoding="utf-8")
@@ -202,12 +233,21 @@ def test_hostile_words_in_every_text_of_a_trace_stay_text(tab, tmp_path):
     until(tab, "document.querySelectorAll('.js-plotly-plot').length === 5")
     token = tab.locator(".sv .lane .t").nth(3)
     token.scroll_into_view_if_needed()
-    tab.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")  # a scroll hides the card
+    tab.evaluate(
+        "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )  # a scroll hides the card
     token.hover()
     tab.locator(".sv-card:visible").wait_for()
     assert tab.evaluate("window.broken") is None
-    assert tab.locator(".sv img, .sv-card img, .sv-card b, .sv .text b, .sv .inspector .token b, .sv .colophon b, .sv script").count() == 0
-    assert "<img src=x" in tab.inner_text(".sv .inspector .token") and "\u202e" not in tab.inner_text(".sv .inspector .token")
+    assert (
+        tab.locator(
+            ".sv img, .sv-card img, .sv-card b, .sv .text b, .sv .inspector .token b, .sv .colophon b, .sv script"
+        ).count()
+        == 0
+    )
+    assert "<img src=x" in tab.inner_text(".sv .inspector .token") and "\u202e" not in tab.inner_text(
+        ".sv .inspector .token"
+    )
 
 
 def test_a_trace_of_other_models_is_not_verified(tab, tmp_path):
@@ -262,8 +302,14 @@ def test_a_link_with_settings_out_of_range_says_so_beside_the_field(chromium, ho
         context = chromium.new_context(viewport={"width": 1440, "height": 1000}, reduced_motion="reduce")
         tab, wrong = watched(context, home)
         tab.goto(home + encoded(value))
-        until(tab, "specviz => [...document.querySelectorAll('.sv .error')].some(node => node.textContent)", timeout=2 * PATIENCE)
-        assert expected in " ".join(tab.eval_on_selector_all(".sv .error", "nodes => nodes.map(node => node.textContent)")), field
+        until(
+            tab,
+            "specviz => [...document.querySelectorAll('.sv .error')].some(node => node.textContent)",
+            timeout=2 * PATIENCE,
+        )
+        assert expected in " ".join(
+            tab.eval_on_selector_all(".sv .error", "nodes => nodes.map(node => node.textContent)")
+        ), field
         assert tab.evaluate("window.broken") is None
         context.close()
         assert wrong == []

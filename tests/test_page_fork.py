@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from specviz.exports.replay import replay
-from specviz.trace import Trace
+from specviz.record.trace import Trace
 from tests.browser import until, watched
 from tests.test_page import HOSTILE, error, hostile_trace, pytestmark, run, texts  # noqa: F401  (pytestmark: where there is no pair)
 
@@ -35,15 +35,25 @@ def test_nothing_changed_nothing_changes_and_the_way_back(tab):
         go_on(tab, ".outlined")
         assert tab.evaluate(WRITTEN, i) == before
         record = record_of(tab)
-        assert record.data["continued"] == {"prompt_length": len(first.data["prompt_tokens"]), "position": len(first.data["prompt_tokens"]) + kept, "forced": None}
+        assert record.data["continued"] == {
+            "prompt_length": len(first.data["prompt_tokens"]),
+            "position": len(first.data["prompt_tokens"]) + kept,
+            "forced": None,
+        }
         rounds = first.data["lanes"][i]["rounds"]
-        assert [r["emitted"] for r in record.data["lanes"][i]["rounds"]] == [r["emitted"] for r in rounds if r["start"] >= record.data["continued"]["position"]]
+        assert [r["emitted"] for r in record.data["lanes"][i]["rounds"]] == [
+            r["emitted"] for r in rounds if r["start"] >= record.data["continued"]["position"]
+        ]
         banner = tab.inner_text(".continued")
         assert "Continued" in banner and f"The first {kept} tokens are kept" in banner
         assert tab.locator(".lane .given").count() == 3 and tab.locator(".lane .onward").count() == 3
         assert tab.input_value("[data-field=max_new_tokens]") == "32", "the whole text is as long as it was to be"
         tab.click("text=Back to the earlier run")
-        assert texts(tab) == shown and tab.evaluate("specviz.state.picked") == picked and tab.evaluate("specviz.state.raw") == first.to_json()
+        assert (
+            texts(tab) == shown
+            and tab.evaluate("specviz.state.picked") == picked
+            and tab.evaluate("specviz.state.raw") == first.to_json()
+        )
         assert not tab.locator(".continued").is_visible()
 
 
@@ -60,7 +70,10 @@ def test_a_fork_puts_the_token_there_and_the_trace_says_so(tab, chromium, tmp_pa
     assert record.kept()[0] == [t for r in json.loads(first)["lanes"][1]["rounds"] for t in r["emitted"]][:kept]
     banner = tab.inner_text(".continued")
     assert "Forked" in banner and name in banner and f"Token {kept + 1}" in banner
-    assert tab.eval_on_selector_all(".lane .forced", "nodes => nodes.map(node => node.textContent)") == [name.replace("␣", "")] * 3
+    assert (
+        tab.eval_on_selector_all(".lane .forced", "nodes => nodes.map(node => node.textContent)")
+        == [name.replace("␣", "")] * 3
+    )
     shown = texts(tab)
 
     tab.click("text=Open")
@@ -87,9 +100,15 @@ def test_a_fork_puts_the_token_there_and_the_trace_says_so(tab, chromium, tmp_pa
     path.write_text(raw, encoding="utf-8")
     tab.set_input_files("#sv-file", path)
     until(tab, "specviz.state.source === 'imported'")
-    assert texts(tab) == shown and "Forked" in tab.inner_text(".continued") and tab.locator("text=Back to the earlier run").count() == 0
+    assert (
+        texts(tab) == shown
+        and "Forked" in tab.inner_text(".continued")
+        and tab.locator("text=Back to the earlier run").count() == 0
+    )
     run(tab)
-    assert not tab.locator(".continued").is_visible() and "continued" not in record_of(tab).data, "Run begins at the prompt again"
+    assert not tab.locator(".continued").is_visible() and "continued" not in record_of(tab).data, (
+        "Run begins at the prompt again"
+    )
 
 
 def test_the_divergence_plot_of_a_fork_counts_from_the_prompt(tab):
@@ -99,14 +118,18 @@ def test_the_divergence_plot_of_a_fork_counts_from_the_prompt(tab):
     tab.locator(".plots").first.scroll_into_view_if_needed()
     points = "specviz.plots.cards[0].graph.data.filter(trace => trace.customdata).flatMap(trace => trace.customdata.map(([lane, key], i) => [trace.x[i], specviz.state.run.lanes[lane].tokens[key]]))"
     until(tab, f"!specviz.plots.cards[0].stale && {points}.length")
-    found = tab.evaluate(f"{points}.map(([x, token]) => [x, token.position - specviz.fork.promptLength(specviz.state.run.trace) + 1])")
+    found = tab.evaluate(
+        f"{points}.map(([x, token]) => [x, token.position - specviz.fork.promptLength(specviz.state.run.trace) + 1])"
+    )
     assert all(x == written for x, written in found) and min(x for x, _ in found) == kept + 1 > 1
 
 
 def test_what_if_becomes_real_from_the_first_changed_fate(tab):
     run(tab, max_new_tokens=40, seed=4)
     tab.get_by_label("cactus delta, slider").fill("0")
-    first = tab.evaluate("(() => { const lane = specviz.state.run.lanes[2]; const { first } = specviz.rules.whatIf(specviz.state.run, lane, specviz.state.columns[2].knobs); return first === null ? null : lane.tokens[first].position; })()")
+    first = tab.evaluate(
+        "(() => { const lane = specviz.state.run.lanes[2]; const { first } = specviz.rules.whatIf(specviz.state.run, lane, specviz.state.columns[2].knobs); return first === null ? null : lane.tokens[first].position; })()"
+    )
     assert first is not None, "this seed has a token kept on budget"
     tab.click(".whatif:visible >> text=Re-run from there")
     until(tab, ON)
@@ -119,7 +142,9 @@ def test_garbage_gets_a_sentence_and_the_run_stays(tab, chromium, home, tmp_path
     run(tab, max_new_tokens=16, seed=1)
     before = texts(tab)
     tab.evaluate(ROUND_START, [0, 4])
-    good = tab.evaluate("(() => { const { models, prompt_tokens } = specviz.state.run.trace; return { given: [], forced: 5, position: prompt_tokens.length, revisions: [models.draft.revision, models.verifier.revision] }; })()")
+    good = tab.evaluate(
+        "(() => { const { models, prompt_tokens } = specviz.state.run.trace; return { given: [], forced: 5, position: prompt_tokens.length, revisions: [models.draft.revision, models.verifier.revision] }; })()"
+    )
     cases = [
         (good | {"forced": 10**7}, "A token id is from 0"), (good | {"forced": -1}, "A token id is from 0"), (good | {"forced": "x"}, "whole numbers"),
         (good | {"position": 10**6}, "cannot go on from position"), (good | {"given": "x"}, "list of token ids"), (good | {"revisions": []}, "other models"), (7, "list of token ids"),
@@ -153,7 +178,11 @@ def test_hostile_text_stays_text(tab, chromium, tmp_path):
     data = json.loads(hostile_trace())
     data.pop("digest")
     tail = data["lanes"][0]["rounds"][0]["emitted"][0]
-    data["continued"] = {"prompt_length": len(data["prompt_tokens"]) - 3, "position": len(data["prompt_tokens"]), "forced": None}
+    data["continued"] = {
+        "prompt_length": len(data["prompt_tokens"]) - 3,
+        "position": len(data["prompt_tokens"]),
+        "forced": None,
+    }
     forked = json.loads(json.dumps(data))
     forked["prompt_tokens"].append(tail)
     forked["continued"]["forced"] = tail
@@ -165,7 +194,11 @@ def test_hostile_text_stays_text(tab, chromium, tmp_path):
     for one in (data, forked):
         path.write_text(Trace(one).to_json(), encoding="utf-8")
         tab.set_input_files("#sv-file", path)
-        until(tab, "length => specviz.state.source === 'imported' && specviz.state.run.trace.prompt_tokens.length === length", arg=len(one["prompt_tokens"]))
+        until(
+            tab,
+            "length => specviz.state.source === 'imported' && specviz.state.run.trace.prompt_tokens.length === length",
+            arg=len(one["prompt_tokens"]),
+        )
         tab.evaluate("specviz.pick(0, specviz.state.run.lanes[0].tokens.find(token => token.judged >= 0).key)")
         assert tab.locator(".goon .chip").count() > 3
         assert tab.evaluate("window.broken") is None
@@ -178,7 +211,9 @@ def test_hostile_text_stays_text(tab, chromium, tmp_path):
     page, wrong = watched(chromium, page_file.as_uri())
     page.goto(page_file.as_uri())
     page.wait_for_selector(".sv .lane .given")
-    assert "Forked" in page.inner_text(".continued") and page.locator(".goon, .advisor").count() == 0, "a replay shows the fork, and runs nothing"
+    assert "Forked" in page.inner_text(".continued") and page.locator(".goon, .advisor").count() == 0, (
+        "a replay shows the fork, and runs nothing"
+    )
     assert page.evaluate("window.broken") is None
     page.close()
     assert [line for line in wrong if "file:" not in line] == []

@@ -33,6 +33,8 @@ def test_a_long_run_is_all_there_in_the_end(tab):
     until(tab, f"document.querySelectorAll('.sv .lane .t').length === {everything}")
     assert tab.evaluate(SEEN) == tab.evaluate(MEANT)
     until(tab, "document.querySelector('.sv .lane .text').scrollTop > 0")  # what was picked has come, and is in sight
-    assert tab.evaluate("document.querySelector('.sv .t.selected').dataset.k") == str(tab.evaluate("specviz.state.picked.key"))
+    assert tab.evaluate("document.querySelector('.sv .t.selected').dataset.k") == str(
+        tab.evaluate("specviz.state.picked.key")
+    )
     tab.evaluate("specviz.setTime(Infinity)")
     assert tab.locator(".sv .round.future").count() == 0

@@ -7,8 +7,9 @@ import json
 import pytest
 
 from specviz import rules
-from specviz.exports.replay import replay, rule_words
-from specviz.trace import Trace
+from specviz.exports.replay import replay
+from specviz.record.trace import Trace
+from specviz.view.boot import rule_words
 from tests.browser import PATIENCE, until, watched
 from tests.test_page import RECORDED
 
@@ -33,7 +34,10 @@ def test_a_rule_page_opens_closes_and_gives_the_focus_back(tab):
     dialog = tab.locator("dialog.aboutrule[open]")
     words = rule_words()["cactus"]
     shown = dialog.inner_text()
-    assert all(part in shown for part in (words["summary"], words["formula"], words["hurts"][1:], "From 0 to 10 nats; default 1", "lossy"))
+    assert all(
+        part in shown
+        for part in (words["summary"], words["formula"], words["hurts"][1:], "From 0 to 10 nats; default 1", "lossy")
+    )
     assert dialog.locator("a[href='https://arxiv.org/abs/2604.04987']").count() == 1
     time = tab.evaluate("specviz.state.time")
     tab.keyboard.press("ArrowLeft")
@@ -94,14 +98,30 @@ def test_what_the_knob_buys_is_computed_on_demand(tab):
     section.locator(".js-plotly-plot").wait_for(timeout=PATIENCE)
     assert "no rule can be here" in section.inner_text() and section.locator(".badge").inner_text() == "exact"
     assert not section.get_by_text("Compute for this text").is_visible()
-    answer = tab.evaluate("""async () => specviz.live.wire().server.buys(JSON.stringify({ trace: specviz.state.raw, lane: 0, rules: [['sps', {}]] }))""")
+    answer = tab.evaluate(
+        """async () => specviz.live.wire().server.buys(JSON.stringify({ trace: specviz.state.raw, lane: 0, rules: [['sps', {}]] }))"""
+    )
     drawn = tab.evaluate("document.querySelector('.plot.wide .js-plotly-plot').data.length")
     assert drawn == len(answer["curves"]) + 2 + 3, "the curves, the frontier and its far side, and a mark per lane"
-    assert "Gap: what more the best rule would keep at the same divergence" in section.inner_text() and "sps: 0" in section.inner_text()
-    for button, axis in (("TV", "total variation"), ("reverse KL", "KL(verifier‖law), nats"), ("KL", "KL(law‖verifier), nats")):
+    assert (
+        "Gap: what more the best rule would keep at the same divergence" in section.inner_text()
+        and "sps: 0" in section.inner_text()
+    )
+    for button, axis in (
+        ("TV", "total variation"),
+        ("reverse KL", "KL(verifier‖law), nats"),
+        ("KL", "KL(law‖verifier), nats"),
+    ):
         section.get_by_role("button", name=button, exact=True).click()
         until(tab, "axis => document.querySelector('.plot.wide .js-plotly-plot').textContent.includes(axis)", arg=axis)
-        ends = tab.evaluate("(() => { const line = document.querySelector('.plot.wide .js-plotly-plot').data.find((one) => (one.hovertemplate || '').startsWith('No rule')); return [line.x[0], line.y[0]]; })()")
+        ends = tab.evaluate(
+            "(() => { const line = document.querySelector('.plot.wide .js-plotly-plot').data.find((one) => (one.hovertemplate || '').startsWith('No rule')); return [line.x[0], line.y[0]]; })()"
+        )
         assert ends[0] == 0 and 0 < ends[1] <= 100
-    for asked in ("{}", "no", '{"trace": "x", "lane": 0, "rules": []}', '{"trace": "x", "lane": 0, "rules": [["sps", {"a": 1}]]}'):
+    for asked in (
+        "{}",
+        "no",
+        '{"trace": "x", "lane": 0, "rules": []}',
+        '{"trace": "x", "lane": 0, "rules": [["sps", {"a": 1}]]}',
+    ):
         assert tab.evaluate("text => specviz.live.wire().server.buys(text)", asked)["error"].endswith(".")

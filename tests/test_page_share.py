@@ -40,7 +40,10 @@ def run(page, **fields) -> None:
 
 def at(page, pick: list, share: float) -> dict:
     """What is seen with a token selected and the playhead at a share of the run."""
-    page.evaluate("([pick, share]) => { specviz.pick(...pick); specviz.setTime(share < 1 ? share * specviz.state.run.span : Infinity); }", [pick, share])
+    page.evaluate(
+        "([pick, share]) => { specviz.pick(...pick); specviz.setTime(share < 1 ? share * specviz.state.run.span : Infinity); }",
+        [pick, share],
+    )
     page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     return page.evaluate(SEEN)
 
@@ -127,7 +130,11 @@ def test_a_link_to_a_run_of_ones_own_makes_the_same_run(tab, stranger):
     run(tab, max_new_tokens=30, seed=12, temperature=0.9, top_k=40, top_p=0.9, draft_length=3)
     tab.evaluate("specviz.pick(2, 5)")
     other = stranger(tab.evaluate("specviz.share.link()"))
-    until(other, "window.specviz?.state?.source === 'live' && !specviz.state.live && specviz.state.raw && specviz.state.picked", timeout=2 * PATIENCE)
+    until(
+        other,
+        "window.specviz?.state?.source === 'live' && !specviz.state.live && specviz.state.raw && specviz.state.picked",
+        timeout=2 * PATIENCE,
+    )
     assert other.evaluate(STATE) == tab.evaluate(STATE)
     here, there = tab.evaluate(SEEN), other.evaluate(SEEN)
     assert [lane["tokens"] for lane in there["lanes"]] == [lane["tokens"] for lane in here["lanes"]]
@@ -144,4 +151,7 @@ def test_the_playhead_of_a_link_is_a_share_of_the_run(tab, stranger):
     for given in (7, -0.1, "half", [0.5]):
         other = stranger(f"{tab.url.split('#')[0]}#run={tab.evaluate(encode, given)}")
         until(other, "specviz.state.run")
-        assert "damaged" in other.inner_text("[data-error=prompt]") and other.evaluate("specviz.state.source") == "recorded"
+        assert (
+            "damaged" in other.inner_text("[data-error=prompt]")
+            and other.evaluate("specviz.state.source") == "recorded"
+        )

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from specviz.trace import Trace
+from specviz.record.trace import Trace
 from specviz.types import ModelError
 from specviz.ui import stream
 from specviz.ui.stream import Desk
@@ -37,7 +37,9 @@ def test_the_deltas_add_up_to_the_final_trace(desk, monkeypatch):
     deltas = fold(messages)
     assert sorted(deltas) == list(range(1, len(deltas) + 1))
     for i, lane in enumerate(final["lanes"]):
-        assert [round_ for seq in sorted(deltas) for where, round_ in deltas[seq]["rounds"] if where == i] == lane["rounds"]
+        assert [round_ for seq in sorted(deltas) for where, round_ in deltas[seq]["rounds"] if where == i] == lane[
+            "rounds"
+        ]
     pieces = dict(messages[0]["trace"]["pieces"])
     for seq in sorted(deltas):
         pieces |= deltas[seq]["pieces"]

@@ -10,19 +10,31 @@ import threading
 
 import pytest
 
-from specviz import metrics, rules, sweep, tasks
+from specviz import rules, tasks
+from specviz.record import metrics
+from specviz.study import sweep
 from specviz.types import Settings
 from specviz.ui import stream, sweeping
 from specviz.ui.stream import Desk, Refused
 from tests.browser import PATIENCE, until, watched
 from tests.test_page import pytestmark  # noqa: F401  (where there is no pair)
 
-FEW = {"rules": ["sps", "cactus:delta=0.1,1"], "questions": 6, "families": ["chain", "reverse"], "temperature": 1.0, "draft_length": 3, "seed": 4}
+FEW = {
+    "rules": ["sps", "cactus:delta=0.1,1"],
+    "questions": 6,
+    "families": ["chain", "reverse"],
+    "temperature": 1.0,
+    "draft_length": 3,
+    "seed": 4,
+}
 
 
 def opened(page) -> None:
     page.click(".sections button:has-text('Sweep')")
-    until(page, "document.querySelectorAll('.sweep .js-plotly-plot').length === 2 && document.querySelectorAll('.sweeptable tbody tr').length > 3")
+    until(
+        page,
+        "document.querySelectorAll('.sweep .js-plotly-plot').length === 2 && document.querySelectorAll('.sweeptable tbody tr').length > 3",
+    )
 
 
 def fill(page, request: dict) -> None:
@@ -57,17 +69,35 @@ def test_a_recorded_sweep_is_there_before_anyone_presses_run(tab):
     assert list(shown) == [row["rule"] for row in recorded["rows"]]
     for row in recorded["rows"]:
         figures = re.search(rf"{row['right']} of {row['questions']} (\S+) (\S+) to (\S+) ", shown[row["rule"]]).groups()
-        assert [float(one) for one in figures] == pytest.approx([100 * row[name] for name in ("accuracy", "accuracy_low", "accuracy_high")], abs=0.051)
+        assert [float(one) for one in figures] == pytest.approx(
+            [100 * row[name] for name in ("accuracy", "accuracy_low", "accuracy_high")], abs=0.051
+        )
     assert [float(one["accuracy"]) for one in saved(tab)] == [row["accuracy"] for row in recorded["rows"]]
     drafted = [row for row in recorded["rows"] if row["name"] != "plain"]
     for place, name, scale in ((1, "accuracy", 100), (2, "mean_kl", 1)):
-        drawn = tab.evaluate("place => document.querySelectorAll('.sweep .js-plotly-plot')[place - 1].data.flatMap(line => line.x.map((x, i) => [x, line.y[i], line.error_y.array[i], line.error_x.array[i]]))", place)
-        wanted = [[r["accepted_per_round"], scale * r[name], scale * (r[f"{name}_high"] - r[name]), r["accepted_per_round_high"] - r["accepted_per_round"]] for r in drafted]
+        drawn = tab.evaluate(
+            "place => document.querySelectorAll('.sweep .js-plotly-plot')[place - 1].data.flatMap(line => line.x.map((x, i) => [x, line.y[i], line.error_y.array[i], line.error_x.array[i]]))",
+            place,
+        )
+        wanted = [
+            [
+                r["accepted_per_round"],
+                scale * r[name],
+                scale * (r[f"{name}_high"] - r[name]),
+                r["accepted_per_round_high"] - r["accepted_per_round"],
+            ]
+            for r in drafted
+        ]
         assert [one == pytest.approx(other) for one, other in zip(drawn, wanted, strict=True)] == [True] * len(drafted)
     tab.hover("[data-point='sps']")
-    until(tab, "[...document.querySelectorAll('.sweep .hovertext')].filter(node => node.textContent.includes('86.3 % right')).length === 2")
+    until(
+        tab,
+        "[...document.querySelectorAll('.sweep .hovertext')].filter(node => node.textContent.includes('86.3 % right')).length === 2",
+    )
     heads = tab.locator(".sweeptable thead th[title]").all()
-    assert [head.get_attribute("title") for head in heads[1:]] == [metrics.SWEEP[name]["definition"] for name in metrics.SWEEP]
+    assert [head.get_attribute("title") for head in heads[1:]] == [
+        metrics.SWEEP[name]["definition"] for name in metrics.SWEEP
+    ]
     assert "recorded" in tab.inner_text(".sweeptable thead") and "exact" in tab.inner_text(".sweeptable thead")
 
 
@@ -78,8 +108,8 @@ def test_a_sweep_runs_to_its_end(tab, pair):
     assert "4 settings × 6 questions = 24 texts" in tab.inner_text(".sweepsaid")
     tab.evaluate(
         """() => { window.seen = [];
-          const receive = specviz.sweep.receive;
-          specviz.sweep.receive = (message) => { receive(message); if (message.kind === 'sweep') window.seen.push([message.done, message.rows.length, document.querySelectorAll('.sweeptable tbody tr').length, document.querySelector('.sweeptable').getBoundingClientRect().height, document.querySelector('.sweep').getBoundingClientRect().height]); }; }"""
+          const receive = specviz.study.sweep.receive;
+          specviz.study.sweep.receive = (message) => { receive(message); if (message.kind === 'sweep') window.seen.push([message.done, message.rows.length, document.querySelectorAll('.sweeptable tbody tr').length, document.querySelector('.sweeptable').getBoundingClientRect().height, document.querySelector('.sweep').getBoundingClientRect().height]); }; }"""
     )
     tab.click("text=Run sweep")
     until(tab, "document.querySelector('.sweep .badge.measured')")
@@ -89,13 +119,25 @@ def test_a_sweep_runs_to_its_end(tab, pair):
     seen = tab.evaluate("window.seen")
     assert seen[0][:2] == [0, 0] and seen[-1][:2] == [24, 4] and {one[2] for one in seen} == {4}
     assert len({one[3] for one in seen}) == len({one[4] for one in seen}) == 1, "no layout jump while it streams"
-    *_, last = sweep.sweep(pair, [rule for spec in FEW["rules"] for rule in sweep.expand(spec)], tasks.items(FEW["families"], 6, 4), Settings(draft_length=3, seed=4))
+    *_, last = sweep.sweep(
+        pair,
+        [rule for spec in FEW["rules"] for rule in sweep.expand(spec)],
+        tasks.items(FEW["families"], 6, 4),
+        Settings(draft_length=3, seed=4),
+    )
     assert saved(tab) == list(csv.DictReader(io.StringIO(sweep.csv_text(last.points))))
     shown = table(tab)
     for point in last.points:
         words = shown[point.row()["rule"]]
-        assert f"{point.right} of 6 {100 * point.accuracy.value:.1f}" in words and f"{point.emitted_per_round.value:.2f}" in words
-        assert point.rule is None or f"{point.accepted_per_round.value:.2f} {point.accepted_per_round.low:.2f} to {point.accepted_per_round.high:.2f}" in words
+        assert (
+            f"{point.right} of 6 {100 * point.accuracy.value:.1f}" in words
+            and f"{point.emitted_per_round.value:.2f}" in words
+        )
+        assert (
+            point.rule is None
+            or f"{point.accepted_per_round.value:.2f} {point.accepted_per_round.low:.2f} to {point.accepted_per_round.high:.2f}"
+            in words
+        )
     assert tab.evaluate("document.querySelector('.sweep .js-plotly-plot').data.flatMap(line => line.x).length") == 3
     assert tab.evaluate("specviz.state.source") == "recorded", "the run at Compare is as it was"
 
@@ -105,7 +147,10 @@ def test_a_sweep_can_be_stopped_and_the_models_are_free_again(tab):
     fill(tab, FEW | {"questions": 900})
     tab.focus("[data-sweep=questions]")
     tab.keyboard.press("Control+Enter")
-    until(tab, "document.querySelector('.sweep .badge.measured') && /^[1-9]/.test(document.querySelector('.sweepsaid').textContent)")
+    until(
+        tab,
+        "document.querySelector('.sweep .badge.measured') && /^[1-9]/.test(document.querySelector('.sweepsaid').textContent)",
+    )
     assert tab.inner_text(".sweeprun .run") == "Stop"
     tab.click(".sections button:has-text('Compare')")
     tab.fill("[data-field=max_new_tokens]", "8")
@@ -154,10 +199,17 @@ def test_bad_input_gets_a_sentence_beside_its_field(tab):
     ):  # fmt: skip
         fill(tab, FEW | change)
         tab.click("text=Run sweep")
-        until(tab, "sentence => [...document.querySelectorAll('.sweep .error')].some(node => node.textContent.includes(sentence))", arg=sentence)
+        until(
+            tab,
+            "sentence => [...document.querySelectorAll('.sweep .error')].some(node => node.textContent.includes(sentence))",
+            arg=sentence,
+        )
         ended(tab)
         if control:
-            assert tab.get_attribute(control, "aria-invalid") == "true" and tab.locator(".sweep [aria-invalid]").count() == 1
+            assert (
+                tab.get_attribute(control, "aria-invalid") == "true"
+                and tab.locator(".sweep [aria-invalid]").count() == 1
+            )
             assert sentence in tab.inner_text(f"#{tab.get_attribute(control, 'aria-describedby')}")
     assert table(tab) == before
 
@@ -175,15 +227,23 @@ def test_rules_and_families_are_chosen_by_hand(tab):
     tab.click("button[aria-label='Remove tas']")
     tab.click(".families button:has-text('sort')")
     asked = tab.evaluate("specviz.sweepForm.asked()")
-    assert asked["rules"] == ["mentored:budget=0.02,0.07,0.2,0.6", "cactus:delta=0.03,0.1,0.3,1,3", "lenience:factor=0.9,0.5"] and "sort" not in asked["families"]
+    assert (
+        asked["rules"]
+        == ["mentored:budget=0.02,0.07,0.2,0.6", "cactus:delta=0.03,0.1,0.3,1,3", "lenience:factor=0.9,0.5"]
+        and "sort" not in asked["families"]
+    )
     assert "12 settings" in tab.inner_text(".sweepsaid")
     tab.locator("[data-line='2']").fill("<img src=x onerror=window.broken=1>")
     url = tab.url
     assert "#sweep=" in url
     tab.reload()
     until(tab, "document.querySelector('[data-line=\"2\"]')")
-    assert tab.evaluate("specviz.sweepForm.asked()") == asked | {"rules": [*asked["rules"][:2], "lenience:factor=<img src=x onerror=window.broken=1>"]}
-    tab.evaluate("() => { location.hash = 'sweep=' + specviz.share.encode({ rules: ['constructor', 'plain', null, 'sps'], questions: [], families: ['fish', 'days'] }); }")
+    assert tab.evaluate("specviz.sweepForm.asked()") == asked | {
+        "rules": [*asked["rules"][:2], "lenience:factor=<img src=x onerror=window.broken=1>"]
+    }
+    tab.evaluate(
+        "() => { location.hash = 'sweep=' + specviz.share.encode({ rules: ['constructor', 'plain', null, 'sps'], questions: [], families: ['fish', 'days'] }); }"
+    )
     until(tab, "specviz.sweepForm.asked().families.length === 1")
     assert tab.evaluate("specviz.sweepForm.asked()") == sweeping.usual() | {"rules": ["sps"], "families": ["days"]}
     tab.evaluate("() => { location.hash = 'sweep=%%%'; }")
@@ -198,8 +258,12 @@ def test_rules_and_families_are_chosen_by_hand(tab):
 @pytest.mark.parametrize("width", [390, 1440])
 def test_it_fits_and_can_be_used_by_all(chromium, home, scheme, width):
     """No sideways scrolling, nothing serious by axe, and touch targets that a thumb can hit."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed").Axe()
-    context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+    ).Axe()
+    context = chromium.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+    )
     page, wrong = watched(context, home)
     page.goto(home + "#sweep=")
     until(page, "document.querySelectorAll('.sweep .js-plotly-plot').length === 2")
@@ -207,7 +271,10 @@ def test_it_fits_and_can_be_used_by_all(chromium, home, scheme, width):
     found = axe.run(page, options={"resultTypes": ["violations"]}).response["violations"]
     assert [(one["id"], one["nodes"][0]["target"]) for one in found if one["impact"] in ("serious", "critical")] == []
     if width == 390:
-        sizes = page.eval_on_selector_all(".sweep button, .sweep select, .sweep input", "nodes => nodes.filter(n => n.offsetParent && !n.closest('.tools')).map(n => [n.outerHTML.slice(0, 80), n.getBoundingClientRect().height])")
+        sizes = page.eval_on_selector_all(
+            ".sweep button, .sweep select, .sweep input",
+            "nodes => nodes.filter(n => n.offsetParent && !n.closest('.tools')).map(n => [n.outerHTML.slice(0, 80), n.getBoundingClientRect().height])",
+        )
         assert [one for one in sizes if one[1] < 40] == []
     context.close()
     assert wrong == []
@@ -223,9 +290,20 @@ def test_messages_say_everything_each_time(pair, monkeypatch):
     """Without a browser: any message but the last may be lost, and all are JSON."""
     monkeypatch.setattr(sweeping, "EVERY", 0.0)
     found = [m for m in messages(pair, FEW) if m["kind"] != "wait"]
-    assert {m["kind"] for m in found} == {"sweep"} and [m["ended"] for m in found] == [False] * (len(found) - 1) + [True]
-    assert all([p["rule"] for p in m["points"]] == ["plain", "sps", "cactus:delta=0.1,solver=taylor", "cactus:delta=1,solver=taylor"] and m["run"] == "a" for m in found)
-    assert [len(m["rows"]) for m in found] == sorted(len(m["rows"]) for m in found) and len(found[-1]["rows"]) == 4 and found[-1]["message"] == ""
+    assert {m["kind"] for m in found} == {"sweep"} and [m["ended"] for m in found] == [False] * (len(found) - 1) + [
+        True
+    ]
+    assert all(
+        [p["rule"] for p in m["points"]]
+        == ["plain", "sps", "cactus:delta=0.1,solver=taylor", "cactus:delta=1,solver=taylor"]
+        and m["run"] == "a"
+        for m in found
+    )
+    assert (
+        [len(m["rows"]) for m in found] == sorted(len(m["rows"]) for m in found)
+        and len(found[-1]["rows"]) == 4
+        and found[-1]["message"] == ""
+    )
     json.dumps(found, allow_nan=False)
     infinite = list(messages(pair, FEW | {"rules": ["interpolation"], "temperature": 0.0, "questions": 8}))[-1]
     json.dumps(infinite, allow_nan=False)

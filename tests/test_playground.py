@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from specviz import dists, registry, rules
+from specviz import registry, rules
 from specviz.exports.replay import replay
+from specviz.prob import dists
 from tests.browser import until, watched
 from tests.rule_cases import hard_pairs, judge_every_token, random_pairs, settings
 
@@ -29,7 +30,9 @@ RTL = "\u202eabc\u05d0"
 @pytest.fixture(scope="module")
 def shared(chromium, home):
     """One open playground, and what went wrong in it."""
-    context = chromium.new_context(viewport={"width": 1440, "height": 1000}, reduced_motion="reduce", accept_downloads=True)
+    context = chromium.new_context(
+        viewport={"width": 1440, "height": 1000}, reduced_motion="reduce", accept_downloads=True
+    )
     page, wrong = watched(context, home)
     opened(page, home + "#play=")
     yield page, wrong
@@ -57,7 +60,9 @@ def settled(page) -> None:
 
 
 def state(page) -> dict:
-    return page.evaluate("() => { const { names, draft, verifier, token } = specviz.play.state; return { names, draft, verifier, token }; }")
+    return page.evaluate(
+        "() => { const { names, draft, verifier, token } = specviz.play.state; return { names, draft, verifier, token }; }"
+    )
 
 
 def choose(page, words: str) -> None:
@@ -71,7 +76,10 @@ def opening(page) -> str:
 
 def row(page, rule: str) -> dict:
     """The first row of a rule as computed."""
-    return page.evaluate("(rule) => { const one = specviz.play.now.rows.find((row) => row.rule === rule); return { accept: one.accept, acceptance: one.acceptance, kl: one.kl, short: one.short }; }", rule)
+    return page.evaluate(
+        "(rule) => { const one = specviz.play.now.rows.find((row) => row.rule === rule); return { accept: one.accept, acceptance: one.acceptance, kl: one.kl, short: one.short }; }",
+        rule,
+    )
 
 
 # --- the arithmetic
@@ -123,11 +131,18 @@ def test_every_rule_is_the_python_rule(tab, name):
             accept, residual = judge_every_token(rule, verifier, draft)
             kl = dists.kl(law, verifier)
             size = verifier.shape[-1]
-            target = rule.target_probs(verifier.unsqueeze(-2), draft.unsqueeze(-2), torch.arange(size)) if rows[0][5] else None
+            target = (
+                rule.target_probs(verifier.unsqueeze(-2), draft.unsqueeze(-2), torch.arange(size))
+                if rows[0][5]
+                else None
+            )
             skip = undecided(rule, verifier, draft)
             for i in torch.nonzero(~skip).flatten().tolist():
                 where = f"{rule.spec} on verifier {verifier[i].tolist()}, draft {draft[i].tolist()}"
-                got = [torch.tensor(part, dtype=torch.float64) if part is not None else None for part in (rows[i][0], rows[i][1], rows[i][5], rows[i][6])]
+                got = [
+                    torch.tensor(part, dtype=torch.float64) if part is not None else None
+                    for part in (rows[i][0], rows[i][1], rows[i][5], rows[i][6])
+                ]
                 drafted = draft[i] > 0
                 assert (got[0] - accept[i])[drafted].abs().max() < CLOSE, f"phi: {where}"
                 assert (got[1] - law[i]).abs().max() < CLOSE, f"law: {where}"
@@ -137,7 +152,9 @@ def test_every_rule_is_the_python_rule(tab, name):
                 assert rows[i][4] > rows[i][2] - 1e-7, f"above the frontier: {where}"
                 if target is not None:
                     assert (got[2] - target[i].expand(size, size)).abs().max() < CLOSE, f"target: {where}"
-                used = draft[i] * (1 - accept[i]) > 1e-4  # of what is hardly ever drawn from, rounding decides the shape
+                used = (
+                    draft[i] * (1 - accept[i]) > 1e-4
+                )  # of what is hardly ever drawn from, rounding decides the shape
                 if used.any():
                     assert (got[3] - residual[i])[used].abs().max() < CLOSE, f"residual: {where}"
 
@@ -150,10 +167,15 @@ def test_frontier_is_the_optimum(tab):
     verifier[3:, 0] = 0  # the verifier rules a token out that the draft says
     verifier, draft = dists.normalise(verifier), dists.normalise(draft)
     for row_, other in zip(verifier, draft, strict=True):
-        curve, end, outside = tab.evaluate("([v, d]) => { const f = specviz.laws.frontier(v, d); return [f.curve(20), f.end, f.outside]; }", [row_.tolist(), other.tolist()])
+        curve, end, outside = tab.evaluate(
+            "([v, d]) => { const f = specviz.laws.frontier(v, d); return [f.curve(20), f.end, f.outside]; }",
+            [row_.tolist(), other.tolist()],
+        )
         for point in curve[::4]:
             budget = min(point["kl"], 10.0)
-            assert abs(rules.make("mentored", budget=budget).acceptance(row_, other).item() - point["acceptance"]) < 1e-7
+            assert (
+                abs(rules.make("mentored", budget=budget).acceptance(row_, other).item() - point["acceptance"]) < 1e-7
+            )
         assert abs(outside - other[row_ == 0].sum().item()) < CLOSE
         assert abs(end["acceptance"] - (1 - outside)) < CLOSE and math.isfinite(end["kl"])
 
@@ -170,7 +192,9 @@ def test_presets_say_what_they_show(tab):
         choose(tab, words)
         shown = [float(text) for text in tab.locator(".playtable tbody .acc .num").all_inner_texts()]
         assert shown == sorted(shown, reverse=True)
-        assert {text.strip() for text in tab.locator(".playtable tbody .rulename").all_inner_texts()} == set(rules.names())
+        assert {text.strip() for text in tab.locator(".playtable tbody .rulename").all_inner_texts()} == set(
+            rules.names()
+        )
         said.add(opening(tab))
         now = state(tab)
         assert math.isclose(sum(now["draft"]), 1) and math.isclose(sum(now["verifier"]), 1)
@@ -216,7 +240,9 @@ def test_dragging_a_bar(tab):
 
 
 def test_touch_drags_too(chromium, home):
-    context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, reduced_motion="reduce")
+    context = chromium.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, reduced_motion="reduce"
+    )
     page, wrong = watched(context, home)
     opened(page, home + "#play=")
     settled(page)
@@ -240,13 +266,23 @@ def test_keyboard_alone(tab):
     choose(tab, "Two answers")
     grip = tab.locator(".playbars [data-grip='verifier 1']")
     grip.focus()
-    for key, value in [("ArrowUp", 0.35), ("ArrowDown", 0.34), ("PageDown", 0.24), ("Shift+ArrowUp", 0.241), ("End", 1.0), ("Home", 0.0), ("PageUp", 0.1)]:
+    for key, value in [
+        ("ArrowUp", 0.35),
+        ("ArrowDown", 0.34),
+        ("PageDown", 0.24),
+        ("Shift+ArrowUp", 0.241),
+        ("End", 1.0),
+        ("Home", 0.0),
+        ("PageUp", 0.1),
+    ]:
         tab.keyboard.press(key)
         assert abs(state(tab)["verifier"][1] - value) < 1e-9, key
     now = state(tab)["verifier"]
     assert math.isclose(now[0] / now[2], 0.40 / 0.12)
     settled(tab)
-    assert grip.get_attribute("aria-valuenow") == "0.1" and "verifier probability of grey" in grip.get_attribute("aria-label")
+    assert grip.get_attribute("aria-valuenow") == "0.1" and "verifier probability of grey" in grip.get_attribute(
+        "aria-label"
+    )
     tab.locator(".playbars .pick").nth(3).focus()
     tab.keyboard.press("Enter")
     settled(tab)
@@ -297,7 +333,9 @@ def test_knobs_come_from_the_rules(tab):
     knob.press("Enter")
     assert abs(row(tab, "lenience")["acceptance"] - row(tab, "sps")["acceptance"]) < CLOSE
     slider = tab.locator("input[type=range][aria-label='lenience factor, slider']")
-    slider.evaluate("(node) => { node.value = 300; node.dispatchEvent(new Event('input', { bubbles: true })); node.dispatchEvent(new Event('change', { bubbles: true })); }")
+    slider.evaluate(
+        "(node) => { node.value = 300; node.dispatchEvent(new Event('input', { bubbles: true })); node.dispatchEvent(new Event('change', { bubbles: true })); }"
+    )
     settled(tab)
     assert row(tab, "lenience")["acceptance"] > row(tab, "sps")["acceptance"]
     count = tab.locator(".playtable tbody tr").count()
@@ -334,7 +372,9 @@ def test_labels_do_not_collide(tab, width):
     for words in tab.evaluate("Object.values(specviz.play.PRESETS).map(([name]) => name)"):
         choose(tab, words)
         tab.wait_for_timeout(50)
-        boxes = tab.evaluate("[...document.querySelectorAll('.playchart text')].map((node) => { const { left, right, top, bottom } = node.getBoundingClientRect(); return [left, right, top + 2, bottom - 3, node.textContent]; })")
+        boxes = tab.evaluate(
+            "[...document.querySelectorAll('.playchart text')].map((node) => { const { left, right, top, bottom } = node.getBoundingClientRect(); return [left, right, top + 2, bottom - 3, node.textContent]; })"
+        )
         for i, one in enumerate(boxes):
             for other in boxes[:i]:
                 apart = one[1] <= other[0] or other[1] <= one[0] or one[3] <= other[2] or other[3] <= one[2]
@@ -355,14 +395,20 @@ def test_a_link_restores_everything(chromium, home):
     tab.evaluate("specviz.play.rename(1, '<b>&#play=')")
     tab.wait_for_timeout(600)
     link = tab.url
-    wanted = tab.evaluate("[specviz.play.state.names, specviz.play.state.draft, specviz.play.now.rows.map((one) => [one.rule, one.knobs, one.acceptance])]")
+    wanted = tab.evaluate(
+        "[specviz.play.state.names, specviz.play.state.draft, specviz.play.now.rows.map((one) => [one.rule, one.knobs, one.acceptance])]"
+    )
     assert "#play=" in link
     tab.reload()
     opened(tab, link)
-    got = tab.evaluate("[specviz.play.state.names, specviz.play.state.draft, specviz.play.now.rows.map((one) => [one.rule, one.knobs, one.acceptance])]")
+    got = tab.evaluate(
+        "[specviz.play.state.names, specviz.play.state.draft, specviz.play.now.rows.map((one) => [one.rule, one.knobs, one.acceptance])]"
+    )
     assert got[0] == wanted[0] and got[1] == pytest.approx(wanted[1], abs=1e-12)
     assert [one[:2] for one in got[2]] == [one[:2] for one in wanted[2]]
-    damaged = base64.urlsafe_b64encode(json.dumps({"v": 1, "names": ["a", "b"], "draft": [2, -1], "verifier": [0.5, 0.5], "rows": []}).encode()).decode()
+    damaged = base64.urlsafe_b64encode(
+        json.dumps({"v": 1, "names": ["a", "b"], "draft": [2, -1], "verifier": [0.5, 0.5], "rows": []}).encode()
+    ).decode()
     for garbage in ("%%%", "AAAA", damaged.rstrip("=")):
         tab.evaluate("(hash) => { location.hash = hash; }", f"other=1&play={garbage}")
         until(tab, "document.querySelector('.playground .error').textContent", timeout=WAIT)
@@ -392,7 +438,9 @@ def test_drawn_rounds_agree(tab, rule):
     settled(tab)
     tab.click("text=Draw 20,000 rounds")
     until(tab, "!specviz.play.check.running() && specviz.play.check.result()?.rounds === 20000", timeout=WAIT)
-    drawn, exact = tab.evaluate("[specviz.play.check.result(), { kept: specviz.play.now.focus.acceptance, law: specviz.play.now.focus.law }]")
+    drawn, exact = tab.evaluate(
+        "[specviz.play.check.result(), { kept: specviz.play.now.focus.acceptance, law: specviz.play.now.focus.law }]"
+    )
     for count, chance in [(drawn["kept"], exact["kept"]), *zip(drawn["written"], exact["law"], strict=True)]:
         assert abs(count / 20000 - chance) <= 4 * math.sqrt(max(0.0, chance * (1 - chance)) / 20000) + 1e-12
     settled(tab)
@@ -418,8 +466,12 @@ def test_files_hold_the_same_numbers(tab):
     verifier, draft = (torch.tensor(data[kind], dtype=torch.float64) for kind in ("verifier", "draft"))
     for one in data["rules"]:
         rule = rules.make(one["rule"], **one["knobs"])
-        assert torch.allclose(rule.output_law(verifier, draft), torch.tensor(one["output_law"], dtype=torch.float64), atol=CLOSE)
-        assert any(math.isclose(float(line["acceptance"]), one["acceptance"]) for line in table if line["rule"] == one["rule"])
+        assert torch.allclose(
+            rule.output_law(verifier, draft), torch.tensor(one["output_law"], dtype=torch.float64), atol=CLOSE
+        )
+        assert any(
+            math.isclose(float(line["acceptance"]), one["acceptance"]) for line in table if line["rule"] == one["rule"]
+        )
     for title in ("Draft and verifier", "Acceptance against true divergence"):
         drawing = saved(f"{title} as SVG").decode()
         ElementTree.fromstring(drawing)

@@ -49,7 +49,10 @@ def enumerate_round(rule, verifier, draft):
                 prob *= chance if passed else 1 - chance
             if prob == 0:
                 continue
-            uniforms = [chance * 0.5 if passed else chance + (1 - chance) * 0.5 for chance, passed in zip(accept, passes, strict=True)]
+            uniforms = [
+                chance * 0.5 if passed else chance + (1 - chance) * 0.5
+                for chance, passed in zip(accept, passes, strict=True)
+            ]
             kept = rule.kept(accept, uniforms)
             mean_kept += prob * kept
             following = verifier[context[-1]] if kept == LENGTH else verdict.residual_probs[kept]

@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from specviz import dists, rules
-from specviz.rules.pair import Pair
+from specviz import rules
+from specviz.prob import dists
+from specviz.sums.sorted_rows import Pair
 from tests.rule_cases import all_pairs, hard_pairs, judge_every_token, law_by_brute_force, random_pairs
 
 both_solvers = pytest.mark.parametrize("solver", ["taylor", "exact"])
@@ -47,9 +48,13 @@ def test_cactus_worked_example():
 
 def grid():
     """Probabilities across all magnitudes, with 0 and 1."""
-    inside = torch.cat([torch.logspace(-300, -1, 100, dtype=torch.float64), torch.linspace(0.1, 0.999, 200, dtype=torch.float64)])
+    inside = torch.cat(
+        [torch.logspace(-300, -1, 100, dtype=torch.float64), torch.linspace(0.1, 0.999, 200, dtype=torch.float64)]
+    )
     near_one = 1 - torch.logspace(-15, -2, 40, dtype=torch.float64)
-    return torch.cat([torch.tensor([0.0, 5e-324, 1e-310], dtype=torch.float64), inside, near_one, torch.ones(1, dtype=torch.float64)])
+    return torch.cat(
+        [torch.tensor([0.0, 5e-324, 1e-310], dtype=torch.float64), inside, near_one, torch.ones(1, dtype=torch.float64)]
+    )
 
 
 @pytest.mark.parametrize("delta", [0.0, 1e-15, 1e-9, 1e-3, 0.1, 0.5, 1.0, 3.0, 10.0])
@@ -142,7 +147,9 @@ def test_sps_accepts_one_minus_total_variation():
     assert torch.allclose(rules.make("sps").acceptance(verifier, draft), 1 - dists.tv(verifier, draft), atol=1e-12)
 
 
-@pytest.mark.parametrize("spec", ["interpolation:alpha=0", "lenience:factor=1", "cactus:delta=0", "mentored:budget=0", "fuzzy:threshold=0"])
+@pytest.mark.parametrize(
+    "spec", ["interpolation:alpha=0", "lenience:factor=1", "cactus:delta=0", "mentored:budget=0", "fuzzy:threshold=0"]
+)
 def test_the_strict_end_of_a_knob_is_sps(spec):
     """At the strict end of its knob a lossy rule judges as sps does."""
     verifier, draft = all_pairs()
@@ -150,7 +157,9 @@ def test_the_strict_end_of_a_knob_is_sps(spec):
     assert torch.allclose(one[0], other[0], atol=1e-12) and torch.allclose(one[1], other[1], atol=1e-9)
 
 
-@pytest.mark.parametrize("spec", ["interpolation:alpha=1", "cascade_opt:alpha=1", "cascade_token:alpha=1", "fuzzy:threshold=1"])
+@pytest.mark.parametrize(
+    "spec", ["interpolation:alpha=1", "cascade_opt:alpha=1", "cascade_token:alpha=1", "fuzzy:threshold=1"]
+)
 def test_the_loose_end_of_a_knob_keeps_everything(spec):
     """At the loose end of its knob the draft is always kept, so the draft's own distribution is written."""
     verifier, draft = all_pairs()

@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from specviz import backends, batch, cli, metrics, race, rules, sweep, tasks
-from specviz.measure import measure
+from specviz import backends, cli, rules, tasks
+from specviz.engine import batch, race
+from specviz.engine.measure import measure
+from specviz.record import metrics
+from specviz.study import sweep
 from specviz.types import Emitted, Judged, ModelError, Sampling, Settings, Verified
 from tests.test_batch import folders  # noqa: F401
 
@@ -36,7 +39,15 @@ def alone(pair, rule, questions, style):
         emitted = [e for e in events if isinstance(e, Emitted)]
         judged = [e.measures["kl_output_verifier"] for e in events if isinstance(e, Judged)]
         right = tasks.grade(pair.tokenizer.decode([e.token for e in emitted]), question.answer)
-        counts.append([right, sum(isinstance(e, Verified) for e in events), sum(e.origin == "accepted" for e in emitted), len(emitted), len(judged)])
+        counts.append(
+            [
+                right,
+                sum(isinstance(e, Verified) for e in events),
+                sum(e.origin == "accepted" for e in emitted),
+                len(emitted),
+                len(judged),
+            ]
+        )
         spent += judged
     return np.sum(counts, 0).tolist(), [one[0] for one in counts], np.mean(spent) if spent else 0.0
 
@@ -60,11 +71,21 @@ def test_figures_are_those_of_one_text_at_a_time(pair, questions, done):
     for point in points:
         counts, marks, nats = alone(pair, point.rule, questions, "task")
         right, rounds, accepted, emitted, _ = counts
-        assert [point.right, point.rounds, point.accepted, point.emitted, point.judged] == counts and point.questions == 7
+        assert [
+            point.right,
+            point.rounds,
+            point.accepted,
+            point.emitted,
+            point.judged,
+        ] == counts and point.questions == 7
         assert point.accuracy == sweep.Figure(right / 7, *metrics.wilson(right, 7))
         assert point.emitted_per_round.value == emitted / rounds
         if point.rule is None:
-            assert point.accepted_per_round is point.against_plain is None and point.mean_kl.value == 0 and rounds == emitted
+            assert (
+                point.accepted_per_round is point.against_plain is None
+                and point.mean_kl.value == 0
+                and rounds == emitted
+            )
             continue
         assert point.accepted_per_round.value == accepted / rounds and point.against_plain == sweep.paired(marks, plain)
         assert point.mean_kl.value == pytest.approx(nats, rel=1e-4) and (nats > 0) != point.rule.lossless
@@ -107,7 +128,9 @@ def test_closing_stops_the_compute(pair, questions, monkeypatch):
 
 def test_the_same_seed_gives_the_same_points(pair, questions, done):
     """Nothing depends on the clock, and rules asked for twice are one point."""
-    again = last(sweep.sweep(pair, [None, *(rules.parse(spec) for spec in RULES), rules.make("sps")], questions, SETTINGS))
+    again = last(
+        sweep.sweep(pair, [None, *(rules.parse(spec) for spec in RULES), rules.make("sps")], questions, SETTINGS)
+    )
     assert [p.row() for p in again.points] == [p.row() for p in done[-1].points]
 
 
@@ -121,7 +144,14 @@ def test_processes_give_the_same_points(pair, questions, done, monkeypatch):
     assert multiprocessing.active_children() == before
     for one, other in zip(shared.points, done[-1].points, strict=True):
         assert one.mean_kl.value == pytest.approx(other.mean_kl.value, rel=1e-3)
-        assert (one.rule, one.right, one.rounds, one.accepted, one.emitted, one.judged) == (other.rule, other.right, other.rounds, other.accepted, other.emitted, other.judged)
+        assert (one.rule, one.right, one.rounds, one.accepted, one.emitted, one.judged) == (
+            other.rule,
+            other.right,
+            other.rounds,
+            other.accepted,
+            other.emitted,
+            other.judged,
+        )
     steps = sweep.sweep(pair, wanted, questions, SETTINGS)
     while next(steps).done < 2:
         pass
@@ -172,7 +202,13 @@ def test_a_knob_may_have_several_values():
     specs = [rule.spec for rule in sweep.expand("cactus:delta=0.1, 0.5,1,solver=exact,taylor")]
     assert specs == [f"cactus:delta={d},solver={s}" for d in (0.1, 0.5, 1) for s in ("exact", "taylor")]
     assert [rule.spec for rule in sweep.expand("sps")] == ["sps"]
-    for spec, says in (("cactus:0.1", "not of the form"), ("cactus:delta=", "must be a number"), ("cactus:delta=9,99", "from 0 to 10"), ("sps:delta=1", "no parameter"), ("magic", "no acceptance rule")):
+    for spec, says in (
+        ("cactus:0.1", "not of the form"),
+        ("cactus:delta=", "must be a number"),
+        ("cactus:delta=9,99", "from 0 to 10"),
+        ("sps:delta=1", "no parameter"),
+        ("magic", "no acceptance rule"),
+    ):
         with pytest.raises(ValueError, match=says):
             sweep.expand(spec)
     many = ",".join(map(str, range(1, 1001)))
@@ -206,7 +242,9 @@ def test_the_rows_are_plain_data_with_definitions(done):
     assert set(metrics.SWEEP) == {name[:-4] for name in row if name.endswith("_low")}
     assert all(d["definition"].endswith(".") and d["kind"] in ("measured", "exact") for d in metrics.SWEEP.values())
     read = list(csv.DictReader(io.StringIO(sweep.csv_text(points))))
-    assert [one["rule"] for one in read] == [p.row()["rule"] for p in points] and read[2]["rule"] == "cactus:delta=0.5,solver=taylor"
+    assert [one["rule"] for one in read] == [p.row()["rule"] for p in points] and read[2][
+        "rule"
+    ] == "cactus:delta=0.5,solver=taylor"
     for name in set(row) - {"knobs", "rule", "name"}:
         assert float(read[2][name]) == row[name], name
     assert read[0]["accepted_per_round"] == read[0]["against_plain"] == "" and sweep.csv_text(()).strip() == ""
@@ -215,13 +253,36 @@ def test_the_rows_are_plain_data_with_definitions(done):
 def test_sweep_from_the_command_line(capsys, tmp_path):
     """python -m specviz sweep: progress on the error stream, a table, the CSV, and sentences for mistakes."""
     file = tmp_path / "sweep.csv"
-    assert cli.main(["sweep", "--questions", "4", "--family", "reverse", "--rule", "cactus:delta=0.1,1", "--rule", "plain", "--csv", str(file)]) == 0
+    assert (
+        cli.main(
+            [
+                "sweep",
+                "--questions",
+                "4",
+                "--family",
+                "reverse",
+                "--rule",
+                "cactus:delta=0.1,1",
+                "--rule",
+                "plain",
+                "--csv",
+                str(file),
+            ]
+        )
+        == 0
+    )
     said = capsys.readouterr()
     assert "12 of 12 texts" in said.err and "divergence, nats" in said.out and "Wilson" in said.out
     read = list(csv.DictReader(file.open()))
     assert [(one["name"], one["questions"]) for one in read] == [("plain", "4"), ("cactus", "4"), ("cactus", "4")]
     for one in read:
-        assert f"{float(one['mean_kl']):.4f}" in next(line for line in said.out.splitlines() if line.startswith(one["rule"] + " "))
-    for arguments, says in ((["--family", "fish"], "no task family 'fish'"), (["--questions", "0"], "at least one question"), (["--rule", "cactus:delta=11"], "delta must be from 0 to 10")):
+        assert f"{float(one['mean_kl']):.4f}" in next(
+            line for line in said.out.splitlines() if line.startswith(one["rule"] + " ")
+        )
+    for arguments, says in (
+        (["--family", "fish"], "no task family 'fish'"),
+        (["--questions", "0"], "at least one question"),
+        (["--rule", "cactus:delta=11"], "delta must be from 0 to 10"),
+    ):
         assert cli.main(["sweep", *arguments]) == 2
         assert says in capsys.readouterr().err

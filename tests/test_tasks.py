@@ -55,7 +55,9 @@ def test_answers_follow_from_the_prompts():
     for item in drawn("sort"):
         row = item.answer.split(", ")
         if row[0].isdigit():
-            assert sorted(map(int, re.findall(r"\d+", item.prompt)), reverse="largest to" in item.prompt) == [*map(int, row)]
+            assert sorted(map(int, re.findall(r"\d+", item.prompt)), reverse="largest to" in item.prompt) == [
+                *map(int, row)
+            ]
         else:
             assert sorted(row, reverse="Z to A" in item.prompt) == row and all(word in item.prompt for word in row)
     for item in drawn("reverse"):
@@ -64,7 +66,7 @@ def test_answers_follow_from_the_prompts():
     for item in drawn("order"):
         below = dict(re.findall(r"(\w+) is (?:taller|older|faster|richer) than (\w+)", item.prompt))
         below |= {b: a for a, b in re.findall(r"(\w+) is (?:shorter|younger|slower|poorer) than (\w+)", item.prompt)}
-        person, = set(below) - set(below.values())
+        (person,) = set(below) - set(below.values())
         row = [person]
         while row[-1] in below:
             row.append(below[row[-1]])
@@ -140,8 +142,20 @@ def test_grading_takes_the_last_complete_claim():
     assert not tasks.grade("The answer is 1,  2.", "1, 2")  # an answer is read as written
 
 
-@pytest.mark.parametrize("text", ["", "The answer is .", "The answer is\u202e 5.", "The answer is \uff15.", "the answer is 5.",
-                                  "The answer is 5", "The answer is 5\n.", "The answer is 5\0.", "The answer is 5%."])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "The answer is .",
+        "The answer is\u202e 5.",
+        "The answer is \uff15.",
+        "the answer is 5.",
+        "The answer is 5",
+        "The answer is 5\n.",
+        "The answer is 5\0.",
+        "The answer is 5%.",
+    ],
+)
 def test_what_is_not_the_claim_is_wrong(text):
     assert not tasks.grade(text, "5")
 

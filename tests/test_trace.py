@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specviz import metrics, race, rules, trace
-from specviz.trace import Trace
+from specviz import rules
+from specviz.engine import race
+from specviz.record import metrics, trace
+from specviz.record.trace import Trace
 from specviz.types import Settings
 from tests.conftest import QUESTION, run
 
@@ -120,7 +122,17 @@ def test_a_damaged_trace_is_refused_with_a_sentence(record, edit, says):
         Trace.from_json(json.dumps(data))
 
 
-@pytest.mark.parametrize("text,says", [("", "not JSON"), ("[1]", "not a specviz trace"), ("{}", "not a specviz trace"), ("nonsense", "not JSON"), ('{"a": NaN}', "NaN"), ("[" * 100_000, "nested too deeply|not JSON|cut off")])
+@pytest.mark.parametrize(
+    "text,says",
+    [
+        ("", "not JSON"),
+        ("[1]", "not a specviz trace"),
+        ("{}", "not a specviz trace"),
+        ("nonsense", "not JSON"),
+        ('{"a": NaN}', "NaN"),
+        ("[" * 100_000, "nested too deeply|not JSON|cut off"),
+    ],
+)
 def test_what_is_no_trace_is_refused(text, says):
     """Arbitrary text never raises anything but a ValueError with a sentence."""
     with pytest.raises(ValueError, match=says):
@@ -189,4 +201,7 @@ def test_every_figure_has_a_definition(record):
     """No number without a word on what it is."""
     keys = set(metrics.figures(record.data["lanes"][1]))
     assert keys == set(metrics.DEFINITIONS)
-    assert all(d["definition"].endswith(".") and d["kind"] in ("measured", "exact", "recorded", "estimated") for d in metrics.DEFINITIONS.values())
+    assert all(
+        d["definition"].endswith(".") and d["kind"] in ("measured", "exact", "recorded", "estimated")
+        for d in metrics.DEFINITIONS.values()
+    )

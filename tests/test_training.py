@@ -14,7 +14,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specviz import metrics, tasks, training
+from specviz import tasks, training
+from specviz.record import metrics
 from specviz.training import data, evaluate, export, loop, optimizer, tokenizer, written
 from specviz.training.model import Llama, Size
 
@@ -23,8 +24,11 @@ STORY = "Once upon a time there was a {} named {}. {} liked to play in the {} wi
 
 def stories(count: int) -> list[str]:
     rng = random.Random(7)
-    return [STORY.format(rng.choice(["cat", "dog", "girl", "boy", "fish"]), name, name, rng.choice(["sun", "park", "rain"]))
-            + f" It was day {number}." for number, name in enumerate(rng.choices(["Mia", "Ben", "Max", "Sue"], k=count))]
+    return [
+        STORY.format(rng.choice(["cat", "dog", "girl", "boy", "fish"]), name, name, rng.choice(["sun", "park", "rain"]))
+        + f" It was day {number}."
+        for number, name in enumerate(rng.choices(["Mia", "Ben", "Max", "Sue"], k=count))
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -57,9 +61,14 @@ def words(pair):
 
 # What comes out
 
+
 def test_the_quick_run_learns_and_writes_a_pair(pair):
     facts = json.loads((pair / "pair.json").read_text())
-    assert set(facts["styles"]) == set(facts["tags"]) and facts["tags"] == {"tiny": "<|tiny|>", "tale": "<|tale|>", "task": "<|task|>"}
+    assert set(facts["styles"]) == set(facts["tags"]) and facts["tags"] == {
+        "tiny": "<|tiny|>",
+        "tale": "<|tale|>",
+        "task": "<|task|>",
+    }
     for name in ("verifier", "draft"):
         log = [json.loads(line) for line in (pair / "state" / name / "log.jsonl").read_text().splitlines()]
         losses = [line["loss"] for line in log if "loss" in line]
@@ -103,13 +112,16 @@ def test_shards_stay_small(tmp_path, words, monkeypatch):
 
 # Tokens
 
+
 @settings(deadline=None, max_examples=200)
 @given(st.text())
 def test_any_text_comes_back(words, text):
     assert words.decode(words.encode(text).ids, skip_special_tokens=False) == text
 
 
-@pytest.mark.parametrize("text", ["a\0b", "\u202eabc\u202c", "\u6771\u4eac \U0001f600 \u00e9e\u0301", "\r\n\t  x ", "\ufeff", "1,234.5"])
+@pytest.mark.parametrize(
+    "text", ["a\0b", "\u202eabc\u202c", "\u6771\u4eac \U0001f600 \u00e9e\u0301", "\r\n\t  x ", "\ufeff", "1,234.5"]
+)
 def test_hard_text_comes_back(words, text):
     assert words.decode(words.encode(text).ids) == text
 
@@ -125,6 +137,7 @@ def test_digits_and_tags_are_single_tokens(words):
 
 
 # Reading
+
 
 def test_a_question_weighs_its_solution(words):
     question = tasks.items(["chain"], 1, 0)[0]
@@ -196,11 +209,14 @@ def test_the_verifier_writes_what_the_draft_reads(folder, pair, words):
 
 # Learning
 
+
 def small_run(path, folder, words, steps=6, loss=loop.language_loss) -> loop.Run:
     torch.manual_seed(0)
     model = Llama(Size(layers=1, width=32, head=32, vocabulary=words.get_vocab_size()))
     reader = data.Reader(data.read(folder), words, 2, 48)
-    return loop.Run(path, model, reader, loss, loop.Budget(steps=steps), rows=4, held_out={}, device=torch.device("cpu"))
+    return loop.Run(
+        path, model, reader, loss, loop.Budget(steps=steps), rows=4, held_out={}, device=torch.device("cpu")
+    )
 
 
 def test_a_resumed_run_is_the_uninterrupted_run(tmp_path, folder, words):
@@ -244,7 +260,9 @@ def test_the_schedule_follows_the_clock_or_the_steps():
 
 def test_muon_updates_are_orthogonal():
     for shape in ((4, 32, 32), (2, 64, 24), (2, 24, 64)):
-        spread = torch.linalg.svdvals(optimizer.orthogonal(torch.randn(shape, generator=torch.Generator().manual_seed(1))))
+        spread = torch.linalg.svdvals(
+            optimizer.orthogonal(torch.randn(shape, generator=torch.Generator().manual_seed(1)))
+        )
         assert 0.1 < spread.min() and spread.max() < 1.3
 
 
@@ -274,14 +292,35 @@ def test_the_draft_inherits_the_verifiers_picture_of_words():
 
 # Measuring
 
+
 def test_evaluation_measures_a_pair(pair, folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(evaluate, "LONGEST_ANSWER", 40)
     monkeypatch.setattr(evaluate, "LONGEST_STORY", 40)
     monkeypatch.setattr(evaluate, "RULES", ("sps", "cactus:delta=1"))
     monkeypatch.setattr(evaluate, "LENGTHS", (1, 4))
     out = tmp_path / "figures.json"
-    assert evaluate.main(["--pair", str(pair), "--data", str(folder), "--count", "8", "--stories", "2", "--samples", "1",
-                          "--rules", "--speed", "1", "--json", str(out)]) == 0
+    assert (
+        evaluate.main(
+            [
+                "--pair",
+                str(pair),
+                "--data",
+                str(folder),
+                "--count",
+                "8",
+                "--stories",
+                "2",
+                "--samples",
+                "1",
+                "--rules",
+                "--speed",
+                "1",
+                "--json",
+                str(out),
+            ]
+        )
+        == 0
+    )
     report, shown = json.loads(out.read_text()), capsys.readouterr().out
     assert report["verifier"]["all"]["asked"] == report["draft"]["all"]["asked"] == 8 and len(report["stories"]) == 1
     assert sum(report["verifier"][name]["asked"] for name in tasks.names()) == 8
@@ -310,9 +349,13 @@ def test_wilsons_interval():
 
 # The command
 
+
 def test_importing_is_cheap():
     code = "import sys, specviz.training; print({'torch', 'tokenizers', 'transformers'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "set()"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+        == "set()"
+    )
 
 
 def test_what_is_wrong_is_said(pair, folder, tmp_path):

@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from specviz import backends, dists, metrics, proposal, registry, rules, trace
+from specviz import backends, registry, rules
+from specviz.drafters import proposal
+from specviz.prob import dists
+from specviz.record import metrics, trace
 from specviz.types import Sampling, Settings
 from tests.conftest import run
 
@@ -24,10 +27,34 @@ RECORDED = sorted((ROOT / "assets" / "recorded").glob("*.json"))
 VALUES = 20
 CLOSE = 1e-4  # of the knob's value
 OTHERS = [  # further runs: prompt, style, seed, sampling, lanes
-    ("Tim had a red ball. He wanted to", "tiny", 11, Sampling(temperature=1.2), ("cactus:delta=0.3,solver=exact", "lenience:factor=0.3", "interpolation:alpha=0.6")),
-    ("The king of the north had three sons, and", "tale", 12, Sampling(temperature=0.7), ("fuzzy:threshold=0.1", "cascade_opt:alpha=0.2", "cascade_token:alpha=0.4")),
-    ("Once there was a girl who could", "tiny", 13, Sampling(temperature=1.0, top_k=50), ("mentored:budget=0.1", "cactus_law:budget=0.1", "top_k:k=3")),
-    ("One day a cat met a", "tiny", 14, Sampling(), ("tas:epsilon=0.2,alpha=0.6,fallback=sample", "mentored:budget=0.5", "cactus_law:budget=0.3")),
+    (
+        "Tim had a red ball. He wanted to",
+        "tiny",
+        11,
+        Sampling(temperature=1.2),
+        ("cactus:delta=0.3,solver=exact", "lenience:factor=0.3", "interpolation:alpha=0.6"),
+    ),
+    (
+        "The king of the north had three sons, and",
+        "tale",
+        12,
+        Sampling(temperature=0.7),
+        ("fuzzy:threshold=0.1", "cascade_opt:alpha=0.2", "cascade_token:alpha=0.4"),
+    ),
+    (
+        "Once there was a girl who could",
+        "tiny",
+        13,
+        Sampling(temperature=1.0, top_k=50),
+        ("mentored:budget=0.1", "cactus_law:budget=0.1", "top_k:k=3"),
+    ),
+    (
+        "One day a cat met a",
+        "tiny",
+        14,
+        Sampling(),
+        ("tas:epsilon=0.2,alpha=0.6,fallback=sample", "mentored:budget=0.5", "cactus_law:budget=0.3"),
+    ),
 ]
 
 
@@ -39,7 +66,9 @@ class Again:
         judged_by = proposal.Proposal.judged_by
 
         def kept_aside(self, rule, verifier_probs, sampling):
-            rounds.setdefault(rule.spec, []).append((verifier_probs.clone(), self.draft_probs.clone(), torch.tensor(self.tokens)))
+            rounds.setdefault(rule.spec, []).append(
+                (verifier_probs.clone(), self.draft_probs.clone(), torch.tensor(self.tokens))
+            )
             return judged_by(self, rule, verifier_probs, sampling)
 
         with pytest.MonkeyPatch.context() as patch:
@@ -48,7 +77,10 @@ class Again:
         self.judged = []
         for lane in self.record.data["lanes"]:
             drafted = [r for r in lane["rounds"] if r["drafted"]]
-            parts = [[part[: len(r["judged"]["uniform"])] for part in parts] for r, parts in zip(drafted, rounds.get(lane["rule"], []), strict=True)]
+            parts = [
+                [part[: len(r["judged"]["uniform"])] for part in parts]
+                for r, parts in zip(drafted, rounds.get(lane["rule"], []), strict=True)
+            ]
             self.judged.append([torch.cat(column) for column in zip(*parts)])
 
     def column(self, lane: int, name: str) -> torch.Tensor:
@@ -66,7 +98,14 @@ def runs(pair):
         lanes = [lane for lane in record.settings() if lane.rule is not None]
         made.append(Again(pair, record.data["prompt"], record.data["style"], lanes))
     for prompt, style, seed, sampling, specs in OTHERS:
-        made.append(Again(pair, prompt, style, [Settings(rule=rules.parse(spec), sampling=sampling, max_new_tokens=40, seed=seed) for spec in specs]))
+        made.append(
+            Again(
+                pair,
+                prompt,
+                style,
+                [Settings(rule=rules.parse(spec), sampling=sampling, max_new_tokens=40, seed=seed) for spec in specs],
+            )
+        )
     assert len(made) >= 10
     return made
 
@@ -76,7 +115,7 @@ def page(chromium):
     """An empty page with the page's own arithmetic."""
     made = chromium.new_page()
     for name in ("store.js", "rules.js"):
-        made.add_script_tag(path=ROOT / "assets" / "view" / name)
+        made.add_script_tag(path=ROOT / "specviz" / "view" / "js" / name)
     yield made
     made.close()
 
@@ -91,9 +130,14 @@ def variants(name: str, knobs: dict) -> list[tuple[str, dict]]:
             continue
         low, high = info["low"], info["high"]
         first = max(low, high * 1e-4) if info["scale"] == "log" or info["open_low"] else low
-        values = np.geomspace(first, high, VALUES - 1) if info["scale"] == "log" else np.linspace(first, high, VALUES - 1)
+        values = (
+            np.geomspace(first, high, VALUES - 1) if info["scale"] == "log" else np.linspace(first, high, VALUES - 1)
+        )
         values = [first if info["open_low"] else low, *values.tolist()]
-        found += [(info["name"], {**knobs, info["name"]: int(v) if info["type"] == "int" else float(f"{v:.6g}")}) for v in values]
+        found += [
+            (info["name"], {**knobs, info["name"]: int(v) if info["type"] == "int" else float(f"{v:.6g}")})
+            for v in values
+        ]
     return found
 
 
@@ -111,7 +155,11 @@ def undecided(name: str, knob: str, knobs: dict, judged: list[torch.Tensor], uni
     near = [min(max(value + sign * CLOSE * max(abs(value), 1e-3), info["low"]), info["high"]) for sign in (-1, 1)]
     if info["type"] == "int":
         near = [value]
-    answers = [kept(name, {**knobs, knob: other}, judged, uniform) for other in near if other > info["low"] or not info["open_low"]]
+    answers = [
+        kept(name, {**knobs, knob: other}, judged, uniform)
+        for other in near
+        if other > info["low"] or not info["open_low"]
+    ]
     return torch.stack(answers).any(0) & ~torch.stack(answers).all(0)
 
 
@@ -120,11 +168,16 @@ def compare(name, asked, answers, judged, uniform, strict, where) -> tuple[int, 
     count = differ = 0
     for (knob, knobs), fates in zip(asked, answers, strict=True):
         again = kept(name, knobs, judged, uniform)
-        wanted = ["rejected" if not keeps else "relaxed" if u >= s else "accepted" for keeps, u, s in zip(again.tolist(), uniform.tolist(), strict.tolist())]
+        wanted = [
+            "rejected" if not keeps else "relaxed" if u >= s else "accepted"
+            for keeps, u, s in zip(again.tolist(), uniform.tolist(), strict.tolist())
+        ]
         off = torch.tensor([one != other for one, other in zip(fates, wanted, strict=True)])
         if off.any():
             wrong = off & ~undecided(name, knob, knobs, judged, uniform)
-            assert not wrong.any(), f"{where}, {name} {knobs}: token {int(wrong.nonzero()[0])} is {fates[int(wrong.nonzero()[0])]} in the page"
+            assert not wrong.any(), (
+                f"{where}, {name} {knobs}: token {int(wrong.nonzero()[0])} is {fates[int(wrong.nonzero()[0])]} in the page"
+            )
         count, differ = count + len(fates), differ + int(off.sum())
     return count, differ
 
@@ -145,7 +198,9 @@ def test_recolouring_equals_judging_again(page, runs):
     for made in runs:
         lanes = made.record.data["lanes"]
         asked = [(i, variants(lane["name"], lane["knobs"])) for i, lane in enumerate(lanes) if lane["knobs"]]
-        answers = page.evaluate(WHATIF, [made.record.to_json(), [[i, [knobs for _, knobs in some]] for i, some in asked]])
+        answers = page.evaluate(
+            WHATIF, [made.record.to_json(), [[i, [knobs for _, knobs in some]] for i, some in asked]]
+        )
         for (i, some), fates in zip(asked, answers, strict=True):
             columns = made.column(i, "uniform"), made.column(i, "strict_accept_prob")
             found = compare(lanes[i]["name"], some, fates, made.judged[i], *columns, made.record.data["prompt"])
@@ -171,9 +226,19 @@ def test_every_rule_judges_every_lane(page, runs, name):
         answers = page.evaluate(EVERY, [made.record.to_json(), name, [knobs for _, knobs in asked]])
         for i, fates in enumerate(answers):
             if any(fate is None for some in fates for fate in some):
-                assert name in ("cascade_token", "mentored", "cactus_law"), "only these depend on more than a trace holds"
+                assert name in ("cascade_token", "mentored", "cactus_law"), (
+                    "only these depend on more than a trace holds"
+                )
                 continue
-            found = compare(name, asked, fates, made.judged[i], made.column(i, "uniform"), made.column(i, "strict_accept_prob"), made.record.data["prompt"])
+            found = compare(
+                name,
+                asked,
+                fates,
+                made.judged[i],
+                made.column(i, "uniform"),
+                made.column(i, "strict_accept_prob"),
+                made.record.data["prompt"],
+            )
             count, differ = count + found[0], differ + found[1]
     print(f"{name}: {count:,} fates compared, {differ} undecided")
     assert differ <= count / 1000
@@ -200,15 +265,25 @@ def test_the_budget_is_held_against_what_was_spent(page, runs):
             for solver in ("taylor", "exact"):
                 rule = rules.make("cactus", delta=lane["knobs"]["delta"], solver=solver)
                 cost = dists.kl(rule.target_probs(verifier, draft, tokens), verifier)
-                assert torch.allclose(torch.tensor([one[solver] for one in each], dtype=torch.float64), cost, rtol=1e-3, atol=2e-5)
+                assert torch.allclose(
+                    torch.tensor([one[solver] for one in each], dtype=torch.float64), cost, rtol=1e-3, atol=2e-5
+                )
                 assert solver == "taylor" or float(cost.max()) <= rule.delta + 1e-9
             law = dists.kl(rules.parse(lane["rule"]).output_law(verifier, draft), verifier)
-            assert torch.allclose(torch.tensor([one["law"] for one in each], dtype=torch.float64), law, rtol=1e-3, atol=2e-5)
+            assert torch.allclose(
+                torch.tensor([one["law"] for one in each], dtype=torch.float64), law, rtol=1e-3, atol=2e-5
+            )
             delta = lane["knobs"]["delta"]
-            wanted = {"judged": len(each), "lawOver": figures["over_budget"], "targetOver": figures["target_over_budget"]}
+            wanted = {
+                "judged": len(each),
+                "lawOver": figures["over_budget"],
+                "targetOver": figures["target_over_budget"],
+            }
             assert {name: sums[name] for name in wanted} == wanted
             assert figures["over_budget"] == int((law > delta * 1.0001 + 1e-6).sum())
-            assert [sums["worst"], sums["target"], sums["law"]] == pytest.approx([figures["most_over_budget"], figures["mean_target_kl"], figures["mean_kl"]])
+            assert [sums["worst"], sums["target"], sums["law"]] == pytest.approx(
+                [figures["most_over_budget"], figures["mean_target_kl"], figures["mean_kl"]]
+            )
             assert figures["most_over_budget"] == pytest.approx(float(law.max()) / delta, rel=1e-3)
             seen, over = seen + len(each), over + figures["over_budget"]
     print(f"{over} of {seen} tokens judged by cactus cost more than the budget")

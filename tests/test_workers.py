@@ -8,9 +8,10 @@ import time
 
 import pytest
 
-from specviz import backends, batch, rules
+from specviz import backends, rules
+from specviz.engine import batch
+from specviz.engine.workers import Workers, cores
 from specviz.types import ModelError, Sampling, Settings
-from specviz.workers import Workers, cores
 
 PROMPTS = ("Once upon a time", "What is 3 plus 4?", "The king had three sons")
 
@@ -23,7 +24,13 @@ def workers(pair):
 
 def jobs(pair, count: int) -> list[batch.Job]:
     names = ("sps", "cactus", "tas", "block")
-    return [(pair.encode(PROMPTS[i % 3], "tiny"), Settings(rule=rules.make(names[i % 4]), sampling=Sampling(), seed=i, max_new_tokens=24)) for i in range(count)]
+    return [
+        (
+            pair.encode(PROMPTS[i % 3], "tiny"),
+            Settings(rule=rules.make(names[i % 4]), sampling=Sampling(), seed=i, max_new_tokens=24),
+        )
+        for i in range(count)
+    ]
 
 
 def counted(pair, upto: int, every: float):

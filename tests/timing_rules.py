@@ -8,7 +8,8 @@ from functools import partial
 import numpy as np
 import torch
 
-from specviz import exact, registry, rules
+from specviz import registry, rules
+from specviz.study import exact
 
 
 def best(function, tries=20):
@@ -33,7 +34,9 @@ def sweep(name):
     for info in registry.knobs(rules.get(name)):
         if not info["choices"]:
             low, high = info["low"], info["high"]
-            values = np.geomspace(max(low, high / 1000), high, 50) if info["scale"] == "log" else np.linspace(low, high, 50)
+            values = (
+                np.geomspace(max(low, high / 1000), high, 50) if info["scale"] == "log" else np.linspace(low, high, 50)
+            )
             return name, info["name"], np.unique(values.round()) if info["type"] == "int" else values
     return name, None, [None]
 
@@ -46,7 +49,11 @@ def main():
         print(f"{count} positions, {size:,} tokens{'judge':>18}{'output_law':>14}{'acceptance':>14}  ms")
         for spec in [*rules.names(), "cactus:solver=exact"]:
             rule = rules.parse(spec)
-            asked = (rule.judge, verifier, draft, tokens), (rule.output_law, verifier, draft), (rule.acceptance, verifier, draft)
+            asked = (
+                (rule.judge, verifier, draft, tokens),
+                (rule.output_law, verifier, draft),
+                (rule.acceptance, verifier, draft),
+            )
             print(f"{spec:30}" + "".join(f"{best(partial(*ask)):14.2f}" for ask in asked))
     verifier, draft = rows(1000, 4096)
     names = [name for name in rules.names() if name not in ("block", "cactus_law")]
@@ -58,7 +65,9 @@ def main():
     exact.curves(asked, verifier, draft)
     peak = tracemalloc.get_traced_memory()[1] / 1e6
     tracemalloc.stop()
-    print(f"\n{len(names)} rules, up to 50 values, 1,000 positions, 4,096 tokens, in one pass on {torch.get_num_threads()} threads")
+    print(
+        f"\n{len(names)} rules, up to 50 values, 1,000 positions, 4,096 tokens, in one pass on {torch.get_num_threads()} threads"
+    )
     print(f"{took:14.0f} ms, {1000 * cpu:.0f} ms of processor time, at most {peak:.0f} MB beyond the inputs")
     for divergence in exact.DIVERGENCES:
         for pooled in (False, True):

@@ -22,12 +22,14 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
-from specviz import dists, registry
+from specviz import registry
+from specviz.assets import ASSETS
 from specviz.backends import memory
 from specviz.backends.tokenizer import Tokenizer, differences
+from specviz.prob import dists
 from specviz.types import ModelError, Sampling
 
-SHIPPED = Path(os.environ.get("SPECVIZ_PAIR") or Path(__file__).parents[2] / "assets" / "pair")
+SHIPPED = Path(os.environ.get("SPECVIZ_PAIR") or ASSETS / "pairs" / "small")
 MAX_PROMPT_CHARACTERS = 50_000
 
 
@@ -147,15 +149,21 @@ class Pair:
         if not prompt.strip():
             raise ValueError("The prompt is empty. Write at least one word.")
         if len(prompt) > MAX_PROMPT_CHARACTERS:
-            raise ValueError(f"The prompt has {len(prompt):,} characters; at most {MAX_PROMPT_CHARACTERS:,} are allowed.")
+            raise ValueError(
+                f"The prompt has {len(prompt):,} characters; at most {MAX_PROMPT_CHARACTERS:,} are allowed."
+            )
         if any("\ud800" <= character <= "\udfff" for character in prompt):
-            raise ValueError("The prompt holds half a character (a surrogate without its partner). Delete it and write it anew.")
+            raise ValueError(
+                "The prompt holds half a character (a surrogate without its partner). Delete it and write it anew."
+            )
         if style is not None and style not in self.styles:
             known = ", ".join(self.styles) or "none"
             raise ValueError(f"There is no style {style!r}. There are: {known}.")
         tokens = self.tokenizer.encode(prompt, style)
         if len(tokens) >= self.max_positions:
-            raise ValueError(f"The prompt is {len(tokens):,} tokens long; these models hold {self.max_positions:,}, and some must be left to write.")
+            raise ValueError(
+                f"The prompt is {len(tokens):,} tokens long; these models hold {self.max_positions:,}, and some must be left to write."
+            )
         return tokens
 
     @property
@@ -178,7 +186,14 @@ def load(model: str, *, device: str = "cpu", dtype: str | None = None, backend: 
     raise ModelError(f"No backend can run {model!r} on {device} in {dtype or 'its own dtype'}.")
 
 
-def load_pair(draft: str | None = None, verifier: str | None = None, *, device: str = "cpu", dtype: str | None = None, backend: str | None = None) -> Pair:
+def load_pair(
+    draft: str | None = None,
+    verifier: str | None = None,
+    *,
+    device: str = "cpu",
+    dtype: str | None = None,
+    backend: str | None = None,
+) -> Pair:
     """Loads a draft and a verifier (both None: the shipped pair). ModelError says how their tokenizers differ, if they do."""
     if (draft is None) != (verifier is None):
         raise ValueError("Give both models, the draft and the verifier, or neither for the shipped pair.")
@@ -188,7 +203,11 @@ def load_pair(draft: str | None = None, verifier: str | None = None, *, device: 
     if shipped:
         draft, verifier = str(SHIPPED / "draft"), str(SHIPPED / "verifier")
         facts = SHIPPED / "pair.json"
-        styles = json.loads(facts.read_text())["styles"] if facts.exists() else {"tiny": "a story", "tale": "a tale", "task": "a question"}
+        styles = (
+            json.loads(facts.read_text())["styles"]
+            if facts.exists()
+            else {"tiny": "a story", "tale": "a tale", "task": "a question"}
+        )
     tokenizer, other = Tokenizer(verifier), Tokenizer(draft)
     if how := differences(other, tokenizer):
         raise ModelError(f"These two models cannot work together, because their tokenizers differ: {how}")

@@ -33,7 +33,15 @@ class Transformers:
 
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise ModelError("There is no CUDA device here. Use the device 'cpu'.")
-        wanted = getattr(torch, dtype, None) if dtype else ("auto" if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()) else torch.float32)
+        wanted = (
+            getattr(torch, dtype, None)
+            if dtype
+            else (
+                "auto"
+                if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
+                else torch.float32
+            )
+        )
         if dtype and not isinstance(wanted, torch.dtype):
             raise ModelError(f"There is no dtype {dtype!r}. Use float32, bfloat16 or float16.")
         placing = {"device_map": "auto"} if device == "auto" else {}
@@ -48,16 +56,26 @@ class Transformers:
         config = self._model.config.get_text_config()
         self._cache_class = lambda: DynamicCache(config=config)
         if not getattr(self._cache_class(), "is_croppable", True):
-            raise ModelError(f"{model!r} keeps a state that cannot be rolled back, so drafts cannot be refused. Choose a model with plain attention.")
+            raise ModelError(
+                f"{model!r} keeps a state that cannot be rolled back, so drafts cannot be refused. Choose a model with plain attention."
+            )
         self.id = model
         folder = Path(model)
-        self.revision = weights_hash(sorted(folder.glob("*.safetensors"))) if folder.is_dir() else getattr(self._model.config, "_commit_hash", None) or "unknown"
+        self.revision = (
+            weights_hash(sorted(folder.glob("*.safetensors")))
+            if folder.is_dir()
+            else getattr(self._model.config, "_commit_hash", None) or "unknown"
+        )
         self.parameters = self._model.num_parameters()
         self.dtype = str(self._model.dtype).removeprefix("torch.")
         self.vocabulary = self._model.get_output_embeddings().weight.shape[0]
         self.max_positions = getattr(config, "max_position_embeddings", None) or 1_000_000
         free = memory.free_bytes("cpu")
-        if device == "cpu" and self._model.dtype == torch.float32 and (free is None or free > 2 * self._model.get_memory_footprint()):
+        if (
+            device == "cpu"
+            and self._model.dtype == torch.float32
+            and (free is None or free > 2 * self._model.get_memory_footprint())
+        ):
             pack_linears(self._model)
         self._keeps = "logits_to_keep" in inspect.signature(self._model.forward).parameters
 
@@ -135,7 +153,9 @@ class TransformersBatch(RaggedBatch):
                 past_key_values=cache, use_cache=True, **extra,
             ).logits[:, -kept:]  # fmt: skip
         except torch.OutOfMemoryError as error:
-            raise ModelError(f"{self._model.id!r} ran out of memory with {len(self._sessions)} texts at once.") from error
+            raise ModelError(
+                f"{self._model.id!r} ran out of memory with {len(self._sessions)} texts at once."
+            ) from error
         row, column = places.row[places.wanted], places.column[places.wanted] - (places.columns - kept)
         logits = logits[row, column]
         if logits.is_cuda:
@@ -158,7 +178,9 @@ def ragged_cache(layers: int, rows: int, positions: int):
         is_sliding = False
 
         def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-            self.keys, self.values = (s.new_zeros(rows, s.shape[1], positions + 1, s.shape[3]) for s in (key_states, value_states))
+            self.keys, self.values = (
+                s.new_zeros(rows, s.shape[1], positions + 1, s.shape[3]) for s in (key_states, value_states)
+            )
             self.is_initialized = True
 
         def update(self, key_states: Tensor, value_states: Tensor, *args, **kwargs) -> tuple[Tensor, Tensor]:

@@ -65,7 +65,9 @@ def placed(model: str, device: str, dtype: str | None) -> str:
     spread = device == "cuda" and _gpus() > 1
     if spread and found.weights <= sum(free_bytes(f"cuda:{i}") for i in range(_gpus())):
         return "auto"
-    raise ModelError(f"{found.sentence} It does not fit. Choose a smaller model, a smaller dtype (bfloat16), or another device.")
+    raise ModelError(
+        f"{found.sentence} It does not fit. Choose a smaller model, a smaller dtype (bfloat16), or another device."
+    )
 
 
 @contextmanager
@@ -73,7 +75,10 @@ def explained(sentence: str) -> Iterator[None]:
     """Running out of memory inside, on whatever device, becomes a ModelError that says `sentence`."""
     try:
         yield
-    except (MemoryError, RuntimeError) as error:  # torch's own for a GPU is a RuntimeError, and so is that of its CPU allocator
+    except (
+        MemoryError,
+        RuntimeError,
+    ) as error:  # torch's own for a GPU is a RuntimeError, and so is that of its CPU allocator
         if isinstance(error, MemoryError) or "out of memory" in str(error) or "DefaultCPUAllocator" in str(error):
             raise ModelError(sentence) from error
         raise
@@ -103,7 +108,11 @@ def _free_in_main_memory() -> int | None:
     try:
         group = Path("/sys/fs/cgroup")
         limit, used = (group / "memory.max").read_text().strip(), int((group / "memory.current").read_text())
-        files = next(int(line.split()[1]) for line in (group / "memory.stat").read_text().splitlines() if line.startswith("inactive_file"))
+        files = next(
+            int(line.split()[1])
+            for line in (group / "memory.stat").read_text().splitlines()
+            if line.startswith("inactive_file")
+        )
         return free if limit == "max" else min(free, int(limit) - used + files)
     except (OSError, StopIteration, ValueError):
         return free

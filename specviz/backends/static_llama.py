@@ -38,7 +38,12 @@ class StaticLlama:
             return False
         config = json.loads((folder / "config.json").read_text())
         rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-        plain = config.get("model_type") == "llama" and not config.get("attention_bias") and not config.get("mlp_bias") and config.get("hidden_act") == "silu"
+        plain = (
+            config.get("model_type") == "llama"
+            and not config.get("attention_bias")
+            and not config.get("mlp_bias")
+            and config.get("hidden_act") == "silu"
+        )
         size = sum(f.stat().st_size for f in folder.glob("*.safetensors"))
         return plain and rope.get("rope_type", "default") == "default" and 0 < size < SMALL
 
@@ -51,7 +56,10 @@ class StaticLlama:
         weights = _read_weights(files)
         self.parameters = sum(w.numel() for w in weights.values())
         self.vocabulary, self.max_positions = config["vocab_size"], config["max_position_embeddings"]
-        self._heads, self._groups = config["num_attention_heads"], config.get("num_key_value_heads") or config["num_attention_heads"]
+        self._heads, self._groups = (
+            config["num_attention_heads"],
+            config.get("num_key_value_heads") or config["num_attention_heads"],
+        )
         self._head_size = config.get("head_dim") or config["hidden_size"] // self._heads
         try:
             self._prepare(weights)
@@ -70,13 +78,19 @@ class StaticLlama:
         self._layers = []
         for i in range(self._config["num_hidden_layers"]):
             w = {k: weights[f"model.layers.{i}.{v}.weight"] for k, v in _NAMES.items()}
-            qkv = torch.cat([_interleave(w["q"], n_q, size) * size**-0.5, _interleave(w["k"], n_kv, size), w["v"]]) * w["norm1"] * gain
+            qkv = (
+                torch.cat([_interleave(w["q"], n_q, size) * size**-0.5, _interleave(w["k"], n_kv, size), w["v"]])
+                * w["norm1"]
+                * gain
+            )
             gate_up = torch.cat([w["gate"], w["up"]]) * w["norm2"] * gain
             self._layers.append(tuple(map(Matrix, (qkv, w["o"], gate_up, w["down"]))))
         head = self._embed if self._config.get("tie_word_embeddings") else weights["lm_head.weight"]
         self._head = Matrix(head * weights["model.norm.weight"] * gain)
         theta = (self._config.get("rope_parameters") or {}).get("rope_theta") or self._config.get("rope_theta", 10000.0)
-        angles = torch.outer(torch.arange(self.max_positions).double(), theta ** (-torch.arange(0, size, 2).double() / size))
+        angles = torch.outer(
+            torch.arange(self.max_positions).double(), theta ** (-torch.arange(0, size, 2).double() / size)
+        )
         self._rotary = torch.ones(self.max_positions, n_q + 2 * n_kv, size // 2, dtype=torch.complex64)
         self._rotary[:, : n_q + n_kv] = torch.polar(torch.ones_like(angles), angles).unsqueeze(1)
         later = torch.ones(self.max_positions, self.max_positions, dtype=torch.bool).triu(1)
@@ -120,7 +134,9 @@ class StaticLlamaSession(Session):
     def __init__(self, model: StaticLlama):
         super().__init__(model)
         self._model = model
-        self._cache = list(torch.empty(model._shape(1, model.max_positions))[:, :, 0].flatten(1, 2))  # of each layer, [2 groups, P, size]
+        self._cache = list(
+            torch.empty(model._shape(1, model.max_positions))[:, :, 0].flatten(1, 2)
+        )  # of each layer, [2 groups, P, size]
 
     @torch.inference_mode()
     def _forward(self, tokens: list[int], keep: int) -> Tensor:
@@ -132,8 +148,12 @@ class StaticLlamaSession(Session):
             cache = self._cache[layer]
             cache[:, start:end] = new.transpose(0, 1)
             keys, values = cache[:groups, :end].transpose(1, 2), cache[groups:, :end]
-            queries = queries.transpose(0, 1).reshape(groups, -1, size)  # the heads of a group, one after another, [groups, n', size]
-            seen = torch.bmm(queries, keys) if later is None else torch.baddbmm(later, queries, keys)  # [groups, n', end]
+            queries = queries.transpose(0, 1).reshape(
+                groups, -1, size
+            )  # the heads of a group, one after another, [groups, n', size]
+            seen = (
+                torch.bmm(queries, keys) if later is None else torch.baddbmm(later, queries, keys)
+            )  # [groups, n', end]
             mixed = torch.bmm(torch.softmax(seen, -1), values).view(heads, count, size)
             return mixed.transpose(0, 1).reshape(count, -1)
 
@@ -178,7 +198,17 @@ class StaticLlamaBatch(RaggedBatch):
         self._cache[:, :, target, :, :length] = self._cache[:, :, source, :, :length]
 
 
-_NAMES = dict(q="self_attn.q_proj", k="self_attn.k_proj", v="self_attn.v_proj", o="self_attn.o_proj", gate="mlp.gate_proj", up="mlp.up_proj", down="mlp.down_proj", norm1="input_layernorm", norm2="post_attention_layernorm")
+_NAMES = dict(
+    q="self_attn.q_proj",
+    k="self_attn.k_proj",
+    v="self_attn.v_proj",
+    o="self_attn.o_proj",
+    gate="mlp.gate_proj",
+    up="mlp.up_proj",
+    down="mlp.down_proj",
+    norm1="input_layernorm",
+    norm2="post_attention_layernorm",
+)
 
 
 def _interleave(weight: Tensor, heads: int, size: int) -> Tensor:

@@ -28,7 +28,9 @@ class Tokenizer:
 
                 self._fast = Fast.from_file(str(path))
                 self._config = _read_json(path.with_name("tokenizer_config.json"))
-                self._generation = _read_json(path.with_name("generation_config.json")) | _read_json(path.with_name("config.json"))
+                self._generation = _read_json(path.with_name("generation_config.json")) | _read_json(
+                    path.with_name("config.json")
+                )
             else:
                 from transformers import AutoTokenizer
 
@@ -49,7 +51,11 @@ class Tokenizer:
         if self._slow is not None:
             if style == "chat":
                 chat = [{"role": "user", "content": text}]
-                return list(self._slow.apply_chat_template(chat, add_generation_prompt=True, tokenize=True, return_dict=True)["input_ids"])
+                return list(
+                    self._slow.apply_chat_template(chat, add_generation_prompt=True, tokenize=True, return_dict=True)[
+                        "input_ids"
+                    ]
+                )
             return list(self._slow(text)["input_ids"])
         head = [self._config.get("bos_token")] + [self.tags.get(style)]
         ids = [self._fast.token_to_id(_content(token)) for token in head if token]
@@ -125,7 +131,9 @@ def why_not(model: str, error: Exception) -> str:
     text = str(error)
     if "gated" in text.lower() or "401" in text:
         return f"{model!r} is gated. Accept its terms on the Hub and log in with a token that may read it."
-    if isinstance(error, OSError) and any(word in text.lower() for word in ("not a local folder", "find", "connect", "repo id", "offline")):
+    if isinstance(error, OSError) and any(
+        word in text.lower() for word in ("not a local folder", "find", "connect", "repo id", "offline")
+    ):
         return f"{model!r} was not found: it is no local folder, and the Hub does not have it or cannot be reached."
     return f"{model!r} could not be loaded: {_first_line(error)}"
 

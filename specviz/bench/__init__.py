@@ -11,23 +11,39 @@ import json
 from contextlib import nullcontext
 from pathlib import Path
 
-PROMPTS = Path(__file__).parents[2] / "assets" / "prompts.json"
+from specviz.assets import ASSETS
+
+PROMPTS = ASSETS / "prompts.json"
 
 
 def add_arguments(parser) -> None:
     """The options of `python -m specviz bench`."""
-    parser.add_argument("--quick", action="store_true", help="fewer prompts, repeats and tokens: under a minute with the shipped pair")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer prompts, repeats and tokens: under a minute with the shipped pair"
+    )
     parser.add_argument("--repeats", type=int, help="times each way decodes each prompt (default 3, with --quick 1)")
     parser.add_argument("--max-new-tokens", type=int, help="tokens per text (default 150, with --quick 60)")
     parser.add_argument("--draft-length", type=int, default=4, help="tokens drafted per round (default 4)")
-    parser.add_argument("--lengths", action="store_true", help="also find the draft length that is fastest for sps, from 1 to 8, and see what auto makes of it")
+    parser.add_argument(
+        "--lengths",
+        action="store_true",
+        help="also find the draft length that is fastest for sps, from 1 to 8, and see what auto makes of it",
+    )
     parser.add_argument("--temperature", type=float, default=1.0)
-    parser.add_argument("--threads", type=int, help="torch threads, for all ways alike (default: 1 for a small pair on static_llama, else torch's own choice)")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        help="torch threads, for all ways alike (default: 1 for a small pair on static_llama, else torch's own choice)",
+    )
     parser.add_argument("--draft", help="draft model: a folder or a Hub id (default: the shipped pair)")
     parser.add_argument("--verifier", help="verifier model: a folder or a Hub id")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, or auto to spread a model over devices")
-    parser.add_argument("--dtype", help="float32, bfloat16 or float16 (default: float32 on CPU, the model's own elsewhere)")
-    parser.add_argument("--backend", help="run specviz on this backend: static_llama or transformers (default: the fastest that can)")
+    parser.add_argument(
+        "--dtype", help="float32, bfloat16 or float16 (default: float32 on CPU, the model's own elsewhere)"
+    )
+    parser.add_argument(
+        "--backend", help="run specviz on this backend: static_llama or transformers (default: the fastest that can)"
+    )
     parser.add_argument("--json", metavar="FILE", help="save every measurement")
     parser.add_argument("--plot", metavar="FILE.html", help="save the tables as a page of plots")
 
@@ -40,12 +56,14 @@ def run(options) -> int:
 
     from specviz import backends
     from specviz.bench import generated, parts, report, ways
+    from specviz.engine.workers import Workers, cores
     from specviz.types import Sampling
-    from specviz.workers import Workers, cores
 
     repeats = options.repeats or (1 if options.quick else 3)
     length = options.max_new_tokens or (60 if options.quick else 150)
-    pair = backends.load_pair(options.draft, options.verifier, device=options.device, dtype=options.dtype, backend=options.backend)
+    pair = backends.load_pair(
+        options.draft, options.verifier, device=options.device, dtype=options.dtype, backend=options.backend
+    )
     if options.threads:
         torch.set_num_threads(options.threads)
     sampling = Sampling(temperature=options.temperature)
@@ -54,7 +72,9 @@ def run(options) -> int:
     prompts = [pair.encode(*one) for one in asked]
     settings = dict(sampling=sampling, max_new_tokens=length, draft_length=options.draft_length)
     folders = [options.draft or backends.SHIPPED / "draft", options.verifier or backends.SHIPPED / "verifier"]
-    found = {"about": f"{len(prompts)} prompts x {repeats} repeats, up to {length} new tokens, temperature {options.temperature:g}, {options.draft_length} drafted per round; {pair.verifier.name}, {pair.verifier.dtype}, {torch.get_num_threads()} threads."}
+    found = {
+        "about": f"{len(prompts)} prompts x {repeats} repeats, up to {length} new tokens, temperature {options.temperature:g}, {options.draft_length} drafted per round; {pair.verifier.name}, {pair.verifier.dtype}, {torch.get_num_threads()} threads."
+    }
     print(found["about"] + "\n")
 
     def show(name: str, made) -> None:
@@ -66,8 +86,14 @@ def run(options) -> int:
     if options.lengths:
         show("lengths", ways.measure(ways.by_length(pair, settings), prompts, repeats))
     show("parts", parts.breakdown(pair, asked, settings, repeats))
-    show("page", ways.measure(parts.page_and_command_line(pair, asked[0], sampling, 2 * length), prompts[:1], 2 * repeats))
-    show("context", generated.by_context(pair, (prompts[0] * pair.max_positions)[: pair.max_positions], settings, repeats))
+    show(
+        "page",
+        ways.measure(parts.page_and_command_line(pair, asked[0], sampling, 2 * length), prompts[:1], 2 * repeats),
+    )
+    show(
+        "context",
+        generated.by_context(pair, (prompts[0] * pair.max_positions)[: pair.max_positions], settings, repeats),
+    )
     shorter = settings | {"max_new_tokens": min(length, 40)}
     with Workers(pair) if cores(pair) > 1 else nullcontext() as workers:
         show("batch", ways.measure(ways.one_and_many(pair, workers, prompts, settings), prompts[:1], repeats))

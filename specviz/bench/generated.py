@@ -12,7 +12,10 @@ from types import SimpleNamespace
 from specviz.bench.ways import forwards, rounds_of
 from specviz.types import Settings
 
-SHAPES = {"draft": (128, 352, 2, 2), "verifier": (512, 1408, 9, 8)}  # hidden, intermediate, layers, heads: 1 M and 31 M parameters
+SHAPES = {
+    "draft": (128, 352, 2, 2),
+    "verifier": (512, 1408, 9, 8),
+}  # hidden, intermediate, layers, heads: 1 M and 31 M parameters
 POSITIONS = 4608
 CONTEXTS = (100, 1000, 4000)  # tokens
 WRITTEN = 32  # tokens at each
@@ -66,13 +69,17 @@ def by_context(pair, tokens: list[int], settings: dict, repeats: int) -> list[di
             draft=SimpleNamespace(session=lambda: sessions[0]), verifier=SimpleNamespace(session=lambda: sessions[1]),
             vocabulary=pair.vocabulary, stop_tokens=frozenset(),
         )  # fmt: skip
-        runs = [_once(pair, standing, sessions, before, settings | {"max_new_tokens": WRITTEN}, rules.make("sps"), seed) for seed in range(2 * repeats + 1)][1:]
+        runs = [
+            _once(pair, standing, sessions, before, settings | {"max_new_tokens": WRITTEN}, rules.make("sps"), seed)
+            for seed in range(2 * repeats + 1)
+        ][1:]
         rows.append({"context": context} | {name: statistics.median(run[name] for run in runs) for name in runs[0]})
     return rows
 
 
 def _once(pair, standing, sessions, before: list[int], settings: dict, rule, seed: int) -> dict:
-    from specviz import race, trace
+    from specviz.engine import race
+    from specviz.record import trace
 
     def back() -> None:
         for session in sessions:
@@ -90,4 +97,9 @@ def _once(pair, standing, sessions, before: list[int], settings: dict, rule, see
     written = sum(len(emitted) for _, emitted in rounds)
     back()
     alone = forwards(*sessions, before, rounds)
-    return {"seconds_per_token": seconds / written, "forward_seconds_per_token": alone / written, "ratio": seconds / alone, "written_per_round": written / len(rounds)}
+    return {
+        "seconds_per_token": seconds / written,
+        "forward_seconds_per_token": alone / written,
+        "ratio": seconds / alone,
+        "written_per_round": written / len(rounds),
+    }

@@ -77,7 +77,10 @@ class Timers:
 @contextmanager
 def rooms_timed(pair) -> Iterator[Timers]:
     """Timers around the functions of every room while this is open."""
-    from specviz import dists, measure, noise, proposal, race, trace
+    from specviz.drafters import proposal
+    from specviz.engine import measure, race
+    from specviz.prob import dists, noise
+    from specviz.record import trace
 
     timers = Timers()
     rooms = [
@@ -115,12 +118,22 @@ def breakdown(pair, asked: Sequence[tuple[str, str | None]], settings: dict, rep
                 count, seconds = _page(pair, *prompt, [{"rule": "sps"}], settings, seed)
                 tokens, whole = tokens + count, whole + seconds
     timers.seconds["stream"] = whole - sum(timers.seconds.values())
-    return [{"part": part, "about": about, "seconds_per_token": timers.seconds[part] / tokens, "share": timers.seconds[part] / whole} for part, about in PARTS.items()]
+    return [
+        {
+            "part": part,
+            "about": about,
+            "seconds_per_token": timers.seconds[part] / tokens,
+            "share": timers.seconds[part] / whole,
+        }
+        for part, about in PARTS.items()
+    ]
 
 
 def page_and_command_line(pair, asked: tuple[str, str | None], sampling, length: int) -> list[Way]:
     """Three lanes through the page's own stream of messages, and run and recorded directly, as the command line does."""
-    from specviz import race, rules, trace
+    from specviz import rules
+    from specviz.engine import race
+    from specviz.record import trace
 
     names = ("sps", "cactus", "tas")
     settings = dict(sampling=sampling, max_new_tokens=length, draft_length=4)
@@ -137,7 +150,10 @@ def page_and_command_line(pair, asked: tuple[str, str | None], sampling, length:
     def page(prompt: list[int], seed: int) -> tuple[int, float]:
         return _page(pair, *asked, [{"rule": name} for name in names], settings, seed)
 
-    return [Way(f"3 lanes x {length} tokens by the command line", directly), Way("the same through the page's stream", page, f"3 lanes x {length} tokens by the command line")]
+    return [
+        Way(f"3 lanes x {length} tokens by the command line", directly),
+        Way("the same through the page's stream", page, f"3 lanes x {length} tokens by the command line"),
+    ]
 
 
 def _page(pair, prompt: str, style: str | None, lanes: list[dict], settings: dict, seed: int) -> tuple[int, float]:

@@ -41,7 +41,18 @@ def measure(ways: Sequence[Way], prompts: Sequence[list[int]], repeats: int) -> 
         ratio = statistics.median(a / b for a, b in zip(way.rates, other.rates)) if other else None
         low, _, high = statistics.quantiles(way.rates, n=4, method="inclusive") if len(way.rates) > 1 else way.rates * 3
         written = statistics.median(way.written) if way.written else None
-        rows.append({"name": way.name, "rate": statistics.median(way.rates), "low": low, "high": high, "against": way.against, "ratio": ratio, "written_per_round": written, "rates": way.rates})
+        rows.append(
+            {
+                "name": way.name,
+                "rate": statistics.median(way.rates),
+                "low": low,
+                "high": high,
+                "against": way.against,
+                "ratio": ratio,
+                "written_per_round": written,
+                "rates": way.rates,
+            }
+        )
     return rows
 
 
@@ -62,7 +73,11 @@ def for_pair(pair, models: list, settings: dict, few: bool = False) -> list[Way]
         found += [
             Way("specviz plain, tracing off", Specviz(pair, settings, None, traced=False), "specviz plain"),
             Way("specviz sps, tracing off", Specviz(pair, settings, rules.make("sps"), traced=False), "specviz sps"),
-            Way("specviz sps, auto length", Specviz(pair, settings | {"draft_length": "auto"}, rules.make("sps")), "specviz sps"),
+            Way(
+                "specviz sps, auto length",
+                Specviz(pair, settings | {"draft_length": "auto"}, rules.make("sps")),
+                "specviz sps",
+            ),
             Way("specviz cactus", Specviz(pair, settings, rules.make("cactus")), "transformers assisted"),
         ]
     return found
@@ -72,13 +87,16 @@ def by_length(pair, settings: dict) -> list[Way]:
     """sps by draft length."""
     from specviz import rules
 
-    return [Way(str(n), Specviz(pair, settings | {"draft_length": n}, rules.make("sps"))) for n in [*range(1, 9), "auto"]]
+    return [
+        Way(str(n), Specviz(pair, settings | {"draft_length": n}, rules.make("sps"))) for n in [*range(1, 9), "auto"]
+    ]
 
 
 def one_and_many(pair, workers, prompts: Sequence[list[int]], settings: dict, count: int = 32) -> list[Way]:
     """`count` texts of sps, tracing off: one after the other, all at once, and all at once shared out to `workers` (or
     None). Each text has a seed of its own."""
-    from specviz import batch, rules
+    from specviz import rules
+    from specviz.engine import batch
 
     rule = rules.make("sps")
 
@@ -88,7 +106,9 @@ def one_and_many(pair, workers, prompts: Sequence[list[int]], settings: dict, co
         return sum(tokens for tokens, _ in runs), sum(seconds for _, seconds in runs)
 
     def many(_, seed: int, workers=None) -> tuple[int, float]:
-        jobs = [(prompts[i % len(prompts)], Settings(rule=rule, seed=count * seed + i, **settings)) for i in range(count)]
+        jobs = [
+            (prompts[i % len(prompts)], Settings(rule=rule, seed=count * seed + i, **settings)) for i in range(count)
+        ]
         began = perf_counter()
         texts = batch.texts(pair, jobs, rows=count, workers=workers)
         return sum(len(text.tokens) for text in texts), perf_counter() - began
@@ -111,7 +131,8 @@ class Specviz:
         self.rounds: list[tuple] = []
 
     def __call__(self, prompt: list[int], seed: int) -> tuple[int, float]:
-        from specviz import race, trace
+        from specviz.engine import race
+        from specviz.record import trace
 
         lane = Settings(rule=self._rule, seed=seed, **self._settings)
         record = trace.begin(self._pair, "A prompt", None, [lane])
@@ -139,7 +160,11 @@ class Bare:
 
 def rounds_of(steps: Sequence) -> list[tuple]:
     """(drafted tokens, emitted tokens) of every round in race steps."""
-    rounds = [(list(step.events[0].tokens), [event.token for event in step.events if isinstance(event, Emitted)]) for step in steps if hasattr(step.events[0], "tokens")]
+    rounds = [
+        (list(step.events[0].tokens), [event.token for event in step.events if isinstance(event, Emitted)])
+        for step in steps
+        if hasattr(step.events[0], "tokens")
+    ]
     return [(drafted, emitted) for drafted, emitted in rounds if emitted]
 
 
@@ -168,7 +193,10 @@ def transformers_models(folders: Sequence, pair) -> list:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     device = pair.verifier.session().forward([0]).device
-    return [AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, pair.verifier.dtype)).eval().to(device) for folder in folders]
+    return [
+        AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, pair.verifier.dtype)).eval().to(device)
+        for folder in folders
+    ]
 
 
 def transformers(verifier, draft, settings: dict) -> Callable:
@@ -176,7 +204,11 @@ def transformers(verifier, draft, settings: dict) -> Callable:
     import torch
 
     sampling = settings["sampling"]
-    how = dict(do_sample=True, temperature=sampling.temperature, top_k=0, top_p=1.0) if sampling.temperature else dict(do_sample=False)
+    how = (
+        dict(do_sample=True, temperature=sampling.temperature, top_k=0, top_p=1.0)
+        if sampling.temperature
+        else dict(do_sample=False)
+    )
     if draft is not None:
         draft.generation_config.num_assistant_tokens = settings["draft_length"]
         draft.generation_config.num_assistant_tokens_schedule = "constant"
@@ -188,7 +220,13 @@ def transformers(verifier, draft, settings: dict) -> Callable:
         began = perf_counter()
         with torch.inference_mode():
             tokens = torch.tensor([prompt], device=verifier.device)
-            out = verifier.generate(tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=settings["max_new_tokens"], pad_token_id=0, **how)
+            out = verifier.generate(
+                tokens,
+                attention_mask=torch.ones_like(tokens),
+                max_new_tokens=settings["max_new_tokens"],
+                pad_token_id=0,
+                **how,
+            )
         return out.shape[1] - len(prompt), perf_counter() - began
 
     return run

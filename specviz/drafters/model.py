@@ -4,9 +4,9 @@ from collections.abc import Generator
 
 from torch import Tensor
 
-from specviz import noise
 from specviz.backends import Request, Session
-from specviz.proposal import Proposal
+from specviz.drafters.proposal import Proposal
+from specviz.prob import noise
 from specviz.types import Sampling
 
 
@@ -23,7 +23,9 @@ class ModelDrafter:
         """Time spent in the model so far."""
         return self._session.seconds
 
-    def propose(self, text: list[int], count: int, sampling: Sampling, source: noise.Noise, attempt: int) -> Generator[Request, Tensor, Proposal]:
+    def propose(
+        self, text: list[int], count: int, sampling: Sampling, source: noise.Noise, attempt: int
+    ) -> Generator[Request, Tensor, Proposal]:
         """Drafts at most `count` tokens to follow `text`, ending early behind an end of text. Yields what it asks of
         the model, is sent the answers, and returns the proposal."""
         proposal = Proposal(sampling)

@@ -24,10 +24,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from specviz import dists, registry
-from specviz.rules.pair import Outcome, Pair, Tally
-from specviz.rules.rows import few
-from specviz.types import Verdict
+from specviz import registry
+from specviz.prob import dists
+from specviz.sums.rows import few
+from specviz.sums.sorted_rows import Outcome, Pair, Tally
+from specviz.types import Verdict, Walk
 
 PACKAGE, KIND = __name__, "acceptance rule"
 _ONE = torch.ones(())
@@ -106,9 +107,18 @@ class Rule:
         """How many tokens of a drafted block stay, given accept_prob and one uniform in [0, 1) per position."""
         raise NotImplementedError
 
+    def walk(self, parents: Sequence[int], accept_prob: Sequence[float], uniforms: Sequence[float]) -> Walk:
+        """Which nodes of a draft stay, given each node's parent (-1: the text), accept_prob, and one uniform in [0, 1)."""
+        raise NotImplementedError
+
+    def younger(self) -> Rule | None:
+        """The rule that judges the next candidate for a place, against what the refusal of its elder left over; None if
+        this rule cannot judge several candidates for one place."""
+        return None
+
     @classmethod
     def sweep(cls, pair: Pair, settings: Sequence[Rule]) -> Outcome:
-        """Acceptance and divergences of many `settings` of this rule at the positions of `pair`, exact (see `specviz.exact`).
+        """Acceptance and divergences of many `settings` of this rule at the positions of `pair`, exact (see `specviz.study.exact`).
 
         This one goes through every output law; a rule that knows a shorter way gives its own.
         """
@@ -175,6 +185,27 @@ class TokenRule(Rule):
                 return index
         return len(accept_prob)
 
+    def walk(self, parents: Sequence[int], accept_prob: Sequence[float], uniforms: Sequence[float]) -> Walk:
+        """From the text on, candidate by candidate: the first whose uniform is below its accept_prob is kept, and its own
+        candidates come next."""
+        path: list[int] = []
+        judged: list[int] = []
+        end, refused = -1, None
+        for node, (parent, accept, uniform) in enumerate(zip(parents, accept_prob, uniforms, strict=True)):
+            if parent != end:
+                continue
+            judged.append(node)
+            if uniform < accept:
+                path.append(node)
+                end, refused = node, None
+            else:
+                refused = node
+        return Walk(tuple(path), tuple(judged), refused)
+
+    def younger(self) -> Rule | None:
+        """A lossless token rule writes what it judges against, whatever that is: an elder's residual as well."""
+        return self if self.lossless else None
+
 
 class TargetRule(TokenRule):
     """A token rule with one target for all tokens: keep with min(1, target/draft), else norm(max(target - draft, 0)).
@@ -197,10 +228,17 @@ class TargetRule(TokenRule):
 
     def verdict(self, verifier_probs, draft_probs, token):
         target = self.target(verifier_probs, draft_probs)
-        return Verdict(ratio(dists.at(target, token), dists.at(draft_probs, token)), dists.residual(target, draft_probs))
+        return Verdict(
+            ratio(dists.at(target, token), dists.at(draft_probs, token)), dists.residual(target, draft_probs)
+        )
 
     def law(self, verifier_probs, draft_probs):
         return self.target(verifier_probs, draft_probs)
+
+    def younger(self) -> Rule | None:
+        """Loosened once: the eldest is judged against the target, the younger strictly against its residual, so that the
+        law stays the target."""
+        return self if self.lossless else make("sps")
 
 
 class BlockRule(Rule):
@@ -228,6 +266,16 @@ class BlockRule(Rule):
         """Up to the last token whose own uniform is below its accept_prob; a later success rescues earlier tokens."""
         passed = [uniform < accept for accept, uniform in zip(accept_prob, uniforms, strict=True)]
         return max((index + 1 for index, ok in enumerate(passed) if ok), default=0)
+
+    def walk(self, parents: Sequence[int], accept_prob: Sequence[float], uniforms: Sequence[float]) -> Walk:
+        """Up to the last token whose own uniform is below its accept_prob; a later success rescues earlier tokens.
+        ValueError unless the draft is a chain."""
+        count = len(parents)
+        if list(parents) != list(range(-1, count - 1)):
+            raise ValueError(f"{self.spec} judges a draft of one candidate per place, and this one has several.")
+        passed = [uniform < accept for accept, uniform in zip(accept_prob, uniforms, strict=True)]
+        kept = max((index + 1 for index, ok in enumerate(passed) if ok), default=0)
+        return Walk(tuple(range(kept)), tuple(range(count)), kept if kept < count else None)
 
 
 def ratio(target_probs: Tensor, draft_probs: Tensor) -> Tensor:
@@ -261,15 +309,27 @@ def by_rows(function: Callable[..., np.ndarray], *tensors: Tensor, dtype: torch.
     parts = [function(*(array[start : start + step] for array in arrays)) for start in range(0, len(arrays[0]), step)]
     rows = np.concatenate(parts) if parts else arrays[0]
     size = rows.shape[-1]
-    return torch.from_numpy(rows).reshape(*distinct[:-1], size).to(tensors[0].device, dtype or tensors[0].dtype).expand(*shape[:-1], size)
+    return (
+        torch.from_numpy(rows)
+        .reshape(*distinct[:-1], size)
+        .to(tensors[0].device, dtype or tensors[0].dtype)
+        .expand(*shape[:-1], size)
+    )
 
 
-def by_token(function: Callable[..., float], verifier_probs: Tensor, draft_probs: Tensor, token: Tensor, uniform: Tensor) -> Tensor:
+def by_token(
+    function: Callable[..., float], verifier_probs: Tensor, draft_probs: Tensor, token: Tensor, uniform: Tensor
+) -> Tensor:
     """`function`(verifier row, draft row, token, uniform) for each judged token, float64 [...]; rows are float64 arrays [V]."""
     verifier_probs, draft_probs, token = checked(verifier_probs, draft_probs, token)
     uniform = torch.as_tensor(uniform, dtype=torch.float64).expand(token.shape)
-    rows = [probs.detach().to("cpu", torch.float64).reshape(-1, probs.shape[-1]).numpy() for probs in (verifier_probs, draft_probs)]
-    found = [function(*row) for row in zip(*rows, token.reshape(-1).tolist(), uniform.reshape(-1).tolist(), strict=True)]
+    rows = [
+        probs.detach().to("cpu", torch.float64).reshape(-1, probs.shape[-1]).numpy()
+        for probs in (verifier_probs, draft_probs)
+    ]
+    found = [
+        function(*row) for row in zip(*rows, token.reshape(-1).tolist(), uniform.reshape(-1).tolist(), strict=True)
+    ]
     return torch.tensor(found, dtype=torch.float64).reshape(token.shape)
 
 
@@ -277,7 +337,9 @@ def checked(verifier_probs: Tensor, draft_probs: Tensor, token: Tensor | None = 
     """The inputs broadcast against each other, or ValueError if they cannot be judged."""
     if verifier_probs.ndim == 0 or draft_probs.ndim == 0 or verifier_probs.shape[-1] != draft_probs.shape[-1]:
         sizes = f"{tuple(verifier_probs.shape)} and {tuple(draft_probs.shape)}"
-        raise ValueError(f"The two distributions must cover one vocabulary; their shapes are {sizes}. Pad with dists.pad.")
+        raise ValueError(
+            f"The two distributions must cover one vocabulary; their shapes are {sizes}. Pad with dists.pad."
+        )
     dists.check(verifier_probs, "verifier_probs")
     dists.check(draft_probs, "draft_probs")
     if verifier_probs.dtype != draft_probs.dtype:

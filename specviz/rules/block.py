@@ -3,9 +3,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from specviz import dists
+from specviz.prob import dists
 from specviz.rules import BlockRule, checked
-from specviz.rules.pair import either
+from specviz.sums.sorted_rows import either
 from specviz.types import Verdict
 
 

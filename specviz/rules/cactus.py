@@ -6,7 +6,7 @@ import torch
 from specviz.registry import knob
 from specviz.rules import numbers
 from specviz.rules.lift import LiftedRule, Lifts, binary_kl, lift
-from specviz.rules.pair import Outcome
+from specviz.sums.sorted_rows import Outcome
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,9 @@ class Cactus(LiftedRule):
         1.0, "How far the target of one drafted token may stray from the verifier: 0 is strict.",
         low=0.0, high=10.0, unit="nats", scale="log",
     )  # fmt: skip
-    solver: str = knob("taylor", "The paper's approximation of the lift, or the exact one.", choices=("taylor", "exact"))
+    solver: str = knob(
+        "taylor", "The paper's approximation of the lift, or the exact one.", choices=("taylor", "exact")
+    )
 
     def allowance(self, verifier_probs, draft_probs):
         return self.delta
@@ -52,5 +54,7 @@ class Cactus(LiftedRule):
         outcomes = np.zeros((len(Outcome._fields), len(pair.ratio), len(settings)))
         for solver in dict.fromkeys(rule.solver for rule in settings):
             which = np.array([rule.solver == solver for rule in settings])
-            outcomes[..., which] = Lifts(pair, solver).outcome(np.array([rule.delta for rule in settings], dtype=float)[which])
+            outcomes[..., which] = Lifts(pair, solver).outcome(
+                np.array([rule.delta for rule in settings], dtype=float)[which]
+            )
         return Outcome(*outcomes)

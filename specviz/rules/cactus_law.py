@@ -6,7 +6,7 @@ import torch
 from specviz.registry import knob
 from specviz.rules import by_rows, by_token
 from specviz.rules.lift import LiftedRule, Lifts
-from specviz.rules.pair import Pair
+from specviz.sums.sorted_rows import Pair
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,12 @@ class CactusLaw(LiftedRule):
     flips = "budget"
 
     budget: float = knob(
-        0.2, "How far what is written may stray from the verifier, per token: 0 is strict.", low=0.0, high=10.0, unit="nats", scale="log"
+        0.2,
+        "How far what is written may stray from the verifier, per token: 0 is strict.",
+        low=0.0,
+        high=10.0,
+        unit="nats",
+        scale="log",
     )
 
     def allowance(self, verifier_probs, draft_probs):

@@ -5,8 +5,8 @@ import torch
 
 from specviz.registry import knob
 from specviz.rules import TargetRule, by_token
-from specviz.rules.pair import Tally, loose
-from specviz.rules.rows import after, find, pick
+from specviz.sums.rows import after, find, pick
+from specviz.sums.sorted_rows import Tally, loose
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,10 @@ class CascadeToken(TargetRule):
     flips, loose_below = "alpha", True
 
     alpha: float = knob(
-        0.3, "How far below its favourite the verifier still likes a token: 0 is only the favourite, 1 every token.", low=0.0, high=1.0
+        0.3,
+        "How far below its favourite the verifier still likes a token: 0 is only the favourite, 1 every token.",
+        low=0.0,
+        high=1.0,
     )
 
     def target(self, verifier_probs, draft_probs):
@@ -45,7 +48,9 @@ class CascadeToken(TargetRule):
         everything = bar == 0  # even what the verifier rules out
         left = np.where(everything, 0.0, pick(liked.draft_above, count))
         above = find(pair.ratio, left, right=True)
-        moved = pick(pair.draft_above, above) - left * pick(pair.verifier_above, above)  # sum of max(draft - left verifier, 0)
+        moved = pick(pair.draft_above, above) - left * pick(
+            pair.verifier_above, above
+        )  # sum of max(draft - left verifier, 0)
         ratio, verifier, outside = liked.ratio.ravel(), liked.verifier.ravel(), left.ravel()
         stays = liked.sums(count, lambda law, token: (np.maximum(ratio[token] - outside[law], 0.0) * verifier[token],))
         moved -= stays[0]  # on A nothing is

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from specviz.rules import TokenRule
-from specviz.rules.pair import Tally
+from specviz.sums.sorted_rows import Tally
 
 
 @dataclass(frozen=True)

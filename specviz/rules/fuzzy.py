@@ -3,10 +3,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from specviz import dists
+from specviz.prob import dists
 from specviz.registry import knob
 from specviz.rules import TargetRule
-from specviz.rules.pair import either
+from specviz.sums.sorted_rows import either
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,11 @@ class Fuzzy(TargetRule):
     hurts = "It looks at whole distributions, never at the token: one bad token between two otherwise close distributions is kept unseen."
 
     threshold: float = knob(
-        0.3, "Models this close (Jensen-Shannon divergence, at most 0.693) count as agreeing.", low=0.0, high=1.0, unit="nats"
+        0.3,
+        "Models this close (Jensen-Shannon divergence, at most 0.693) count as agreeing.",
+        low=0.0,
+        high=1.0,
+        unit="nats",
     )
 
     def target(self, verifier_probs, draft_probs):

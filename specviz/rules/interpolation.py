@@ -5,7 +5,7 @@ import torch
 
 from specviz.registry import knob
 from specviz.rules import TargetRule, numbers
-from specviz.rules.pair import Tally
+from specviz.sums.sorted_rows import Tally
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,9 @@ class Interpolation(TargetRule):
     name = "interpolation"
     summary = "A blend. Aims at a mixture of the two models, with weight alpha on the draft model."
     source = "Hao & Mou, ICLR 2026 (arXiv 2604.04987), baselines"
-    formula = "target = α p + (1 − α) q\nkeep n with chance min(1, target(n) / p(n)); else draw from norm(max(q − p, 0))"
+    formula = (
+        "target = α p + (1 − α) q\nkeep n with chance min(1, target(n) / p(n)); else draw from norm(max(q − p, 0))"
+    )
     helps = "As a dial that is easy to explain, from strict at alpha 0 to the draft model alone at alpha 1."
     hurts = "Every drafted token is kept with chance alpha at least, even one the verifier rules out; the divergence is then infinite."
     flips = "alpha"

@@ -3,11 +3,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from specviz import dists
+from specviz.prob import dists
 from specviz.registry import knob
 from specviz.rules import TokenRule, numbers, ratio
-from specviz.rules.pair import Tally
-from specviz.rules.rows import find, pick
+from specviz.sums.rows import find, pick
+from specviz.sums.sorted_rows import Tally
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,7 @@ class Lenience(TokenRule):
     source = "Leviathan et al. 2023 (arXiv 2211.17192), appendix on lenience"
     formula = "keep n with chance min(1, q(n) / (l p(n))); else draw from norm(max(q − p, 0))"
     helps = "When a hard promise is wanted from a small change: no token is written more than 1/l times as often as the verifier would."
-    hurts = (
-        "It discounts all tokens alike: an unlikely one may be written 1/l times too often just as a likely one, whether or not it fits."
-    )
+    hurts = "It discounts all tokens alike: an unlikely one may be written 1/l times too often just as a likely one, whether or not it fits."
     flips, loose_below = "factor", True
 
     factor: float = knob(

@@ -7,10 +7,10 @@ import torch
 from numpy import ndarray
 from torch import Tensor
 
-from specviz import dists
+from specviz.prob import dists
 from specviz.rules import TokenRule, by_row, ratio
-from specviz.rules.pair import Outcome, Pair, Tally, nats
-from specviz.rules.rows import after, chunks, find, pick, root, spread
+from specviz.sums.rows import after, chunks, find, pick, root, spread
+from specviz.sums.sorted_rows import Outcome, Pair, Tally, nats
 from specviz.types import Verdict
 
 
@@ -29,10 +29,16 @@ class LiftedRule(TokenRule):
     def lift_tokens(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor) -> Tensor:
         """g for drafted tokens [...]: the probability that their own target gives them."""
         allowance = self.allowance(verifier_probs, draft_probs)
-        return lift(dists.at(verifier_probs, token), allowance[..., 0] if isinstance(allowance, Tensor) else allowance, self.solver)
+        return lift(
+            dists.at(verifier_probs, token),
+            allowance[..., 0] if isinstance(allowance, Tensor) else allowance,
+            self.solver,
+        )
 
     def accept_probs(self, verifier_probs, draft_probs):
-        return ratio(capped(verifier_probs, draft_probs, self.allowance(verifier_probs, draft_probs), self.solver), draft_probs)
+        return ratio(
+            capped(verifier_probs, draft_probs, self.allowance(verifier_probs, draft_probs), self.solver), draft_probs
+        )
 
     def target_probs(self, verifier_probs, draft_probs, token):
         return lifted_target(verifier_probs, token, self.lift_tokens(verifier_probs, draft_probs, token))
@@ -73,7 +79,9 @@ def lift_exactly(prob: Tensor, delta) -> Tensor:
 def _rise(prob: Tensor, delta: Tensor) -> Tensor:
     """The root x > 0 of binary_kl(prob, x) = delta, [n]. Newton's method, halving where it would leave the bracket."""
     low = torch.zeros_like(prob)
-    high = torch.minimum(1 - prob, delta + (delta * (delta + 2 * prob)).sqrt())  # since binary_kl >= x^2 / (2 (prob + x))
+    high = torch.minimum(
+        1 - prob, delta + (delta * (delta + 2 * prob)).sqrt()
+    )  # since binary_kl >= x^2 / (2 (prob + x))
     rise = torch.minimum((2 * delta * prob * (1 - prob)).sqrt(), high / 2)
     for _ in range(200):
         excess = binary_kl(prob, rise) - delta
@@ -113,7 +121,9 @@ def lifted_target(verifier_probs: Tensor, token: Tensor, lifted: Tensor) -> Tens
     """The verifier [..., V] with `token` [...] raised to `lifted` [...] and all others scaled to fit."""
     prob = dists.at(verifier_probs, token)
     scale = torch.where(prob < 1, (1 - lifted) / (1 - prob), 1.0)
-    return (verifier_probs * scale.unsqueeze(-1)).scatter(-1, token.expand(scale.shape).unsqueeze(-1), lifted.unsqueeze(-1))
+    return (verifier_probs * scale.unsqueeze(-1)).scatter(
+        -1, token.expand(scale.shape).unsqueeze(-1), lifted.unsqueeze(-1)
+    )
 
 
 def lifted_law(verifier: np.ndarray, draft: np.ndarray, kept: np.ndarray) -> np.ndarray:
@@ -141,7 +151,9 @@ def lifted_law(verifier: np.ndarray, draft: np.ndarray, kept: np.ndarray) -> np.
     share = np.append(weight / mass, 0.0)
     scaled_share = np.append(weight / mass * scale, 0.0)
     law = kept.copy()
-    law[takers] += verifier_of * np.cumsum(scaled_share[::-1])[::-1][bucket] - draft_of * np.cumsum(share[::-1])[::-1][bucket]
+    law[takers] += (
+        verifier_of * np.cumsum(scaled_share[::-1])[::-1][bucket] - draft_of * np.cumsum(share[::-1])[::-1][bucket]
+    )
     return np.maximum(law, 0.0)
 
 
@@ -151,7 +163,11 @@ class Lifts:
     def __init__(self, pair: Pair, solver: str):
         self.pair, self.solver = pair, solver
         above = np.flatnonzero((pair.draft > pair.verifier) & pair.possible)
-        self.row, self.draft, self.verifier = above // pair.draft.shape[-1], pair.draft.ravel()[above], pair.verifier.ravel()[above]
+        self.row, self.draft, self.verifier = (
+            above // pair.draft.shape[-1],
+            pair.draft.ravel()[above],
+            pair.verifier.ravel()[above],
+        )
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             if solver == "exact":
                 limit = binary_kl(torch.from_numpy(self.verifier), torch.from_numpy(self.draft - self.verifier)).numpy()
@@ -165,7 +181,9 @@ class Lifts:
         allowance = np.broadcast_to(allowance, tally.shape)
         count = allowance.size  # laws, numbered through all positions
         some = np.flatnonzero(self.limit > allowance.min(-1)[self.row])
-        which, column = np.nonzero(self.limit[some, None] > allowance[self.row[some]])  # the tokens lifted less than they were drafted
+        which, column = np.nonzero(
+            self.limit[some, None] > allowance[self.row[some]]
+        )  # the tokens lifted less than they were drafted
         which = some[which]
         law = self.row[which] * tally.shape[1] + column
         draft, verifier = self.draft[which], self.verifier[which]
@@ -212,7 +230,10 @@ class Lifts:
         place = law, np.arange(len(law)) - start[law]
         kept, gained = np.zeros((2, count, givers.max(initial=0)))
         kept[place], gained[place] = share, scaled
-        kept, gained = 1 - after(kept)[place], after(gained)[place]  # on the takers between the reach before and this one
+        kept, gained = (
+            1 - after(kept)[place],
+            after(gained)[place],
+        )  # on the takers between the reach before and this one
 
         given = givers > 0
         first, last = np.zeros((2, count), dtype=np.int64)

@@ -4,8 +4,8 @@ import numpy as np
 
 from specviz.registry import knob
 from specviz.rules import TargetRule, by_rows, by_token
-from specviz.rules.pair import Pair, Tally
-from specviz.rules.rows import find, pick
+from specviz.sums.rows import find, pick
+from specviz.sums.sorted_rows import Pair, Tally
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,12 @@ class Mentored(TargetRule):
     flips = "budget"
 
     budget: float = knob(
-        0.2, "How far what is written may stray from the verifier, per token: 0 is strict.", low=0.0, high=10.0, unit="nats", scale="log"
+        0.2,
+        "How far what is written may stray from the verifier, per token: 0 is strict.",
+        low=0.0,
+        high=10.0,
+        unit="nats",
+        scale="log",
     )
 
     def target(self, verifier_probs, draft_probs):
@@ -64,4 +69,6 @@ def _flip(verifier: np.ndarray, draft: np.ndarray, token: int, uniform: float) -
         return np.inf
     pair, high = Pair(verifier, draft), uniform * draft[token] / verifier[token]
     above = find(pair.ratio, high)
-    return float(pair.clips.measure(pick(pair.draft_above, above) - high * pick(pair.verifier_above, above), "kl")[0, 0])
+    return float(
+        pair.clips.measure(pick(pair.draft_above, above) - high * pick(pair.verifier_above, above), "kl")[0, 0]
+    )

@@ -1,7 +1,7 @@
 from dataclasses import dataclass
 
 from specviz.rules import TokenRule
-from specviz.rules.pair import Tally
+from specviz.sums.sorted_rows import Tally
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,9 @@ class SamplerMatch(TokenRule):
 
     name = "sampler_match"
     lossless = True
-    summary = "Strict, the simple way. The verifier draws its own token, and the draft is kept only if it is the same one."
+    summary = (
+        "Strict, the simple way. The verifier draws its own token, and the draft is kept only if it is the same one."
+    )
     source = "What mlx-lm and the llama.cpp server do"
     formula = "draw y from q; keep n iff y = n; else write y"
     helps = "When it must be simple: the verifier's own sampler is all it needs, and the draft model's probabilities are never read."

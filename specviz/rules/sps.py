@@ -3,7 +3,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from specviz.rules import TargetRule
-from specviz.rules.pair import either
+from specviz.sums.sorted_rows import either
 
 
 @dataclass(frozen=True)

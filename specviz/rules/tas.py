@@ -3,12 +3,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from specviz import dists
+from specviz.prob import dists
 from specviz.registry import knob
 from specviz.rules import TokenRule, numbers
 from specviz.rules.exact_match import favourite
-from specviz.rules.pair import Tally
-from specviz.rules.rows import pick
+from specviz.sums.rows import pick
+from specviz.sums.sorted_rows import Tally
 
 
 @dataclass(frozen=True)
@@ -23,16 +23,18 @@ class Tas(TokenRule):
     summary = "Plausible is enough: keeps any token whose verifier probability passes a bar that is lower where the verifier is unsure."
     source = "Cai et al. 2024, Medusa (arXiv 2401.10774), typical acceptance"
     formula = "keep n iff q(n) > min(ε, α exp(−H(q))); else write argmax q, or a draw from q"
-    helps = (
-        "In open-ended text: the less sure the verifier is, the lower the bar, so plausible tokens pass whatever the draft model gave them."
-    )
+    helps = "In open-ended text: the less sure the verifier is, the lower the bar, so plausible tokens pass whatever the draft model gave them."
     hurts = "Tokens over the bar come as often as the draft model likes them, and refused ones become the favourite. With many tokens below the bar it keeps fewer than sps, and still distorts."
     flips, loose_below = "epsilon", True
 
     epsilon: float = knob(0.09, "The bar is never higher than this probability.", low=0.0, high=1.0, scale="log")
-    alpha: float = knob(0.3, "Lowers the bar where the verifier is unsure: alpha times exp(-entropy).", low=0.0, high=10.0, scale="log")
+    alpha: float = knob(
+        0.3, "Lowers the bar where the verifier is unsure: alpha times exp(-entropy).", low=0.0, high=10.0, scale="log"
+    )
     fallback: str = knob(
-        "greedy", "What replaces a refused token: the verifier's favourite, or a draw from the verifier.", choices=("greedy", "sample")
+        "greedy",
+        "What replaces a refused token: the verifier's favourite, or a draw from the verifier.",
+        choices=("greedy", "sample"),
     )
 
     def accept_probs(self, verifier_probs, draft_probs):

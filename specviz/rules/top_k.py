@@ -3,11 +3,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from specviz import dists
+from specviz.prob import dists
 from specviz.registry import knob
 from specviz.rules import TokenRule, numbers
-from specviz.rules.pair import Tally
-from specviz.rules.rows import before, pick
+from specviz.sums.rows import before, pick
+from specviz.sums.sorted_rows import Tally
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,7 @@ class TopK(TokenRule):
     source = "Hao & Mou, ICLR 2026 (arXiv 2604.04987), baselines"
     formula = "keep n iff q(n) is among the k largest; else draw from norm(max(1[top k] − p, 0))"
     helps = "When any of the verifier's first few choices will do, as in loose prose."
-    hurts = (
-        "It counts ranks, not probabilities: where the verifier is almost certain, its second choice passes all the same, however unlikely."
-    )
+    hurts = "It counts ranks, not probabilities: where the verifier is almost certain, its second choice passes all the same, however unlikely."
     flips = "k"
 
     k: int = knob(5, "How many of the verifier's favourites are kept.", low=1, high=1000, unit="tokens", scale="log")

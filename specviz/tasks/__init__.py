@@ -10,6 +10,7 @@ One file per family; the folder is scanned, so adding a file adds a family. A fa
 The solution ends with "The answer is X."; X is the answer and holds no full stop.
 A prompt whose SHA-256 falls in the held-out tenth is never trained on.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -112,7 +113,9 @@ def items(names: Iterable[str], count: int, seed: int, split: str = "test") -> l
         if len(chosen) == count:
             return list(chosen.values())
         if tries > 100 * (count + 100):
-            raise ValueError(f"These families do not hold {count} different questions. Ask fewer, or name more families.")
+            raise ValueError(
+                f"These families do not hold {count} different questions. Ask fewer, or name more families."
+            )
     raise AssertionError("the stream is endless")
 
 

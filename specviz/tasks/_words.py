@@ -1,4 +1,5 @@
 """Word lists shared by the families: common words, so that a small vocabulary spells them shortly."""
+
 from __future__ import annotations
 
 import random
@@ -6,14 +7,78 @@ import random
 GIRLS = ("Lily", "Mia", "Sue", "Anna", "Lucy", "Jane", "Emma", "Sara", "Amy", "Rose", "Kate", "Ella")
 BOYS = ("Tom", "Ben", "Max", "Sam", "Tim", "Jack", "Bob", "Leo", "Dan", "Peter", "Mark", "Joe")
 NAMES = GIRLS + BOYS
-THINGS = ("apple", "ball", "book", "shell", "coin", "flower", "stone", "button", "egg", "pear", "cake",
-          "card", "nut", "star", "stick", "toy", "cookie", "pencil")
+THINGS = (
+    "apple",
+    "ball",
+    "book",
+    "shell",
+    "coin",
+    "flower",
+    "stone",
+    "button",
+    "egg",
+    "pear",
+    "cake",
+    "card",
+    "nut",
+    "star",
+    "stick",
+    "toy",
+    "cookie",
+    "pencil",
+)
 HOLDERS = ("bag", "box", "basket", "jar")
 PLACES = ("kitchen", "garden", "bedroom", "attic", "barn", "shed", "hall", "cellar", "school", "shop")
-WORDS = ("apple", "bird", "boat", "bread", "cat", "chair", "cloud", "cow", "cup", "dog", "door", "duck",
-         "fish", "flower", "fox", "frog", "goat", "grass", "hat", "horse", "house", "king", "lamp", "lion",
-         "milk", "moon", "mouse", "nest", "owl", "pig", "queen", "rabbit", "rain", "ring", "river", "rock",
-         "rose", "sand", "ship", "snow", "spoon", "star", "stone", "sun", "tree", "wall", "wind", "wolf")
+WORDS = (
+    "apple",
+    "bird",
+    "boat",
+    "bread",
+    "cat",
+    "chair",
+    "cloud",
+    "cow",
+    "cup",
+    "dog",
+    "door",
+    "duck",
+    "fish",
+    "flower",
+    "fox",
+    "frog",
+    "goat",
+    "grass",
+    "hat",
+    "horse",
+    "house",
+    "king",
+    "lamp",
+    "lion",
+    "milk",
+    "moon",
+    "mouse",
+    "nest",
+    "owl",
+    "pig",
+    "queen",
+    "rabbit",
+    "rain",
+    "ring",
+    "river",
+    "rock",
+    "rose",
+    "sand",
+    "ship",
+    "snow",
+    "spoon",
+    "star",
+    "stone",
+    "sun",
+    "tree",
+    "wall",
+    "wind",
+    "wolf",
+)
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 
 

@@ -1,4 +1,5 @@
 """A chain of arithmetic, one operation after the other."""
+
 from __future__ import annotations
 
 import random

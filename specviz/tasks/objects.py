@@ -1,4 +1,5 @@
 """Where is the thing: people move about and carry things with them."""
+
 from __future__ import annotations
 
 import random
@@ -14,8 +15,11 @@ def generate(rng: random.Random, difficulty: int) -> tuple[str, str, str]:
     one, two = people(rng, 2)
     thing, other = rng.sample(THINGS, 2)
     at = dict(zip((one, two), rng.sample(PLACES, 2)))
-    story = [f"{one} is in the {at[one]}.", f"{two} is in the {at[two]}.",
-             rng.choice((f"{one} has the {thing}.", f"{one} picks up the {thing}."))]
+    story = [
+        f"{one} is in the {at[one]}.",
+        f"{two} is in the {at[two]}.",
+        rng.choice((f"{one} has the {thing}.", f"{one} picks up the {thing}.")),
+    ]
     steps = [f"{one} has the {thing} in the {at[one]}."]
     holder = one
     if difficulty > 1:

@@ -1,4 +1,5 @@
 """Long multiplication by parts: one wrong digit spoils everything after it."""
+
 from __future__ import annotations
 
 import random
@@ -21,8 +22,15 @@ def generate(rng: random.Random, difficulty: int) -> tuple[str, str, str]:
     for value in values[1:]:
         steps.append(f"{total} + {value} = {total + value}.")
         total += value
-    prompt = rng.choice((f"What is {a} * {b}?", f"Work out {a} * {b}.", f"How much is {a} times {b}?",
-                         f"Multiply {a} by {b}.", f"Find the product of {a} and {b}."))
+    prompt = rng.choice(
+        (
+            f"What is {a} * {b}?",
+            f"Work out {a} * {b}.",
+            f"How much is {a} times {b}?",
+            f"Multiply {a} by {b}.",
+            f"Find the product of {a} and {b}.",
+        )
+    )
     return prompt, " ".join([*steps, f"The answer is {total}."]), str(total)
 
 

@@ -1,4 +1,5 @@
 """Saying a row of words, letters or digits backwards."""
+
 from __future__ import annotations
 
 import random
@@ -17,8 +18,14 @@ def generate(rng: random.Random, difficulty: int) -> tuple[str, str, str]:
     pool = {"words": WORDS, "letters": string.ascii_lowercase, "digits": string.digits}[kind]
     row = rng.sample(pool, count)
     text = listing(row) if kind == "words" else " ".join(row)
-    prompt = rng.choice(("Say these {} backwards: {}.", "Write the {} {} in reverse.", "Turn these {} around: {}.",
-                         "Read the {} {} from the end to the start.")).format(kind, text)
+    prompt = rng.choice(
+        (
+            "Say these {} backwards: {}.",
+            "Write the {} {} in reverse.",
+            "Turn these {} around: {}.",
+            "Read the {} {} from the end to the start.",
+        )
+    ).format(kind, text)
     answer = listing(row[::-1]) if kind == "words" else " ".join(row[::-1])
     one = kind[:-1]
     return prompt, f"The last {one} is {row[-1]} and the first is {row[0]}. The answer is {answer}.", answer

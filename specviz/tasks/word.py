@@ -1,4 +1,5 @@
 """Word problems: someone has things, gets and gives some, and one number is asked for."""
+
 from __future__ import annotations
 
 import random
@@ -21,8 +22,15 @@ def having(rng: random.Random, difficulty: int) -> tuple[str, str, str]:
     name, friend = people(rng, 2)
     thing = rng.choice(THINGS)
     total = rng.randint(3, 10 + 5 * difficulty)
-    story = [rng.choice((f"{name} has {plural(total, thing)}.", f"{name} starts with {plural(total, thing)}.",
-                         f"There are {plural(total, thing)} on {name}'s table."))]
+    story = [
+        rng.choice(
+            (
+                f"{name} has {plural(total, thing)}.",
+                f"{name} starts with {plural(total, thing)}.",
+                f"There are {plural(total, thing)} on {name}'s table.",
+            )
+        )
+    ]
     steps = []
     for _ in range(STEPS[difficulty - 1]):
         who = rng.choice((name, she(name).capitalize()))
@@ -31,14 +39,16 @@ def having(rng: random.Random, difficulty: int) -> tuple[str, str, str]:
             kind = "gain"
         if kind == "gain":
             n = rng.randint(2, 6 + 4 * difficulty)
-            story.append(rng.choice((f"{who} finds {n} more.", f"{friend} gives {name} {n} more.",
-                                     f"{who} buys another {n}.")))
+            story.append(
+                rng.choice((f"{who} finds {n} more.", f"{friend} gives {name} {n} more.", f"{who} buys another {n}."))
+            )
             steps.append(f"{total} + {n} = {total + n}.")
             total += n
         elif kind == "lose":
             n = rng.randint(1, total - 1)
-            story.append(rng.choice((f"{who} gives {n} to {friend}.", f"{who} loses {n} of them.",
-                                     f"{friend} takes {n} away.")))
+            story.append(
+                rng.choice((f"{who} gives {n} to {friend}.", f"{who} loses {n} of them.", f"{friend} takes {n} away."))
+            )
             steps.append(f"{total} - {n} = {total - n}.")
             total -= n
         elif kind == "bags":
@@ -52,21 +62,31 @@ def having(rng: random.Random, difficulty: int) -> tuple[str, str, str]:
             story.append(rng.choice((f"{who} doubles them.", "Then the number doubles.")))
             steps.append(f"{total} * 2 = {total * 2}.")
             total *= 2
-    ask = rng.choice((f"How many {thing}s does {name} have now?", f"How many {thing}s are there in the end?",
-                      f"How many {thing}s is that?"))
+    ask = rng.choice(
+        (
+            f"How many {thing}s does {name} have now?",
+            f"How many {thing}s are there in the end?",
+            f"How many {thing}s is that?",
+        )
+    )
     return " ".join([*story, ask]), " ".join([*steps, f"The answer is {total}."]), str(total)
 
 
 def shopping(rng: random.Random, difficulty: int) -> tuple[str, str, str]:
-    name, = people(rng, 1)
+    (name,) = people(rng, 1)
     kinds = rng.sample(THINGS, STEPS[difficulty - 1])
     prices = [rng.randint(2, 9) for _ in kinds]
     counts = [rng.randint(2, 9) for _ in kinds]
-    costs = ", ".join(f"a {k} costs {p} coins" if k[0] not in "ae" else f"an {k} costs {p} coins"
-                      for k, p in zip(kinds, prices))
+    costs = ", ".join(
+        f"a {k} costs {p} coins" if k[0] not in "ae" else f"an {k} costs {p} coins" for k, p in zip(kinds, prices)
+    )
     wants = " and ".join(plural(n, k) for n, k in zip(counts, kinds))
-    prompt = rng.choice((f"In a shop {costs}. {name} buys {wants}. How many coins does {she(name)} pay?",
-                         f"At the market {costs}. What do {wants} cost?"))
+    prompt = rng.choice(
+        (
+            f"In a shop {costs}. {name} buys {wants}. How many coins does {she(name)} pay?",
+            f"At the market {costs}. What do {wants} cost?",
+        )
+    )
     steps, total = [], 0
     for n, p in zip(counts, prices):
         steps.append(f"{n} * {p} = {n * p}.")

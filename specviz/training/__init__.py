@@ -4,6 +4,7 @@
 
 This module is cheap to import; torch is imported when the training runs.
 """
+
 from __future__ import annotations
 
 import argparse

@@ -1,4 +1,5 @@
 """python -m specviz.training: the same as `python -m specviz train`."""
+
 from __future__ import annotations
 
 import argparse

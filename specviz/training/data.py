@@ -5,6 +5,7 @@ with "tiny" is told in the tiny style, any other in the tale style. Every fiftie
 (by hash) is kept for the held-out losses. The order is a pure function of the seed, and
 `state()` is all that is needed to go on after an interruption.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -97,8 +98,12 @@ class Reader:
         self.waiting: list = []  # a document that did not fit its row
 
     def state(self) -> dict:
-        return {"rng": self.rng.getstate(), "cursor": dict(self.cursor), "used": dict(self.used),
-                "waiting": list(self.waiting)}
+        return {
+            "rng": self.rng.getstate(),
+            "cursor": dict(self.cursor),
+            "used": dict(self.used),
+            "waiting": list(self.waiting),
+        }
 
     def restore(self, state: dict) -> None:
         self.rng.setstate(state["rng"])
@@ -161,8 +166,9 @@ def shuffled(count: int, key: str) -> list[int]:
     return _orders[count, key]
 
 
-def question_ids(question: tasks.Question, tokenizer: Tokenizer, opening: list[int],
-                 prompt_weight: float = PROMPT_WEIGHT) -> Document:
+def question_ids(
+    question: tasks.Question, tokenizer: Tokenizer, opening: list[int], prompt_weight: float = PROMPT_WEIGHT
+) -> Document:
     prompt = tokenizer.encode(question.prompt).ids
     solution = tokenizer.encode("\n" + question.solution).ids
     return opening + prompt + solution, [1.0, 0.0] + [prompt_weight] * len(prompt) + [1.0] * len(solution), True

@@ -1,7 +1,7 @@
 """Measures a finished pair on held-out questions and stories, through the engine itself.
 
-    python -m specviz.training.evaluate --pair assets/pair --data DIR
-    python -m specviz.training.evaluate --pair assets/pair --rules --speed --skip accuracy overlap losses
+    python -m specviz.training.evaluate --pair assets/pairs/small --data DIR
+    python -m specviz.training.evaluate --pair assets/pairs/small --rules --speed --skip accuracy overlap losses
 
 Prints markdown tables; --json keeps every figure. Right answers are counted with 95 % Wilson intervals. Overlap is the
 mean of sum(min(verifier, draft)) over the tokens of texts the verifier itself wrote at temperature 1: what strict
@@ -9,6 +9,7 @@ speculative sampling accepts there (Leviathan et al. 2023). Losses are nats per 
 with the same seeds are answered under each acceptance rule; with --speed the engine's speculative sampling is timed
 beside its plain decoding. Without --data, stories are begun from the tag alone and losses of stories are left out.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -21,7 +22,10 @@ from pathlib import Path
 
 import torch
 
-from specviz import backends, batch, dists, metrics, race, rules, tasks
+from specviz import backends, rules, tasks
+from specviz.engine import batch, race
+from specviz.prob import dists
+from specviz.record import metrics
 from specviz.training import data, export, loop, tokenizer
 from specviz.types import Emitted, Sampling, Settings
 
@@ -30,7 +34,18 @@ LONGEST_STORY = 200
 STORY_START = 12  # tokens of a held-out story given as the prompt
 PLAIN = Sampling()
 TRUNCATED = Sampling(temperature=0.6, top_k=20, top_p=0.95)
-RULES = ("sps", "tas", "cactus:delta=0.01", "cactus:delta=0.1", "cactus:delta=0.5", "cactus:delta=1", "top_k", "interpolation", "lenience", "mentored")
+RULES = (
+    "sps",
+    "tas",
+    "cactus:delta=0.01",
+    "cactus:delta=0.1",
+    "cactus:delta=0.5",
+    "cactus:delta=1",
+    "top_k",
+    "interpolation",
+    "lenience",
+    "mentored",
+)
 LENGTHS = (1, 2, 3, 4, 5, 6, 8)  # draft lengths that are timed
 TIMED = 100  # tokens of each timed text, at most
 
@@ -44,9 +59,14 @@ class Pair:
         self.words = tokenizer.load(self.folder / "verifier" / "tokenizer.json")
         self.draft_alone = backends.Pair(self.engine.draft, self.engine.draft, self.engine.tokenizer, {})
 
-    def write(self, prompts: list[list[int]], sampling: Sampling, longest: int, rule=None, *, by_draft: bool = False) -> list[batch.Text]:
+    def write(
+        self, prompts: list[list[int]], sampling: Sampling, longest: int, rule=None, *, by_draft: bool = False
+    ) -> list[batch.Text]:
         """What follows each prompt. The i-th prompt has the same seed under any rule."""
-        jobs = [(prompt, Settings(rule=rule, sampling=sampling, max_new_tokens=longest, seed=1_000_000 * self.seed + i)) for i, prompt in enumerate(prompts)]
+        jobs = [
+            (prompt, Settings(rule=rule, sampling=sampling, max_new_tokens=longest, seed=1_000_000 * self.seed + i))
+            for i, prompt in enumerate(prompts)
+        ]
         return batch.texts(self.draft_alone if by_draft else self.engine, jobs)
 
     def question_prompts(self, items: list[tasks.Question]) -> list[list[int]]:
@@ -57,7 +77,9 @@ class Pair:
         opening = tokenizer.opening(self.words, "tiny")
         return [opening + self.words.encode(text).ids[:STORY_START] for text in (texts or [""] * count)[:count]]
 
-    def answers(self, items: list[tasks.Question], sampling: Sampling, rule=None, **options) -> tuple[list[bool], list[batch.Text]]:
+    def answers(
+        self, items: list[tasks.Question], sampling: Sampling, rule=None, **options
+    ) -> tuple[list[bool], list[batch.Text]]:
         """Which answers are right, and the texts they were read from."""
         texts = self.write(self.question_prompts(items), sampling, LONGEST_ANSWER, rule, **options)
         return [tasks.grade(self.words.decode(text.tokens), item.answer) for text, item in zip(texts, items)], texts
@@ -71,7 +93,9 @@ class Pair:
         return {
             "all": tally(marks),
             **{name: tally([mark for level in levels.values() for mark in level]) for name, levels in by_level.items()},
-            "by difficulty": {name: [tally(level)["share"] for level in levels.values()] for name, levels in by_level.items()},
+            "by difficulty": {
+                name: [tally(level)["share"] for level in levels.values()] for name, levels in by_level.items()
+            },
         }
 
     def by_rule(self, items: list[tasks.Question], sampling: Sampling) -> dict:
@@ -82,10 +106,17 @@ class Pair:
             marks, texts = self.answers(items, sampling, None if name == "plain" else rules.parse(name))
             rounds, accepted = (sum(getattr(text, part) for text in texts) for part in ("rounds", "accepted"))
             strict = marks if name == "sps" else strict
-            found[name] = tally(marks) | {"rounds": rounds, "accepted_per_round": None if name == "plain" else round(accepted / rounds, 3)}
+            found[name] = tally(marks) | {
+                "rounds": rounds,
+                "accepted_per_round": None if name == "plain" else round(accepted / rounds, 3),
+            }
             if strict is not None and name != "sps":
                 gained, lost = (sum(a and not b for a, b in zip(*pair)) for pair in ((marks, strict), (strict, marks)))
-                found[name]["against_sps"] = {"only_this": gained, "only_sps": lost, "p": round(sign_test(gained, lost), 4)}
+                found[name]["against_sps"] = {
+                    "only_this": gained,
+                    "only_sps": lost,
+                    "p": round(sign_test(gained, lost), 4),
+                }
             print(f"{name} at temperature {sampling.temperature:g} done", file=sys.stderr)
         return found
 
@@ -95,7 +126,10 @@ class Pair:
         total = count = 0
         for prompt, text in zip(prompts, self.write(prompts, PLAIN, longest)):
             whole = prompt + text.tokens
-            both = (dists.to_probs(model.session().forward(whole[:-1], len(text.tokens)), PLAIN) for model in (self.engine.verifier, self.engine.draft))
+            both = (
+                dists.to_probs(model.session().forward(whole[:-1], len(text.tokens)), PLAIN)
+                for model in (self.engine.verifier, self.engine.draft)
+            )
             total += torch.minimum(*both).sum().item()
             count += len(text.tokens)
         return {"mean": round(total / count, 4), "tokens": count, "texts": len(prompts)}
@@ -106,7 +140,9 @@ class Pair:
         for style in tokenizer.STYLES:
             kept = data.held_out(texts or data.Texts({}, {}), self.words, style, rows, length)
             if kept:
-                found[style] = {name: round(loop.loss_on(model, kept, torch.device("cpu")), 4) for name, model in models.items()}
+                found[style] = {
+                    name: round(loop.loss_on(model, kept, torch.device("cpu")), 4) for name, model in models.items()
+                }
         return found
 
     def speed(self, prompts: list[list[int]], sampling: Sampling, repeats: int) -> dict:
@@ -118,10 +154,19 @@ class Pair:
             for prompt in prompts:
                 plain.append(self._rate(prompt, Settings(sampling=sampling, max_new_tokens=TIMED, seed=seed)))
                 for length in LENGTHS:
-                    settings = Settings(rule=rules.make("sps"), sampling=sampling, max_new_tokens=TIMED, seed=seed, draft_length=length)
+                    settings = Settings(
+                        rule=rules.make("sps"), sampling=sampling, max_new_tokens=TIMED, seed=seed, draft_length=length
+                    )
                     ratios[length].append(self._rate(prompt, settings) / plain[-1])
-        quartiles = {length: [round(x, 3) for x in statistics.quantiles(found, n=4, method="inclusive")] for length, found in ratios.items()}
-        return {"plain_tokens_per_second": round(statistics.median(plain), 1), "runs": len(plain), "ratio_quartiles": quartiles}
+        quartiles = {
+            length: [round(x, 3) for x in statistics.quantiles(found, n=4, method="inclusive")]
+            for length, found in ratios.items()
+        }
+        return {
+            "plain_tokens_per_second": round(statistics.median(plain), 1),
+            "runs": len(plain),
+            "ratio_quartiles": quartiles,
+        }
 
     def _rate(self, prompt: list[int], settings: Settings) -> float:
         """Tokens per second of one lane without measures."""
@@ -133,7 +178,12 @@ class Pair:
 def tally(marks: list[bool]) -> dict:
     """Right, asked, share and its interval."""
     low, high = metrics.wilson(sum(marks), len(marks))
-    return {"right": sum(marks), "asked": len(marks), "share": round(sum(marks) / len(marks), 3), "interval": [round(low, 3), round(high, 3)]}
+    return {
+        "right": sum(marks),
+        "asked": len(marks),
+        "share": round(sum(marks) / len(marks), 3),
+        "interval": [round(low, 3), round(high, 3)],
+    }
 
 
 def sign_test(gained: int, lost: int) -> float:
@@ -147,24 +197,55 @@ def markdown(report: dict) -> str:
     parts = []
     if verifier := report.get("verifier"):
         draft = report.get("draft", {})
-        rows = [[name, share(verifier[name]), " · ".join(f"{100 * s:.0f}" for s in verifier["by difficulty"].get(name, [])), share(draft.get(name))]
-                for name in verifier if name != "by difficulty"]
+        rows = [
+            [
+                name,
+                share(verifier[name]),
+                " · ".join(f"{100 * s:.0f}" for s in verifier["by difficulty"].get(name, [])),
+                share(draft.get(name)),
+            ]
+            for name in verifier
+            if name != "by difficulty"
+        ]
         parts.append(table(["family", "verifier right", "by difficulty, easiest first, %", "draft alone"], rows))
     if overlap := report.get("overlap"):
-        parts.append(table(["overlap at temperature 1", "mean", "tokens"], [[style, f"{o['mean']:.3f}", f"{o['tokens']:,}"] for style, o in overlap.items()]))
+        parts.append(
+            table(
+                ["overlap at temperature 1", "mean", "tokens"],
+                [[style, f"{o['mean']:.3f}", f"{o['tokens']:,}"] for style, o in overlap.items()],
+            )
+        )
     if losses := report.get("held_out_loss"):
-        parts.append(table(["held-out loss, nats per token", "verifier", "draft"], [[style, f"{o['verifier']:.3f}", f"{o['draft']:.3f}"] for style, o in losses.items()]))
+        parts.append(
+            table(
+                ["held-out loss, nats per token", "verifier", "draft"],
+                [[style, f"{o['verifier']:.3f}", f"{o['draft']:.3f}"] for style, o in losses.items()],
+            )
+        )
     for words, found in report.get("rules", {}).items():
         rows = []
         for name, cell in found.items():
             against = cell.get("against_sps")
             paired = f"{against['only_this']} : {against['only_sps']} ({chance(against['p'])})" if against else ""
-            rows.append([f"`{name}`", share(cell), "" if cell["accepted_per_round"] is None else f"{cell['accepted_per_round']:.2f}", f"{cell['rounds']:,}", paired])
-        parts.append(f"Rules, {words}:\n\n" + table(["rule", "right", "accepted per round", "rounds", "only this right : only `sps` right"], rows))
+            rows.append(
+                [
+                    f"`{name}`",
+                    share(cell),
+                    "" if cell["accepted_per_round"] is None else f"{cell['accepted_per_round']:.2f}",
+                    f"{cell['rounds']:,}",
+                    paired,
+                ]
+            )
+        parts.append(
+            f"Rules, {words}:\n\n"
+            + table(["rule", "right", "accepted per round", "rounds", "only this right : only `sps` right"], rows)
+        )
     for words, found in report.get("speed", {}).items():
         cells = [f"{middle:.2f} ({low:.2f} to {high:.2f})" for low, middle, high in found["ratio_quartiles"].values()]
-        parts.append(f"`sps` against plain, {words}; median and quartiles of {found['runs']} runs, plain {found['plain_tokens_per_second']:.0f} tokens per second:\n\n"
-                     + table(["draft length", *map(str, found["ratio_quartiles"])], [["speed-up", *cells]]))
+        parts.append(
+            f"`sps` against plain, {words}; median and quartiles of {found['runs']} runs, plain {found['plain_tokens_per_second']:.0f} tokens per second:\n\n"
+            + table(["draft length", *map(str, found["ratio_quartiles"])], [["speed-up", *cells]])
+        )
     parts += [f"{number}. {story}" for number, story in enumerate(report.get("stories", []), 1)]
     return "\n\n".join(parts)
 
@@ -186,8 +267,11 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m specviz.training.evaluate", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m specviz.training.evaluate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
     add("--pair", type=Path, required=True, help="folder with verifier/ and draft/")
     add("--data", type=Path, help="the text folder of the training, for held-out stories")
@@ -197,7 +281,15 @@ def main(arguments: list[str] | None = None) -> int:
     add("--seed", type=int, default=0)
     add("--samples", type=int, default=0, help="print so many stories, as they come")
     add("--rules", action="store_true", help="answer the questions under each acceptance rule, at both samplings")
-    add("--speed", type=int, nargs="?", const=3, default=0, metavar="REPEATS", help="time sps against plain decoding (default 3 repeats)")
+    add(
+        "--speed",
+        type=int,
+        nargs="?",
+        const=3,
+        default=0,
+        metavar="REPEATS",
+        help="time sps against plain decoding (default 3 repeats)",
+    )
     add("--skip", nargs="*", default=[], choices=("accuracy", "draft", "overlap", "losses"))
     add("--json", type=Path, help="write the figures here as well")
     args = parser.parse_args(arguments)
@@ -213,15 +305,22 @@ def main(arguments: list[str] | None = None) -> int:
             report["draft"] = pair.accuracy(items, TRUNCATED, by_draft=True)
     if "overlap" not in args.skip:
         few = pair.question_prompts(items[: args.stories])
-        report["overlap"] = {"task": pair.overlap(few, LONGEST_ANSWER),
-                             "tiny": pair.overlap(pair.story_prompts(tiny, args.stories), LONGEST_STORY)}
+        report["overlap"] = {
+            "task": pair.overlap(few, LONGEST_ANSWER),
+            "tiny": pair.overlap(pair.story_prompts(tiny, args.stories), LONGEST_STORY),
+        }
     if "losses" not in args.skip:
         report["held_out_loss"] = pair.losses(texts, 128)
     if args.rules:
         report["rules"] = {words(sampling): pair.by_rule(items, sampling) for sampling in (TRUNCATED, PLAIN)}
     if args.speed:
-        kinds = {"questions": pair.question_prompts(items[: len(args.families)]), "stories": pair.story_prompts(tiny, 8)}
-        report["speed"] = {f"{kind}, {words(PLAIN)}": pair.speed(prompts, PLAIN, args.speed) for kind, prompts in kinds.items()}
+        kinds = {
+            "questions": pair.question_prompts(items[: len(args.families)]),
+            "stories": pair.story_prompts(tiny, 8),
+        }
+        report["speed"] = {
+            f"{kind}, {words(PLAIN)}": pair.speed(prompts, PLAIN, args.speed) for kind, prompts in kinds.items()
+        }
     if args.samples:
         stories = pair.write(pair.story_prompts([], args.samples), TRUNCATED, 300)
         report["stories"] = [pair.words.decode(text.tokens) for text in stories]

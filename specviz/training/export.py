@@ -1,4 +1,5 @@
 """A trained model as a plain transformers folder: config, float16 safetensors in small shards, tokenizer."""
+
 from __future__ import annotations
 
 import json
@@ -16,14 +17,30 @@ SHARD = 8_000_000  # bytes; a hub's plain git refuses files over 10 MB
 
 def config(size: Size, end: int) -> dict:
     return {
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "dtype": "float16",
-        "vocab_size": size.vocabulary, "hidden_size": size.width, "intermediate_size": size.inner,
-        "num_hidden_layers": size.layers, "num_attention_heads": size.heads, "num_key_value_heads": size.heads,
-        "head_dim": size.head, "hidden_act": "silu", "max_position_embeddings": size.positions,
-        "rms_norm_eps": size.epsilon, "rope_parameters": {"rope_type": "default", "rope_theta": size.theta},
-        "tie_word_embeddings": True, "attention_bias": False, "attention_dropout": 0.0, "mlp_bias": False,
-        "initializer_range": 0.02, "pretraining_tp": 1, "use_cache": True,
-        "bos_token_id": end, "eos_token_id": end, "pad_token_id": None,
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "dtype": "float16",
+        "vocab_size": size.vocabulary,
+        "hidden_size": size.width,
+        "intermediate_size": size.inner,
+        "num_hidden_layers": size.layers,
+        "num_attention_heads": size.heads,
+        "num_key_value_heads": size.heads,
+        "head_dim": size.head,
+        "hidden_act": "silu",
+        "max_position_embeddings": size.positions,
+        "rms_norm_eps": size.epsilon,
+        "rope_parameters": {"rope_type": "default", "rope_theta": size.theta},
+        "tie_word_embeddings": True,
+        "attention_bias": False,
+        "attention_dropout": 0.0,
+        "mlp_bias": False,
+        "initializer_range": 0.02,
+        "pretraining_tp": 1,
+        "use_cache": True,
+        "bos_token_id": end,
+        "eos_token_id": end,
+        "pad_token_id": None,
     }
 
 
@@ -35,10 +52,16 @@ def save(folder: Path, model: Llama, tokenizer: Tokenizer) -> None:
     end = tokenizer.token_to_id(END)
     write(folder / "config.json", config(model.size, end))
     write(folder / "generation_config.json", {"bos_token_id": end, "eos_token_id": end})
-    write(folder / "tokenizer_config.json", {
-        "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": END, "eos_token": END,
-        "clean_up_tokenization_spaces": False, "model_max_length": model.size.positions,
-    })
+    write(
+        folder / "tokenizer_config.json",
+        {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "bos_token": END,
+            "eos_token": END,
+            "clean_up_tokenization_spaces": False,
+            "model_max_length": model.size.positions,
+        },
+    )
     tokenizer.save(str(folder / "tokenizer.json"))
     shards: list[dict] = [{}]
     for name, weight in model.state_dict().items():
@@ -61,11 +84,18 @@ def load(folder: Path) -> Llama:
 
     folder = Path(folder)
     facts = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    model = Llama(Size(
-        layers=facts["num_hidden_layers"], width=facts["hidden_size"], head=facts["head_dim"],
-        hidden=facts["intermediate_size"], vocabulary=facts["vocab_size"],
-        positions=facts["max_position_embeddings"], theta=facts["rope_parameters"]["rope_theta"],
-        epsilon=facts["rms_norm_eps"]))
+    model = Llama(
+        Size(
+            layers=facts["num_hidden_layers"],
+            width=facts["hidden_size"],
+            head=facts["head_dim"],
+            hidden=facts["intermediate_size"],
+            vocabulary=facts["vocab_size"],
+            positions=facts["max_position_embeddings"],
+            theta=facts["rope_parameters"]["rope_theta"],
+            epsilon=facts["rms_norm_eps"],
+        )
+    )
     weights = {}
     for file in sorted(folder.glob("model*.safetensors")):
         weights.update(load_file(file))

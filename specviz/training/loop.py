@@ -5,6 +5,7 @@ given, else of the minutes spent in training (over all resumed parts). The rates
 a short rise, a flat part, then a straight line to zero over the last `DECAY` of the budget, so
 that a slow machine still ends its decay.
 """
+
 from __future__ import annotations
 
 import json
@@ -73,8 +74,19 @@ def distill_loss(model: Llama, teacher: Llama, x: Tensor, y: Tensor, weights: Te
 class Run:
     """`loss(model, x, y, weights)` is minimised over the reader's batches."""
 
-    def __init__(self, folder: Path, model: Llama, reader: data.Reader, loss, budget: Budget, *, rows: int,
-                 held_out: dict, device: torch.device, every: float = 240.0):
+    def __init__(
+        self,
+        folder: Path,
+        model: Llama,
+        reader: data.Reader,
+        loss,
+        budget: Budget,
+        *,
+        rows: int,
+        held_out: dict,
+        device: torch.device,
+        every: float = 240.0,
+    ):
         self.folder, self.model, self.reader, self.loss = Path(folder), model, reader, loss
         self.budget, self.rows = budget, rows
         self.held_out, self.device, self.every = held_out, device, every
@@ -87,9 +99,15 @@ class Run:
         return self.folder / "checkpoint.pt"
 
     def save(self) -> None:
-        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
-                 "reader": self.reader.state(), "torch": torch.get_rng_state(),
-                 "step": self.step, "seconds": self.seconds, "tokens": self.tokens}
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "reader": self.reader.state(),
+            "torch": torch.get_rng_state(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "tokens": self.tokens,
+        }
         save_whole(state, self.checkpoint)
 
     def resume(self) -> bool:

@@ -6,6 +6,7 @@ Parameter names are those of the Hugging Face checkpoint, so exporting is a copy
 Sources: Touvron et al. 2023 (Llama), Su et al. 2021 (RoPE), Shazeer 2020 (SwiGLU),
 Zhang & Sennrich 2019 (RMSNorm), Press & Wolf 2017 (tied embeddings).
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -131,8 +132,9 @@ class Cache:
 
     def __init__(self, size: Size, rows: int, positions: int, device: torch.device):
         shape = (rows, size.heads, positions, size.head)
-        self.layers = [(torch.zeros(shape, device=device), torch.zeros(shape, device=device))
-                       for _ in range(size.layers)]
+        self.layers = [
+            (torch.zeros(shape, device=device), torch.zeros(shape, device=device)) for _ in range(size.layers)
+        ]
         self.length = 0
 
     def keep(self, rows: Tensor) -> None:

@@ -4,6 +4,7 @@ Muon: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networ
 (momentum 0.95 with Nesterov, five Newton-Schulz steps, quintic coefficients of that text).
 Adam: Kingma & Ba 2015. `scale` in [0, 1] is the schedule's place, set before every step.
 """
+
 from __future__ import annotations
 
 import torch

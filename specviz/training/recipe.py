@@ -11,6 +11,7 @@ On Linux processors, large allocations are the bottleneck; this about doubles th
     GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184:\
 glibc.malloc.top_pad=268435456 python -m specviz train ...
 """
+
 from __future__ import annotations
 
 import argparse
@@ -72,14 +73,25 @@ def train_pair(args: argparse.Namespace) -> int:
         tokenizer.train(reading(texts, args.seed), VOCABULARY).save(str(state / "tokenizer.json"))
     words = tokenizer.load(state / "tokenizer.json")
     size = dict(vocabulary=words.get_vocab_size(), positions=POSITIONS)
-    held_out = {style: rows for style in data.MIX
-                if (rows := data.held_out(texts, words, style, HELD_OUT_ROWS, args.length))}
+    held_out = {
+        style: rows for style in data.MIX if (rows := data.held_out(texts, words, style, HELD_OUT_ROWS, args.length))
+    }
     compiled = partial(torch.compile, dynamic=False) if not args.no_compile else (lambda function: function)
 
-    def part(name: str, model: Llama, loss, budget: loop.Budget, rows: int, seed: int, texts: data.Texts, mix: dict[str, float]) -> loop.Run:
+    def part(
+        name: str,
+        model: Llama,
+        loss,
+        budget: loop.Budget,
+        rows: int,
+        seed: int,
+        texts: data.Texts,
+        mix: dict[str, float],
+    ) -> loop.Run:
         reader = data.Reader(texts, words, seed, args.length, mix)
-        run = loop.Run(state / name, model.to(device), reader, loss, budget, rows=rows, held_out=held_out,
-                       device=device)
+        run = loop.Run(
+            state / name, model.to(device), reader, loss, budget, rows=rows, held_out=held_out, device=device
+        )
         run.resume()
         return run
 
@@ -95,11 +107,21 @@ def train_pair(args: argparse.Namespace) -> int:
     draft = Llama(Size.parse(args.draft_size, **size))
     inherit(draft, verifier)
     verifier.eval().requires_grad_(False)
-    texts = with_written(state / "written.pt", verifier, words, texts, QUICK_WRITTEN if args.quick else WRITTEN, args.seed)
+    texts = with_written(
+        state / "written.pt", verifier, words, texts, QUICK_WRITTEN if args.quick else WRITTEN, args.seed
+    )
     budget = loop.Budget(args.draft_steps, args.minutes and args.minutes * (1 - VERIFIER_SHARE))
     distill = compiled(loop.distill_loss)
-    second = part("draft", draft, lambda model, *batch: distill(model, verifier, *batch, SOFT), budget,
-                  max(1, args.rows // 2), args.seed + 1, texts, data.DRAFT_MIX)  # soft targets are less noisy: more steps, smaller ones
+    second = part(
+        "draft",
+        draft,
+        lambda model, *batch: distill(model, verifier, *batch, SOFT),
+        budget,
+        max(1, args.rows // 2),
+        args.seed + 1,
+        texts,
+        data.DRAFT_MIX,
+    )  # soft targets are less noisy: more steps, smaller ones
     if not second.train():
         return 1
     export.save(out / "draft", draft, words)
@@ -140,14 +162,25 @@ def reading(texts: data.Texts, seed: int):
 def facts(args: argparse.Namespace, runs: dict[str, loop.Run]) -> dict:
     """What pair.json says: names, tags, sizes, tokens read and held-out losses (nats per token)."""
     return {
-        "name": "specviz pair", "date": datetime.date.today().isoformat(),
-        "opening": tokenizer.END, "styles": tokenizer.STYLES, "tags": dict(zip(tokenizer.STYLES, tokenizer.TAGS)),
-        "families": list(tasks.names()), "mix": data.MIX, "draft_mix": data.DRAFT_MIX, "seed": args.seed,
-        **{name: {
-            "size": asdict(run.model.size),
-            "parameters": sum(p.numel() for p in run.model.parameters()),
-            "parameters_outside_embedding": run.model.parameters_outside_embedding(),
-            "steps": run.step, "tokens_read": run.tokens, "training_seconds": round(run.seconds),
-            "held_out_loss": {style: round(loss, 4) for style, loss in run.held_out_losses().items()},
-        } for name, run in runs.items()},
+        "name": "specviz pair",
+        "date": datetime.date.today().isoformat(),
+        "opening": tokenizer.END,
+        "styles": tokenizer.STYLES,
+        "tags": dict(zip(tokenizer.STYLES, tokenizer.TAGS)),
+        "families": list(tasks.names()),
+        "mix": data.MIX,
+        "draft_mix": data.DRAFT_MIX,
+        "seed": args.seed,
+        **{
+            name: {
+                "size": asdict(run.model.size),
+                "parameters": sum(p.numel() for p in run.model.parameters()),
+                "parameters_outside_embedding": run.model.parameters_outside_embedding(),
+                "steps": run.step,
+                "tokens_read": run.tokens,
+                "training_seconds": round(run.seconds),
+                "held_out_loss": {style: round(loss, 4) for style, loss in run.held_out_losses().items()},
+            }
+            for name, run in runs.items()
+        },
     }

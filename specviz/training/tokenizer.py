@@ -4,6 +4,7 @@ Every byte has a token, so any text goes in and comes back unchanged
 (Sennrich et al. 2016 for BPE, Radford et al. 2019 for its byte-level form).
 A text given to the model is `<|endoftext|>`, a style tag, then the words.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -28,8 +29,12 @@ def train(texts: Iterable[str], vocabulary: int) -> Tokenizer:
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.train_from_iterator(
         texts,
-        trainers.BpeTrainer(vocab_size=vocabulary, special_tokens=[END, *TAGS], show_progress=False,
-                            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet())),
+        trainers.BpeTrainer(
+            vocab_size=vocabulary,
+            special_tokens=[END, *TAGS],
+            show_progress=False,
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        ),
     )
     return tokenizer
 

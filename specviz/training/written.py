@@ -4,6 +4,7 @@ A draft is asked to agree with the verifier on what the verifier says, not on it
 again shows it little of that. Distilling on sampled text is the remedy of Kim & Rush 2016 (sequence-level distillation)
 and Zhou et al. 2024 (DistillSpec).
 """
+
 from __future__ import annotations
 
 import random
@@ -11,7 +12,7 @@ import random
 import torch
 from tokenizers import Tokenizer
 
-from specviz import dists
+from specviz.prob import dists
 from specviz.training import data, tokenizer
 from specviz.training.model import Cache, Llama
 

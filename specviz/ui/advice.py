@@ -1,4 +1,4 @@
-"""The advisor for the page: requests and answers are plain data, the work is done by `specviz.advise`.
+"""The advisor for the page: requests and answers are plain data, the work is done by `specviz.study.advise`.
 
 A goal is "spend" (at most `value` nats per judged token) or "accept" (at least `value` kept tokens per round).
 """
@@ -24,7 +24,8 @@ def answer(text: str, pair) -> dict:
     missing  the token rules that cannot reach the goal
     texts    how many texts were read
     """
-    from specviz import advise, registry, rules
+    from specviz import registry, rules
+    from specviz.study import advise
 
     asked, record = _request(text)
     goal = asked.get("goal")
@@ -53,7 +54,7 @@ def answer(text: str, pair) -> dict:
 
 def tried(text: str, pair) -> dict:
     """What a real run of a row of `answer` keeps: {trace, rule, draft_length, interval, attempt} -> {kept, kl, inside}. "Infinity" stands for an infinite divergence."""
-    from specviz import advise
+    from specviz.study import advise
 
     asked, record = _request(text)
     interval, attempt, length = (asked.get(name) for name in ("interval", "attempt", "draft_length"))
@@ -72,7 +73,7 @@ def plain(value: float | None) -> float | str | None:
 
 
 def _request(text: str) -> tuple[dict, object]:
-    from specviz import trace
+    from specviz.record import trace
 
     try:
         asked = json.loads(text)

@@ -10,13 +10,15 @@ from pathlib import Path
 import gradio as gr
 import orjson
 
-from specviz import metrics, registry, tasks
-from specviz.exports.replay import PLOTLY, SCRIPTS, STYLES, VIEW, inline, replay, rule_words
+from specviz import registry, tasks
+from specviz.assets import ASSETS
+from specviz.exports.replay import replay
+from specviz.record import metrics
 from specviz.types import Sampling, Settings
 from specviz.ui import advice, sweeping
 from specviz.ui.stream import MAX_LANES, WAITING, Desk
+from specviz.view.boot import PLOTLY, inline, rule_words, scripts, styles
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
 STYLES_OF_TEXT = {"tiny": "a story for small children", "tale": "a fairy tale", "task": "a question with one answer"}
 
 # Constant: model text never enters a template. `run`, `stop`, `cancel`, `verify` and `sweep` are the events the view triggers.
@@ -42,8 +44,12 @@ def words() -> dict:
         "recorded": {trace["prompt"]: trace["url"] for trace in _recorded()},
         "plotly": _url(PLOTLY),
         "sweep": {
-            "asked": sweeping.usual(), "definitions": metrics.SWEEP, "families": {name: tasks.family(name).about for name in tasks.names()},
-            "recorded": _url(sweeping.RECORDED) if sweeping.RECORDED.exists() and not os.environ.get("SPECVIZ_VERIFIER") else None,
+            "asked": sweeping.usual(),
+            "definitions": metrics.SWEEP,
+            "families": {name: tasks.family(name).about for name in tasks.names()},
+            "recorded": _url(sweeping.RECORDED)
+            if sweeping.RECORDED.exists() and not os.environ.get("SPECVIZ_VERIFIER")
+            else None,
         },
     }
 
@@ -74,7 +80,7 @@ def build(desk: Desk) -> gr.Blocks:
 
     def check(text: str) -> dict:
         """Whether a text is a trace, without running anything."""
-        from specviz import trace
+        from specviz.record import trace
 
         try:
             trace.Trace.from_json(text)
@@ -90,13 +96,19 @@ def build(desk: Desk) -> gr.Blocks:
         """What knobs buy on one lane's text: a request {trace, lane, rules: [[name, knobs], ...]} as JSON."""
 
         def work(pair) -> dict:
-            from specviz import knobs, rules, trace
+            from specviz import rules
+            from specviz.record import trace
+            from specviz.study import knob_curves as knobs
 
             try:
                 asked = json.loads(text)
             except ValueError:
                 asked = None
-            if not isinstance(asked, dict) or not isinstance(asked.get("lane"), int) or not isinstance(asked.get("rules"), list):
+            if (
+                not isinstance(asked, dict)
+                or not isinstance(asked.get("lane"), int)
+                or not isinstance(asked.get("rules"), list)
+            ):
                 raise ValueError("This is not a question about a lane.")
             chosen = [rules.make(str(name), **given) for name, given in asked["rules"][:MAX_LANES]]
             return knobs.bought(trace.Trace.from_json(str(asked.get("trace"))), asked["lane"], chosen, pair)
@@ -113,7 +125,13 @@ def build(desk: Desk) -> gr.Blocks:
 
     gr.set_static_paths([ASSETS / "recorded", PLOTLY, sweeping.RECORDED])
     with gr.Blocks(title="specviz: acceptance rules, seen", analytics_enabled=False, fill_width=True) as blocks:
-        view = View(value="", html_template=TEMPLATE, js_on_load=ON_LOAD, apply_default_css=False, server_functions=[check, export, buys, advise, tryout])
+        view = View(
+            value="",
+            html_template=TEMPLATE,
+            js_on_load=ON_LOAD,
+            apply_default_css=False,
+            server_functions=[check, export, buys, advise, tryout],
+        )
         streaming = dict(show_progress="hidden", api_visibility="private", concurrency_limit=WAITING + 4)
         running = view.run(run, None, view, **streaming)
         view.stop(stop, None, None, show_progress="hidden", api_visibility="private", queue=False)
@@ -126,11 +144,12 @@ def build(desk: Desk) -> gr.Blocks:
 
 def launch_options() -> dict:
     """What `launch` needs for the page to look like itself and to ask no other host for anything."""
-    theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(body_background_fill="#f6f6f3", body_background_fill_dark="#0f1012")
+    theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
+        body_background_fill="#f6f6f3", body_background_fill_dark="#0f1012"
+    )
     boot = f"window.specviz = window.specviz || {{}}; window.specviz.boot = {inline(_dumps(words()))};"
-    scripts = [boot, *((VIEW / name).read_text(encoding="utf-8") for name in SCRIPTS), "window.specviz.app.early();"]
-    head = "".join(f"<style>{(VIEW / name).read_text(encoding='utf-8')}</style>" for name in STYLES)
-    head += "".join(f"<script>{script}</script>" for script in scripts)
+    head = "".join(f"<style>{text}</style>" for text in styles())
+    head += "".join(f"<script>{text}</script>" for text in (boot, *scripts(), "window.specviz.app.early();"))
     return dict(head=head, theme=theme, ssr_mode=False, footer_links=[], run_history=False, quiet=True)
 
 
@@ -146,8 +165,12 @@ def _styles() -> dict[str, str]:
     """The styles one can ask the shipped pair for; another pair has its own way, and is not asked."""
     if os.environ.get("SPECVIZ_VERIFIER"):
         return {}
-    facts = ASSETS / "pair" / "pair.json"
-    return json.loads(facts.read_text(encoding="utf-8")).get("styles", STYLES_OF_TEXT) if facts.exists() else STYLES_OF_TEXT
+    facts = ASSETS / "pairs" / "small" / "pair.json"
+    return (
+        json.loads(facts.read_text(encoding="utf-8")).get("styles", STYLES_OF_TEXT)
+        if facts.exists()
+        else STYLES_OF_TEXT
+    )
 
 
 def _recorded() -> list[dict]:
@@ -162,4 +185,3 @@ def _prompts() -> list[dict]:
     """The examples; the first with a recorded run is what a visitor sees first."""
     path = ASSETS / "prompts.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-

@@ -81,13 +81,15 @@ class Desk:
 
     def verified(self, text: str) -> Iterator[dict]:
         """Re-runs a trace and says whether it reproduces."""
-        from specviz import trace
+        from specviz.record import trace
         from specviz.types import ModelError
 
         try:
             record = trace.Trace.from_json(text)
             if len(record.data["lanes"]) > MAX_LANES:
-                raise ValueError(f"This trace has {len(record.data['lanes'])} lanes; here at most {MAX_LANES} are re-run. Use: python -m specviz verify")
+                raise ValueError(
+                    f"This trace has {len(record.data['lanes'])} lanes; here at most {MAX_LANES} are re-run. Use: python -m specviz verify"
+                )
             yield from self._until_ready(threading.Event())
             yield from self._until_turn(threading.Event())
             try:
@@ -124,7 +126,9 @@ class Desk:
     def _in_turn(self, settings: dict, stopped: threading.Event, work: Callable) -> Iterator[dict]:
         with self._place() as free:
             if not free:
-                yield failed("prompt", f"{WAITING} runs are already waiting here. Try again in a minute; what you see stays.")
+                yield failed(
+                    "prompt", f"{WAITING} runs are already waiting here. Try again in a minute; what you see stays."
+                )
                 return
             try:
                 yield from self._until_ready(stopped)
@@ -167,7 +171,8 @@ class Desk:
 
 def compute(pair, settings: dict, stopped: threading.Event) -> Iterator[dict]:
     """Checks the settings and runs the lanes, a message about every EVERY seconds."""
-    from specviz import race, trace
+    from specviz.engine import race
+    from specviz.record import trace
     from specviz.types import ModelError
 
     try:
@@ -176,7 +181,11 @@ def compute(pair, settings: dict, stopped: threading.Event) -> Iterator[dict]:
     except Refused as error:
         yield failed(error.field, str(error))
         return
-    header = {**record.data, "pieces": dict(record.data["pieces"]), "lanes": [{**lane, "rounds": []} for lane in record.data["lanes"]]}
+    header = {
+        **record.data,
+        "pieces": dict(record.data["pieces"]),
+        "lanes": [{**lane, "rounds": []} for lane in record.data["lanes"]],
+    }
     recent: deque[dict] = deque(maxlen=REPEATED)
     sent = 0
     note = ""
@@ -224,7 +233,12 @@ def compute(pair, settings: dict, stopped: threading.Event) -> Iterator[dict]:
     record.stop()
     if delta is not None:
         yield message("delta", delta)  # the last tokens are seen while the whole trace is still being written out
-    yield {**message("end", None), "finished": [lane["finished"] for lane in record.data["lanes"]], "final": record.to_json(), "message": note}
+    yield {
+        **message("end", None),
+        "finished": [lane["finished"] for lane in record.data["lanes"]],
+        "final": record.to_json(),
+        "message": note,
+    }
 
 
 def read(pair, settings: dict) -> tuple[str, str | None, list, list[int], int | None]:
@@ -248,7 +262,10 @@ def read(pair, settings: dict) -> tuple[str, str | None, list, list[int], int | 
     kept, forced = read_continued(pair, settings.get("continued"), len(tokens))
     already = len(kept) + (forced is not None)
     if already >= whole:
-        raise Refused("max_new_tokens", f"{already} tokens are there already, so a text of {whole} has no room for more. Set Tokens above {already}.")
+        raise Refused(
+            "max_new_tokens",
+            f"{already} tokens are there already, so a text of {whole} has no room for more. Set Tokens above {already}.",
+        )
     common["max_new_tokens"] = whole - already  # the text ends where it would have ended in one run
     lanes = []
     for i, lane in enumerate(given):
@@ -265,14 +282,25 @@ def read_continued(pair, asked, prompt_length: int) -> tuple[list[int], int | No
     `position` is where the kept tokens end, `revisions` are those of the draft and the verifier that wrote them."""
     if asked is None:
         return [], None
-    given, forced, position, revisions = (asked.get(name) if isinstance(asked, dict) else None for name in ("given", "forced", "position", "revisions"))
+    given, forced, position, revisions = (
+        asked.get(name) if isinstance(asked, dict) else None for name in ("given", "forced", "position", "revisions")
+    )
     whole = [*(given if isinstance(given, list) else [None]), position, *([] if forced is None else [forced])]
     if not all(isinstance(n, int) and not isinstance(n, bool) for n in whole):
-        raise Refused("continued", "A run goes on from a list of token ids and a position. This request does not give them as whole numbers.")
+        raise Refused(
+            "continued",
+            "A run goes on from a list of token ids and a position. This request does not give them as whole numbers.",
+        )
     if revisions != [pair.draft.revision, pair.verifier.revision]:
-        raise Refused("continued", "This run was made with other models than the ones loaded here, so they cannot go on from its tokens.")
+        raise Refused(
+            "continued",
+            "This run was made with other models than the ones loaded here, so they cannot go on from its tokens.",
+        )
     if position != prompt_length + len(given):
-        raise Refused("continued", f"The prompt and the tokens to keep end at position {prompt_length + len(given)}, so a run cannot go on from position {position}.")
+        raise Refused(
+            "continued",
+            f"The prompt and the tokens to keep end at position {prompt_length + len(given)}, so a run cannot go on from position {position}.",
+        )
     return given, forced
 
 

@@ -12,8 +12,8 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
+from specviz.assets import ASSETS
 from specviz.ui import stream
 from specviz.ui.advice import plain
 from specviz.ui.stream import Refused, failed, named, refusing
@@ -21,25 +21,36 @@ from specviz.ui.stream import Refused, failed, named, refusing
 EVERY = 0.25  # seconds between messages
 MOST_RULES = 12  # specs in a request
 MOST_TEXTS = 4000  # of one sweep: a minute or two for the shipped pair
-RECORDED = Path(__file__).resolve().parents[2] / "assets" / "sweep.json"  # what is shown before anyone presses Run
+RECORDED = ASSETS / "sweep.json"  # what is shown before anyone presses Run
 
 
 def usual() -> dict:
     """The request that the page opens with."""
-    from specviz import sweep, tasks
+    from specviz import tasks
+    from specviz.study import sweep
 
-    return {"rules": list(sweep.DEFAULT), "questions": sweep.QUESTIONS, "families": list(tasks.names()), "temperature": 1.0, "draft_length": 4, "seed": 0}
+    return {
+        "rules": list(sweep.DEFAULT),
+        "questions": sweep.QUESTIONS,
+        "families": list(tasks.names()),
+        "temperature": 1.0,
+        "draft_length": 4,
+        "seed": 0,
+    }
 
 
 def read(asked: dict) -> tuple[list, list, object]:
     """Rules, questions and settings of a request. Refused names the control that is wrong."""
-    from specviz import sweep, tasks
+    from specviz import tasks
+    from specviz.study import sweep
     from specviz.types import Sampling, Settings
 
     specs = asked.get("rules")
     if not isinstance(specs, list) or not 1 <= len(specs) <= MOST_RULES:
         raise Refused("rules", f"A sweep is of 1 to {MOST_RULES} rules.")
-    wanted = [rule for i, spec in enumerate(specs) for rule in refusing(f"rule{i}", lambda spec=spec: sweep.expand(str(spec)))]
+    wanted = [
+        rule for i, spec in enumerate(specs) for rule in refusing(f"rule{i}", lambda spec=spec: sweep.expand(str(spec)))
+    ]
     common = {name: asked[name] for name in ("draft_length", "seed") if name in asked}
     temperature = asked.get("temperature", 1.0)
     sampling = refusing("temperature", lambda: Sampling(temperature=temperature))
@@ -48,10 +59,15 @@ def read(asked: dict) -> tuple[list, list, object]:
         raise Refused("draft_length", "A sweep drafts a fixed number of tokens per round: a whole number from 1 to 32.")
     count, families = asked.get("questions"), asked.get("families")
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_TEXTS:
-        raise Refused("questions", f"The number of questions must be a whole number from 1 to {MOST_TEXTS:,}; got {count!r}.")
+        raise Refused(
+            "questions", f"The number of questions must be a whole number from 1 to {MOST_TEXTS:,}; got {count!r}."
+        )
     points = len(sweep.planned(wanted))
     if points * count > MOST_TEXTS:
-        raise Refused("questions", f"{points} settings of {count} questions are {points * count:,} texts; here at most {MOST_TEXTS:,} are run, so at most {MOST_TEXTS // points} questions. The command line has no such limit.")
+        raise Refused(
+            "questions",
+            f"{points} settings of {count} questions are {points * count:,} texts; here at most {MOST_TEXTS:,} are run, so at most {MOST_TEXTS // points} questions. The command line has no such limit.",
+        )
     if not isinstance(families, list) or not families:
         raise Refused("families", "Choose at least one family of questions.")
     questions = refusing("families", lambda: tasks.items(list(dict.fromkeys(map(str, families))), count, settings.seed))
@@ -60,7 +76,7 @@ def read(asked: dict) -> tuple[list, list, object]:
 
 def compute(pair, asked: dict, stopped: threading.Event) -> Iterator[dict]:
     """Runs a sweep, a message about every EVERY seconds. Closing the generator stops the compute."""
-    from specviz import sweep
+    from specviz.study import sweep
     from specviz.types import ModelError
 
     try:
@@ -72,7 +88,10 @@ def compute(pair, asked: dict, stopped: threading.Event) -> Iterator[dict]:
     points = [sweep.called(rule) for rule in sweep.planned(wanted)]
 
     def message(progress, ended: bool = False, words: str = "") -> dict:
-        rows = [{name: plain(value) if isinstance(value, float) else value for name, value in point.row().items()} for point in progress.points]
+        rows = [
+            {name: plain(value) if isinstance(value, float) else value for name, value in point.row().items()}
+            for point in progress.points
+        ]
         return {
             "kind": "sweep", "asked": asked, "points": points, "rows": rows, "done": progress.done, "total": progress.total, "seconds": progress.seconds,
             "left": progress.left, "csv": sweep.csv_text(progress.points), "ended": ended, "message": words,
@@ -105,4 +124,8 @@ def compute(pair, asked: dict, stopped: threading.Event) -> Iterator[dict]:
 def record(pair) -> str:
     """The last message of the usual sweep, as JSON text: what the page shows before anyone presses Run."""
     *_, end = compute(pair, usual(), threading.Event())
-    return json.dumps({name: value for name, value in end.items() if name not in ("seconds", "left", "message")}, allow_nan=False, separators=(",", ":"))
+    return json.dumps(
+        {name: value for name, value in end.items() if name not in ("seconds", "left", "message")},
+        allow_nan=False,
+        separators=(",", ":"),
+    )

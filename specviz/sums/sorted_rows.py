@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy import ndarray
 
-from specviz.rules.rows import after, along, before, chunks, find, pick, spread
+from specviz.sums.rows import after, along, before, chunks, find, pick, spread
 
 
 class Outcome(NamedTuple):
@@ -43,7 +43,9 @@ class Pair:
             ratio, allowed = np.where(self.possible, ratio, np.inf), np.where(self.possible, verifier, 0.0)
         self.size = np.count_nonzero(self.possible, -1)[:, None]
         self.order = np.argsort(ratio)
-        self.ratio, self.draft_sorted, self.verifier_sorted = (along(values, self.order) for values in (ratio, draft, allowed))
+        self.ratio, self.draft_sorted, self.verifier_sorted = (
+            along(values, self.order) for values in (ratio, draft, allowed)
+        )
         self.never = find(self.ratio, 0.0, right=True)  # allowed tokens that are never drafted
         self.even = find(self.ratio, 1.0)  # the first token at least as likely in the draft
         self.draft_below, self.verifier_below = before(self.draft_sorted), before(self.verifier_sorted)
@@ -85,7 +87,9 @@ class Pair:
     @cached_property
     def straight(self) -> tuple[ndarray, ndarray]:
         """(1 and draft/verifier, verifier and draft), each [B, 2, V]: what a law between the two is made of, and weighed with."""
-        return np.stack([np.ones(self.ratio.shape), self.ratio], 1), np.stack([self.verifier_sorted, self.draft_sorted], 1)
+        return np.stack([np.ones(self.ratio.shape), self.ratio], 1), np.stack(
+            [self.verifier_sorted, self.draft_sorted], 1
+        )
 
 
 class Liked:
@@ -111,7 +115,9 @@ class Liked:
         be the same for all laws of a row that keep equally many. `law` and `token` are flat indices [n] into [B, K] and,
         in the order of liking, into [B, V]."""
         count, size = len(kept), self.verifier.shape[-1]
-        _, first, inverse = np.unique(kept + np.arange(count)[:, None] * (size + 1), return_index=True, return_inverse=True)
+        _, first, inverse = np.unique(
+            kept + np.arange(count)[:, None] * (size + 1), return_index=True, return_inverse=True
+        )
         counts, starts = kept.ravel()[first], first // kept.shape[1] * size
         found = []
         for some in chunks(counts):
@@ -152,7 +158,10 @@ class Tally:
         """The laws themselves, [B, K, V]."""
         pair = self.pair
         weight = np.where(pair.possible, pair.verifier, 1.0)[:, None]
-        kl, reverse = (part.reshape(laws.shape) for part in nats(np.broadcast_to(weight, laws.shape).ravel(), (laws / weight).ravel()))
+        kl, reverse = (
+            part.reshape(laws.shape)
+            for part in nats(np.broadcast_to(weight, laws.shape).ravel(), (laws / weight).ravel())
+        )
         for total, part in ((self.kl, kl), (self.reverse, reverse), (self.short, np.maximum(weight - laws, 0.0))):
             total += np.where(pair.possible[:, None], part, 0.0).sum(-1)
         self.ruled_out(np.where(pair.possible[:, None], 0.0, laws).sum(-1))
@@ -264,11 +273,15 @@ class Clips:
     def spend(self, budget, divergence: str = "kl"):
         """The least `moved` whose clip diverges by at most `budget`. Newton's method on the root of the divergence, which is
         nearly a straight line, halving where it would leave the bracket."""
-        left, right, budget = np.broadcast_arrays(self.start(divergence), self.most, np.asarray(budget, dtype=np.float64))
+        left, right, budget = np.broadcast_arrays(
+            self.start(divergence), self.most, np.asarray(budget, dtype=np.float64)
+        )
         fixed = np.where(budget <= 0, right, np.nan)
         full = self.measure(self.start(divergence), divergence)
         fixed = np.where(full <= budget, left, fixed)
-        share = np.where(np.isnan(fixed) & np.isfinite(full), np.sqrt(np.maximum(budget, 0.0) / np.maximum(full, 1e-300)), 0.5)
+        share = np.where(
+            np.isnan(fixed) & np.isfinite(full), np.sqrt(np.maximum(budget, 0.0) / np.maximum(full, 1e-300)), 0.5
+        )
         moved = np.where(np.isnan(fixed), right - share * (right - left), fixed)
         for _ in range(200):
             bounds = self.bounds(moved)

@@ -38,7 +38,9 @@ def to_probs(logits: Tensor, sampling: Sampling) -> Tensor:
 def _check_finite(values: Tensor) -> None:
     """Of a row with NaN, +inf or nothing but -inf, neither the largest logit nor the softmax is finite."""
     if not math.isfinite(values.sum().item()):
-        raise ModelError("The model returned numbers that are not finite (NaN or infinity), so nothing can be sampled from it.")
+        raise ModelError(
+            "The model returned numbers that are not finite (NaN or infinity), so nothing can be sampled from it."
+        )
 
 
 def _least_kept(probs: Tensor, sampling: Sampling) -> Tensor:
@@ -72,8 +74,12 @@ def check(probs: Tensor, name: str) -> None:
     """Raises ValueError unless every row of `probs` [..., V] is a probability distribution (logits are not)."""
     if not probs.is_floating_point():
         raise ValueError(f"{name} must be a float tensor of probabilities; got {probs.dtype}.")
-    if probs.numel() and not (probs.min().item() >= 0 and all(abs(mass - 1) <= 1e-3 for mass in probs.sum(-1).flatten().tolist())):
-        raise ValueError(f"{name} must hold probabilities: no entry below 0, and each row sums to 1. Were these logits?")
+    if probs.numel() and not (
+        probs.min().item() >= 0 and all(abs(mass - 1) <= 1e-3 for mass in probs.sum(-1).flatten().tolist())
+    ):
+        raise ValueError(
+            f"{name} must hold probabilities: no entry below 0, and each row sums to 1. Were these logits?"
+        )
 
 
 def draw(probs: Tensor, race: Tensor) -> Tensor:

@@ -32,9 +32,9 @@ import orjson
 
 from specviz import __version__, registry, rules
 from specviz.backends import Pair
-from specviz.measure import COLUMNS
-from specviz.race import Step, race
-from specviz.trace_check import check
+from specviz.engine.measure import COLUMNS
+from specviz.engine.race import Step, race
+from specviz.record.check import check
 from specviz.types import Drafted, Emitted, Finished, Judged, Sampling, Settings, Verified
 
 FORMAT, VERSION = "specviz-trace", 1
@@ -57,14 +57,26 @@ class Trace:
             match event:
                 case Drafted(start, tokens, seconds):
                     columns = {name: [] for name in (*JUDGED, *COLUMNS)}
-                    round_ = {"start": start, "drafted": list(tokens), "kept": 0, "emitted": [], "origin": None, "judged": columns, "slices": [], "draft_seconds": _short(seconds)}
+                    round_ = {
+                        "start": start,
+                        "drafted": list(tokens),
+                        "kept": 0,
+                        "emitted": [],
+                        "origin": None,
+                        "judged": columns,
+                        "slices": [],
+                        "draft_seconds": _short(seconds),
+                    }
                 case Verified(seconds):
                     round_["verify_seconds"] = _short(seconds)
                 case Judged():
                     measures = dict(event.measures)
                     if "slice" in measures:
                         found = measures.pop("slice")
-                        round_["slices"].append({"tokens": found.pop("tokens")} | {k: v and [_short(x) for x in v] for k, v in found.items()})
+                        round_["slices"].append(
+                            {"tokens": found.pop("tokens")}
+                            | {k: v and [_short(x) for x in v] for k, v in found.items()}
+                        )
                     for name in JUDGED:
                         round_["judged"][name].append(getattr(event, name))
                     for name, value in measures.items():
@@ -80,7 +92,9 @@ class Trace:
             round_ |= {"seconds": _short(step.seconds), "clock": _short(step.clock)}
             round_["judged"] = {name: column for name, column in round_["judged"].items() if column}
             lane["rounds"].append(round_)
-            pieces = self._name([*round_["drafted"], *round_["emitted"], *(t for s in round_["slices"] for t in s["tokens"])])
+            pieces = self._name(
+                [*round_["drafted"], *round_["emitted"], *(t for s in round_["slices"] for t in s["tokens"])]
+            )
         return {"lane": step.lane, "round": round_, "pieces": pieces, "finished": lane["finished"]}
 
     def stop(self) -> None:
@@ -109,7 +123,11 @@ class Trace:
     def kept(self) -> tuple[list[int], int | None]:
         """What stands between the prompt and the lanes: tokens kept from an earlier run, and the one put in by a person."""
         found = self.data.get("continued")
-        return (self.data["prompt_tokens"][found["prompt_length"] : found["position"]], found.get("forced")) if found else ([], None)
+        return (
+            (self.data["prompt_tokens"][found["prompt_length"] : found["position"]], found.get("forced"))
+            if found
+            else ([], None)
+        )
 
     def text(self, lane: int) -> str:
         """What a lane wrote, from its pieces."""
@@ -131,7 +149,11 @@ class Trace:
         except json.JSONDecodeError as error:
             whole = text.strip()
             cut = whole.startswith("{") and (not whole.endswith("}") or error.pos >= len(whole))
-            raise ValueError(f"This trace is cut off: it ends after {len(text):,} characters, in the middle." if cut else f"This is not JSON: {error.msg} in line {error.lineno}.") from None
+            raise ValueError(
+                f"This trace is cut off: it ends after {len(text):,} characters, in the middle."
+                if cut
+                else f"This is not JSON: {error.msg} in line {error.lineno}."
+            ) from None
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise ValueError("This is JSON, but not a specviz trace.")
         if data.get("version") != VERSION:
@@ -146,7 +168,14 @@ class Trace:
         Path(path).write_text(self.to_json(), encoding="utf-8")
 
 
-def begin(pair: Pair, prompt: str, style: str | None, lanes: list[Settings], kept: Sequence[int] = (), forced: int | None = None) -> Trace:
+def begin(
+    pair: Pair,
+    prompt: str,
+    style: str | None,
+    lanes: list[Settings],
+    kept: Sequence[int] = (),
+    forced: int | None = None,
+) -> Trace:
     """An empty trace of a run of `lanes`, which must share sampling, seed and max_new_tokens. ValueError if they do not.
 
     `kept`: tokens of an earlier run to go on from, `forced`: a token to put behind them. Randomness is keyed by absolute
@@ -156,7 +185,9 @@ def begin(pair: Pair, prompt: str, style: str | None, lanes: list[Settings], kep
     first = lanes[0]
     for other in lanes[1:]:
         if (other.sampling, other.seed, other.max_new_tokens) != (first.sampling, first.seed, first.max_new_tokens):
-            raise ValueError("Lanes of one run must share sampling, seed and length; only rule and draft length may differ.")
+            raise ValueError(
+                "Lanes of one run must share sampling, seed and length; only rule and draft length may differ."
+            )
     import torch
 
     tokens = pair.encode(prompt, style)
@@ -164,9 +195,15 @@ def begin(pair: Pair, prompt: str, style: str | None, lanes: list[Settings], kep
     if odd := [t for t in more if not 0 <= t < pair.vocabulary]:
         raise ValueError(f"A token id is from 0 to {pair.vocabulary - 1:,} here; got {odd[0]}.")
     if pair.stop_tokens.intersection(more):
-        raise ValueError("The text ends with this token, so there is nothing to go on with." if forced in pair.stop_tokens else "The kept text has ended, so there is nothing to go on with.")
+        raise ValueError(
+            "The text ends with this token, so there is nothing to go on with."
+            if forced in pair.stop_tokens
+            else "The kept text has ended, so there is nothing to go on with."
+        )
     if len(tokens) + len(more) >= pair.max_positions:
-        raise ValueError(f"The kept text is {len(tokens) + len(more):,} tokens long; these models hold {pair.max_positions:,}, and some must be left to write.")
+        raise ValueError(
+            f"The kept text is {len(tokens) + len(more):,} tokens long; these models hold {pair.max_positions:,}, and some must be left to write."
+        )
     record = Trace(
         {
             "format": FORMAT,
@@ -174,7 +211,11 @@ def begin(pair: Pair, prompt: str, style: str | None, lanes: list[Settings], kep
             "prompt": prompt,
             "style": style,
             "prompt_tokens": [*tokens, *more],
-            **({"continued": {"prompt_length": len(tokens), "position": len(tokens) + len(kept), "forced": forced}} if more else {}),
+            **(
+                {"continued": {"prompt_length": len(tokens), "position": len(tokens) + len(kept), "forced": forced}}
+                if more
+                else {}
+            ),
             "pieces": {},
             "models": {role: _about(model) for role, model in (("draft", pair.draft), ("verifier", pair.verifier))},
             "versions": {"specviz": __version__, "torch": torch.__version__, "python": platform.python_version()},
@@ -203,12 +244,17 @@ def verify(record: Trace, pair: Pair) -> tuple[bool, str]:
     for role, model in (("draft", pair.draft), ("verifier", pair.verifier)):
         was, now = data["models"][role], _about(model)
         if (was["revision"], was["dtype"]) != (now["revision"], now["dtype"]):
-            return False, f"Not checked: the trace was made with the {role} {was['id']} ({was['revision']}, {was['dtype']}), and this is {now['id']} ({now['revision']}, {now['dtype']})."
+            return (
+                False,
+                f"Not checked: the trace was made with the {role} {was['id']} ({was['revision']}, {was['dtype']}), and this is {now['id']} ({now['revision']}, {now['dtype']}).",
+            )
     again = begin(pair, data["prompt"], data["style"], record.settings(), *record.kept())
     if (again.data["prompt_tokens"], again.data.get("continued")) != (data["prompt_tokens"], data.get("continued")):
         return False, "The prompt gives other tokens than the trace records."
     lanes = [
-        replace(settings, draft_length=tuple(len(r["drafted"]) for r in lane["rounds"])) if settings.draft_length == "auto" else settings
+        replace(settings, draft_length=tuple(len(r["drafted"]) for r in lane["rounds"]))
+        if settings.draft_length == "auto"
+        else settings
         for settings, lane in zip(record.settings(), data["lanes"])
     ]  # what was chosen by the clock is chosen again by the record
     for step in race(pair, data["prompt_tokens"], lanes):
@@ -217,11 +263,22 @@ def verify(record: Trace, pair: Pair) -> tuple[bool, str]:
     for lane, (old, new) in enumerate(zip(data["lanes"], again.data["lanes"])):
         for old_round, new_round in zip(old["rounds"], new["rounds"]):
             if how := _difference(old_round, new_round):
-                return False, f"Lane {lane + 1} ({old['name']}) differs first in the round at position {old_round['start']}: {how}."
+                return (
+                    False,
+                    f"Lane {lane + 1} ({old['name']}) differs first in the round at position {old_round['start']}: {how}.",
+                )
         if old["finished"] not in ("stopped", None, new["finished"]):
-            return False, f"Lane {lane + 1} ({old['name']}) ends with {old['finished']!r} in the trace and {new['finished']!r} now."
-        if len(old["rounds"]) > len(new["rounds"]) or (old["finished"] == new["finished"] and len(old["rounds"]) != len(new["rounds"])):
-            return False, f"Lane {lane + 1} ({old['name']}) has {len(old['rounds'])} rounds in the trace and {len(new['rounds'])} now."
+            return (
+                False,
+                f"Lane {lane + 1} ({old['name']}) ends with {old['finished']!r} in the trace and {new['finished']!r} now.",
+            )
+        if len(old["rounds"]) > len(new["rounds"]) or (
+            old["finished"] == new["finished"] and len(old["rounds"]) != len(new["rounds"])
+        ):
+            return (
+                False,
+                f"Lane {lane + 1} ({old['name']}) has {len(old['rounds'])} rounds in the trace and {len(new['rounds'])} now.",
+            )
         rounds += len(old["rounds"])
     return True, f"Reproduced: all {rounds} rounds of {len(data['lanes'])} lanes, every draft, verdict and token."
 
@@ -253,7 +310,13 @@ def _lane(settings: Settings) -> dict:
 
 
 def _about(model) -> dict:
-    return {"id": model.id, "revision": model.revision, "parameters": model.parameters, "dtype": model.dtype, "backend": model.name}
+    return {
+        "id": model.id,
+        "revision": model.revision,
+        "parameters": model.parameters,
+        "dtype": model.dtype,
+        "backend": model.name,
+    }
 
 
 def _short(value):
@@ -277,7 +340,10 @@ def _whole(value):
     """`value` with 1.0 written as 1, as JavaScript does: a trace that went through a browser is still the same."""
     kind = type(value)
     if kind is list:  # mostly of numbers, which are not worth a call each
-        return [_whole(one) if type(one) in (dict, list) else int(one) if type(one) is float and one.is_integer() else one for one in value]
+        return [
+            _whole(one) if type(one) in (dict, list) else int(one) if type(one) is float and one.is_integer() else one
+            for one in value
+        ]
     if kind is dict:
         return {key: _whole(one) for key, one in value.items()}
     return int(value) if kind is float and value.is_integer() else value

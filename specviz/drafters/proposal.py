@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from specviz import dists
+from specviz.prob import dists
 from specviz.types import Sampling
 
 if TYPE_CHECKING:
@@ -88,7 +88,9 @@ def judge(asked: Sequence[Judging]) -> list[Judgement]:
     groups: dict[tuple, list[int]] = {}
     for i, one in enumerate(asked):
         if one.sampling != one.proposal.sampling:
-            raise ValueError(f"The draft was sampled with {one.proposal.sampling} and the verifier with {one.sampling}; they must be the same.")
+            raise ValueError(
+                f"The draft was sampled with {one.proposal.sampling} and the verifier with {one.sampling}; they must be the same."
+            )
         groups.setdefault((one.rule, len(one.proposal)), []).append(i)
     found: dict[int, Judgement] = {}
     for (rule, _), group in groups.items():

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from specviz import advise, exact, registry, rules
+from specviz import registry, rules
 from specviz.backends import Pair
-from specviz.trace import Trace
+from specviz.record.trace import Trace
+from specviz.study import advise, exact
 
 MAX_POSITIONS = 200
 VALUES = 17  # of a knob
@@ -40,7 +41,10 @@ def bought(record: Trace, lane: int, settings: Sequence[rules.Rule], pair: Pair,
             name, knob, _, fixed = sweep(rule)
             wanted.setdefault((name, tuple(fixed.items())), [name, knob, thinned(name), fixed])
     single = [rule for rule in settings if rule.scope == "token"]
-    found = [made.mean() for made in exact.curves([*wanted.values(), *(sweep(rule) for rule in single)], verifier_probs, draft_probs)]
+    found = [
+        made.mean()
+        for made in exact.curves([*wanted.values(), *(sweep(rule) for rule in single)], verifier_probs, draft_probs)
+    ]
     gaps: list[dict] = [{} for _ in found]
     frontiers = {}
     for divergence in exact.DIVERGENCES:
@@ -51,11 +55,17 @@ def bought(record: Trace, lane: int, settings: Sequence[rules.Rule], pair: Pair,
         ends = np.cumsum([len(spent), *(len(made.values) for made in found)])
         for gap, made, allowed in zip(gaps, found, np.split(best, ends)[1:]):
             gap[divergence] = _plain(np.maximum(allowed - made.acceptance, 0.0))
-    figures = [{name: _plain(getattr(made, name)) for name in ("acceptance", *exact.DIVERGENCES)} | {"gap": gap} for made, gap in zip(found, gaps)]
+    figures = [
+        {name: _plain(getattr(made, name)) for name in ("acceptance", *exact.DIVERGENCES)} | {"gap": gap}
+        for made, gap in zip(found, gaps)
+    ]
     marks = iter(figures[len(wanted) :])
     return {
         "positions": len(verifier_probs),
-        "curves": [{"rule": name, "fixed": fixed, "knob": knob, "values": values} | figure for (name, knob, values, fixed), figure in zip(wanted.values(), figures)],
+        "curves": [
+            {"rule": name, "fixed": fixed, "knob": knob, "values": values} | figure
+            for (name, knob, values, fixed), figure in zip(wanted.values(), figures)
+        ],
         "marks": [_first(next(marks)) if rule.scope == "token" else None for rule in settings],
         "frontiers": frontiers,
     }

@@ -7,9 +7,9 @@ from time import perf_counter
 from typing import NamedTuple
 
 from specviz.backends import Pair, memory
-from specviz.decode import decode
 from specviz.drafters.model import ModelDrafter
-from specviz.measure import Meter
+from specviz.engine.decode import decode
+from specviz.engine.measure import Meter
 from specviz.types import Emitted, Event, Finished, Judged, Settings
 
 
@@ -22,7 +22,9 @@ class Step(NamedTuple):
     clock: float
 
 
-HELD = 100_000  # probabilities of judged positions that wait to be measured together: more do not fit into a core's cache
+HELD = (
+    100_000  # probabilities of judged positions that wait to be measured together: more do not fit into a core's cache
+)
 HELD_SECONDS = 0.04  # the longest that a step is held back for them
 NO_MEMORY = "There is not enough memory for this run. Ask for fewer lanes or a shorter text, or choose smaller models."
 

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 
 import torch
 
-from specviz import dists
 from specviz.backends import Batch, Pair, Request
-from specviz.decode import rounds
 from specviz.drafters.model import ModelDrafter
-from specviz.proposal import Judging, judge
+from specviz.drafters.proposal import Judging, judge
+from specviz.engine.decode import rounds
+from specviz.engine.workers import Workers
+from specviz.prob import dists
 from specviz.types import Drafted, Emitted, Event, Finished, Settings
-from specviz.workers import Workers
 
 Job = tuple[list[int], Settings]  # prompt tokens, and how to go on from them
 
@@ -51,7 +51,9 @@ class Text:
 
 
 @torch.inference_mode()
-def decode(pair: Pair, jobs: Sequence[Job], *, rows: int = 32, measure: Callable | None = None) -> Iterator[tuple[int, list[Event]]]:
+def decode(
+    pair: Pair, jobs: Sequence[Job], *, rows: int = 32, measure: Callable | None = None
+) -> Iterator[tuple[int, list[Event]]]:
     """Decodes all jobs, at most `rows` at a time, yielding (index of the job, its next events).
 
     The events are those of `decode.decode`; a forward's seconds are shared by the texts in it. Jobs begin in their
@@ -71,7 +73,15 @@ def decode(pair: Pair, jobs: Sequence[Job], *, rows: int = 32, measure: Callable
             prompt, settings = jobs[job]
             sessions = draft.session(), verifier.session()
             drafter = ModelDrafter(sessions[0], pair.vocabulary, pair.stop_tokens)
-            lane = rounds(sessions[1], drafter, prompt, settings, vocabulary=pair.vocabulary, stop_tokens=pair.stop_tokens, measure=measure)
+            lane = rounds(
+                sessions[1],
+                drafter,
+                prompt,
+                settings,
+                vocabulary=pair.vocabulary,
+                stop_tokens=pair.stop_tokens,
+                measure=measure,
+            )
             lanes[job] = lane, *sessions
             yield job, _until_asking(job, lane, None, asked)
         if not lanes:
@@ -114,7 +124,9 @@ def _answers(batch: Batch, requests: list[Request]) -> list[torch.Tensor]:
 def texts(pair: Pair, jobs: Sequence[Job], *, rows: int = 32, workers: Workers | None = None) -> list[Text]:
     """Decodes all jobs, at most `rows` at a time, and sums up each; with `workers`, each takes a part of the jobs."""
     found = [Text() for _ in jobs]
-    ends = ended(pair, jobs, rows) if workers is None else workers.shared(ended, jobs, -(-rows // len(workers)), most=rows)
+    ends = (
+        ended(pair, jobs, rows) if workers is None else workers.shared(ended, jobs, -(-rows // len(workers)), most=rows)
+    )
     for i, text in filter(None, ends):
         found[i] = text
     return found

@@ -18,9 +18,11 @@ import numpy as np
 import torch
 from numpy import ndarray
 
-from specviz import dists, exact, registry, rules
+from specviz import registry, rules
 from specviz.backends import Pair
-from specviz.trace import Trace
+from specviz.prob import dists
+from specviz.record.trace import Trace
+from specviz.study import exact
 from specviz.types import Sampling
 
 LENGTHS = range(1, 9)  # draft lengths that are considered
@@ -46,7 +48,11 @@ class Costs:
 
     def speedup(self, emitted_per_round: ndarray, length: int) -> ndarray:
         """Tokens per second against plain decoding, which pays one verifier forward and the rest per token."""
-        return emitted_per_round * (self.verify[1] + self.rest) / (length * self.draft + self.verify[length + 1] + self.rest)
+        return (
+            emitted_per_round
+            * (self.verify[1] + self.rest)
+            / (length * self.draft + self.verify[length + 1] + self.rest)
+        )
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,16 @@ class Advice:
     speedup_interval: tuple[float, float]
 
 
-def advise(records: Sequence[Trace], pair: Pair, *, spend: float | None = None, accept: float | None = None, names: Sequence[str] = (), draft_length: int | None = None, most: int = MAX_POSITIONS) -> list[Advice]:
+def advise(
+    records: Sequence[Trace],
+    pair: Pair,
+    *,
+    spend: float | None = None,
+    accept: float | None = None,
+    names: Sequence[str] = (),
+    draft_length: int | None = None,
+    most: int = MAX_POSITIONS,
+) -> list[Advice]:
     """The best setting of each rule in `names` (default: all token rules) that spends at most `spend` nats per judged
     token, or that keeps at least `accept` tokens per round; fastest first. Rules that cannot are left out.
 
@@ -79,7 +94,9 @@ def advise(records: Sequence[Trace], pair: Pair, *, spend: float | None = None, 
     count = sum(bool(lane["rounds"]) for record in records for lane in record.data["lanes"])
     texts = [text for record in records for text in texts_of(record, pair, max(1, most // max(1, count)))]
     if len(texts) < 2:
-        raise ValueError("One text says nothing about how texts differ. Give traces with at least two lanes or prompts.")
+        raise ValueError(
+            "One text says nothing about how texts differ. Give traces with at least two lanes or prompts."
+        )
     lengths = [draft_length] if draft_length else LENGTHS
     costs = measure_costs(pair, records, lengths)
     found = []
@@ -102,14 +119,19 @@ def texts_of(record: Trace, pair: Pair, most: int = MAX_POSITIONS) -> list[Text]
     data = record.data
     for role, model in (("draft", pair.draft), ("verifier", pair.verifier)):
         if data["models"][role]["revision"] != model.revision:
-            raise ValueError(f"This run was made with another {role} ({data['models'][role]['id']}) than the one loaded here, so its text cannot be read again.")
+            raise ValueError(
+                f"This run was made with another {role} ({data['models'][role]['id']}) than the one loaded here, so its text cannot be read again."
+            )
     sampling = Sampling(**data["sampling"])
     found = []
     for lane in data["lanes"]:
         written = [token for r in lane["rounds"] for token in r["emitted"]][:most]
         if written:
             tokens = data["prompt_tokens"] + written[:-1]
-            both = (dists.pad(dists.to_probs(model.session().forward(tokens, keep=len(written)), sampling), pair.vocabulary) for model in (pair.verifier, pair.draft))
+            both = (
+                dists.pad(dists.to_probs(model.session().forward(tokens, keep=len(written)), sampling), pair.vocabulary)
+                for model in (pair.verifier, pair.draft)
+            )
             found.append(Text(*both))
     return found
 
@@ -118,7 +140,12 @@ def candidates(name: str, texts: Sequence[Text], costs: Costs, lengths) -> list[
     """What a rule would do on `texts` at each of its knob values and draft lengths."""
     knob, values = grid(name)
     sizes = [len(text.verifier_probs) for text in texts]
-    whole = exact.curve(name, knob, values, *(torch.cat([getattr(text, side) for text in texts]) for side in ("verifier_probs", "draft_probs")))
+    whole = exact.curve(
+        name,
+        knob,
+        values,
+        *(torch.cat([getattr(text, side) for text in texts]) for side in ("verifier_probs", "draft_probs")),
+    )
     parts = list(zip(np.split(whole.acceptance, np.cumsum(sizes)[:-1]), np.split(whole.kl, np.cumsum(sizes)[:-1])))
     found = []
     for length in lengths:
@@ -130,8 +157,14 @@ def candidates(name: str, texts: Sequence[Text], costs: Costs, lengths) -> list[
         for i, value in enumerate(values):
             rule = rules.make(name, **({} if knob is None else {knob: value}))
             kl = float((spent[:, i] * weight[:, 0]).sum() / weight.sum())
-            speed, slowest, fastest = (float(costs.speedup(kept_per_round + 1, length)) for kept_per_round in (mean[i], low[i], high[i]))
-            found.append(Advice(rule.spec, length, float(mean[i]), (float(low[i]), float(high[i])), kl, speed, (slowest, fastest)))
+            speed, slowest, fastest = (
+                float(costs.speedup(kept_per_round + 1, length)) for kept_per_round in (mean[i], low[i], high[i])
+            )
+            found.append(
+                Advice(
+                    rule.spec, length, float(mean[i]), (float(low[i]), float(high[i])), kl, speed, (slowest, fastest)
+                )
+            )
     return found
 
 
@@ -210,7 +243,12 @@ def measure_costs(pair: Pair, records: Sequence[Trace], lengths: Sequence[int] =
     record = records[0].data
     tokens = record["prompt_tokens"] + [t for r in record["lanes"][0]["rounds"] for t in r["emitted"]]
     tokens = tokens[: pair.max_positions - max(lengths) - 2]
-    rest = [max(r["seconds"] - r["draft_seconds"] - r["verify_seconds"], 0.0) for one in records for lane in one.data["lanes"] for r in lane["rounds"][1:]]
+    rest = [
+        max(r["seconds"] - r["draft_seconds"] - r["verify_seconds"], 0.0)
+        for one in records
+        for lane in one.data["lanes"]
+        for r in lane["rounds"][1:]
+    ]
     counts = sorted({1, *(length + 1 for length in lengths)})
     draft, *verify = _times([(pair.draft, 1), *((pair.verifier, n) for n in counts)], tokens)
     return Costs(draft, dict(zip(counts, verify, strict=True)), median(rest) if rest else 0.0)
@@ -235,11 +273,14 @@ def _times(forwards: Sequence[tuple], tokens: list[int]) -> list[float]:
     return least
 
 
-def check(advice: Advice, records: Sequence[Trace], pair: Pair, attempt: int = 1, deadline: float = math.inf) -> tuple[float, float, bool]:
+def check(
+    advice: Advice, records: Sequence[Trace], pair: Pair, attempt: int = 1, deadline: float = math.inf
+) -> tuple[float, float, bool]:
     """Runs the advised rule for real on the records' prompts with fresh seeds, others for each `attempt`, for at most
     `deadline` seconds. Returns kept per round over all prompts, mean kl per judged token, and whether the former lies
     in the advice's interval."""
-    from specviz import race, trace
+    from specviz.engine import race
+    from specviz.record import trace
     from specviz.types import Settings
 
     kept = rounds = judged = 0
@@ -247,7 +288,13 @@ def check(advice: Advice, records: Sequence[Trace], pair: Pair, attempt: int = 1
     began = perf_counter()
     for record in records:
         data = record.data
-        lane = Settings(rule=rules.parse(advice.rule), sampling=Sampling(**data["sampling"]), draft_length=advice.draft_length, max_new_tokens=data["max_new_tokens"], seed=(data["seed"] + 1_000_003 * attempt) % 2**53)
+        lane = Settings(
+            rule=rules.parse(advice.rule),
+            sampling=Sampling(**data["sampling"]),
+            draft_length=advice.draft_length,
+            max_new_tokens=data["max_new_tokens"],
+            seed=(data["seed"] + 1_000_003 * attempt) % 2**53,
+        )
         made = trace.begin(pair, data["prompt"], data["style"], [lane], *record.kept())
         for step in race.race(pair, data["prompt_tokens"], [lane]):
             made.add(step)

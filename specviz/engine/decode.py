@@ -7,10 +7,11 @@ from collections.abc import Callable, Generator, Iterator
 import torch
 from torch import Tensor
 
-from specviz import adaptive, dists, noise
 from specviz.backends import Request, Session
-from specviz.measure import measure as measure_all
-from specviz.proposal import Judgement, Judging
+from specviz.drafters.proposal import Judgement, Judging
+from specviz.engine import lengths as adaptive
+from specviz.engine.measure import measure as measure_all
+from specviz.prob import dists, noise
 from specviz.types import Drafted, Emitted, Event, Finished, Judged, Settings, Verified
 
 
@@ -70,12 +71,16 @@ def rounds(
             yield Drafted(start, (), 0.0)
         else:
             before = drafter.seconds
-            proposal = yield from drafter.propose(text, lengths.choose(start, limit - start - 1), sampling, source, attempt)
+            proposal = yield from drafter.propose(
+                text, lengths.choose(start, limit - start - 1), sampling, source, attempt
+            )
             drafted, draft_seconds = proposal.tokens, drafter.seconds - before
             yield Drafted(start, drafted, draft_seconds)
 
         before = verifier.seconds
-        verifier_probs = yield Request(verifier, text[verifier.length :] + list(drafted), len(drafted) + 1, sampling, vocabulary)  # [m + 1, V]
+        verifier_probs = yield Request(
+            verifier, text[verifier.length :] + list(drafted), len(drafted) + 1, sampling, vocabulary
+        )  # [m + 1, V]
         verify_seconds = verifier.seconds - before
         yield Verified(verify_seconds)
 
@@ -87,7 +92,12 @@ def rounds(
             seen = len(drafted) if rule.scope == "block" else min(kept + 1, len(drafted))  # how many the rule looked at
             measures = [{}] * seen
             if measure is not None:
-                rows = (judged.verifier_probs[:seen], judged.draft_probs[:seen], judged.tokens[:seen], judged.residual_probs[:seen])
+                rows = (
+                    judged.verifier_probs[:seen],
+                    judged.draft_probs[:seen],
+                    judged.tokens[:seen],
+                    judged.residual_probs[:seen],
+                )
                 measures = measure(rule, *rows, torch.tensor(uniforms[:seen], dtype=torch.float64))
             for i in range(seen):
                 accept, draft, verify = judged.accept_prob[i], judged.draft_prob[i], judged.verifier_prob[i]

@@ -82,7 +82,9 @@ class Workers:
             for pipe in working:
                 _stop(pipe)
 
-    def shared(self, function: Callable, jobs: Sequence, *more, most: int | None = None) -> Iterator[tuple[int, object]]:
+    def shared(
+        self, function: Callable, jobs: Sequence, *more, most: int | None = None
+    ) -> Iterator[tuple[int, object]]:
         """`each` over jobs dealt out to the workers, or to `most` of them: function(pair, its jobs, *more) yields (index among
         its jobs, item), and this (index in `jobs`, item)."""
         count = min(len(self), len(jobs), len(jobs) if most is None else most)
@@ -157,4 +159,8 @@ def _run(pipe: Connection, pair: backends.Pair, function: Callable, arguments: t
 
 def _plain(error: Exception) -> Exception:
     """An exception that can be pickled and says the same."""
-    return type(error)(str(error)) if isinstance(error, ModelError | ValueError) else RuntimeError(f"{type(error).__name__}: {error}")
+    return (
+        type(error)(str(error))
+        if isinstance(error, ModelError | ValueError)
+        else RuntimeError(f"{type(error).__name__}: {error}")
+    )

@@ -22,8 +22,8 @@ from numpy import ndarray
 from torch import Tensor
 
 from specviz import rules
-from specviz.rules.pair import Outcome, Pair
-from specviz.rules.rows import few, root
+from specviz.sums.rows import few, root
+from specviz.sums.sorted_rows import Outcome, Pair
 
 Divergence = Literal["kl", "tv", "reverse_kl"]
 DIVERGENCES = ("kl", "tv", "reverse_kl")
@@ -65,7 +65,9 @@ def curves(wanted: Sequence[tuple], verifier_probs: Tensor, draft_probs: Tensor)
         tasks.append((rule, knob, values, [rules.make(rule, **dict(*fixed), **one) for one in given]))
 
     def outcomes(pair: Pair) -> ndarray:
-        return np.concatenate([rules.get(rule).sweep(pair, settings) for rule, _, _, settings in tasks], -1)  # [4, B, K of all]
+        return np.concatenate(
+            [rules.get(rule).sweep(pair, settings) for rule, _, _, settings in tasks], -1
+        )  # [4, B, K of all]
 
     shape, found = _each(outcomes, verifier_probs, draft_probs)
     parts = np.split(np.concatenate(found, 1), np.cumsum([len(values) for _, _, values, _ in tasks])[:-1], -1)
@@ -75,7 +77,9 @@ def curves(wanted: Sequence[tuple], verifier_probs: Tensor, draft_probs: Tensor)
     ]
 
 
-def frontier(verifier_probs: Tensor, draft_probs: Tensor, values, divergence: Divergence = "kl", pooled: bool = False) -> ndarray:
+def frontier(
+    verifier_probs: Tensor, draft_probs: Tensor, values, divergence: Divergence = "kl", pooled: bool = False
+) -> ndarray:
     """The largest acceptance that any single-draft rule can have at each divergence `values` [K].
 
     Per position, [..., K]: no rule whose output law there diverges by D accepts more than frontier(D). The optimal law
@@ -99,7 +103,9 @@ def frontier(verifier_probs: Tensor, draft_probs: Tensor, values, divergence: Di
     return np.concatenate(found).reshape(*shape, len(values))
 
 
-def gap(rule, verifier_probs: Tensor, draft_probs: Tensor, divergence: Divergence = "kl", pooled: bool = False) -> ndarray:
+def gap(
+    rule, verifier_probs: Tensor, draft_probs: Tensor, divergence: Divergence = "kl", pooled: bool = False
+) -> ndarray:
     """How much acceptance `rule` falls short of the frontier at the divergence it has, [...], never below 0.
 
     `pooled`: of its average acceptance, at its average divergence, a single number (array of no dimension).
@@ -108,7 +114,9 @@ def gap(rule, verifier_probs: Tensor, draft_probs: Tensor, divergence: Divergenc
     def measured(pair: Pair) -> ndarray:
         outcome = type(rule).sweep(pair, [rule])
         apart = getattr(outcome, divergence)
-        return np.concatenate([outcome.acceptance, apart if pooled else _frontier_of(pair, apart, divergence)], -1)  # [B, 2]
+        return np.concatenate(
+            [outcome.acceptance, apart if pooled else _frontier_of(pair, apart, divergence)], -1
+        )  # [B, 2]
 
     if divergence not in DIVERGENCES:
         raise ValueError(f"divergence must be one of {', '.join(DIVERGENCES)}; got {divergence!r}.")
@@ -170,7 +178,9 @@ def _pooled(verifier_probs: Tensor, draft_probs: Tensor, values: ndarray, diverg
     return np.where(np.isinf(values), 1.0, best)
 
 
-def _each(function: Callable[[Pair], ndarray], verifier_probs: Tensor, draft_probs: Tensor) -> tuple[tuple, list[ndarray]]:
+def _each(
+    function: Callable[[Pair], ndarray], verifier_probs: Tensor, draft_probs: Tensor
+) -> tuple[tuple, list[ndarray]]:
     """(leading shape, results): `function` of the pair of each few positions, on as many threads as torch uses."""
     verifier_probs, draft_probs = rules.checked(verifier_probs, draft_probs)
     shape, size = verifier_probs.shape[:-1], verifier_probs.shape[-1]

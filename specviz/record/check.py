@@ -4,9 +4,30 @@ from __future__ import annotations
 
 from specviz import rules
 
-_HEADER = {"prompt": str, "prompt_tokens": list, "pieces": dict, "models": dict, "versions": dict, "sampling": dict, "seed": int, "max_new_tokens": int, "lanes": list}
+_HEADER = {
+    "prompt": str,
+    "prompt_tokens": list,
+    "pieces": dict,
+    "models": dict,
+    "versions": dict,
+    "sampling": dict,
+    "seed": int,
+    "max_new_tokens": int,
+    "lanes": list,
+}
 _LANE = {"name": str, "knobs": dict, "lossless": bool, "scope": str, "rounds": list}
-_ROUND = {"start": int, "drafted": list, "kept": int, "emitted": list, "judged": dict, "slices": list, "draft_seconds": float, "verify_seconds": float, "seconds": float, "clock": float}
+_ROUND = {
+    "start": int,
+    "drafted": list,
+    "kept": int,
+    "emitted": list,
+    "judged": dict,
+    "slices": list,
+    "draft_seconds": float,
+    "verify_seconds": float,
+    "seconds": float,
+    "clock": float,
+}
 _SLICE = ("draft", "verifier", "target", "residual", "output")
 _REASONS = (None, "end of text", "length", "stopped")
 _ORIGINS = (None, "resampled", "bonus")
@@ -21,7 +42,11 @@ def check(data: dict, judged: tuple[str, ...], measures: tuple[str, ...]) -> Non
     if not isinstance(data.get("style"), str | None):
         _wrong("style", "a word or null")
     for role in ("draft", "verifier"):
-        _fields(f"models.{role}", data["models"].get(role), {"id": str, "revision": str, "parameters": int, "dtype": str, "backend": str})
+        _fields(
+            f"models.{role}",
+            data["models"].get(role),
+            {"id": str, "revision": str, "parameters": int, "dtype": str, "backend": str},
+        )
     pieces = data["pieces"]
     if not all(isinstance(v, str) for v in pieces.values()):
         _wrong("pieces", "texts")
@@ -73,7 +98,9 @@ def _rule(where: str, lane: dict):
     return rule
 
 
-def _round(where: str, round_, position: int, rule, pieces: dict, judged: tuple[str, ...], measures: tuple[str, ...]) -> None:
+def _round(
+    where: str, round_, position: int, rule, pieces: dict, judged: tuple[str, ...], measures: tuple[str, ...]
+) -> None:
     _fields(where, round_, _ROUND)
     drafted, emitted, kept = round_["drafted"], round_["emitted"], round_["kept"]
     _tokens(f"{where}.drafted", drafted, pieces)
@@ -96,12 +123,23 @@ def _round(where: str, round_, position: int, rule, pieces: dict, judged: tuple[
         if name not in (*judged, *measures):
             _wrong(f"{where}.judged.{name}", "a known column")
         nullable = name == "kl_target_verifier"
-        if not isinstance(column, list) or len(column) != expected or not all(_is_number(v) or (nullable and v is None) for v in column):
+        if (
+            not isinstance(column, list)
+            or len(column) != expected
+            or not all(_is_number(v) or (nullable and v is None) for v in column)
+        ):
             _wrong(f"{where}.judged.{name}", f"{expected} numbers")
     for name in judged:
         if not all(v != "Infinity" and 0 <= v <= 1.001 for v in columns.get(name, [])):
             _wrong(f"{where}.judged.{name}", "probabilities")
-    if drafted and rule.kept((columns["accept_prob"] + [0.0] * len(drafted))[: len(drafted)], (columns["uniform"] + [1.0] * len(drafted))[: len(drafted)]) != kept:
+    if (
+        drafted
+        and rule.kept(
+            (columns["accept_prob"] + [0.0] * len(drafted))[: len(drafted)],
+            (columns["uniform"] + [1.0] * len(drafted))[: len(drafted)],
+        )
+        != kept
+    ):
         _wrong(f"{where}.kept", "what uniform and accept_prob say")
     if len(round_["slices"]) not in (0, expected):
         _wrong(f"{where}.slices", f"{expected} slices")
@@ -113,7 +151,11 @@ def _round(where: str, round_, position: int, rule, pieces: dict, judged: tuple[
             column = piece.get(name)
             if column is None and name == "target":
                 continue
-            if not isinstance(column, list) or len(column) != len(piece["tokens"]) or not all(_is_number(v) and v != "Infinity" for v in column):
+            if (
+                not isinstance(column, list)
+                or len(column) != len(piece["tokens"])
+                or not all(_is_number(v) and v != "Infinity" for v in column)
+            ):
                 _wrong(f"{here}.{name}", f"{len(piece['tokens'])} numbers")
 
 
@@ -124,13 +166,29 @@ def _fields(where: str, value, fields: dict[str, type]) -> None:
         if name not in value:
             raise ValueError(f"This trace is damaged: {where} lacks {name!r}.")
         given = value[name]
-        right = _is_number(given) and given != "Infinity" if kind is float else isinstance(given, kind) and (kind is bool or not isinstance(given, bool))
+        right = (
+            _is_number(given) and given != "Infinity"
+            if kind is float
+            else isinstance(given, kind) and (kind is bool or not isinstance(given, bool))
+        )
         if not right:
-            _wrong(f"{where}.{name}", {float: "a number", int: "a whole number", str: "a text", bool: "true or false", list: "a list", dict: "an object"}[kind])
+            _wrong(
+                f"{where}.{name}",
+                {
+                    float: "a number",
+                    int: "a whole number",
+                    str: "a text",
+                    bool: "true or false",
+                    list: "a list",
+                    dict: "an object",
+                }[kind],
+            )
 
 
 def _tokens(where: str, value, pieces: dict) -> None:
-    if not isinstance(value, list) or not all(isinstance(t, int) and not isinstance(t, bool) and str(t) in pieces for t in value):
+    if not isinstance(value, list) or not all(
+        isinstance(t, int) and not isinstance(t, bool) and str(t) in pieces for t in value
+    ):
         _wrong(where, "a list of token ids that `pieces` names")
 
 

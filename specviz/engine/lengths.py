@@ -115,7 +115,12 @@ class Adaptive:
         timings the lower counts, and a single one only for the line: what else ran on the machine only adds.
         """
         known = {n: (median_low(times), len(times)) for n, times in self._verify.items()}
-        pairs = [((known[n][0] - known[m][0]) / (n - m), min(known[m][1], known[n][1]) * (n - m)) for m in known for n in known if m < n]
+        pairs = [
+            ((known[n][0] - known[m][0]) / (n - m), min(known[m][1], known[n][1]) * (n - m))
+            for m in known
+            for n in known
+            if m < n
+        ]
         slope = max(_weighted_median(pairs), 0.0) if pairs else 0.0
         level = _weighted_median([(seconds - slope * n, count) for n, (seconds, count) in known.items()])
         found = []

@@ -22,10 +22,14 @@ from time import perf_counter
 
 import torch
 
-from specviz import advise, batch, dists, metrics, registry, rules, tasks
+from specviz import registry, rules, tasks
 from specviz.backends import Pair, memory
+from specviz.engine import batch
+from specviz.engine.workers import Workers, cores
+from specviz.prob import dists
+from specviz.record import metrics
+from specviz.study import advise
 from specviz.types import Judged, Settings
-from specviz.workers import Workers, cores
 
 ROWS = 32  # texts at a time
 MOST_SETTINGS = 500  # of one spec
@@ -67,7 +71,9 @@ class Point:
     def row(self) -> dict:
         """The point as plain data; an interval of a figure is its `_low` and `_high`."""
         found = called(self.rule)
-        found |= {name: getattr(self, name) for name in ("questions", "right", "rounds", "accepted", "emitted", "judged")}
+        found |= {
+            name: getattr(self, name) for name in ("questions", "right", "rounds", "accepted", "emitted", "judged")
+        }
         for name in ("accuracy", "against_plain", "accepted_per_round", "emitted_per_round", "mean_kl"):
             figure = getattr(self, name) or Figure(None, None, None)
             found |= {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
@@ -92,7 +98,11 @@ def called(rule) -> dict:
     """A rule, None for plain decoding, as plain data: its spec, its name and its knobs."""
     if rule is None:
         return {"rule": "plain", "name": "plain", "knobs": {}}
-    return {"rule": rule.spec, "name": rule.name, "knobs": {k["name"]: getattr(rule, k["name"]) for k in registry.knobs(type(rule))}}
+    return {
+        "rule": rule.spec,
+        "name": rule.name,
+        "knobs": {k["name"]: getattr(rule, k["name"]) for k in registry.knobs(type(rule))},
+    }
 
 
 def expand(spec: str) -> list:
@@ -107,8 +117,13 @@ def expand(spec: str) -> list:
             values[knob.strip()] = []
         values[list(values)[-1]].append(value if equals else part)
     if (count := math.prod(map(len, values.values()))) > MOST_SETTINGS:
-        raise ValueError(f"{name!r} with all these knob values is {count:,} settings; at most {MOST_SETTINGS} are swept.")
-    return [rules.parse(f"{name}:" + ",".join(f"{knob}={value}" for knob, value in zip(values, chosen))) for chosen in product(*values.values())]
+        raise ValueError(
+            f"{name!r} with all these knob values is {count:,} settings; at most {MOST_SETTINGS} are swept."
+        )
+    return [
+        rules.parse(f"{name}:" + ",".join(f"{knob}={value}" for knob, value in zip(values, chosen)))
+        for chosen in product(*values.values())
+    ]
 
 
 def planned(wanted: Sequence) -> list:
@@ -116,7 +131,9 @@ def planned(wanted: Sequence) -> list:
     return [None, *dict.fromkeys(rule for rule in wanted if rule is not None)]
 
 
-def sweep(pair: Pair, wanted: Sequence, questions: Sequence[tasks.Question], settings: Settings | None = None) -> Iterator[Progress]:
+def sweep(
+    pair: Pair, wanted: Sequence, questions: Sequence[tasks.Question], settings: Settings | None = None
+) -> Iterator[Progress]:
     """Decodes the questions plainly and under each of the rules `wanted`, yielding Progress after every step.
 
     `settings` says how (None: the defaults); its seed decides the draws of all texts, and its rule is not used. Closing the
@@ -127,14 +144,18 @@ def sweep(pair: Pair, wanted: Sequence, questions: Sequence[tasks.Question], set
         raise ValueError("A sweep needs at least one question.")
     settings = settings or Settings()
     if not isinstance(settings.draft_length, int):
-        raise ValueError("A sweep drafts the same number of tokens in every round: draft_length must be a whole number.")
+        raise ValueError(
+            "A sweep drafts the same number of tokens in every round: draft_length must be a whole number."
+        )
     points = planned(wanted)
     style = "task" if "task" in pair.styles else next(iter(pair.styles), None)
     prompts = [pair.encode(question.prompt, style) for question in questions]
     return _sweep(pair, points, prompts, questions, settings)
 
 
-def _sweep(pair: Pair, points: list, prompts: list[list[int]], questions: Sequence[tasks.Question], settings: Settings) -> Iterator[Progress]:
+def _sweep(
+    pair: Pair, points: list, prompts: list[list[int]], questions: Sequence[tasks.Question], settings: Settings
+) -> Iterator[Progress]:
     count = len(questions)
     jobs = [
         (prompt, replace(settings, rule=rule, seed=(1_000_003 * settings.seed + i) % 2**53))
@@ -158,7 +179,11 @@ def _sweep(pair: Pair, points: list, prompts: list[list[int]], questions: Sequen
                 open_texts[which] -= 1
                 if not open_texts[which]:
                     plain = None if open_texts[0] else texts[0]
-                    complete = tuple(_point(rule, settings, some, plain) for rule, some, still in zip(points, texts, open_texts) if not still)
+                    complete = tuple(
+                        _point(rule, settings, some, plain)
+                        for rule, some, still in zip(points, texts, open_texts)
+                        if not still
+                    )
             done = len(ends) - 1
             left = None
             if done >= min(ROWS, len(jobs)):
@@ -249,7 +274,9 @@ def ratio(above: Sequence[float], below: Sequence[float]) -> Figure:
     value = sum(above) / total if total else math.nan
     if count < 2 or not math.isfinite(value):
         return Figure(value, None, None)
-    error = math.sqrt(count / (count - 1) * sum((a - value * b) ** 2 for a, b in zip(above, below, strict=True))) / total
+    error = (
+        math.sqrt(count / (count - 1) * sum((a - value * b) ** 2 for a, b in zip(above, below, strict=True))) / total
+    )
     half = advise.student_quantile(count - 1) * error
     return Figure(value, max(0.0, value - half), value + half)
 
@@ -268,7 +295,9 @@ def csv_text(points: Sequence[Point]) -> str:
     """The points as CSV, one a line; divergences in nats, shares from 0 to 1, an empty field where there is no figure."""
     out = io.StringIO()
     rows = [point.row() for point in points]
-    writer = csv.DictWriter(out, [name for name in (rows[0] if rows else ()) if name != "knobs"], extrasaction="ignore", lineterminator="\n")
+    writer = csv.DictWriter(
+        out, [name for name in (rows[0] if rows else ()) if name != "knobs"], extrasaction="ignore", lineterminator="\n"
+    )
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 import unicodedata
 
-from specviz import metrics
+from specviz.record import metrics
 
 STYLES = {  # fate -> ANSI codes; shape as well as colour, so that it reads without colour vision
     "accepted": "",
@@ -63,43 +63,74 @@ class Terminal:
         self._out.write("\n\n")
         if self._colour:
             self._out.write("  ".join(self._paint(fate, fate) + " " + WORDS[fate] for fate in STYLES) + "\n\n")
-        heads = {key: f"{metrics.DEFINITIONS[key]['label']}" + (f", {unit}" if (unit := metrics.DEFINITIONS[key]["unit"]) else "") for key in shown}
+        heads = {
+            key: f"{metrics.DEFINITIONS[key]['label']}"
+            + (f", {unit}" if (unit := metrics.DEFINITIONS[key]["unit"]) else "")
+            for key in shown
+        }
         self._out.write(" " * wide + "  ".join(heads.values()) + "\n")
         for lane, figures in zip(lanes, found):
             cells = ("" if figures[key] is None else f"{figures[key]:.4g}" for key in shown)
-            self._out.write(lane["name"].ljust(wide) + "  ".join(cell.rjust(len(head)) for cell, head in zip(cells, heads.values())) + "\n")
+            self._out.write(
+                lane["name"].ljust(wide)
+                + "  ".join(cell.rjust(len(head)) for cell, head in zip(cells, heads.values()))
+                + "\n"
+            )
         self._out.write("\n")
         for key in shown:
             about = metrics.DEFINITIONS[key]
-            self._out.write(textwrap.fill(f"{about['label']} ({about['kind']}): {about['definition']}", 100, subsequent_indent="    ") + "\n")
+            self._out.write(
+                textwrap.fill(
+                    f"{about['label']} ({about['kind']}): {about['definition']}", 100, subsequent_indent="    "
+                )
+                + "\n"
+            )
 
     def _paint(self, text: str, fate: str) -> str:
         return f"\x1b[{STYLES[fate]}m{text}\x1b[0m" if self._colour and STYLES[fate] else text
 
 
-POINTS = {"accuracy": (100, 1), "against_plain": (100, 1), "accepted_per_round": (1, 2), "emitted_per_round": (1, 2), "mean_kl": (1, 4)}  # scale, digits
+POINTS = {
+    "accuracy": (100, 1),
+    "against_plain": (100, 1),
+    "accepted_per_round": (1, 2),
+    "emitted_per_round": (1, 2),
+    "mean_kl": (1, 4),
+}  # scale, digits
 
 
 def show_points(points, stream) -> None:
     """Writes a table of a sweep's points, every figure with its interval, and each figure's definition."""
-    heads = [metrics.SWEEP[key]["label"] + (f", {unit}" if (unit := metrics.SWEEP[key]["unit"]) else "") for key in POINTS]
+    heads = [
+        metrics.SWEEP[key]["label"] + (f", {unit}" if (unit := metrics.SWEEP[key]["unit"]) else "") for key in POINTS
+    ]
     rows = [["rule", "questions", *heads]]
     for point in points:
         row = point.row()
         cells = []
         for key, (scale, digits) in POINTS.items():
-            value, low, high = (None if x is None else f"{scale * x:.{digits}f}" for x in (row[key], row[f"{key}_low"], row[f"{key}_high"]))
+            value, low, high = (
+                None if x is None else f"{scale * x:.{digits}f}"
+                for x in (row[key], row[f"{key}_low"], row[f"{key}_high"])
+            )
             cells.append("" if value is None else value if low is None else f"{value} ({low} to {high})")
         rows.append([row["rule"], str(row["questions"]), *cells])
     wide = [max(map(len, column)) for column in zip(*rows)]
     for name, *cells in rows:
-        stream.write(name.ljust(wide[0]) + "".join("  " + cell.rjust(size) for cell, size in zip(cells, wide[1:])) + "\n")
+        stream.write(
+            name.ljust(wide[0]) + "".join("  " + cell.rjust(size) for cell, size in zip(cells, wide[1:])) + "\n"
+        )
     stream.write("\n")
     for key in POINTS:
         about = metrics.SWEEP[key]
-        stream.write(textwrap.fill(f"{about['label']} ({about['kind']}): {about['definition']}", 100, subsequent_indent="    ") + "\n")
+        stream.write(
+            textwrap.fill(f"{about['label']} ({about['kind']}): {about['definition']}", 100, subsequent_indent="    ")
+            + "\n"
+        )
 
 
 def safe(text: str) -> str:
     """Model text for a terminal: newline stays, every other control or direction-changing character is shown as its code."""
-    return "".join(c if c == "\n" or unicodedata.category(c) not in ("Cc", "Cf", "Co", "Cs") else f"⟨{ord(c):04X}⟩" for c in text)
+    return "".join(
+        c if c == "\n" or unicodedata.category(c) not in ("Cc", "Cf", "Co", "Cs") else f"⟨{ord(c):04X}⟩" for c in text
+    )

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vecdot
 
-from specviz import dists
+from specviz.prob import dists
 from specviz.rules import TargetRule
 
 SLICE = 5  # tokens taken from the top of each distribution
@@ -35,7 +35,15 @@ class Meter:
         self._waiting: list[tuple] = []
         self.rows = 0  # positions added and not measured yet
 
-    def add(self, rule, verifier_probs: Tensor, draft_probs: Tensor, tokens: Tensor, residual_probs: Tensor, uniforms: Tensor) -> list[dict]:
+    def add(
+        self,
+        rule,
+        verifier_probs: Tensor,
+        draft_probs: Tensor,
+        tokens: Tensor,
+        residual_probs: Tensor,
+        uniforms: Tensor,
+    ) -> list[dict]:
         """verifier_probs, draft_probs, residual_probs [m, V], tokens and uniforms [m] -> m dicts."""
         rows: list[dict] = [{} for _ in range(len(tokens))]
         self._waiting.append((rule, rows, verifier_probs, draft_probs, tokens, residual_probs, uniforms))
@@ -56,7 +64,9 @@ class Meter:
 
 
 @torch.inference_mode()
-def measure(rule, verifier_probs: Tensor, draft_probs: Tensor, tokens: Tensor, residual_probs: Tensor, uniforms: Tensor) -> list[dict]:
+def measure(
+    rule, verifier_probs: Tensor, draft_probs: Tensor, tokens: Tensor, residual_probs: Tensor, uniforms: Tensor
+) -> list[dict]:
     """One dict per row of verifier_probs [m, V], draft_probs [m, V], tokens [m], residual_probs [m, V] and the numbers drawn for
     the tokens, uniforms [m]: the COLUMNS, and `slice`.
 
@@ -91,7 +101,9 @@ def measure(rule, verifier_probs: Tensor, draft_probs: Tensor, tokens: Tensor, r
         row.setdefault("kl_target_verifier", None)
 
     count = min(SLICE, q.shape[-1])
-    shown = torch.cat([tokens.unsqueeze(-1), p.topk(count, -1).indices, q.topk(count, -1).indices], -1)  # [m, 1 + 2 SLICE]
+    shown = torch.cat(
+        [tokens.unsqueeze(-1), p.topk(count, -1).indices, q.topk(count, -1).indices], -1
+    )  # [m, 1 + 2 SLICE]
     picked = {"draft": p, "verifier": q, "target": target, "residual": residual_probs, "output": output}
     values = {name: None if probs is None else probs.gather(-1, shown).tolist() for name, probs in picked.items()}
     for i, (row, ids) in enumerate(zip(rows, shown.tolist())):

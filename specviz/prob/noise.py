@@ -55,7 +55,14 @@ class _Philox(threading.local):
     def __init__(self):
         self.key, self.counter = np.zeros(2, np.uint64), np.zeros(4, np.uint64)
         place = {"key": self.key, "counter": self.counter}
-        self.state = {"bit_generator": "Philox", "state": place, "buffer": np.zeros(4, np.uint64), "buffer_pos": 4, "has_uint32": 0, "uinteger": 0}
+        self.state = {
+            "bit_generator": "Philox",
+            "state": place,
+            "buffer": np.zeros(4, np.uint64),
+            "buffer_pos": 4,
+            "has_uint32": 0,
+            "uinteger": 0,
+        }
         self.bits = np.random.Philox(key=0)
         self.generator = np.random.Generator(self.bits)
 

@@ -1,4 +1,4 @@
-"""Records the runs that the page shows before anyone presses Run: `python -m specviz.ui.record`.
+"""Records the runs that the page shows before anyone presses Run: `python -m specviz.ui.recorded`.
 
 One trace per prompt of assets/prompts.json (a list of {name, text, style, ...}), made by the project's own engine
 with the shipped pair, into assets/recorded/, and the sweep of assets/sweep.json. A prompt may bring its own "sampling", "seed",
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
-from specviz import backends, metrics, race, rules, trace
+from specviz import backends, rules
+from specviz.assets import ASSETS
+from specviz.engine import race
+from specviz.record import metrics, trace
 from specviz.types import Sampling, Settings
 from specviz.ui import sweeping
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
 LANES = ("sps", "tas", "cactus", None)  # None is plain decoding: what the speed-up is measured against
 LENGTH = 100  # new tokens, at most
 LIMIT = 300_000  # bytes of one recorded run
@@ -24,8 +25,15 @@ SEEDS = range(24)  # of these the run with the most to see is shown, where a pro
 
 def record(pair, prompt: dict, seed: int) -> trace.Trace:
     """One run of the lanes of a prompt."""
-    common = dict(sampling=Sampling(**prompt.get("sampling", {})), draft_length=prompt.get("draft_length", 4), max_new_tokens=prompt.get("max_new_tokens", LENGTH), seed=seed)
-    lanes = [Settings(rule=None if spec is None else rules.parse(spec), **common) for spec in prompt.get("lanes", LANES)]
+    common = dict(
+        sampling=Sampling(**prompt.get("sampling", {})),
+        draft_length=prompt.get("draft_length", 4),
+        max_new_tokens=prompt.get("max_new_tokens", LENGTH),
+        seed=seed,
+    )
+    lanes = [
+        Settings(rule=None if spec is None else rules.parse(spec), **common) for spec in prompt.get("lanes", LANES)
+    ]
     made = trace.begin(pair, prompt["text"], prompt.get("style"), lanes)
     for step in race.race(pair, made.data["prompt_tokens"], lanes):
         made.add(step)
@@ -34,7 +42,11 @@ def record(pair, prompt: dict, seed: int) -> trace.Trace:
 
 def telling(made: trace.Trace, prompt: dict) -> int:
     """How much there is to see in a run: tokens kept on budget, refusals in every lane, the right answer in the strict one."""
-    fates = {lane["name"]: {fate for round_ in lane["rounds"] for fate in metrics.fates(lane, round_)} for lane in made.data["lanes"] if lane["rule"]}
+    fates = {
+        lane["name"]: {fate for round_ in lane["rounds"] for fate in metrics.fates(lane, round_)}
+        for lane in made.data["lanes"]
+        if lane["rule"]
+    }
     expected = prompt.get("expected")
     right = not expected or str(expected) in made.text(0).rpartition("answer is")[2]
     return 4 * ("relaxed" in fates.get("cactus", ())) + 2 * right + all("rejected" in found for found in fates.values())
@@ -47,7 +59,11 @@ def main() -> None:
     for old in folder.glob("*.json"):
         old.unlink()
     for i, prompt in enumerate(json.loads((ASSETS / "prompts.json").read_text(encoding="utf-8"))):
-        seed = prompt["seed"] if "seed" in prompt else max(SEEDS, key=lambda seed: telling(record(pair, prompt, seed), prompt))
+        seed = (
+            prompt["seed"]
+            if "seed" in prompt
+            else max(SEEDS, key=lambda seed: telling(record(pair, prompt, seed), prompt))
+        )
         record(pair, prompt, seed)  # once more to warm the caches, so that the clocks recorded are fair
         text = record(pair, prompt, seed).to_json()
         while len(text.encode()) > LIMIT:

@@ -1,0 +1,1 @@
+"""Distributions over a vocabulary, all randomness, and statistics. No models."""

@@ -1,0 +1,1 @@
+"""The record of a run: rounds, the trace that holds them, its check, its verification, its figures."""

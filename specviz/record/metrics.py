@@ -1,0 +1,231 @@
+"""Counts and ratios of a recorded lane. Raw counts first, ratios from them, and every figure says what it is."""
+
+from __future__ import annotations
+
+import math
+
+DEFINITIONS = {
+    "rounds": dict(
+        label="rounds", unit="", kind="measured", definition="Times the verifier ran: each round is one forward of it."
+    ),
+    "drafted": dict(
+        label="drafted", unit="tokens", kind="measured", definition="Tokens the draft model wrote, judged or not."
+    ),
+    "judged": dict(
+        label="judged",
+        unit="tokens",
+        kind="measured",
+        definition="Drafted tokens the rule looked at; those behind a refusal never are.",
+    ),
+    "accepted": dict(label="accepted", unit="tokens", kind="measured", definition="Drafted tokens that were kept."),
+    "emitted": dict(
+        label="written",
+        unit="tokens",
+        kind="measured",
+        definition="Tokens in the text: accepted ones and the one each round adds.",
+    ),
+    "relaxed": dict(
+        label="kept on budget",
+        unit="tokens",
+        kind="exact",
+        definition="Kept tokens that strict sampling would have refused with the same draw.",
+    ),
+    "accepted_per_round": dict(
+        label="kept per round",
+        unit="tokens",
+        kind="measured",
+        definition="Accepted draft tokens per verifier call. The one token each call adds is not counted.",
+    ),
+    "emitted_per_round": dict(
+        label="written per round",
+        unit="tokens",
+        kind="measured",
+        definition="Tokens written per verifier call, the one it always adds included (elsewhere called mean acceptance length).",
+    ),
+    "acceptance_rate": dict(
+        label="of judged kept", unit="%", kind="measured", definition="Accepted tokens as a share of judged tokens."
+    ),
+    "relaxed_share": dict(
+        label="relaxed", unit="%", kind="exact", definition="Tokens kept on budget as a share of all tokens written."
+    ),
+    "mean_kl": dict(
+        label="KL",
+        unit="nats",
+        kind="exact",
+        definition="Mean over judged positions of KL(output law || verifier): how far what the rule really emits is from the verifier.",
+    ),
+    "over_budget": dict(
+        label="over budget",
+        unit="tokens",
+        kind="exact",
+        definition="Judged tokens where KL(output law || verifier) exceeds delta by more than rounding. delta bounds the target of one drafted token; the lifts of all that could be drafted add up.",
+    ),
+    "target_over_budget": dict(
+        label="target over budget",
+        unit="tokens",
+        kind="exact",
+        definition="Judged tokens where KL(target || verifier), of the drafted token's own target, exceeds delta by more than rounding: where solver taylor lifts too far.",
+    ),
+    "most_over_budget": dict(
+        label="most over budget",
+        unit="x",
+        kind="exact",
+        definition="The largest KL(output law || verifier) of a judged token, as a multiple of delta.",
+    ),
+    "mean_target_kl": dict(
+        label="target KL",
+        unit="nats",
+        kind="exact",
+        definition="Mean over judged tokens of KL(target || verifier), of the target that the drafted token got.",
+    ),
+    "tokens_per_second": dict(
+        label="tok/s",
+        unit="tokens/s",
+        kind="measured",
+        definition="Tokens written per second of this lane's own compute, prompt included.",
+    ),
+    "speedup": dict(
+        label="speed-up",
+        unit="x",
+        kind="measured",
+        definition="Tokens per second against the plain lane of the same run.",
+    ),
+    "draft_share": dict(
+        label="draft", unit="%", kind="measured", definition="Share of this lane's time spent in the draft model."
+    ),
+    "verify_share": dict(
+        label="verify", unit="%", kind="measured", definition="Share of this lane's time spent in the verifier."
+    ),
+}
+SWEEP = {  # of a sweep over questions; the rest of its figures are those above, over all questions of a point
+    "accuracy": dict(
+        label="right",
+        unit="%",
+        kind="measured",
+        definition='Questions whose last complete claim ("The answer is X.") is exactly the answer, as a share of all questions. Interval: Wilson, 95 %.',
+    ),
+    "against_plain": dict(
+        label="to plain",
+        unit="points",
+        kind="measured",
+        definition="Share of right answers less that of the verifier alone on the same questions. Interval: Agresti and Min for matched pairs, 95 %.",
+    ),
+    "accepted_per_round": dict(
+        label="kept per round",
+        unit="tokens",
+        kind="measured",
+        definition="Accepted draft tokens per verifier call, over all questions. Interval, 95 %: by question, the linearised standard error of a ratio.",
+    ),
+    "emitted_per_round": dict(
+        label="written per round",
+        unit="tokens",
+        kind="measured",
+        definition="Tokens written per verifier call, the one it always adds included. Interval, 95 %: by question, as for kept per round.",
+    ),
+    "mean_kl": dict(
+        label="divergence",
+        unit="nats",
+        kind="exact",
+        definition="Mean KL(output law || verifier) over the judged tokens, each computed over the whole vocabulary. Interval, 95 %: by question, as for kept per round; how other questions would differ.",
+    ),
+}
+
+
+def counts(lane: dict) -> dict[str, int]:
+    """Raw counts of a trace's lane: rounds, drafted, judged, accepted, emitted, relaxed."""
+    rounds = lane["rounds"]
+    return {
+        "rounds": len(rounds),
+        "drafted": sum(len(r["drafted"]) for r in rounds),
+        "judged": sum(len(r["judged"].get("uniform", [])) for r in rounds),
+        "accepted": sum(r["kept"] for r in rounds),
+        "emitted": sum(len(r["emitted"]) for r in rounds),
+        "relaxed": sum(fate == "relaxed" for r in rounds for fate in fates(lane, r)),
+    }
+
+
+def figures(lane: dict, plain: dict | None = None) -> dict[str, float | None]:
+    """The figures of DEFINITIONS for one lane; None where there is nothing to divide by, or no plain lane to compare with."""
+    found = counts(lane)
+    rounds = lane["rounds"]
+    seconds = rounds[-1]["clock"] if rounds else 0.0
+    costs, targets = (
+        [float(x) for r in rounds for x in r["judged"].get(name, []) if x is not None]
+        for name in ("kl_output_verifier", "kl_target_verifier")
+    )
+    delta = lane["knobs"].get("delta")
+    found["accepted_per_round"] = _ratio(found["accepted"], found["rounds"])
+    found["emitted_per_round"] = _ratio(found["emitted"], found["rounds"])
+    found["acceptance_rate"] = _ratio(100 * found["accepted"], found["judged"])
+    found["relaxed_share"] = _ratio(100 * found["relaxed"], found["emitted"])
+    found["mean_kl"] = _ratio(sum(costs), len(costs))
+    found["over_budget"] = None if delta is None else sum(_exceeds(cost, delta) for cost in costs)
+    found["target_over_budget"] = None if delta is None else sum(_exceeds(cost, delta) for cost in targets)
+    found["most_over_budget"] = _ratio(max(costs), delta) if delta and costs else None
+    found["mean_target_kl"] = _ratio(sum(targets), len(targets))
+    found["tokens_per_second"] = _ratio(found["emitted"], seconds)
+    speed = figures(plain)["tokens_per_second"] if plain is not None else None
+    found["speedup"] = _ratio(found["tokens_per_second"], speed) if speed else None
+    found["draft_share"] = _ratio(100 * sum(r["draft_seconds"] for r in rounds), seconds)
+    found["verify_share"] = _ratio(100 * sum(r["verify_seconds"] for r in rounds), seconds)
+    return found
+
+
+def fates(lane: dict, round_: dict) -> list[str]:
+    """The fate of each drafted token of a round: accepted, relaxed, rejected or discarded."""
+    judged = round_["judged"]
+
+    def of(i: int) -> str:
+        if i > round_["kept"]:
+            return "discarded"
+        if i == round_["kept"]:
+            return "rejected"
+        relaxed = not lane["lossless"] and judged["uniform"][i] >= judged["strict_accept_prob"][i]
+        return "relaxed" if relaxed else "accepted"
+
+    return [of(i) for i in range(len(round_["drafted"]))]
+
+
+def acceptance_by_position(lane: dict) -> list[dict]:
+    """For each draft position (1, 2, ...): how often a token there was kept.
+
+    `conditional`: given that all before it were kept; `unconditional`: of all rounds that drafted that far;
+    each with its 95 % Wilson interval [low, high] and the counts behind it.
+    """
+    rows = []
+    for i in range(max((len(r["drafted"]) for r in lane["rounds"]), default=0)):
+        drafted = [r for r in lane["rounds"] if len(r["drafted"]) > i]
+        reached = sum(r["kept"] >= i for r in drafted)
+        kept = sum(r["kept"] > i for r in drafted)
+        rows.append(
+            {
+                "position": i + 1, "drafted": len(drafted), "reached": reached, "kept": kept,
+                "conditional": _ratio(kept, reached), "conditional_interval": wilson(kept, reached),
+                "unconditional": _ratio(kept, len(drafted)), "unconditional_interval": wilson(kept, len(drafted)),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def accepted_lengths(lane: dict) -> list[int]:
+    """How many rounds kept 0, 1, 2, ... drafted tokens."""
+    kept = [r["kept"] for r in lane["rounds"] if r["drafted"]]
+    return [kept.count(n) for n in range(max(kept, default=-1) + 1)]
+
+
+def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float] | None:
+    """Wilson's interval for a proportion (Wilson 1927), 95 % by default; None without trials."""
+    if trials == 0:
+        return None
+    share, square = successes / trials, z * z
+    middle = (share + square / (2 * trials)) / (1 + square / trials)
+    half = z / (1 + square / trials) * math.sqrt(share * (1 - share) / trials + square / (4 * trials * trials))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _exceeds(nats: float, delta: float) -> bool:
+    return nats > delta * 1.0001 + 1e-6  # a trace holds five digits
+
+
+def _ratio(above, below) -> float | None:
+    return above / below if below else None

@@ -1,0 +1,1 @@
+"""Questions put to records and models: exact curves, advice, knob curves, sweeps."""

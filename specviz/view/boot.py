@@ -1,0 +1,63 @@
+"""What the browser runs, and what it must know before it starts: scripts and styles in their order, the rules in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from specviz import registry, rules
+from specviz.assets import ASSETS
+
+VIEW = Path(__file__).resolve().parent
+PLOTLY = (
+    ASSETS / "plotly-basic.min.js"
+)  # plotly.js-basic-dist-min 4.1.1: only what the plots use, a seventh of the whole to start
+STYLES = ("base.css", "compare.css", "playground.css", "about.css", "fork.css", "advisor.css", "sweep.css")
+PLOTS = tuple(
+    f"plots/{path.name}" for path in sorted((VIEW / "js" / "plots").glob("*.js"))
+)  # a plot is a file there, named nowhere else
+SCRIPTS = (
+    "store.js", "rules.js", "dom.js", "state.js", "pointing.js", "controls.js", "lanes.js", "timeline.js", "fork.js", "inspector.js", "plots.js", *PLOTS, "share.js", "live.js", "sections.js",
+    "laws.js", "playground-state.js", "playground-svg.js", "playground-labels.js", "playground-bars.js", "playground-chart.js", "playground-table.js", "playground-check.js", "playground.js",
+    "about.js", "advisor.js", "sweep-form.js", "sweep-plots.js", "sweep-table.js", "sweep.js",
+    "app.js",
+)  # fmt: skip
+PLAIN = {
+    "summary": "The verifier alone, one token per call. What the others are measured against.", "formula": "draw y from q; write y", "helps": "As the yardstick: its text and its speed are what every rule is held against.",
+    "hurts": "The big model is called once for every token, which is slow.", "source": "", "lossless": True, "knobs": [],
+}  # fmt: skip
+
+
+def scripts() -> list[str]:
+    """The texts of all scripts, in the order in which they must run."""
+    return [(VIEW / "js" / name).read_text(encoding="utf-8") for name in SCRIPTS]
+
+
+def styles() -> list[str]:
+    """The texts of all style sheets, in their order."""
+    return [(VIEW / "css" / name).read_text(encoding="utf-8") for name in STYLES]
+
+
+def inline(text: str) -> str:
+    """JSON that is safe inside a script element: nothing in it can end the element or the line."""
+    return (
+        text.replace("<", "\\u003c")
+        .replace(">", "\\u003e")
+        .replace("&", "\\u0026")
+        .replace("\u2028", "\\u2028")
+        .replace("\u2029", "\\u2029")
+    )
+
+
+def rule_words() -> dict:
+    """The rules and their knobs, in words, for a page. `plain` is decoding with the verifier alone."""
+    known = {"plain": PLAIN}
+    for name in rules.names():
+        cls = rules.get(name)
+        knobs = [
+            info | {"allowed": " or ".join(info["choices"]) if info["choices"] else registry.allowed(info)}
+            for info in registry.knobs(cls)
+        ]
+        known[name] = {
+            word: getattr(cls, word) for word in ("summary", "formula", "helps", "hurts", "source", "lossless")
+        } | {"knobs": knobs}
+    return known
