@@ -12,7 +12,7 @@ from specviz import backends, rules
 from specviz.engine import race
 from specviz.record import trace
 from specviz.types import Settings
-from tests.browser import app, browser, until, watched
+from tests.support.browser import app, browser, until, watched
 
 
 def pytest_collection_modifyitems(items) -> None:

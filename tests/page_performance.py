@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.browser import PATIENCE, app, browser, until
+from tests.support.browser import PATIENCE, app, browser, until
 
 PROMPT, STYLE = "Once upon a time there was a little boat named Pip. Pip wanted to", "tiny"
 LANES = ["sps", "block", "cactus", "interpolation"]

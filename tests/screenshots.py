@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.browser import app, browser, until
+from tests.support.browser import app, browser, until
 
 VIEWS = {  # name: width, height, colour scheme
     "desktop-light": (1440, 1000, "light"), "desktop-dark": (1440, 1000, "dark"), "phone": (390, 844, "light"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from specviz import backends
-from tests.browser import until, watched
+from tests.support.browser import until, watched
 
 pytestmark = pytest.mark.skipif(not (backends.SHIPPED / "verifier").exists(), reason="the pair of models is not here")
 

@@ -18,7 +18,7 @@ from specviz.engine.measure import measure
 from specviz.record import metrics
 from specviz.study import sweep
 from specviz.types import Emitted, Judged, ModelError, Sampling, Settings, Verified
-from tests.test_batch import folders  # noqa: F401
+from tests.engine.test_batch import folders  # noqa: F401
 
 RULES = ["sps", "cactus:delta=0.5", "tas", "block"]
 SETTINGS = Settings(sampling=Sampling(temperature=1.2), draft_length=3, max_new_tokens=40, seed=5)

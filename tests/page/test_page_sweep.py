@@ -16,8 +16,8 @@ from specviz.study import sweep
 from specviz.types import Settings
 from specviz.ui import stream, sweeping
 from specviz.ui.stream import Desk, Refused
-from tests.browser import PATIENCE, until, watched
-from tests.test_page import pytestmark  # noqa: F401  (where there is no pair)
+from tests.page.test_page import pytestmark  # noqa: F401  (where there is no pair)
+from tests.support.browser import PATIENCE, until, watched
 
 FEW = {
     "rules": ["sps", "cactus:delta=0.1,1"],

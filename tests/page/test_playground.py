@@ -17,10 +17,10 @@ import torch
 from specviz import registry, rules
 from specviz.exports.replay import replay
 from specviz.prob import dists
-from tests.browser import until, watched
-from tests.rule_cases import hard_pairs, judge_every_token, random_pairs, settings
+from tests.support.browser import until, watched
+from tests.support.rule_cases import hard_pairs, judge_every_token, random_pairs, settings
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CLOSE = 1e-9
 WAIT = 30_000  # ms
 HOSTILE = "<img src=x onerror=window.broken=1>"

@@ -12,7 +12,7 @@ from specviz.backends.hub import Transformers
 from specviz.backends.static_llama import StaticLlama
 from specviz.engine import batch, race
 from specviz.types import Drafted, Emitted, Judged, ModelError, Sampling, Settings, Verified
-from tests.test_backends import give_tokenizer, make_llama
+from tests.backends.test_backends import give_tokenizer, make_llama
 
 SAMPLINGS = [Sampling(), Sampling(temperature=0), Sampling(temperature=0.7, top_k=20, top_p=0.9)]
 # Two ways to compute the same logits differ by about 1e-6 here, so that a draw differs about once in 1e5 tokens;

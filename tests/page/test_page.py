@@ -15,9 +15,9 @@ from specviz.prob import dists
 from specviz.prob.dists import normalise
 from specviz.record import metrics
 from specviz.record.trace import Trace
-from tests.browser import PATIENCE, until, watched
+from tests.support.browser import PATIENCE, until, watched
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RECORDED = sorted((ROOT / "assets" / "recorded").glob("*.json"))
 HOSTILE = '<img src=x onerror="window.broken=1">${window.broken=1}{{window.broken=1}}</script><script>window.broken=1</script>\u202eabc\x00'
 

@@ -11,8 +11,8 @@ from specviz import backends, rules
 from specviz.backends import memory
 from specviz.engine import race
 from specviz.types import ModelError, Settings
-from tests.table import TableModel
-from tests.test_backends import make_llama
+from tests.backends.test_backends import make_llama
+from tests.support.table import TableModel
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from specviz import rules
 from specviz.exports.replay import replay
 from specviz.record.trace import Trace
 from specviz.view.boot import rule_words
-from tests.browser import PATIENCE, until, watched
-from tests.test_page import RECORDED
+from tests.page.test_page import RECORDED
+from tests.support.browser import PATIENCE, until, watched
 
 needs_a_run = pytest.mark.skipif(not RECORDED, reason="no recorded runs")
 

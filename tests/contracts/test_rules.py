@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from specviz import registry, rules
 from specviz.prob import dists
 from specviz.types import Sampling
-from tests.rule_cases import all_pairs, hard_pairs, judge_every_token, law_by_brute_force, random_pairs, settings
+from tests.support.rule_cases import (
+    all_pairs,
+    hard_pairs,
+    judge_every_token,
+    law_by_brute_force,
+    random_pairs,
+    settings,
+)
 
 every_rule = pytest.mark.parametrize("name", rules.names())
 token_rule = pytest.mark.parametrize("name", [name for name in rules.names() if rules.get(name).scope == "token"])

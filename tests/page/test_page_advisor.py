@@ -10,8 +10,8 @@ from specviz import rules
 from specviz.record.trace import Trace
 from specviz.ui import advice
 from specviz.ui.stream import Refused
-from tests.browser import PATIENCE, until
-from tests.test_page import pytestmark, run  # noqa: F401  (pytestmark: where there is no pair)
+from tests.page.test_page import pytestmark, run  # noqa: F401  (pytestmark: where there is no pair)
+from tests.support.browser import PATIENCE, until
 
 
 def ask(page, goal: str, value: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from specviz import rules
-from tests.rule_cases import all_pairs, judge_every_token
+from tests.support.rule_cases import all_pairs, judge_every_token
 
 VOCABULARY, LENGTH = 3, 3
 

@@ -15,7 +15,7 @@ from specviz.engine import lengths as adaptive
 from specviz.engine.decode import decode
 from specviz.record.trace import Trace
 from specviz.types import Drafted, Emitted, Settings
-from tests.table import TableModel
+from tests.support.table import TableModel
 
 CHEAP, DEAR = (0.2, 4.0), (2.0, 4.0)  # ms per drafted token, ms of a verifier forward
 

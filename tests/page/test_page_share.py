@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from specviz import backends
-from tests.browser import PATIENCE, until, watched
+from tests.support.browser import PATIENCE, until, watched
 
-RECORDED = sorted((Path(__file__).resolve().parents[1] / "assets" / "recorded").glob("*.json"))
+RECORDED = sorted((Path(__file__).resolve().parents[2] / "assets" / "recorded").glob("*.json"))
 
 pytestmark = [
     pytest.mark.skipif(not (backends.SHIPPED / "verifier").exists(), reason="the pair of models is not here"),

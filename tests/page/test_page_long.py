@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.browser import until
-from tests.test_page import pytestmark  # noqa: F401  (where there is no pair)
+from tests.page.test_page import pytestmark  # noqa: F401  (where there is no pair)
+from tests.support.browser import until
 
 # The run on display five times over; its first lane is longer than what is put on the page at once.
 LONG = """() => {

@@ -19,9 +19,9 @@ from specviz.record.trace import Trace
 from specviz.ui import page as built
 from specviz.ui import stream
 from specviz.ui.stream import Desk
-from tests.browser import PATIENCE, app, free_port, until, watched
+from tests.support.browser import PATIENCE, app, free_port, until, watched
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RECORDED = sorted((ROOT / "assets" / "recorded").glob("*.json"))
 HOSTILE = '<img src=x onerror="window.broken=1"><b>bold</b>${window.broken=1}{{window.broken=1}}</script><script>window.broken=1</script>\u202eabc\x00'
 READY = "window.specviz?.live?.wire() && window.specviz.state.run"

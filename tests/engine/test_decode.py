@@ -16,7 +16,7 @@ from specviz.engine import decode as decode_module
 from specviz.engine.decode import decode
 from specviz.prob import dists, noise
 from specviz.types import Drafted, Emitted, Finished, Judged, ModelError, Sampling, Settings, Verified
-from tests.table import TableModel
+from tests.support.table import TableModel
 
 VOCABULARY, LENGTH, RUNS = 3, 4, 3000
 PROMPT = (0, 1)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60_000  # ms; the machine may be busy
 CHROMIUM = shutil.which("chromium")
 FLAGS = [

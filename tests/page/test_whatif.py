@@ -22,7 +22,7 @@ from tests.conftest import run
 
 pytestmark = pytest.mark.skipif(not (backends.SHIPPED / "verifier").exists(), reason="the pair of models is not here")
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RECORDED = sorted((ROOT / "assets" / "recorded").glob("*.json"))
 VALUES = 20
 CLOSE = 1e-4  # of the knob's value

@@ -8,7 +8,7 @@ import torch
 from specviz import rules
 from specviz.prob import dists
 from specviz.sums.sorted_rows import Pair
-from tests.rule_cases import all_pairs, hard_pairs, judge_every_token, law_by_brute_force, random_pairs
+from tests.support.rule_cases import all_pairs, hard_pairs, judge_every_token, law_by_brute_force, random_pairs
 
 both_solvers = pytest.mark.parametrize("solver", ["taylor", "exact"])
 

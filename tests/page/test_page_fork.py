@@ -6,8 +6,8 @@ import json
 
 from specviz.exports.replay import replay
 from specviz.record.trace import Trace
-from tests.browser import until, watched
-from tests.test_page import HOSTILE, error, hostile_trace, pytestmark, run, texts  # noqa: F401  (pytestmark: where there is no pair)
+from tests.page.test_page import HOSTILE, error, hostile_trace, pytestmark, run, texts  # noqa: F401  (pytestmark: where there is no pair)
+from tests.support.browser import until, watched
 
 SETTLED = "!specviz.state.live && specviz.state.source === 'live' && specviz.state.raw"
 ON = f"{SETTLED} && specviz.state.run.trace.continued"

@@ -10,7 +10,7 @@ from specviz import registry, rules
 from specviz.prob import dists
 from specviz.study import exact
 from specviz.sums.sorted_rows import Pair
-from tests.rule_cases import all_pairs, hard_pairs, law_by_brute_force, random_pairs, settings, steps
+from tests.support.rule_cases import all_pairs, hard_pairs, law_by_brute_force, random_pairs, settings, steps
 
 every_rule = pytest.mark.parametrize("name", rules.names())
 every_divergence = pytest.mark.parametrize("divergence", exact.DIVERGENCES)
