@@ -123,7 +123,12 @@ def read_value(text: str):
     return text
 
 
+def values(instance) -> dict:
+    """The values of all knobs of a dataclass instance, by name."""
+    return {info["name"]: getattr(instance, info["name"]) for info in knobs(type(instance))}
+
+
 def spec(instance) -> str:
     """The text that `parse` turns back into `instance`, every knob spelled out."""
-    values = [f"{info['name']}={getattr(instance, info['name'])}" for info in knobs(type(instance))]
-    return instance.name + (":" + ",".join(values) if values else "")
+    given = [f"{name}={value}" for name, value in values(instance).items()]
+    return instance.name + (":" + ",".join(given) if given else "")

@@ -82,24 +82,24 @@ def check(probs: Tensor, name: str) -> None:
         )
 
 
-def draw(probs: Tensor, race: Tensor) -> Tensor:
-    """One token from each row [..., V], given independent standard exponential noise `race` [..., V].
+def draw(probs: Tensor, exponentials: Tensor) -> Tensor:
+    """One token from each row [..., V], given independent standard exponential noise `exponentials` [..., V].
 
-    The exponential race (equal in law to the Gumbel-max trick): token v arrives at time race_v / probs_v and the
+    The exponential race (equal in law to the Gumbel-max trick): token v arrives at time exponentials_v / probs_v and the
     first to arrive wins. Two rows with the same noise and similar probabilities mostly draw the same token.
     """
-    return torch.as_tensor(_first(probs, race))
+    return torch.as_tensor(_first(probs, exponentials))
 
 
-def draw_token(probs: Tensor, race: Tensor) -> int:
+def draw_token(probs: Tensor, exponentials: Tensor) -> int:
     """`draw` for a single row [V]."""
-    return int(_first(probs, race))
+    return int(_first(probs, exponentials))
 
 
-def _first(probs: Tensor, race: Tensor):
+def _first(probs: Tensor, exponentials: Tensor):
     if probs.device.type == "cpu":  # NumPy finds the largest of a row ten times faster than torch does
-        return (probs.numpy() / race.numpy()).argmax(-1)
-    return (probs / race).argmax(-1)
+        return (probs.numpy() / exponentials.numpy()).argmax(-1)
+    return (probs / exponentials).argmax(-1)
 
 
 def residual(target_probs: Tensor, draft_probs: Tensor) -> Tensor:
