@@ -13,8 +13,8 @@ import itertools
 import random
 
 from specviz import backends, rules, tasks
+from specviz.prob.stats import wilson
 from specviz.record import trace
-from specviz.record.metrics import wilson
 from specviz.study import advise
 from specviz.types import Sampling, Settings
 from tests.conftest import run

@@ -54,6 +54,19 @@ class Model(Protocol):
     def batch(self, rows: int, positions: int) -> Batch: ...  # of at most `rows` texts of at most `positions` tokens
 
 
+class Seen(NamedTuple):
+    logits: Tensor
+    features: dict[int, Tensor]
+
+
+class BatchItem(NamedTuple):
+    session: Session
+    tokens: list[int]
+    keep: int
+    parents: object = None
+    features: object = ()
+
+
 class Session:
     """One text going through one model. `length` is the number of tokens seen and not rolled back: the one truth
     about the cache. `seconds` is the time spent in forwards so far."""
@@ -64,13 +77,13 @@ class Session:
         self.max_positions = model.max_positions
         self._vocabulary = model.vocabulary
 
-    def forward(self, tokens: list[int], keep: int | None = None) -> Tensor:
+    def forward(self, tokens: list[int], keep: int | None = None, parents=None, features=()) -> Seen:
         """Sees `tokens` [n] after those seen before; returns the logits after each of the last `keep` (default all), [keep, V]."""
         tokens, keep = self.checked(tokens, keep)
         began = perf_counter()
         logits = self._forward(tokens, keep)
         self.saw(len(tokens), perf_counter() - began)
-        return logits
+        return Seen(logits, {})
 
     def checked(self, tokens: list[int], keep: int | None) -> tuple[list[int], int]:
         """The arguments of `forward` as the model is to get them, or ModelError or ValueError."""
@@ -84,8 +97,13 @@ class Session:
 
     def saw(self, count: int, seconds: float) -> None:
         """Counts `count` tokens that went through the model in `seconds`."""
+        self._last = count
         self.length += count
         self.seconds += seconds
+
+    def settle(self, path) -> None:
+        """Of the tokens of the last forward keeps those of `path`."""
+        self.rollback(self.length - self._last + len(path))
 
     def rollback(self, length: int) -> None:
         """Forgets every token from absolute position `length` on. No effect if fewer have been seen."""
@@ -116,22 +134,7 @@ class Batch:
 
     def forward(self, asked: list[tuple[Session, list[int], int]]) -> list[Tensor]:
         """What `session.forward(tokens, keep)` returns, for every (session, tokens, keep); each session once."""
-        return [session.forward(tokens, keep) for session, tokens, keep in asked]
-
-
-class Request(NamedTuple):
-    """What decoding asks of a model: let `session` see `tokens`, and give the distributions [keep, vocabulary] that
-    follow each of the last `keep`, under `sampling`."""
-
-    session: Session
-    tokens: list[int]
-    keep: int
-    sampling: Sampling
-    vocabulary: int
-
-    def answer(self) -> Tensor:
-        """Asks the model for this alone."""
-        return dists.pad(dists.to_probs(self.session.forward(self.tokens, self.keep), self.sampling), self.vocabulary)
+        return [session.forward(tokens, keep) for session, tokens, keep, *_ in asked]
 
 
 class Pair:

@@ -23,6 +23,7 @@ class Transformers:
 
     name = "transformers"
     speed = 1
+    can = frozenset()
 
     @classmethod
     def can_run(cls, model: str, device: str, dtype: str | None) -> bool:

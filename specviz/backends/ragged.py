@@ -53,7 +53,7 @@ class RaggedSession(Session):
         self.row = row
         self._batch = batch
 
-    def forward(self, tokens: list[int], keep: int | None = None) -> Tensor:
+    def forward(self, tokens, keep=None, parents=None, features=()):
         return self._batch.forward([(self, tokens, keep)])[0]
 
     def _rollback(self, length: int) -> None:
@@ -80,7 +80,7 @@ class RaggedBatch(Batch):
             self._sessions[last.row] = last
 
     def forward(self, asked: list[tuple[Session, list[int], int]]) -> list[Tensor]:
-        asked = [(session, *session.checked(tokens, keep)) for session, tokens, keep in asked]
+        asked = [(session, *session.checked(tokens, keep)) for session, tokens, keep, *_ in asked]
         groups: dict[tuple, list[int]] = {}
         for i in sorted(range(len(asked)), key=lambda i: asked[i][0].row):
             session, tokens, _ = asked[i]
@@ -94,7 +94,7 @@ class RaggedBatch(Batch):
             seconds = (perf_counter() - began) / len(group)
             for i in group:
                 asked[i][0].saw(len(asked[i][1]), seconds)
-        return [logits[i] for i in range(len(asked))]
+        from specviz.backends import Seen; return [Seen(logits[i], {}) for i in range(len(asked))]
 
     def _run(self, asked: list[tuple[RaggedSession, list[int], int]]) -> tuple[Tensor, ...]:
         """One forward for all of these, in the order of their rows."""

@@ -29,6 +29,7 @@ class StaticLlama:
 
     name = "static_llama"
     speed = 2
+    can = frozenset()
 
     @classmethod
     def can_run(cls, model: str, device: str, dtype: str | None) -> bool:

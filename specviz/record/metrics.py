@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import TypedDict
 
 from specviz.record.lane import Lane
+from specviz.prob.stats import wilson
 
 DEFINITIONS = {
     "rounds": dict(
@@ -216,16 +216,6 @@ def accepted_lengths(lane: Lane) -> list[int]:
     """How many rounds kept 0, 1, 2, ... drafted tokens."""
     kept = [r.kept for r in lane.rounds if r.drafted]
     return [kept.count(n) for n in range(max(kept, default=-1) + 1)]
-
-
-def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float] | None:
-    """Wilson's interval for a proportion (Wilson 1927), 95 % by default; None without trials."""
-    if trials == 0:
-        return None
-    share, square = successes / trials, z * z
-    middle = (share + square / (2 * trials)) / (1 + square / trials)
-    half = z / (1 + square / trials) * math.sqrt(share * (1 - share) / trials + square / (4 * trials * trials))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _exceeds(nats: float, delta: float) -> bool:

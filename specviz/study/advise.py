@@ -20,7 +20,7 @@ from numpy import ndarray
 
 from specviz import registry, rules
 from specviz.backends import Pair
-from specviz.prob import dists
+from specviz.prob import dists, stats
 from specviz.record.trace import Trace
 from specviz.study import exact
 from specviz.types import Sampling
@@ -153,7 +153,7 @@ def candidates(name: str, texts: Sequence[Text], costs: Costs, lengths) -> list[
         kept, spent, noise = (np.stack([run[i] for run in runs]) for i in range(3))  # [texts, K]
         weight = np.array(sizes)[:, None]
         mean = (kept * weight).sum(0) / weight.sum()
-        low, high = prediction_interval(kept, noise, length)
+        low, high = (np.clip(end, 0.0, length) for end in stats.prediction_interval(kept, noise))
         for i, value in enumerate(values):
             rule = rules.make(name, **({} if knob is None else {knob: value}))
             kl = float((spent[:, i] * weight[:, 0]).sum() / weight.sum())
@@ -213,28 +213,6 @@ def expect(acceptance: ndarray, kl: ndarray, length: int) -> tuple[ndarray, ndar
     with np.errstate(invalid="ignore"):
         spent = np.where(judged[:count] > 0, judged[:count] * kl, 0.0).sum(0) / positions
     return mean, spent, np.maximum(square / rounds - mean**2, 0.0) / rounds
-
-
-def prediction_interval(kept: ndarray, noise: ndarray, length: int) -> tuple[ndarray, ndarray]:
-    """What one fresh text keeps per round, 95 times in 100: from the spread between texts [T, K] and the chance within
-    a run [T, K], by Student's t with T - 1 degrees of freedom; within what `length` allows."""
-    count = len(kept)
-    middle = kept.mean(0)
-    spread = kept.var(0, ddof=1) * (1 + 1 / count) + noise.mean(0)
-    half = student_quantile(count - 1) * np.sqrt(spread)
-    return np.maximum(middle - half, 0.0), np.minimum(middle + half, length)
-
-
-def student_quantile(freedom: int) -> float:
-    """The 97.5 % quantile of Student's t (Hill 1970's expansion, within 0.1 % from 3 degrees of freedom on)."""
-    if freedom < 3:
-        return (12.7062, 4.3027)[freedom - 1]
-    z = 1.959964
-    g1 = (z**3 + z) / 4
-    g2 = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    g3 = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    g4 = (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160
-    return z + g1 / freedom + g2 / freedom**2 + g3 / freedom**3 + g4 / freedom**4
 
 
 def measure_costs(pair: Pair, records: Sequence[Trace], lengths: Sequence[int] = LENGTHS) -> Costs:

@@ -27,8 +27,7 @@ from specviz.backends import Pair, memory
 from specviz.engine import batch
 from specviz.engine.workers import Workers, cores
 from specviz.prob import dists
-from specviz.record import metrics
-from specviz.study import advise
+from specviz.prob.stats import Estimate, paired_difference, ratio, wilson
 from specviz.types import Judged, Settings
 
 ROWS = 32  # texts at a time
@@ -37,17 +36,7 @@ MANY = 400  # texts that are worth the seconds in which processes start
 HELD = 1_000_000  # probabilities that wait to be measured together
 DEFAULT = ("sps", "cactus:delta=0.03,0.1,0.3,1,3", "tas:epsilon=0.09,0.01,0.001")
 QUESTIONS = 160
-Z = 1.959964
 NO_MEMORY = f"There is not enough memory for {ROWS} texts at once with these models. Ask for shorter texts, or choose smaller models."
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure with its 95 % interval, which is None where one question says nothing about how questions differ."""
-
-    value: float
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True)
@@ -62,11 +51,11 @@ class Point:
     accepted: int
     emitted: int
     judged: int
-    accuracy: Figure
-    against_plain: Figure | None  # None for plain itself, and until plain is complete
-    accepted_per_round: Figure | None  # None for plain, which drafts nothing
-    emitted_per_round: Figure
-    mean_kl: Figure  # nats per judged token
+    accuracy: Estimate
+    against_plain: Estimate | None  # None for plain itself, and until plain is complete
+    accepted_per_round: Estimate | None  # None for plain, which drafts nothing
+    emitted_per_round: Estimate
+    mean_kl: Estimate  # nats per judged token
 
     def row(self) -> dict:
         """The point as plain data; an interval of a figure is its `_low` and `_high`."""
@@ -75,7 +64,7 @@ class Point:
             name: getattr(self, name) for name in ("questions", "right", "rounds", "accepted", "emitted", "judged")
         }
         for name in ("accuracy", "against_plain", "accepted_per_round", "emitted_per_round", "mean_kl"):
-            figure = getattr(self, name) or Figure(None, None, None)
+            figure = getattr(self, name) or Estimate(None, None, None)
             found |= {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
         sampling = self.settings.sampling
         found |= {"temperature": float(sampling.temperature), "top_k": sampling.top_k, "top_p": float(sampling.top_p)}
@@ -259,36 +248,12 @@ def _point(rule, settings: Settings, texts: list[_Text], plain: list[_Text] | No
     right = [text.right for text in texts]
     return Point(
         rule, settings, len(texts), sum(right), sum(rounds), sum(accepted), sum(emitted), sum(judged),
-        accuracy=Figure(sum(right) / len(texts), *metrics.wilson(sum(right), len(texts))),
-        against_plain=None if rule is None or plain is None else paired(right, [text.right for text in plain]),
+        accuracy=Estimate(sum(right) / len(texts), *wilson(sum(right), len(texts))),
+        against_plain=None if rule is None or plain is None else paired_difference(right, [text.right for text in plain]),
         accepted_per_round=None if rule is None else ratio(accepted, rounds),
         emitted_per_round=ratio(emitted, rounds),
-        mean_kl=Figure(0.0, 0.0, 0.0) if rule is None or rule.lossless else ratio([sum(map(sum, text.spent)) for text in texts], judged),
+        mean_kl=Estimate(0.0, 0.0, 0.0) if rule is None or rule.lossless else ratio([sum(map(sum, text.spent)) for text in texts], judged),
     )  # fmt: skip
-
-
-def ratio(above: Sequence[float], below: Sequence[float]) -> Figure:
-    """sum(above) / sum(below), one entry of each per question, which are the units: the linearised standard error of a
-    ratio (Cochran 1977, section 6.3) and Student's t. Neither end is below 0."""
-    count, total = len(below), sum(below)
-    value = sum(above) / total if total else math.nan
-    if count < 2 or not math.isfinite(value):
-        return Figure(value, None, None)
-    error = (
-        math.sqrt(count / (count - 1) * sum((a - value * b) ** 2 for a, b in zip(above, below, strict=True))) / total
-    )
-    half = advise.student_quantile(count - 1) * error
-    return Figure(value, max(0.0, value - half), value + half)
-
-
-def paired(one: Sequence[bool], other: Sequence[bool]) -> Figure:
-    """Share right of `one` less that of `other` on the same questions, with the interval of Agresti & Min 2005: Wald's
-    for matched pairs after half a question is added to each of right-right, right-wrong, wrong-right and wrong-wrong."""
-    gained, lost = (sum(a and not b for a, b in zip(*both, strict=True)) for both in ((one, other), (other, one)))
-    count = len(one) + 2
-    middle = (gained - lost) / count
-    half = Z * math.sqrt(((gained + lost + 1) / count - middle**2) / count)
-    return Figure((gained - lost) / len(one), max(-1.0, middle - half), min(1.0, middle + half))
 
 
 def csv_text(points: Sequence[Point]) -> str:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import statistics
 import sys
 import time
@@ -24,8 +23,7 @@ import torch
 
 from specviz import backends, rules, tasks
 from specviz.engine import batch, race
-from specviz.prob import dists
-from specviz.record import metrics
+from specviz.prob import dists, stats
 from specviz.training import data, export, loop, tokenizer
 from specviz.types import Emitted, Sampling, Settings
 
@@ -115,7 +113,7 @@ class Pair:
                 found[name]["against_sps"] = {
                     "only_this": gained,
                     "only_sps": lost,
-                    "p": round(sign_test(gained, lost), 4),
+                    "p": round(stats.sign_test(gained, lost), 4),
                 }
             print(f"{name} at temperature {sampling.temperature:g} done", file=sys.stderr)
         return found
@@ -177,19 +175,13 @@ class Pair:
 
 def tally(marks: list[bool]) -> dict:
     """Right, asked, share and its interval."""
-    low, high = metrics.wilson(sum(marks), len(marks))
+    low, high = stats.wilson(sum(marks), len(marks))
     return {
         "right": sum(marks),
         "asked": len(marks),
         "share": round(sum(marks) / len(marks), 3),
         "interval": [round(low, 3), round(high, 3)],
     }
-
-
-def sign_test(gained: int, lost: int) -> float:
-    """Two-sided chance of a split at least so uneven if both were as likely (McNemar's exact test)."""
-    both = gained + lost
-    return min(1.0, 2 * sum(math.comb(both, k) for k in range(min(gained, lost) + 1)) / 2**both)
 
 
 def markdown(report: dict) -> str:

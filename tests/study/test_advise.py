@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy.stats import t as student_t
 
 from specviz import cli, rules
 from specviz.study import advise
@@ -49,30 +48,6 @@ def test_expect_is_what_a_simulation_gives():
     assert variance == pytest.approx(np.var(per_lane), rel=0.8)  # rounds are not quite independent: the right size
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.1])
-def test_the_interval_holds_for_texts_of_one_population(noise):
-    """From six texts of a normal population it holds a seventh 95 times in 100, and at least as often with chance within runs.
-
-    10,000 seeded draws; five standard errors are 0.011, a false alarm less than once in a million.
-    """
-    generator = np.random.default_rng(1)
-    known = generator.normal(2.0, 0.3, (6, 10_000))
-    fresh = generator.normal(2.0, 0.3, 10_000) + generator.normal(0.0, noise**0.5, 10_000)
-    low, high = advise.prediction_interval(known, np.full(known.shape, noise), 100)
-    share = np.mean((low <= fresh) & (fresh <= high))
-    assert share > 0.95 - 0.011 and (noise or share < 0.95 + 0.011)
-    low, high = advise.prediction_interval(known, np.full(known.shape, 50.0), 4)
-    assert low.min() == 0 and high.max() == 4, "within what a round can keep"
-
-
-def test_student_quantile():
-    """The t quantile is right to 0.2 % for every sample size."""
-    for freedom in range(1, 200):
-        assert advise.student_quantile(freedom) == pytest.approx(
-            student_t.ppf(0.975, freedom), rel=2e-3 if freedom != 3 else 5e-3
-        )
-
-
 def test_texts_have_the_distributions_that_were_judged(records, pair):
     """Reading a text once more gives, at each judged position, the probabilities that the run recorded."""
     for record in records:
@@ -92,7 +67,8 @@ def test_goals_are_kept(records, pair):
     few = ("sps", "sampler_match", "cactus", "lenience", "mentored")
     spending = advise.advise(records, pair, spend=0.05, names=few, draft_length=4)
     assert all(
-        one.kl <= 0.05 + 1e-9 and one.interval[0] <= one.accepted_per_round <= one.interval[1] for one in spending
+        one.kl <= 0.05 + 1e-9 and 0 <= one.interval[0] <= one.accepted_per_round <= one.interval[1] <= one.draft_length
+        for one in spending
     )
     names = {one.rule.partition(":")[0] for one in spending}
     assert {"sps", "sampler_match", "cactus", "lenience"} <= names

@@ -15,6 +15,7 @@ import torch
 from specviz import backends, cli, rules, tasks
 from specviz.engine import batch, race
 from specviz.engine.measure import measure
+from specviz.prob import stats
 from specviz.record import metrics
 from specviz.study import sweep
 from specviz.types import Emitted, Judged, ModelError, Sampling, Settings, Verified
@@ -78,7 +79,7 @@ def test_figures_are_those_of_one_text_at_a_time(pair, questions, done):
             point.emitted,
             point.judged,
         ] == counts and point.questions == 7
-        assert point.accuracy == sweep.Figure(right / 7, *metrics.wilson(right, 7))
+        assert point.accuracy == stats.Estimate(right / 7, *stats.wilson(right, 7))
         assert point.emitted_per_round.value == emitted / rounds
         if point.rule is None:
             assert (
@@ -87,7 +88,9 @@ def test_figures_are_those_of_one_text_at_a_time(pair, questions, done):
                 and rounds == emitted
             )
             continue
-        assert point.accepted_per_round.value == accepted / rounds and point.against_plain == sweep.paired(marks, plain)
+        assert point.accepted_per_round.value == accepted / rounds and point.against_plain == stats.paired_difference(
+            marks, plain
+        )
         assert point.mean_kl.value == pytest.approx(nats, rel=1e-4) and (nats > 0) != point.rule.lossless
 
 
@@ -157,44 +160,6 @@ def test_processes_give_the_same_points(pair, questions, done, monkeypatch):
         pass
     steps.close()
     assert multiprocessing.active_children() == before
-
-
-def test_a_ratio_has_its_interval_by_question():
-    """Against Cochran's formula by numpy; and over 4,000 seeded sets of 40 questions it holds the true ratio about 95 times in 100.
-
-    Five standard errors of that share are 0.017; the t interval of a ratio is a little short for few questions.
-    """
-    generator = np.random.default_rng(0)
-
-    def draw(count):
-        rounds = generator.integers(3, 30, (count, 40))
-        share = generator.beta(8, 2, (count, 40))  # questions differ in how much is kept
-        return generator.binomial(4 * rounds, share), rounds
-
-    accepted, rounds = draw(4000)
-    found = [sweep.ratio(a.tolist(), r.tolist()) for a, r in zip(accepted, rounds)]
-    a, r = accepted[0], rounds[0]
-    error = np.sqrt(np.var(a - a.sum() / r.sum() * r, ddof=1) / 40) / r.mean()
-    assert (found[0].high - found[0].low) / 2 == pytest.approx(2.0227 * error, rel=2e-3)
-    held = np.mean([f.low <= 3.2 <= f.high for f in found])
-    assert 0.95 - 0.017 < held < 0.95 + 0.017
-    assert sweep.ratio([3], [2]) == sweep.Figure(1.5, None, None)
-    assert sweep.ratio([1.0, math.inf], [2, 2]) == sweep.Figure(math.inf, None, None)
-    assert sweep.ratio([0.0, 0.1], [2, 2]).low == 0 and math.isnan(sweep.ratio([0], [0]).value)
-
-
-@pytest.mark.parametrize("change", [0.02, 0.3])
-def test_paired_differences_have_an_interval_that_holds(change):
-    """6,000 seeded sets of 100 matched questions: never far below 95 in 100, though few pairs differ; five standard errors are 0.014."""
-    generator = np.random.default_rng(1)
-    plain = generator.random((6000, 100)) < 0.8
-    rule = np.where(generator.random(plain.shape) < change, generator.random(plain.shape) < 0.5, plain)
-    truth = change * (0.5 - 0.8)
-    found = [sweep.paired(one.tolist(), other.tolist()) for one, other in zip(rule, plain)]
-    assert found[0].value == pytest.approx(rule[0].mean() - plain[0].mean())
-    assert np.mean([f.low <= truth <= f.high for f in found]) > 0.95 - 0.014
-    same = sweep.paired([True] * 50, [True] * 50)
-    assert same.value == 0 and same.low == -same.high and 0.01 < same.high < 0.06
 
 
 def test_a_knob_may_have_several_values():
