@@ -13,10 +13,11 @@ import itertools
 import random
 
 from specviz import backends, rules, tasks
+from specviz.engine.settings import Settings
 from specviz.prob.stats import wilson
 from specviz.record import trace
 from specviz.study import advise
-from specviz.types import Sampling, Settings
+from specviz.types import Sampling
 from tests.conftest import run
 
 LEARNED, TRIALS = 8, 10  # prompts read, and fresh ones tried, for one piece of advice

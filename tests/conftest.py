@@ -10,8 +10,8 @@ import pytest
 
 from specviz import backends, rules
 from specviz.engine import race
+from specviz.engine.settings import Settings
 from specviz.record import trace
-from specviz.types import Settings
 from tests.support.browser import app, browser, until, watched
 
 

@@ -69,7 +69,8 @@ FIRST = """new Promise(done => {
 def settings(tokens: int) -> list:
     """The lanes of a run as the engine takes them, the same that the page asks for."""
     from specviz import rules
-    from specviz.types import Sampling, Settings
+    from specviz.engine.settings import Settings
+    from specviz.types import Sampling
 
     return [
         Settings(rule=rules.make(name), sampling=Sampling(**SAMPLING), draft_length=4, max_new_tokens=tokens, seed=1)

@@ -9,9 +9,10 @@ import pytest
 from specviz import backends, cli, rules
 from specviz.bench import generated, parts, report, ways
 from specviz.engine import race
+from specviz.engine.settings import Settings
 from specviz.prob import dists, noise
 from specviz.record import trace
-from specviz.types import Sampling, Settings
+from specviz.types import Sampling
 
 pytestmark = pytest.mark.skipif(not (backends.SHIPPED / "verifier").exists(), reason="the pair of models is not here")
 SETTINGS = dict(sampling=Sampling(), max_new_tokens=12, draft_length=3)

@@ -76,7 +76,7 @@ def test_rooms_keep_to_their_libraries():
 def test_the_engine_does_not_need_the_page_or_transformers():
     """Loading the shipped pair and decoding imports neither gradio nor transformers: a cold start stays short."""
     code = (
-        "import sys; from specviz import backends, rules; from specviz.engine import race; from specviz.record import trace; from specviz.types import Settings\n"
+        "import sys; from specviz import backends, rules; from specviz.engine import race; from specviz.record import trace; from specviz.engine.settings import Settings\n"
         "pair = backends.load_pair(); lanes = [Settings(rule=rules.make('sps'), max_new_tokens=8)]\n"
         "record = trace.begin(pair, 'One day', None, lanes)\n"
         "for step in race.race(pair, record.data['prompt_tokens'], lanes): record.add(step)\n"

@@ -94,7 +94,9 @@ class RaggedBatch(Batch):
             seconds = (perf_counter() - began) / len(group)
             for i in group:
                 asked[i][0].saw(len(asked[i][1]), seconds)
-        from specviz.backends import Seen; return [Seen(logits[i], {}) for i in range(len(asked))]
+        from specviz.backends import Seen
+
+        return [Seen(logits[i], {}) for i in range(len(asked))]
 
     def _run(self, asked: list[tuple[RaggedSession, list[int], int]]) -> tuple[Tensor, ...]:
         """One forward for all of these, in the order of their rows."""

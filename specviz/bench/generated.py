@@ -10,7 +10,7 @@ from time import perf_counter
 from types import SimpleNamespace
 
 from specviz.bench.ways import forwards, rounds_of
-from specviz.types import Settings
+from specviz.engine.settings import Settings
 
 SHAPES = {
     "draft": (128, 352, 2, 2),

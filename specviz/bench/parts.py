@@ -12,7 +12,7 @@ from time import perf_counter
 import orjson
 
 from specviz.bench.ways import Way
-from specviz.types import Settings
+from specviz.engine.settings import Settings
 
 PARTS = {
     "draft": "the draft model's forwards",

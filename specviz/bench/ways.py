@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
 
-from specviz.types import Emitted, Settings
+from specviz.engine.settings import Settings
+from specviz.types import Emitted
 
 
 @dataclass

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from specviz import registry, rules, tasks
+from specviz.engine.settings import Settings
 from specviz.study import sweep
-from specviz.types import ModelError, Sampling, Settings
+from specviz.types import ModelError, Sampling
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -25,7 +25,9 @@ class NGram(Drafter):
     source = "Saxena 2023, prompt lookup decoding (github.com/apoorvumang/prompt-lookup-decoding)"
     chooses = True
 
-    longest: int = knob(3, "How many of the last tokens are looked up at first; then fewer, down to one.", low=1, high=16, unit="tokens")
+    longest: int = knob(
+        3, "How many of the last tokens are looked up at first; then fewer, down to one.", low=1, high=16, unit="tokens"
+    )
 
     def open(self, pair: Pair, session: Session | None) -> NGramProposer:
         return NGramProposer(self.longest)
@@ -37,7 +39,9 @@ class NGramProposer(Proposer):
     def __init__(self, longest: int):
         self.seconds = 0.0
         self._longest = longest
-        self._follows: dict[tuple[int, ...], int] = {}  # a run of tokens -> index of the token behind its first occurrence
+        self._follows: dict[
+            tuple[int, ...], int
+        ] = {}  # a run of tokens -> index of the token behind its first occurrence
         self._indexed = 1  # runs that end before this index are in it
 
     async def propose(self, text: list[int], draft: Draft) -> None:

@@ -117,7 +117,9 @@ def _advance(lane: _Lane, answer: Looked | Judgement | None) -> RoundResult | No
 
 def _looked(batch: Batch, looks: Sequence[Look]) -> list[Looked]:
     """One forward for all, and one softmax for all that sample alike."""
-    seen = batch.forward([BatchItem(look.session, look.tokens, look.keep, look.parents, look.features) for look in looks])
+    seen = batch.forward(
+        [BatchItem(look.session, look.tokens, look.keep, look.parents, look.features) for look in looks]
+    )
     answers: dict[int, Looked] = {}
     for sampling in dict.fromkeys(look.sampling for look in looks):
         alike = [i for i, look in enumerate(looks) if look.sampling == sampling]
@@ -131,7 +133,9 @@ def _looked(batch: Batch, looks: Sequence[Look]) -> list[Looked]:
 def texts(pair: Pair, jobs: Sequence[Job], *, rows: int = 32, workers: Workers | None = None) -> list[Written]:
     """Decodes all jobs, at most `rows` at a time, and sums up each; with `workers`, each takes a part of the jobs."""
     written = [Written() for _ in jobs]
-    ends = ended(pair, jobs, rows) if workers is None else workers.shared(ended, jobs, -(-rows // len(workers)), most=rows)
+    ends = (
+        ended(pair, jobs, rows) if workers is None else workers.shared(ended, jobs, -(-rows // len(workers)), most=rows)
+    )
     for end in ends:
         if end is not None:
             written[end[0]] = end[1]

@@ -91,7 +91,9 @@ def measure(rule: Rule, rows: Rows) -> list[Measures]:
     return [Measures(*both) for both in zip(values, _slices(q, p, target, residual_probs, output, tokens))]
 
 
-def _slices(q: Tensor, p: Tensor, target: Tensor | None, residual: Tensor, output: Tensor, tokens: Tensor) -> list[Slice]:
+def _slices(
+    q: Tensor, p: Tensor, target: Tensor | None, residual: Tensor, output: Tensor, tokens: Tensor
+) -> list[Slice]:
     """A slice of each row of the distributions [n, V]."""
     count = min(SLICE, q.shape[-1])
     shown = torch.cat([tokens.unsqueeze(-1), p.topk(count, -1).indices, q.topk(count, -1).indices], -1)

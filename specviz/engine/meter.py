@@ -46,7 +46,10 @@ class Meter(Generic[Key, Measured]):
             values = iter(self._measure(rule, Rows(*(torch.cat(column) for column in zip(*parts)))))
             for i, nodes in places:
                 measured[i] |= zip(nodes, values)
-        return [(key, result, [measures[node] for node in result.walk.judged]) for (key, result), measures in zip(waiting, measured)]
+        return [
+            (key, result, [measures[node] for node in result.walk.judged])
+            for (key, result), measures in zip(waiting, measured)
+        ]
 
     def unmeasured(self) -> list[tuple[Key, RoundResult, list[Measured]]]:
         """The same without any measures."""

@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 from specviz import drafters, rules
 from specviz.drafters import Drafter
 from specviz.engine.measure import COLUMNS
+from specviz.engine.settings import Settings
 from specviz.record.lane import judged_count
 from specviz.record.round import JUDGED
-from specviz.engine.settings import Settings
 from specviz.rules import Rule
 from specviz.types import Sampling
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from specviz.record.lane import Lane
 from specviz.prob.stats import wilson
+from specviz.record.lane import Lane
 
 DEFINITIONS = {
     "rounds": dict(
@@ -163,7 +163,9 @@ def figures(lane: Lane, plain: Lane | None = None) -> dict[str, float | None]:
         "relaxed_share": _ratio(100 * counted["relaxed"], counted["emitted"]),
         "mean_kl": _ratio(sum(costs), len(costs)),
         "over_budget": None if not isinstance(delta, float | int) else sum(_exceeds(cost, delta) for cost in costs),
-        "target_over_budget": None if not isinstance(delta, float | int) else sum(_exceeds(cost, delta) for cost in targets),
+        "target_over_budget": None
+        if not isinstance(delta, float | int)
+        else sum(_exceeds(cost, delta) for cost in targets),
         "most_over_budget": _ratio(max(costs), delta) if isinstance(delta, float | int) and delta and costs else None,
         "mean_target_kl": _ratio(sum(targets), len(targets)),
         "tokens_per_second": speed,

@@ -54,7 +54,9 @@ class Round:
             columns = {
                 "uniform": [result.uniforms[i] for i in judged],
                 "accept_prob": [judgement.accept_prob[i] for i in judged],
-                "strict_accept_prob": [min(1.0, verifier[i] / draft[i]) for i in judged],  # what was drafted had a chance
+                "strict_accept_prob": [
+                    min(1.0, verifier[i] / draft[i]) for i in judged
+                ],  # what was drafted had a chance
                 "draft_prob": [draft[i] for i in judged],
                 "verifier_prob": [verifier[i] for i in judged],
             }

@@ -162,9 +162,14 @@ class Trace:
         if claimed != digest(data):
             raise ValueError("This trace was changed after it was saved: its digest does not match its contents.")
         return cls(
-            **{name: data[name] for name in ("prompt", "style", "prompt_tokens", "seed", "max_new_tokens", "versions", "pieces")},
+            **{
+                name: data[name]
+                for name in ("prompt", "style", "prompt_tokens", "seed", "max_new_tokens", "versions", "pieces")
+            },
             sampling=Sampling(**data["sampling"]),
-            models={role: ModelFacts(**{k: facts[k] for k in _FACTS}) for role, facts in data["models"].items() if facts},
+            models={
+                role: ModelFacts(**{k: facts[k] for k in _FACTS}) for role, facts in data["models"].items() if facts
+            },
             lanes=[Lane.from_json(lane) for lane in data["lanes"]],
             continued=Continued(**data["continued"]) if data.get("continued") else None,
         )
@@ -276,7 +281,11 @@ def _whole(value: object) -> object:
     """`value` with 1.0 written as 1, as JavaScript does: a trace that went through a browser is still the same."""
     if type(value) is list:  # mostly of numbers, which are not worth a call each
         return [
-            _whole(item) if type(item) in (dict, list) else int(item) if type(item) is float and item.is_integer() else item
+            _whole(item)
+            if type(item) in (dict, list)
+            else int(item)
+            if type(item) is float and item.is_integer()
+            else item
             for item in value
         ]
     if type(value) is dict:

@@ -42,7 +42,10 @@ def verify(trace: Trace, pair: Pair) -> tuple[bool, str]:
                 place = f"Lane {number} ({old.name}) differs first in the round at position {old_round.start}"
                 return False, f"{place}: {how}."
         if old.finished not in ("stopped", None, new.finished):
-            return False, f"Lane {number} ({old.name}) ends with {old.finished!r} in the trace and {new.finished!r} now."
+            return (
+                False,
+                f"Lane {number} ({old.name}) ends with {old.finished!r} in the trace and {new.finished!r} now.",
+            )
         count, expected = len(old.rounds), len(new.rounds)
         if count > expected or (old.finished == new.finished and count != expected):
             return False, f"Lane {number} ({old.name}) has {count} rounds in the trace and {expected} now."

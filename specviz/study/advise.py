@@ -258,8 +258,8 @@ def check(
     `deadline` seconds. Returns kept per round over all prompts, mean kl per judged token, and whether the former lies
     in the advice's interval."""
     from specviz.engine import race
+    from specviz.engine.settings import Settings
     from specviz.record import trace
-    from specviz.types import Settings
 
     kept = rounds = judged = 0
     spent = 0.0

@@ -25,10 +25,11 @@ import torch
 from specviz import registry, rules, tasks
 from specviz.backends import Pair, memory
 from specviz.engine import batch
+from specviz.engine.settings import Settings
 from specviz.engine.workers import Workers, cores
 from specviz.prob import dists
 from specviz.prob.stats import Estimate, paired_difference, ratio, wilson
-from specviz.types import Judged, Settings
+from specviz.types import Judged
 
 ROWS = 32  # texts at a time
 MOST_SETTINGS = 500  # of one spec

@@ -23,9 +23,10 @@ import torch
 
 from specviz import backends, rules, tasks
 from specviz.engine import batch, race
+from specviz.engine.settings import Settings
 from specviz.prob import dists, stats
 from specviz.training import data, export, loop, tokenizer
-from specviz.types import Emitted, Sampling, Settings
+from specviz.types import Emitted, Sampling
 
 LONGEST_ANSWER = 320  # tokens
 LONGEST_STORY = 200

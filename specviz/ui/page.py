@@ -12,9 +12,10 @@ import orjson
 
 from specviz import registry, tasks
 from specviz.assets import ASSETS
+from specviz.engine.settings import Settings
 from specviz.exports.replay import replay
 from specviz.record import metrics
-from specviz.types import Sampling, Settings
+from specviz.types import Sampling
 from specviz.ui import advice, sweeping
 from specviz.ui.stream import MAX_LANES, WAITING, Desk
 from specviz.view.boot import PLOTLY, inline, rule_words, scripts, styles

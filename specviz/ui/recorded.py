@@ -13,8 +13,9 @@ import re
 from specviz import backends, rules
 from specviz.assets import ASSETS
 from specviz.engine import race
+from specviz.engine.settings import Settings
 from specviz.record import metrics, trace
-from specviz.types import Sampling, Settings
+from specviz.types import Sampling
 from specviz.ui import sweeping
 
 LANES = ("sps", "tas", "cactus", None)  # None is plain decoding: what the speed-up is measured against

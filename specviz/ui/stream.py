@@ -245,7 +245,8 @@ def read(pair, settings: dict) -> tuple[str, str | None, list, list[int], int | 
     """Prompt, style, lanes, kept tokens and forced token (see `trace.begin`) from what the page sent. Refused names the
     control that is wrong."""
     from specviz import rules
-    from specviz.types import Sampling, Settings
+    from specviz.engine.settings import Settings
+    from specviz.types import Sampling
 
     prompt = settings.get("prompt")
     if not isinstance(prompt, str):

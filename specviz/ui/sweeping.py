@@ -42,8 +42,9 @@ def usual() -> dict:
 def read(asked: dict) -> tuple[list, list, object]:
     """Rules, questions and settings of a request. Refused names the control that is wrong."""
     from specviz import tasks
+    from specviz.engine.settings import Settings
     from specviz.study import sweep
-    from specviz.types import Sampling, Settings
+    from specviz.types import Sampling
 
     specs = asked.get("rules")
     if not isinstance(specs, list) or not 1 <= len(specs) <= MOST_RULES:

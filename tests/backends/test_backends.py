@@ -14,8 +14,9 @@ from specviz.backends.hub import Transformers, TransformersSession
 from specviz.backends.static_llama import StaticLlama
 from specviz.backends.tokenizer import Tokenizer, differences
 from specviz.engine import race
+from specviz.engine.settings import Settings
 from specviz.record import trace
-from specviz.types import ModelError, Settings
+from specviz.types import ModelError
 
 
 def make_llama(folder, *, vocabulary=300, heads=4, groups=2, tied=False, seed=0, layers=2, **more):

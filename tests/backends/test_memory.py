@@ -10,7 +10,8 @@ import torch
 from specviz import backends, rules
 from specviz.backends import memory
 from specviz.engine import race
-from specviz.types import ModelError, Settings
+from specviz.engine.settings import Settings
+from specviz.types import ModelError
 from tests.backends.test_backends import make_llama
 from tests.support.table import TableModel
 

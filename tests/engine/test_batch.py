@@ -11,7 +11,8 @@ from specviz import backends, rules
 from specviz.backends.hub import Transformers
 from specviz.backends.static_llama import StaticLlama
 from specviz.engine import batch, race
-from specviz.types import Drafted, Emitted, Judged, ModelError, Sampling, Settings, Verified
+from specviz.engine.settings import Settings
+from specviz.types import Drafted, Emitted, Judged, ModelError, Sampling, Verified
 from tests.backends.test_backends import give_tokenizer, make_llama
 
 SAMPLINGS = [Sampling(), Sampling(temperature=0), Sampling(temperature=0.7, top_k=20, top_p=0.9)]

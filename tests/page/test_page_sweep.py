@@ -11,9 +11,9 @@ import threading
 import pytest
 
 from specviz import rules, tasks
+from specviz.engine.settings import Settings
 from specviz.record import metrics
 from specviz.study import sweep
-from specviz.types import Settings
 from specviz.ui import stream, sweeping
 from specviz.ui.stream import Desk, Refused
 from tests.page.test_page import pytestmark  # noqa: F401  (where there is no pair)

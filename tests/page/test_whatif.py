@@ -15,9 +15,10 @@ import torch
 
 from specviz import backends, registry, rules
 from specviz.drafters import proposal
+from specviz.engine.settings import Settings
 from specviz.prob import dists
 from specviz.record import metrics, trace
-from specviz.types import Sampling, Settings
+from specviz.types import Sampling
 from tests.conftest import run
 
 pytestmark = pytest.mark.skipif(not (backends.SHIPPED / "verifier").exists(), reason="the pair of models is not here")

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from specviz import cli, rules
+from specviz.engine.settings import Settings
 from specviz.study import advise
-from specviz.types import Settings
 from tests.conftest import run
 
 PROMPTS = [

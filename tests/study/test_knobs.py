@@ -110,7 +110,7 @@ def test_what_cannot_be_computed_is_said(record, pair):
 
 
 def test_an_infinite_divergence_has_a_name(pair):
-    from specviz.types import Settings
+    from specviz.engine.settings import Settings
 
     lanes = [Settings(rule=rules.make("interpolation"), sampling=Sampling(top_k=2), max_new_tokens=12)]
     answer = knobs.bought(run(pair, "One day", None, lanes), 0, [rules.make("sps")], pair, FEW)

@@ -15,10 +15,11 @@ import torch
 from specviz import backends, cli, rules, tasks
 from specviz.engine import batch, race
 from specviz.engine.measure import measure
+from specviz.engine.settings import Settings
 from specviz.prob import stats
 from specviz.record import metrics
 from specviz.study import sweep
-from specviz.types import Emitted, Judged, ModelError, Sampling, Settings, Verified
+from specviz.types import Emitted, Judged, ModelError, Sampling, Verified
 from tests.engine.test_batch import folders  # noqa: F401
 
 RULES = ["sps", "cactus:delta=0.5", "tas", "block"]
