@@ -15,7 +15,7 @@ import torch
 from specviz import registry, rules
 from specviz.backends import Pair
 from specviz.record.trace import Trace
-from specviz.study import advise, exact
+from specviz.study import advise, exact, reading
 
 MAX_POSITIONS = 200
 VALUES = 17  # of a knob
@@ -23,7 +23,7 @@ FRONTIER = 40  # points
 FAR = 5.0  # nats: a frontier without an end is followed this far
 
 
-def bought(record: Trace, lane: int, settings: Sequence[rules.Rule], pair: Pair, most: int = MAX_POSITIONS) -> dict:
+def bought(trace: Trace, lane: int, settings: Sequence[rules.Rule], pair: Pair, most: int = MAX_POSITIONS) -> dict:
     """Plain data over the first `most` judged positions of a lane:
 
     positions  how many
@@ -34,16 +34,18 @@ def bought(record: Trace, lane: int, settings: Sequence[rules.Rule], pair: Pair,
 
     "Infinity" stands for an infinite divergence. Raises ValueError, in a sentence, where this cannot be computed.
     """
-    verifier_probs, draft_probs = judged(record, lane, pair, most)
+    verifier_probs, draft_probs = reading.judged(trace, lane, pair, most)
     wanted: dict[tuple, list] = {}
     for rule in [*settings, *(rules.make(name) for name in rules.names())]:
         if rule.scope == "token":
-            name, knob, _, fixed = sweep(rule)
+            name, knob, _, fixed = as_request(rule)
             wanted.setdefault((name, tuple(fixed.items())), [name, knob, thinned(name), fixed])
     single = [rule for rule in settings if rule.scope == "token"]
     found = [
         made.mean()
-        for made in exact.curves([*wanted.values(), *(sweep(rule) for rule in single)], verifier_probs, draft_probs)
+        for made in exact.curves(
+            [*wanted.values(), *(as_request(rule) for rule in single)], verifier_probs, draft_probs
+        )
     ]
     gaps: list[dict] = [{} for _ in found]
     frontiers = {}
@@ -71,32 +73,10 @@ def bought(record: Trace, lane: int, settings: Sequence[rules.Rule], pair: Pair,
     }
 
 
-def judged(record: Trace, lane: int, pair: Pair, most: int = MAX_POSITIONS) -> tuple[torch.Tensor, torch.Tensor]:
-    """The exact distributions [N, V] of verifier and draft at the first `most` judged positions of a lane."""
-    data = record.data
-    if not 0 <= lane < len(data["lanes"]):
-        raise ValueError("There is no such lane in this run.")
-    first = len(data["prompt_tokens"])
-    places: list[int] = []  # in the text, from 0; a judged token's context is the text as it was written in the end
-    rounds = []
-    for r in data["lanes"][lane]["rounds"]:
-        if len(places) >= most:
-            break
-        rounds.append(r)
-        places += [r["start"] - first + i for i in range(min(len(r["judged"].get("uniform", [])), r["kept"] + 1))]
-    if not places:
-        raise ValueError("No drafted token was judged in this lane.")
-    (text,) = advise.texts_of(Trace({**data, "lanes": [{**data["lanes"][lane], "rounds": rounds}]}), pair)
-    places = [place for place in places if 0 <= place < len(text.verifier_probs)][:most]
-    if not places:
-        raise ValueError("The positions in this trace do not fit its text.")
-    return text.verifier_probs[places], text.draft_probs[places]
-
-
-def sweep(rule: rules.Rule) -> tuple:
+def as_request(rule: rules.Rule) -> tuple:
     """A rule as `exact.curves` asks for it: (name, its first numeric knob, [its value], the other knobs)."""
     knob = advise.grid(rule.name)[0]
-    values = {info["name"]: getattr(rule, info["name"]) for info in registry.knobs(type(rule))}
+    values = registry.values(rule)
     value = values.pop(knob, None)
     return rule.name, knob, [value], values
 
