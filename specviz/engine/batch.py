@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from specviz.backends import Batch, Pair, Request
+from specviz.backends import Batch, Forward, Pair, Request
 from specviz.drafters.model import ModelDrafter
 from specviz.drafters.proposal import Judging, judge
 from specviz.engine.decode import rounds
@@ -111,7 +111,7 @@ def _until_asking(job: int, lane, answer, asked: dict) -> list[Event]:
 
 def _answers(batch: Batch, requests: list[Request]) -> list[torch.Tensor]:
     """One forward for all, and one softmax for all that sample alike."""
-    logits = batch.forward([(r.session, r.tokens, r.keep) for r in requests])
+    logits = [seen.logits for seen in batch.forward([Forward(r.session, r.tokens, r.keep) for r in requests])]
     answers: list = [None] * len(requests)
     for sampling in {r.sampling: None for r in requests}:
         alike = [i for i, r in enumerate(requests) if r.sampling == sampling]

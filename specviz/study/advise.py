@@ -129,7 +129,9 @@ def texts_of(record: Trace, pair: Pair, most: int = MAX_POSITIONS) -> list[Text]
         if written:
             tokens = data["prompt_tokens"] + written[:-1]
             both = (
-                dists.pad(dists.to_probs(model.session().forward(tokens, keep=len(written)), sampling), pair.vocabulary)
+                dists.pad(
+                    dists.to_probs(model.session().forward(tokens, keep=len(written)).logits, sampling), pair.vocabulary
+                )
                 for model in (pair.verifier, pair.draft)
             )
             found.append(Text(*both))
