@@ -1,10 +1,10 @@
 """For people with a Python prompt or a notebook: `specviz.compare` runs, and what it returns shows itself.
 
-    import specviz
-    run = specviz.compare("Why is the sky blue?", rules=["sps", "cactus:delta=1"])
-    run                       # in a notebook: the replay; elsewhere a table of figures
-    run.figures()             # the same as numbers
-    run.save("run.html")      # a replay that opens from a file; "run.json": the trace
+import specviz
+run = specviz.compare("Why is the sky blue?", rules=["sps", "cactus:delta=1"])
+run                       # in a notebook: the replay; elsewhere a table of figures
+run.figures()             # the same as numbers
+run.save("run.html")      # a replay that opens from a file; "run.json": the trace
 """
 
 from __future__ import annotations
@@ -60,7 +60,14 @@ class Run:
 
     def __repr__(self) -> str:
         out = io.StringIO()
-        shown = ("accepted_per_round", "emitted_per_round", "acceptance_rate", "mean_kl", "tokens_per_second", "speedup")
+        shown = (
+            "accepted_per_round",
+            "emitted_per_round",
+            "acceptance_rate",
+            "mean_kl",
+            "tokens_per_second",
+            "speedup",
+        )
         wide = max(len(name) for name in self.figures()) + 2
         out.write(" " * wide + "  ".join(metrics.DEFINITIONS[name]["label"] for name in shown) + "\n")
         for lane, figures in self.figures().items():

@@ -89,7 +89,7 @@ def test_given_models_are_announced_with_what_they_take(capsys):
     """Models given by name are announced on the error stream, before they load; the shipped pair is not."""
     from specviz import backends
 
-    folders = [str(backends.SHIPPED / role) for role in ("draft", "verifier")]
+    folders = [str(backends.pairs()["small"].folder / role) for role in ("draft", "verifier")]
     status, _, err = call(
         capsys, "generate", *PROMPT[:2], "--max-new-tokens", "3", "--draft", folders[0], "--verifier", folders[1]
     )

@@ -172,8 +172,11 @@ def _length(text: str) -> int | str:
 
 
 def _model_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--draft", help="draft model: a folder or a Hub id (default: the shipped pair)")
-    parser.add_argument("--verifier", help="verifier model: a folder or a Hub id")
+    parser.add_argument(
+        "--pair", help="a pair by its name, or a folder with a pair.json (default: the first that ships)"
+    )
+    parser.add_argument("--draft", help="instead: a draft model, a folder or a Hub id")
+    parser.add_argument("--verifier", help="and its verifier")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, or auto to spread a model over devices")
     parser.add_argument(
         "--dtype", help="float32, bfloat16 or float16 (default: float32 on CPU, the model's own elsewhere)"
@@ -196,7 +199,11 @@ def _pair(options):
     for model in (options.draft, options.verifier):
         if model and (found := memory.estimate(model, options.device, options.dtype)):
             print(found.sentence, file=sys.stderr)
-    return backends.load_pair(options.draft, options.verifier, device=options.device, dtype=options.dtype)
+    pair = backends.load_pair(
+        options.pair, draft=options.draft, verifier=options.verifier, device=options.device, dtype=options.dtype
+    )
+    backends.dedicate_process(pair)
+    return pair
 
 
 def _lanes(options, specs: list[str]) -> list[Settings]:
@@ -315,7 +322,7 @@ def _pair_of(record, options):
     """The pair named by the options, or else the one that made a trace."""
     from specviz import backends
 
-    if options.draft is None and options.verifier is None:
-        ids = [record.data["models"][role]["id"] for role in ("draft", "verifier")]
-        options.draft, options.verifier = (None, None) if all(backends.is_shipped(i) for i in ids) else ids
+    if options.pair is None and options.draft is None and options.verifier is None:
+        source = backends.pair_of([record.data["models"][role]["id"] for role in ("draft", "verifier")])
+        options = argparse.Namespace(**(vars(options) | source))
     return _pair(options)

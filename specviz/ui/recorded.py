@@ -55,6 +55,7 @@ def telling(made: trace.Trace, prompt: dict) -> int:
 
 def main() -> None:
     pair = backends.load_pair()
+    backends.dedicate_process(pair)
     folder = ASSETS / "recorded"
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.json"):
