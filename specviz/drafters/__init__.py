@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from torch import Tensor
+
 from specviz import registry
 from specviz.backends import Pair, Session
 from specviz.drafters.asks import Looked
 from specviz.drafters.draft import Draft
 from specviz.rules import Rule
-from specviz.types import Walk
+from specviz.types import Sampling, Walk
 
 PACKAGE, KIND = __name__, "drafter"
 
@@ -63,6 +65,11 @@ class Drafter:
     def open(self, pair: Pair, session: Session | None) -> Proposer:
         """What it holds for one text; `session` is a new one of the draft model where `uses_draft_model`, else None."""
         raise NotImplementedError
+
+    def laws(self, pair: Pair, prompt: list[int], written: list[int], sampling: Sampling) -> Tensor | None:
+        """[N, V]: what a token drafted at the place of each of the N tokens written behind a prompt is drawn from, given the
+        text before that place alone; None where it depends on more, such as where the round began."""
+        return None
 
     def refusal(self, rule: Rule | None, pair: Pair) -> str | None:
         """Why this drafter cannot work with these models, or under this rule; None if it can."""

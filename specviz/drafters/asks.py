@@ -13,7 +13,7 @@ from typing import Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from specviz.backends import Session
+from specviz.backends import Model, Session
 from specviz.drafters.draft import Draft
 from specviz.prob import dists
 from specviz.rules import Rule
@@ -56,6 +56,12 @@ class Look(Ask[Looked]):
     def answer(self) -> Looked:
         seen = self.session.forward(self.tokens, self.keep, self.parents, self.features)
         return Looked(dists.pad(dists.to_probs(seen.logits, self.sampling), self.vocabulary), seen.features)
+
+
+def next_probs(model: Model, prompt: list[int], written: list[int], sampling: Sampling, vocabulary: int) -> Tensor:
+    """[N, vocabulary]: a model's distribution at the place of each of N tokens written behind a prompt."""
+    seen = model.session().forward([*prompt, *written[:-1]], keep=len(written))
+    return dists.pad(dists.to_probs(seen.logits, sampling), vocabulary)
 
 
 class Judgement(NamedTuple):

@@ -3,10 +3,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from torch import Tensor
+
 from specviz.drafters import Drafter, Proposer
-from specviz.drafters.asks import Look, Looked
+from specviz.drafters.asks import Look, Looked, next_probs
 from specviz.drafters.draft import Draft
-from specviz.types import Walk
+from specviz.types import Sampling, Walk
 
 if TYPE_CHECKING:
     from specviz.backends import Pair, Session
@@ -24,6 +26,10 @@ class Model(Drafter):
     def open(self, pair: Pair, session: Session | None) -> ModelProposer:
         assert session is not None
         return ModelProposer(session)
+
+    def laws(self, pair: Pair, prompt: list[int], written: list[int], sampling: Sampling) -> Tensor | None:
+        assert pair.draft is not None
+        return next_probs(pair.draft, prompt, written, sampling, pair.vocabulary)
 
 
 class ModelProposer(Proposer):

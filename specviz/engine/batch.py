@@ -71,7 +71,7 @@ def decode(pair: Pair, jobs: Sequence[Job], *, rows: int = 32) -> Iterator[tuple
     while True:
         while len(lanes) < rows and (job := next(waiting, None)) is not None:
             prompt, settings = jobs[job]
-            session = draft.session() if draft is not None and settings.drafter.uses_draft_model else None
+            session = draft.session() if draft is not None and settings.drafting.uses_draft_model else None
             decoding = Decoding(pair, prompt, settings, verifier.session(), session)
             lanes[job] = _Lane(decoding, session, decoding.round())
             _advance(lanes[job], None)  # no round is over before it has asked for the verifier

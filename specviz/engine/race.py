@@ -34,7 +34,7 @@ class Step(NamedTuple):
 def open_lane(pair: Pair, prompt: list[int], settings: Settings) -> Decoding:
     """A lane on caches of its own."""
     with memory.explained(NO_MEMORY):
-        draft = pair.draft.session() if settings.drafter.uses_draft_model and pair.draft is not None else None
+        draft = pair.draft.session() if settings.drafting.uses_draft_model and pair.draft is not None else None
         return Decoding(pair, prompt, settings, pair.verifier.session(), draft)
 
 

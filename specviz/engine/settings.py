@@ -15,8 +15,7 @@ from specviz.types import Sampling
 class Settings:
     """An acceptance rule, a drafter, and the numbers of a lane.
 
-    Plain decoding, the verifier alone, has no `rule` and the drafter `nothing`; giving either gives both. `draft_length`
-    is the most tokens on one path of a draft. It may be "auto": chosen round by round for speed (see `lengths`); or, to run
+    Plain decoding, the verifier alone, has no `rule`; a drafter that drafts nothing has none either. `draft_length` is the most tokens on one path of a draft. It may be "auto": chosen round by round for speed (see `lengths`); or, to run
     a recorded lane again, a tuple of every round's length. ValueError, in a sentence, where a value is out of its range.
     """
 
@@ -34,12 +33,16 @@ class Settings:
     drafter: Drafter = field(default_factory=lambda: drafters.make("model"))
 
     def __post_init__(self) -> None:
-        if self.rule is None or not self.drafter.drafts:
+        if not self.drafter.drafts:
             object.__setattr__(self, "rule", None)
-            object.__setattr__(self, "drafter", drafters.make("nothing"))
         if self.draft_length == "auto" or isinstance(self.draft_length, tuple):
             replace(self, draft_length=1)  # checks the rest
         elif isinstance(self.draft_length, str):
             raise ValueError(f"draft_length must be from 1 to 32 tokens, or auto; got {self.draft_length!r}.")
         else:
             check_knobs(self)
+
+    @property
+    def drafting(self) -> Drafter:
+        """The drafter at work: `drafter`, or in plain decoding the one that drafts nothing."""
+        return drafters.make("nothing") if self.rule is None else self.drafter

@@ -28,7 +28,7 @@ class Lane:
     def of(cls, settings: Settings) -> Lane:
         """An empty lane with these settings; lengths that were chosen round by round are "auto"."""
         length = settings.draft_length
-        return cls(settings.rule, settings.drafter, "auto" if isinstance(length, tuple) else length)
+        return cls(settings.rule, settings.drafting, "auto" if isinstance(length, tuple) else length)
 
     @property
     def name(self) -> str:

@@ -205,7 +205,7 @@ def begin(
                 "Lanes of one run must share sampling, seed and length; only rule, drafter and draft length may differ."
             )
     for settings in lanes:
-        if refusal := settings.drafter.refusal(settings.rule, pair):
+        if refusal := settings.drafting.refusal(settings.rule, pair):
             raise ValueError(refusal)
     tokens = pair.encode(prompt, style)
     more = [*kept, *([] if forced is None else [forced])]
