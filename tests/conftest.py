@@ -27,8 +27,10 @@ QUESTION = "Rose has 29 cards. She gets 2 packs of 4 cards each. How many cards 
 
 @pytest.fixture(scope="session")
 def pair():
-    """The pair the project ships."""
-    return backends.load_pair()
+    """The pair the project ships, in a process set up as its programs set up theirs."""
+    made = backends.load_pair()
+    backends.dedicate_process(made)
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -274,6 +274,7 @@ def main() -> None:
     from specviz import backends
 
     pair = backends.load_pair()
+    backends.dedicate_process(pair)
     engine(pair, 20)
     wanted = sys.argv[1:] or ["a", "b", "c", "d"]
     with (

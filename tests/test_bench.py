@@ -14,7 +14,6 @@ from specviz.prob import dists, noise
 from specviz.record import trace
 from specviz.types import Sampling
 
-pytestmark = pytest.mark.skipif(not (backends.SHIPPED / "verifier").exists(), reason="the pair of models is not here")
 SETTINGS = dict(sampling=Sampling(), max_new_tokens=12, draft_length=3)
 
 
@@ -79,9 +78,9 @@ def test_the_limit_is_the_forwards_of_the_same_run(pair, monkeypatch):
     monkeypatch.setattr(
         backends.Session,
         "forward",
-        lambda self, tokens, keep=None: (
+        lambda self, tokens, keep=None, parents=None, features=(): (
             asked.append((self._model is pair.draft, list(tokens), keep)),
-            forward(self, tokens, keep),
+            forward(self, tokens, keep, parents, features),
         )[1],
     )
     prompt = pair.encode("One day a dog", next(iter(pair.styles)))

@@ -88,7 +88,7 @@ def test_given_models_are_announced_with_what_they_take(capsys):
     """Models given by name are announced on the error stream, before they load; the shipped pair is not."""
     from specviz import backends
 
-    folders = [str(backends.SHIPPED / role) for role in ("draft", "verifier")]
+    folders = [str(backends.pairs()["small"].folder / role) for role in ("draft", "verifier")]
     status, _, err = call(
         capsys, "generate", *PROMPT[:2], "--max-new-tokens", "3", "--draft", folders[0], "--verifier", folders[1]
     )
@@ -126,6 +126,20 @@ def test_a_drafter_without_a_model_drafts_in_every_lane(capsys, tmp_path):
             assert round_.drafted in copied
     status, out, _ = call(capsys, "verify", file)
     assert status == 0 and out.startswith("Reproduced")
+
+
+def test_a_verifier_alone_runs_with_a_drafter_that_needs_no_model(capsys, tmp_path):
+    """--verifier without --draft: ngram drafts, and the trace verifies with the models that it names; the model cannot."""
+    from specviz import backends
+
+    file, verifier = tmp_path / "trace.json", backends.pairs()["small"].folder / "verifier"
+    asked = ["generate", *PROMPT[:2], "--max-new-tokens", "12", "--verifier", verifier]
+    status, _, _ = call(capsys, *asked, "--drafter", "ngram", "--json", file)
+    assert status == 0 and set(trace.load(file).models) == {"verifier"}
+    status, out, _ = call(capsys, "verify", file)
+    assert status == 0 and out.startswith("Reproduced")
+    status, _, err = call(capsys, *asked)
+    assert status == 2 and "The drafter model needs a draft model, and only a verifier is loaded." in err
 
 
 def test_advise_for_a_drafter(capsys, tmp_path):

@@ -35,8 +35,11 @@ def add_arguments(parser) -> None:
         type=int,
         help="torch threads, for all ways alike (default: 1 for a small pair on static_llama, else torch's own choice)",
     )
-    parser.add_argument("--draft", help="draft model: a folder or a Hub id (default: the shipped pair)")
-    parser.add_argument("--verifier", help="verifier model: a folder or a Hub id")
+    parser.add_argument(
+        "--pair", help="a pair by its name, or a folder with a pair.json (default: the first that ships)"
+    )
+    parser.add_argument("--draft", help="instead: a draft model, a folder or a Hub id")
+    parser.add_argument("--verifier", help="and its verifier")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, or auto to spread a model over devices")
     parser.add_argument(
         "--dtype", help="float32, bfloat16 or float16 (default: float32 on CPU, the model's own elsewhere)"
@@ -61,9 +64,13 @@ def run(options) -> int:
 
     repeats = options.repeats or (1 if options.quick else 3)
     length = options.max_new_tokens or (60 if options.quick else 150)
+    placing = dict(device=options.device, dtype=options.dtype)
     pair = backends.load_pair(
-        options.draft, options.verifier, device=options.device, dtype=options.dtype, backend=options.backend
+        options.pair, draft=options.draft, verifier=options.verifier, backend=options.backend, **placing
     )
+    if pair.draft is None:
+        raise ValueError("The benchmark needs a draft model as well: give both, or a pair.")
+    backends.dedicate_process(pair)
     if options.threads:
         torch.set_num_threads(options.threads)
     sampling = Sampling(temperature=options.temperature)
@@ -71,7 +78,9 @@ def run(options) -> int:
     asked = [(p["text"], p["style"] if p["style"] in pair.styles else next(iter(pair.styles), None)) for p in given]
     prompts = [pair.encode(*one) for one in asked]
     settings = dict(sampling=sampling, max_new_tokens=length, draft_length=options.draft_length)
-    folders = [options.draft or backends.SHIPPED / "draft", options.verifier or backends.SHIPPED / "verifier"]
+    folders = [options.draft, options.verifier]
+    if pair.facts is not None:
+        folders = [str(pair.facts.folder / role) for role in ("draft", "verifier")]
     found = {
         "about": f"{len(prompts)} prompts x {repeats} repeats, up to {length} new tokens, temperature {options.temperature:g}, {options.draft_length} drafted per round; {pair.verifier.name}, {pair.verifier.dtype}, {torch.get_num_threads()} threads."
     }
@@ -98,11 +107,12 @@ def run(options) -> int:
     with Workers(pair) if cores(pair) > 1 else nullcontext() as workers:
         show("batch", ways.measure(ways.one_and_many(pair, workers, prompts, settings), prompts[:1], repeats))
     with tempfile.TemporaryDirectory() as folder:
-        folders = generated.make(Path(folder), pair)
-        long = backends.load_pair(*folders, device=options.device, dtype=options.dtype)
+        folders = generated.make(Path(folder))
+        roles = dict(zip(("draft", "verifier"), folders))
+        long = backends.load_pair(**roles, **placing)
         show("context of the generated pair", generated.by_context(long, generated.text(long), settings, repeats))
         del long
-        plain = backends.load_pair(*folders, device=options.device, dtype=options.dtype, backend="transformers")
+        plain = backends.load_pair(**roles, **placing, backend="transformers")
         models = ways.transformers_models(folders, plain)
         prompts = [generated.text(plain)[at : at + 20] for at in (0, 20)]
         show("generated", ways.measure(ways.for_pair(plain, models, shorter, few=True), prompts, repeats))

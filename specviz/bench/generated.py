@@ -21,7 +21,7 @@ CONTEXTS = (100, 1000, 4000)  # tokens
 WRITTEN = 32  # tokens at each
 
 
-def make(folder: Path, pair) -> list[str]:
+def make(folder: Path) -> list[str]:
     """Writes a draft and a verifier that share the shipped pair's tokenizer; returns their folders.
 
     Their weights are random, as a model's are before training: both distributions are nearly flat, and what is kept
@@ -32,6 +32,7 @@ def make(folder: Path, pair) -> list[str]:
 
     from specviz import backends
 
+    shipped = next(iter(backends.pairs().values())).folder
     torch.manual_seed(0)
     for role, (hidden, intermediate, layers, heads) in SHAPES.items():
         config = LlamaConfig(
@@ -40,7 +41,7 @@ def make(folder: Path, pair) -> list[str]:
         )  # fmt: skip
         LlamaForCausalLM(config).save_pretrained(folder / role)
         for name in ("tokenizer.json", "tokenizer_config.json"):
-            shutil.copy(backends.SHIPPED / role / name, folder / role)
+            shutil.copy(shipped / role / name, folder / role)
     return [str(folder / role) for role in SHAPES]
 
 

@@ -193,7 +193,7 @@ def transformers_models(folders: Sequence, pair) -> list:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    device = pair.verifier.session().forward([0]).device
+    device = pair.verifier.session().forward([0]).logits.device
     return [
         AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, pair.verifier.dtype)).eval().to(device)
         for folder in folders

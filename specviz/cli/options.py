@@ -55,8 +55,11 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def add_models(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--draft", help="draft model: a folder or a Hub id (default: the shipped pair)")
-    parser.add_argument("--verifier", help="verifier model: a folder or a Hub id")
+    parser.add_argument(
+        "--pair", help="a pair by its name, or a folder with a pair.json (default: the first that ships)"
+    )
+    parser.add_argument("--draft", help="instead: a draft model, a folder or a Hub id")
+    parser.add_argument("--verifier", help="and its verifier; alone, for drafters that need no model")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, or auto to spread a model over devices")
     parser.add_argument(
         "--dtype", help="float32, bfloat16 or float16 (default: float32 on CPU, the model's own elsewhere)"
@@ -84,19 +87,20 @@ def load(options: argparse.Namespace) -> Pair:
     for model in (options.draft, options.verifier):
         if model and (estimate := memory.estimate(model, options.device, options.dtype)):
             print(estimate.sentence, file=sys.stderr)
-    return backends.load_pair(
-        draft=options.draft, verifier=options.verifier, device=options.device, dtype=options.dtype
+    pair = backends.load_pair(
+        options.pair, draft=options.draft, verifier=options.verifier, device=options.device, dtype=options.dtype
     )
+    backends.dedicate_process(pair)
+    return pair
 
 
 def load_for(trace: Trace, options: argparse.Namespace) -> Pair:
     """The models that the options name, or else those that made a trace."""
     from specviz import backends
 
-    if options.draft is None and options.verifier is None:
-        ids = {role: facts.id for role, facts in trace.models.items()}
-        if not all(map(backends.is_shipped, ids.values())):
-            options.draft, options.verifier = ids.get("draft"), ids["verifier"]
+    if options.pair is None and options.draft is None and options.verifier is None:
+        ids = [trace.models[role].id if role in trace.models else None for role in ("draft", "verifier")]
+        options = argparse.Namespace(**(vars(options) | backends.pair_of(ids)))
     return load(options)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from specviz.backends import Batch, BatchItem, Pair, Session
+from specviz.backends import Batch, Forward, Pair, Session
 from specviz.drafters.asks import Ask, Judge, Judgement, Look, Looked, judge
 from specviz.engine.decode import Asking, Decoding, RoundResult
 from specviz.engine.settings import Settings
@@ -117,9 +117,7 @@ def _advance(lane: _Lane, answer: Looked | Judgement | None) -> RoundResult | No
 
 def _looked(batch: Batch, looks: Sequence[Look]) -> list[Looked]:
     """One forward for all, and one softmax for all that sample alike."""
-    seen = batch.forward(
-        [BatchItem(look.session, look.tokens, look.keep, look.parents, look.features) for look in looks]
-    )
+    seen = batch.forward([Forward(look.session, look.tokens, look.keep, look.parents, look.features) for look in looks])
     answers: dict[int, Looked] = {}
     for sampling in dict.fromkeys(look.sampling for look in looks):
         alike = [i for i, look in enumerate(looks) if look.sampling == sampling]

@@ -54,7 +54,7 @@ class Pair:
 
     def __init__(self, folder: Path, seed: int = 0):
         self.folder, self.seed = Path(folder), seed
-        self.engine = backends.load_pair(str(self.folder / "draft"), str(self.folder / "verifier"))
+        self.engine = backends.load_pair(draft=str(self.folder / "draft"), verifier=str(self.folder / "verifier"))
         self.words = tokenizer.load(self.folder / "verifier" / "tokenizer.json")
         self.draft_alone = backends.Pair(self.engine.draft, self.engine.draft, self.engine.tokenizer, {})
 
@@ -126,7 +126,7 @@ class Pair:
         for prompt, text in zip(prompts, self.write(prompts, PLAIN, longest)):
             whole = prompt + text.tokens
             both = (
-                dists.to_probs(model.session().forward(whole[:-1], len(text.tokens)), PLAIN)
+                dists.to_probs(model.session().forward(whole[:-1], len(text.tokens)).logits, PLAIN)
                 for model in (self.engine.verifier, self.engine.draft)
             )
             total += torch.minimum(*both).sum().item()
@@ -288,6 +288,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     begun = time.monotonic()
     pair = Pair(args.pair, args.seed)
+    backends.dedicate_process(pair.engine)
     texts = data.read(args.data) if args.data else None
     tiny = texts.test.get("tiny", []) if texts else []
     items = tasks.items(args.families, args.count, args.seed)

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 import orjson
 
-from specviz import registry, tasks
+from specviz import backends, registry, tasks
 from specviz.assets import ASSETS
 from specviz.engine.settings import Settings
 from specviz.exports.replay import replay
@@ -21,8 +21,6 @@ from specviz.types import Sampling
 from specviz.ui import advice, runs, sweeping
 from specviz.ui.desk import WAITING, Desk, Message
 from specviz.view.boot import PLOTLY, drafter_words, inline, rule_words, scripts, styles
-
-STYLES_OF_TEXT = {"tiny": "a story for small children", "tale": "a fairy tale", "task": "a question with one answer"}
 
 # Constant: model text never enters a template. `run`, `stop`, `cancel`, `verify` and `sweep` are the events the view triggers.
 TEMPLATE = '<div class="sv-host"></div>'
@@ -155,11 +153,8 @@ def _url(path: Path) -> str:
 
 def _styles() -> dict[str, str]:
     """The styles one can ask the shipped pair for."""
-    facts = ASSETS / "pairs" / "small" / "pair.json"
-    if not facts.exists():
-        return STYLES_OF_TEXT
-    styles: dict[str, str] = json.loads(facts.read_text(encoding="utf-8")).get("styles", STYLES_OF_TEXT)
-    return styles
+    shipped = next(iter(backends.pairs().values()), None)
+    return {} if shipped is None else shipped.styles
 
 
 def _recorded() -> list[dict[str, str]]:

@@ -51,6 +51,7 @@ def telling(trace: Trace, prompt: dict[str, Any]) -> int:
 
 def main() -> None:
     pair = backends.load_pair()
+    backends.dedicate_process(pair)
     folder = ASSETS / "recorded"
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.json"):

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from specviz import drafters, rules
+from specviz.backends import Pair
 from specviz.engine.settings import Settings
 from specviz.exports.replay import replay
 from specviz.record.running import run as begin
@@ -17,7 +18,7 @@ from specviz.ui import runs
 from specviz.ui.desk import Desk
 from specviz.view.boot import drafter_words
 from tests.conftest import QUESTION
-from tests.page.test_page import pytestmark, run, texts  # noqa: F401  (pytestmark: where there is no pair)
+from tests.page.test_page import pytestmark, run, texts  # noqa: F401  (pytestmark: where nothing is recorded)
 from tests.page.test_page_bad_input import page_of, visit
 from tests.page.test_page_fork import ON, ROUND_START
 from tests.support.browser import PATIENCE, until, watched
@@ -208,11 +209,7 @@ def test_a_drafter_that_cannot_be_used_has_its_sentence_beside_it(tab):
 def test_without_a_draft_model_only_what_needs_none_can_run(chromium, pair):
     """Where only a verifier is loaded: the model cannot draft, and says so beside the control; ngram can, and its run can be
     gone on from; nothing on the page needs a draft model to be there."""
-    import copy
-
-    alone = copy.copy(pair)
-    alone.draft = None
-    with page_of(lambda: alone) as (url, _), visit(chromium, url) as tab:
+    with page_of(lambda: Pair(None, pair.verifier, pair.tokenizer, pair.styles)) as (url, _), visit(chromium, url) as tab:
         before = texts(tab)
         tab.click(".run")
         until(tab, "document.querySelector('[data-error=drafter]').textContent.includes('only a verifier is loaded')")

@@ -13,14 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from specviz import backends, registry, rules
+from specviz import registry, rules
 from specviz.engine import race
 from specviz.engine.settings import Settings
 from specviz.prob import dists
 from specviz.record import metrics, trace
 from specviz.types import Sampling
-
-pytestmark = pytest.mark.skipif(not (backends.SHIPPED / "verifier").exists(), reason="the pair of models is not here")
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = sorted((ROOT / "assets" / "recorded").glob("*.json"))

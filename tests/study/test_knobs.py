@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from specviz import backends, drafters, rules
+from specviz import drafters, rules
 from specviz.engine.settings import Settings
 from specviz.prob import dists
 from specviz.study import exact, reading
@@ -16,7 +16,6 @@ from specviz.study import knob_curves as knobs
 from specviz.types import Sampling
 from tests.conftest import run
 
-pytestmark = pytest.mark.skipif(not (backends.SHIPPED / "verifier").exists(), reason="the pair of models is not here")
 FEW = 24
 
 
