@@ -129,14 +129,14 @@ def test_a_drafter_without_a_model_drafts_in_every_lane(capsys, tmp_path):
 
 
 def test_a_verifier_alone_runs_with_a_drafter_that_needs_no_model(capsys, tmp_path):
-    """--verifier without --draft: ngram drafts, and the trace verifies with the models that it names; the model cannot."""
+    """--verifier without --draft: ngram drafts, and the trace verifies with that verifier alone; the model cannot draft."""
     from specviz import backends
 
     file, verifier = tmp_path / "trace.json", backends.pairs()["small"].folder / "verifier"
     asked = ["generate", *PROMPT[:2], "--max-new-tokens", "12", "--verifier", verifier]
     status, _, _ = call(capsys, *asked, "--drafter", "ngram", "--json", file)
     assert status == 0 and set(trace.load(file).models) == {"verifier"}
-    status, out, _ = call(capsys, "verify", file)
+    status, out, _ = call(capsys, "verify", file, "--verifier", verifier)
     assert status == 0 and out.startswith("Reproduced")
     status, _, err = call(capsys, *asked)
     assert status == 2 and "The drafter model needs a draft model, and only a verifier is loaded." in err
