@@ -1,6 +1,6 @@
 """The page, served: `python app.py`. Honours GRADIO_SERVER_NAME and GRADIO_SERVER_PORT; with SPECVIZ_PAIR (a
 name, or a folder with a pair.json), or SPECVIZ_DRAFT and SPECVIZ_VERIFIER (a folder or a Hub id each), SPECVIZ_DEVICE and
-SPECVIZ_DTYPE it runs other models."""
+SPECVIZ_DTYPE it runs other models. SPECVIZ_DEADLINE: the seconds that a run may take."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import os
 
 def main() -> None:
     from specviz.ui import page
-    from specviz.ui.stream import Desk
+    from specviz.ui.desk import Desk
 
-    desk = Desk(load)
+    desk = Desk(load, float(os.environ.get("SPECVIZ_DEADLINE", "120")))
     blocks = page.build(desk)
     desk.open()
     _, url, _ = blocks.launch(
         server_name=os.environ.get("GRADIO_SERVER_NAME"),
         server_port=int(os.environ["GRADIO_SERVER_PORT"]) if "GRADIO_SERVER_PORT" in os.environ else None,
         prevent_thread_lock=True,
-        **page.launch_options(),
+        **page.launch_options(shipped=not {"SPECVIZ_PAIR", "SPECVIZ_VERIFIER"} & {*os.environ}),
     )
     print(f"specviz is ready at {url}", flush=True)
     blocks.block_thread()

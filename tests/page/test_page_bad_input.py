@@ -16,10 +16,11 @@ import pytest
 from specviz import backends
 from specviz.backends import Pair
 from specviz.record.trace import Trace
+from specviz.ui import desk as desks
 from specviz.ui import page as built
-from specviz.ui import stream
-from specviz.ui.stream import Desk
+from specviz.ui.desk import Desk
 from tests.support.browser import PATIENCE, app, free_port, until, watched
+from tests.support.traces import signed
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = sorted((ROOT / "assets" / "recorded").glob("*.json"))
@@ -166,14 +167,14 @@ def test_a_model_that_yields_nan_has_its_sentence(chromium, pair, good):
         tab.click(".run")
         assert "not finite (NaN or infinity)" in sentence(tab)
         record = Trace.from_json(tab.evaluate("specviz.state.raw"))
-        assert {lane["finished"] for lane in record.data["lanes"]} == {"stopped"}
-        assert any(lane["rounds"] for lane in record.data["lanes"]) and tab.locator(".lane .t").count() > 0
+        assert {lane.finished for lane in record.lanes} == {"stopped"}
+        assert any(lane.rounds for lane in record.lanes) and tab.locator(".lane .t").count() > 0
 
 
 def test_a_full_line_has_its_sentence(chromium, pair):
     with page_of(lambda: pair) as (url, desk), visit(chromium, url) as tab:
         before = shown(tab)
-        desk._waiting = stream.WAITING
+        desk._waiting = desks.WAITING
         refused(tab, before, "already waiting here. Try again in a minute")
         desk._waiting = 0
         tab.fill("[data-field=max_new_tokens]", "4")
@@ -224,9 +225,8 @@ def test_hostile_words_in_every_text_of_a_trace_stay_text(tab, tmp_path):
         role: about | {name: HOSTILE for name in ("id", "revision", "dtype", "backend")}
         for role, about in data["models"].items()
     }
-    data.pop("digest")
     path = tmp_path / "trace.json"
-    path.write_text(Trace(data).to_json(), encoding="utf-8")
+    path.write_text(signed(data), encoding="utf-8")
     tab.set_input_files("#sv-file", path)
     until(tab, "specviz.state.source === 'imported'")
     tab.locator(".sv .lane .t").first.click()
@@ -254,9 +254,8 @@ def test_hostile_words_in_every_text_of_a_trace_stay_text(tab, tmp_path):
 def test_a_trace_of_other_models_is_not_verified(tab, tmp_path):
     data = json.loads(RECORDED[0].read_text(encoding="utf-8"))
     data["models"]["verifier"]["revision"] = "another"
-    data.pop("digest")
     path = tmp_path / "trace.json"
-    path.write_text(Trace(data).to_json(), encoding="utf-8")
+    path.write_text(signed(data), encoding="utf-8")
     tab.set_input_files("#sv-file", path)
     until(tab, "specviz.state.source === 'imported'")
     before = shown(tab)

@@ -14,8 +14,9 @@ from specviz import rules, tasks
 from specviz.engine.settings import Settings
 from specviz.record import metrics
 from specviz.study import sweep
-from specviz.ui import stream, sweeping
-from specviz.ui.stream import Desk, Refused
+from specviz.ui import sweeping
+from specviz.ui.desk import Desk, Turn
+from specviz.ui.requests import Refused
 from tests.page.test_page import pytestmark  # noqa: F401  (where there is no pair)
 from tests.support.browser import PATIENCE, until, watched
 
@@ -108,8 +109,8 @@ def test_a_sweep_runs_to_its_end(tab, pair):
     assert "4 settings × 6 questions = 24 texts" in tab.inner_text(".sweepsaid")
     tab.evaluate(
         """() => { window.seen = [];
-          const receive = specviz.study.sweep.receive;
-          specviz.study.sweep.receive = (message) => { receive(message); if (message.kind === 'sweep') window.seen.push([message.done, message.rows.length, document.querySelectorAll('.sweeptable tbody tr').length, document.querySelector('.sweeptable').getBoundingClientRect().height, document.querySelector('.sweep').getBoundingClientRect().height]); }; }"""
+          const receive = specviz.sweep.receive;
+          specviz.sweep.receive = (message) => { receive(message); if (message.kind === 'sweep') window.seen.push([message.done, message.rows.length, document.querySelectorAll('.sweeptable tbody tr').length, document.querySelector('.sweeptable').getBoundingClientRect().height, document.querySelector('.sweep').getBoundingClientRect().height]); }; }"""
     )
     tab.click("text=Run sweep")
     until(tab, "document.querySelector('.sweep .badge.measured')")
@@ -283,7 +284,7 @@ def test_it_fits_and_can_be_used_by_all(chromium, home, scheme, width):
 def messages(pair, request, desk=None):
     desk = desk or Desk(lambda: pair)
     desk.open()
-    return desk.messages("a", request, sweeping.compute)
+    return desk.messages("a", lambda turn: sweeping.compute(turn, request))
 
 
 def test_messages_say_everything_each_time(pair, monkeypatch):
@@ -309,7 +310,7 @@ def test_messages_say_everything_each_time(pair, monkeypatch):
     json.dumps(infinite, allow_nan=False)
 
 
-def test_a_sweep_ends_when_it_is_closed_stopped_or_late(pair, monkeypatch):
+def test_a_sweep_ends_when_it_is_closed_stopped_or_late(pair):
     """The turn at the models is given back each time."""
     desk = Desk(lambda: pair)
     steps = messages(pair, FEW | {"questions": 900}, desk)
@@ -318,13 +319,12 @@ def test_a_sweep_ends_when_it_is_closed_stopped_or_late(pair, monkeypatch):
             break
     steps.close()
     assert not desk._turn.locked()
-    monkeypatch.setattr(stream, "DEADLINE", 0.0)
-    assert "longest a run may take" in list(messages(pair, FEW, desk))[-1]["message"]
-    monkeypatch.undo()
+    late = Desk(lambda: pair, deadline=0.0)
+    assert "longest a run may take" in list(messages(pair, FEW, late))[-1]["message"]
     stopped = threading.Event()
     stopped.set()
-    assert [m["message"] for m in sweeping.compute(pair, FEW, stopped)][-1].startswith("Stopped.")
-    assert not desk._turn.locked()
+    assert [m["message"] for m in sweeping.compute(Turn(pair, stopped), FEW)][-1].startswith("Stopped.")
+    assert not desk._turn.locked() and not late._turn.locked()
 
 
 @pytest.mark.parametrize(
