@@ -41,7 +41,7 @@ class Sampling:
         1.0, "Keep the smallest set of likeliest tokens with this much probability.", low=0.0, high=1.0, open_low=True
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_knobs(self)
 
 
@@ -65,7 +65,7 @@ class Settings:
     max_new_tokens: int = knob(200, "The run ends after this many new tokens.", low=1, high=100_000, unit="tokens")
     seed: int = knob(0, "The same seed gives the same run.", low=0, high=2**53 - 1)  # what a browser can count to
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.draft_length == "auto" or isinstance(self.draft_length, tuple):
             replace(self, draft_length=1)  # checks the rest
         elif isinstance(self.draft_length, str):
@@ -132,7 +132,7 @@ class Judged(NamedTuple):
     strict_accept_prob: float
     draft_prob: float
     verifier_prob: float
-    measures: dict
+    measures: dict[str, float]
 
 
 class Emitted(NamedTuple):

@@ -1,4 +1,4 @@
-"""The same things as the page, without a browser: python -m specviz generate | compare | verify | advise | sweep | train | bench."""
+"""The command line, `specviz` or `python -m specviz`: the same things as the page without a browser, and the page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import importlib
 import sys
 from pathlib import Path
 
-from specviz import registry, rules, tasks
+from specviz import __version__, exports, optional, registry, rules, tasks
 from specviz.study import sweep
 from specviz.types import ModelError, Sampling, Settings
 
@@ -18,14 +18,21 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return options.run(options) or 0
-    except (ValueError, ModelError) as error:
-        print(f"specviz: {error}", file=sys.stderr)
-        return 2
-    except FileNotFoundError as error:
-        print(f"specviz: there is no file {error.filename!r}", file=sys.stderr)
+    except (ValueError, ModelError, ModuleNotFoundError) as error:
+        sentence = optional.missing(error)
+        if sentence is None and isinstance(error, ModuleNotFoundError):
+            raise
+        print(f"specviz: {sentence or error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         return 0
+    except FileNotFoundError as error:
+        print(f"specviz: there is no file {error.filename!r}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        where = f"{error.filename!r} cannot be used: {error.strerror}" if error.filename else error
+        print(f"specviz: {where}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return 130
@@ -33,8 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m specviz", description="Run a draft and a verifier model, and see what an acceptance rule does."
+        prog="specviz", description="Run a draft and a verifier model, and see what an acceptance rule does."
     )
+    parser.add_argument("--version", action="version", version=f"specviz {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     one = commands.add_parser(
@@ -130,7 +138,19 @@ def build_parser() -> argparse.ArgumentParser:
     _model_options(asked)
     asked.set_defaults(run=_sweep)
 
+    file = commands.add_parser(
+        "export",
+        help="make a file of a saved trace, to show or to send on",
+        epilog="exports:\n" + "\n".join(f"  {one['name']:<15}{one['summary']} (*{one['suffix']})" for one in exports.words()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    file.add_argument("trace", help="a trace made by --json or downloaded from the page")
+    file.add_argument("--as", dest="kind", required=True, metavar="NAME", help="an export (see below)")
+    file.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the file to write")
+    file.set_defaults(run=_export)
+
     for name, package, help_text in (
+        ("page", "specviz.ui.serve", "serve the page, to open in a browser"),
         ("train", "specviz.training", "train the shipped pair from texts and generated questions"),
         ("bench", "specviz.bench", "measure speed side by side with what one would use instead"),
     ):
@@ -277,6 +297,18 @@ def _advise(options) -> int:
         print(
             f"A real run of {found[0].rule} on the same prompts kept {kept:.2f} per round ({'inside' if inside else 'outside'} the interval) at {kl:.4g} nats (measured)."
         )
+    return 0
+
+
+def _export(options) -> int:
+    from specviz.record import trace
+
+    export = exports.make(options.kind)
+    record = trace.load(options.trace)
+    if options.output.resolve() == Path(options.trace).resolve():
+        raise ValueError(f"{options.trace!r} is the trace itself. Give the export a file of its own.")
+    export.write(record, options.output)
+    print(f"{options.kind.capitalize()} saved to {options.output}")
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -42,6 +43,7 @@ _PAGE = """<!doctype html>
 """
 
 
+@dataclass(frozen=True)
 class Replay:
     """A self-contained page that plays one run. Opens from a file, and is a whole Static Space."""
 
@@ -50,7 +52,7 @@ class Replay:
     summary = "One HTML file that plays the run without a server."
 
     def write(self, record: Trace, path: Path) -> None:
-        Path(path).write_text(replay(record.to_json()), encoding="utf-8")
+        path.write_text(replay(record.to_json()), encoding="utf-8")
 
 
 def replay(text: str) -> str:

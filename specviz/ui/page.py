@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import gradio as gr
 import orjson
 
-from specviz import registry, tasks
+from specviz import exports, registry, tasks
 from specviz.assets import ASSETS
-from specviz.exports.replay import replay
 from specviz.record import metrics
 from specviz.types import Sampling, Settings
 from specviz.ui import advice, sweeping
+from specviz.ui.exporting import exported
 from specviz.ui.stream import MAX_LANES, WAITING, Desk
 from specviz.view.boot import PLOTLY, inline, rule_words, scripts, styles
 
@@ -33,13 +32,15 @@ class View(gr.HTML):
         return value
 
 
-def words() -> dict:
-    """What the page must know before any run: rules and their knobs, definitions of figures, examples."""
+def words(shipped: bool = True) -> dict:
+    """What the page must know before any run: rules and their knobs, definitions of figures, examples. `shipped`: it
+    runs the shipped pair, whose styles are known and whose sweep is recorded."""
     return {
         "rules": rule_words(),
         "definitions": metrics.DEFINITIONS,
         "settings": registry.knobs(Sampling) + registry.knobs(Settings),
-        "styles": _styles(),
+        "styles": _styles() if shipped else {},  # another pair has its own way, and is not asked
+        "exports": exports.words(),
         "prompts": _prompts(),
         "recorded": {trace["prompt"]: trace["url"] for trace in _recorded()},
         "plotly": _url(PLOTLY),
@@ -47,9 +48,7 @@ def words() -> dict:
             "asked": sweeping.usual(),
             "definitions": metrics.SWEEP,
             "families": {name: tasks.family(name).about for name in tasks.names()},
-            "recorded": _url(sweeping.RECORDED)
-            if sweeping.RECORDED.exists() and not os.environ.get("SPECVIZ_VERIFIER")
-            else None,
+            "recorded": _url(sweeping.RECORDED) if shipped and sweeping.RECORDED.exists() else None,
         },
     }
 
@@ -88,9 +87,9 @@ def build(desk: Desk) -> gr.Blocks:
             return {"error": str(error)}
         return {"error": ""}
 
-    def export(text: str) -> str:
-        """A self-contained HTML replay of a trace."""
-        return replay(text)
+    def export(text: str) -> dict:
+        """The file that an export makes of a trace: see `exporting.exported`."""
+        return exported(text)
 
     def buys(text: str) -> dict:
         """What knobs buy on one lane's text: a request {trace, lane, rules: [[name, knobs], ...]} as JSON."""
@@ -142,12 +141,13 @@ def build(desk: Desk) -> gr.Blocks:
     return blocks
 
 
-def launch_options() -> dict:
-    """What `launch` needs for the page to look like itself and to ask no other host for anything."""
+def launch_options(shipped: bool = True) -> dict:
+    """What `launch` needs for the page to look like itself and to ask no other host for anything; `shipped` as in
+    `words`."""
     theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
         body_background_fill="#f6f6f3", body_background_fill_dark="#0f1012"
     )
-    boot = f"window.specviz = window.specviz || {{}}; window.specviz.boot = {inline(_dumps(words()))};"
+    boot = f"window.specviz = window.specviz || {{}}; window.specviz.boot = {inline(_dumps(words(shipped)))};"
     head = "".join(f"<style>{text}</style>" for text in styles())
     head += "".join(f"<script>{text}</script>" for text in (boot, *scripts(), "window.specviz.app.early();"))
     return dict(head=head, theme=theme, ssr_mode=False, footer_links=[], run_history=False, quiet=True)
@@ -162,9 +162,7 @@ def _url(path: Path) -> str:
 
 
 def _styles() -> dict[str, str]:
-    """The styles one can ask the shipped pair for; another pair has its own way, and is not asked."""
-    if os.environ.get("SPECVIZ_VERIFIER"):
-        return {}
+    """The styles one can ask the shipped pair for."""
     facts = ASSETS / "pairs" / "small" / "pair.json"
     return (
         json.loads(facts.read_text(encoding="utf-8")).get("styles", STYLES_OF_TEXT)

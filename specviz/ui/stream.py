@@ -52,14 +52,15 @@ class Desk:
         threading.Thread(target=self._fetch, daemon=True).start()
 
     def _fetch(self) -> None:
+        from specviz import optional
         from specviz.types import ModelError
 
         try:
             self.pair = self._load()
         except (ModelError, ValueError) as error:
-            self.problem = str(error)
+            self.problem = optional.missing(error) or str(error)
         except Exception as error:  # whatever it is, the page must say so instead of waiting for ever
-            self.problem = f"The models could not be loaded: {type(error).__name__}."
+            self.problem = optional.missing(error) or f"The models could not be loaded: {type(error).__name__}."
             raise
         finally:
             self._ready.set()
@@ -88,7 +89,7 @@ class Desk:
             record = trace.Trace.from_json(text)
             if len(record.data["lanes"]) > MAX_LANES:
                 raise ValueError(
-                    f"This trace has {len(record.data['lanes'])} lanes; here at most {MAX_LANES} are re-run. Use: python -m specviz verify"
+                    f"This trace has {len(record.data['lanes'])} lanes; here at most {MAX_LANES} are re-run. Use: specviz verify"
                 )
             yield from self._until_ready(threading.Event())
             yield from self._until_turn(threading.Event())

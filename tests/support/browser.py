@@ -30,7 +30,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def app(log: Path, program: tuple[str, ...] = ("app.py",), **environment: str):
+def app(log: Path, command: tuple[str, ...] = (sys.executable, "app.py"), cwd: Path = ROOT, **environment: str):
     """The real app in its own process; gives its address once it says that it is ready."""
     port = free_port()
     env = (
@@ -39,7 +39,7 @@ def app(log: Path, program: tuple[str, ...] = ("app.py",), **environment: str):
         | environment
     )
     with log.open("w") as out:
-        process = subprocess.Popen([sys.executable, *program], cwd=ROOT, env=env, stdout=out, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=cwd, env=env, stdout=out, stderr=subprocess.STDOUT)
     try:
         for _ in range(1800):
             if "ready" in log.read_text():

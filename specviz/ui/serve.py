@@ -1,0 +1,51 @@
+"""Serves the page: `specviz page`, and `python app.py` on a Space. This module is cheap to import; gradio and torch
+are imported when the page starts."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `specviz page`; each may come from the environment instead."""
+    for option, variable, help_text in (
+        ("--host", "GRADIO_SERVER_NAME", "address to listen at (default 127.0.0.1: this machine alone)"),
+        ("--port", "GRADIO_SERVER_PORT", "port to listen at (default: the first free one from 7860)"),
+        ("--draft", "SPECVIZ_DRAFT", "draft model: a folder or a Hub id (default: the shipped pair)"),
+        ("--verifier", "SPECVIZ_VERIFIER", "verifier model: a folder or a Hub id"),
+        ("--device", "SPECVIZ_DEVICE", "cpu, cuda, or auto to spread a model over devices (default cpu)"),
+        ("--dtype", "SPECVIZ_DTYPE", "float32, bfloat16 or float16 (default: float32 on CPU, the model's own elsewhere)"),
+    ):  # fmt: skip
+        kind = int if option == "--port" else str
+        parser.add_argument(
+            option, type=kind, default=os.environ.get(variable) or None, help=f"{help_text} [{variable}]"
+        )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serves until interrupted; returns 0. Raises ValueError if the address cannot be listened at."""
+    from specviz.ui import page
+    from specviz.ui.stream import Desk
+
+    def load() -> object:
+        from specviz import backends  # brings torch: the first picture does not wait for it
+
+        return backends.load_pair(options.draft, options.verifier, device=options.device or "cpu", dtype=options.dtype)
+
+    desk = Desk(load)
+    blocks = page.build(desk)
+    desk.open()
+    try:
+        _, url, _ = blocks.launch(
+            server_name=options.host,
+            server_port=options.port,
+            prevent_thread_lock=True,
+            **page.launch_options(shipped=options.verifier is None),
+        )
+    except OSError as error:
+        where = options.port if options.port is not None else "from 7860 on"
+        raise ValueError(f"The page cannot be served at port {where}: {error}") from error
+    print(f"specviz is ready at {url}", flush=True)
+    blocks.block_thread()
+    return 0
