@@ -4,11 +4,11 @@ from __future__ import annotations
 
 DISTRIBUTION = "specviz-decoding"
 EXTRAS = {  # library: what needs it, and the extra of pyproject.toml that installs it
-    "gradio": ("The page", "page"),
-    "transformers": ("A model that is not shipped with specviz, and bench,", "hub"),
-    "huggingface_hub": ("A model of the Hub", "hub"),
-    "accelerate": ("A model spread over several devices", "hub"),
-    "plotly": ("bench --plot", "plot"),
+    "gradio": ("The page needs", "page"),
+    "transformers": ("Models other than the shipped pair, and bench, need", "hub"),
+    "huggingface_hub": ("Models of the Hub need", "hub"),
+    "accelerate": ("Models spread over several devices need", "hub"),
+    "plotly": ("bench --plot needs", "plot"),
 }
 
 
@@ -18,7 +18,7 @@ def missing(error: BaseException | None) -> str | None:
     while error is not None:
         library = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
         if library in EXTRAS:
-            part, extra = EXTRAS[library]
-            return f"{part} needs {library}, which is not installed: pip install '{DISTRIBUTION}[{extra}]'"
+            need, extra = EXTRAS[library]
+            return f"{need} {library}, which is not installed: pip install '{DISTRIBUTION}[{extra}]'"
         error = error.__cause__
     return None

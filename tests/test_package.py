@@ -200,7 +200,7 @@ def test_a_missing_part_has_its_sentence(tmp_path, library, arguments):
     )
     extra = optional.EXTRAS[library][1]
     assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.endswith(f"needs {library}, which is not installed: pip install 'specviz-decoding[{extra}]'\n")
+    assert done.stderr.endswith(f" {library}, which is not installed: pip install 'specviz-decoding[{extra}]'\n")
     assert "Traceback" not in done.stderr
 
 

@@ -35,7 +35,6 @@ def run(options: argparse.Namespace) -> int:
 
     desk = Desk(load)
     blocks = page.build(desk)
-    desk.open()
     try:
         _, url, _ = blocks.launch(
             server_name=options.host,
@@ -44,8 +43,11 @@ def run(options: argparse.Namespace) -> int:
             **page.launch_options(shipped=options.verifier is None),
         )
     except OSError as error:
-        where = options.port if options.port is not None else "from 7860 on"
-        raise ValueError(f"The page cannot be served at port {where}: {error}") from error
+        raise ValueError(
+            f"The page cannot be served at {options.host or '127.0.0.1'}, port {options.port or '7860 or one after it'}: in use, "
+            "or no address of this machine. Choose with --host and --port."
+        ) from error
+    desk.open()
     print(f"specviz is ready at {url}", flush=True)
     blocks.block_thread()
     return 0
