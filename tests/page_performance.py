@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.support.browser import PATIENCE, app, browser, until
+from tests.support.browser import DRAWN, app, browser, until
 
 PROMPT, STYLE = "Once upon a time there was a little boat named Pip. Pip wanted to", "tiny"
 LANES = ["sps", "block", "cactus", "interpolation"]
@@ -157,7 +157,7 @@ def smooth(gaps: list[float]) -> dict:
 def open_page(chromium, home: str, **context):
     page = chromium.new_context(viewport={"width": 1440, "height": 1000}, **context).new_page()
     page.goto(home)
-    until(page, READY, timeout=2 * PATIENCE)
+    until(page, READY)
     return page
 
 
@@ -222,7 +222,7 @@ def long_trace(chromium, home: str, pair, folder: Path) -> None:
     )
     scrub(chromium, page, "    scrubbed from start to end")
     page.locator(".plots").last.scroll_into_view_if_needed()
-    until(page, "document.querySelectorAll('.js-plotly-plot').length === 5")
+    until(page, DRAWN)
     scrub(chromium, page, "    the same with the plots drawn")
     page.context.close()
     file = folder / "replay.html"

@@ -11,7 +11,7 @@ from specviz.record.trace import Trace
 from specviz.ui import advice
 from specviz.ui.stream import Refused
 from tests.page.test_page import pytestmark, run  # noqa: F401  (pytestmark: where there is no pair)
-from tests.support.browser import PATIENCE, until
+from tests.support.browser import until
 
 
 def ask(page, goal: str, value: str) -> None:
@@ -60,7 +60,7 @@ def test_the_table_is_the_advice_and_a_row_can_be_used_and_checked(tab, pair):
 
     before = tab.evaluate("specviz.state.run.lanes.length")
     tab.locator("[data-row=cactus] .try").click()
-    tab.wait_for_selector("[data-row=cactus] td.real b", timeout=PATIENCE)
+    tab.wait_for_selector("[data-row=cactus] td.real b")
     request = {"trace": raw, "rule": row["rule"], "draft_length": 4, "interval": row["interval"], "attempt": 1}
     tried = advice.tried(json.dumps(request), pair)
     words = tab.inner_text("[data-row=cactus] td.real")
