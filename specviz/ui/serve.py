@@ -31,7 +31,8 @@ def run(options: argparse.Namespace) -> int:
     def load() -> object:
         from specviz import backends  # brings torch: the first picture does not wait for it
 
-        return backends.load_pair(options.draft, options.verifier, device=options.device or "cpu", dtype=options.dtype)
+        names = {"draft": options.draft, "verifier": options.verifier}
+        return backends.load_pair(**names, device=options.device or "cpu", dtype=options.dtype)
 
     desk = Desk(load)
     blocks = page.build(desk)
