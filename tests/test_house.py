@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ORDER = [  # a room may import from rooms on lines above its own, and from its own folder
-    {"__init__", "assets"},
+    {"__init__", "assets", "optional"},
     {"registry"},
     {"types"},
     {"prob", "sums"},
@@ -46,6 +46,12 @@ def imported(path: Path) -> set[str]:
             assert node.level == 0, f"{path}: imports are absolute here"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return names
+
+
+def test_every_room_is_listed():
+    """Each folder and file of specviz has its place in the order, and each place is taken."""
+    files = [path for path in (ROOT / "specviz").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert {room_of(path) for path in files} - {"py.typed"} == LEVEL.keys()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -88,5 +94,5 @@ def test_the_engine_does_not_need_the_page_or_transformers():
 
 
 def test_app_is_short():
-    """app.py only reads settings, builds the page and launches it."""
+    """app.py only starts the page."""
     assert len((ROOT / "app.py").read_text().splitlines()) <= 40

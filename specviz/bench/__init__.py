@@ -67,6 +67,9 @@ def run(options: argparse.Namespace) -> int:
     from specviz.engine.workers import Workers, cores
     from specviz.types import Sampling
 
+    if options.plot:
+        import plotly  # noqa: F401 - if it is not there, the measurements need not be made first
+
     repeats = options.repeats or (1 if options.quick else 3)
     length = options.max_new_tokens or (60 if options.quick else 150)
     placing = dict(device=options.device, dtype=options.dtype)

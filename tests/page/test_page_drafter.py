@@ -209,7 +209,10 @@ def test_a_drafter_that_cannot_be_used_has_its_sentence_beside_it(tab):
 def test_without_a_draft_model_only_what_needs_none_can_run(chromium, pair):
     """Where only a verifier is loaded: the model cannot draft, and says so beside the control; ngram can, and its run can be
     gone on from; nothing on the page needs a draft model to be there."""
-    with page_of(lambda: Pair(None, pair.verifier, pair.tokenizer, pair.styles)) as (url, _), visit(chromium, url) as tab:
+    with (
+        page_of(lambda: Pair(None, pair.verifier, pair.tokenizer, pair.styles)) as (url, _),
+        visit(chromium, url) as tab,
+    ):
         before = texts(tab)
         tab.click(".run")
         until(tab, "document.querySelector('[data-error=drafter]').textContent.includes('only a verifier is loaded')")
