@@ -74,7 +74,7 @@ def measure(
     under the draft, the verifier, the target (None for a rule without one), the residual and the output law.
     """
     q, p = verifier_probs, draft_probs
-    target = rule.target_probs(q, p, tokens)
+    target = rule.target_of(q, p, tokens)
     output = q if rule.lossless else target if isinstance(rule, TargetRule) else rule.law(q, p)
     of_token, nothing = dists.at(q, tokens), torch.zeros_like(q[..., 0])
     log_q, log_p, middle = dists.log(q), dists.log(p), (p + q) / 2
@@ -93,7 +93,7 @@ def measure(
     if target is not None:
         spent = columns["kl_output_verifier"] if target is output else dists.kl(target, q, log_second=log_q)
         columns["kl_target_verifier"] = nothing if rule.lossless else spent
-    flips = rule.flip_within(q, p, tokens, uniforms)
+    flips = rule.flip_of(q, p, tokens, uniforms)
     if flips is not None:
         columns["flip"] = flips
     rows = [dict(zip(columns, values)) for values in zip(*(column.tolist() for column in columns.values()))]
