@@ -46,7 +46,7 @@ def knobs(cls: Any) -> list[dict[str, Any]]:
     ]
 
 
-def check_knobs(instance: Any) -> None:
+def check_knobs(instance: object) -> None:
     """Raises ValueError, in a sentence that says what is allowed, if a knob is out of its range."""
     for info in knobs(type(instance)):
         name, value = info["name"], getattr(instance, info["name"])
@@ -96,7 +96,7 @@ def variants(package: str) -> dict[str, type[Any]]:
     return dict(sorted(found.items()))
 
 
-def make(package: str, kind: str, name: str, **params: Any) -> Any:
+def make(package: str, kind: str, name: str, **params: object) -> Any:
     """Builds the variant `name`. ValueError says what is allowed if the name or a parameter is unknown."""
     found = variants(package)
     if name not in found:

@@ -67,14 +67,17 @@ def test_imports_go_one_way(path):
 
 
 def test_rooms_keep_to_their_libraries():
-    """Only backends (and training) know transformers, only ui knows gradio, rules know no randomness, views no torch."""
+    """Only backends (and training) know transformers, only ui knows gradio, rules know no randomness,
+    sums and views no torch, and statistics by SciPy are in prob alone."""
     for path in FILES:
         own, names = room_of(path), {n.split(".")[0] for n in imported(path)}
         if own not in ("backends", "training", "bench"):
             assert "transformers" not in names, path
         if own != "ui":
             assert "gradio" not in names, path
-        if own in ("exports", "view", "ui") or path.name in ("terminal.py", "metrics.py", "check.py"):
+        if own != "prob":
+            assert "scipy" not in names, path
+        if own in ("sums", "exports", "view", "ui") or path.name in ("terminal.py", "metrics.py", "check.py"):
             assert "torch" not in names, path
         if own in ("rules", "sums", "record") or path.name == "decode.py":
             assert not names & {"random", "time"}, path
