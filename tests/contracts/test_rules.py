@@ -313,7 +313,7 @@ def test_lists_and_arrays_are_as_good_as_tensors(name):
     }
     for ask in asked.values():
         wanted = ask(verifier, draft, tokens)
-        for given in (
+        for inputs in (
             (verifier.tolist(), draft.tolist(), tokens.tolist()),
             (verifier.numpy(), draft.numpy(), tokens.numpy()),
             (verifier.tolist(), draft, tuple(tokens.tolist())),
