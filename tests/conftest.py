@@ -9,9 +9,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported
 import pytest
 
 from specviz import backends, rules
-from specviz.engine import race
 from specviz.engine.settings import Settings
-from specviz.record import trace
+from specviz.record import running
 from tests.support.browser import app, browser, until, watched
 
 
@@ -67,7 +66,5 @@ def tab(chromium, home):
 
 
 def run(pair, prompt, style, lanes):
-    made = trace.begin(pair, prompt, style, lanes)
-    for step in race.race(pair, made.data["prompt_tokens"], lanes):
-        made.add(step)
-    return made
+    """A finished run of some lanes."""
+    return running.run(pair, prompt, lanes, style=style).finish()

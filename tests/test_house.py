@@ -22,6 +22,7 @@ ORDER = [  # a room may import from rooms on lines above its own, and from its o
     {"study", "training"},
     {"view"},
     {"exports"},
+    {"api"},
     {"ui"},
     {"bench"},
     {"cli"},

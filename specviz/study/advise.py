@@ -141,7 +141,7 @@ def candidates(
     return advices
 
 
-def grid(name: str) -> tuple[str | None, list]:
+def grid(name: str) -> tuple[str | None, list[KnobValue]]:
     """A rule's first numeric knob and the values of it that are tried; (None, [None]) for a rule without one."""
     for info in registry.knobs(rules.get(name)):
         if info["choices"] is not None:

@@ -7,19 +7,19 @@ import io
 import math
 import multiprocessing
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from specviz import backends, cli, rules, tasks
+from specviz import backends, cli, drafters, rules, tasks
 from specviz.engine import batch, race
-from specviz.engine.measure import measure
 from specviz.engine.settings import Settings
 from specviz.prob import stats
 from specviz.record import metrics
 from specviz.study import sweep
-from specviz.types import Emitted, Judged, ModelError, Sampling, Verified
+from specviz.types import ModelError, Sampling
 from tests.engine.test_batch import folders  # noqa: F401
 
 RULES = ["sps", "cactus:delta=0.5", "tas", "block"]
@@ -37,21 +37,14 @@ def alone(pair, rule, questions, style):
     counts, spent = [], []
     for i, question in enumerate(questions):
         settings = replace(SETTINGS, rule=rule, seed=5 * 1_000_003 + i)
-        events = list(race.start(pair, pair.encode(question.prompt, style), settings, measure))
-        emitted = [e for e in events if isinstance(e, Emitted)]
-        judged = [e.measures["kl_output_verifier"] for e in events if isinstance(e, Judged)]
-        right = tasks.grade(pair.tokenizer.decode([e.token for e in emitted]), question.answer)
-        counts.append(
-            [
-                right,
-                sum(isinstance(e, Verified) for e in events),
-                sum(e.origin == "accepted" for e in emitted),
-                len(emitted),
-                len(judged),
-            ]
-        )
+        steps = list(race.race(pair, pair.encode(question.prompt, style), [settings]))
+        emitted = [token for step in steps for token in step.result.emitted]
+        judged = [measures.columns["kl_output_verifier"] for step in steps for measures in step.measures]
+        right = tasks.grade(pair.tokenizer.decode(emitted), question.answer)
+        accepted = sum(len(step.result.walk.path) for step in steps)
+        counts.append([right, len(steps), accepted, len(emitted), len(judged)])
         spent += judged
-    return np.sum(counts, 0).tolist(), [one[0] for one in counts], np.mean(spent) if spent else 0.0
+    return np.sum(counts, 0).tolist(), [row[0] for row in counts], np.mean(spent) if spent else 0.0
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +123,15 @@ def test_closing_stops_the_compute(pair, questions, monkeypatch):
     assert next(steps, None) is None and 1 <= len(kept.points) < 3
 
 
+def test_a_sweep_drafts_as_it_is_told(pair, questions):
+    """The drafter of the settings drafts at every point, and a refusal is said before anything runs."""
+    settings = replace(SETTINGS, drafter=drafters.make("ngram"))
+    plain, copied = last(sweep.sweep(pair, [rules.make("sps")], questions, settings)).points
+    assert plain.accepted == 0 and 0 < copied.accepted < copied.emitted and copied.row()["drafter"] == "ngram:longest=3"
+    with pytest.raises(ValueError, match="needs a draft model"):
+        sweep.sweep(SimpleNamespace(**{**vars(pair), "draft": None}), [rules.make("sps")], questions, SETTINGS)
+
+
 def test_the_same_seed_gives_the_same_points(pair, questions, done):
     """Nothing depends on the clock, and rules asked for twice are one point."""
     again = last(
@@ -198,7 +200,7 @@ def test_errors_are_sentences(pair, questions):
 
 class Broken(backends.Batch):
     def forward(self, asked):
-        return [torch.full_like(logits, math.nan) for logits in super().forward(asked)]
+        return [seen._replace(logits=torch.full_like(seen.logits, math.nan)) for seen in super().forward(asked)]
 
 
 def test_the_rows_are_plain_data_with_definitions(done):
@@ -211,7 +213,8 @@ def test_the_rows_are_plain_data_with_definitions(done):
     assert [one["rule"] for one in read] == [p.row()["rule"] for p in points] and read[2][
         "rule"
     ] == "cactus:delta=0.5,solver=taylor"
-    for name in set(row) - {"knobs", "rule", "name"}:
+    assert read[2]["drafter"] == "model" and read[0]["drafter"] == ""
+    for name in set(row) - {"knobs", "rule", "name", "drafter"}:
         assert float(read[2][name]) == row[name], name
     assert read[0]["accepted_per_round"] == read[0]["against_plain"] == "" and sweep.csv_text(()).strip() == ""
 
