@@ -53,10 +53,14 @@ class TableSession(Session):
     def forward(
         self, tokens: list[int], keep: int | None = None, parents: Sequence[int] | None = None, features=()
     ) -> Seen:
-        tokens, keep = self.checked(tokens, keep)
         table, nobody = self._model.logits, self._model.vocabulary
-        start = len(self.seen)
+        start, keep = len(self.seen), len(tokens) if keep is None else keep
+        tokens = [token if token < nobody else 0 for token in tokens]
         self._parents = list(range(-1, len(tokens) - 1)) if parents is None else list(parents)
+        depths: list[int] = []
+        for parent in self._parents:
+            depths.append(depths[parent] + 1 if parent >= 0 else 1)
+        assert start + max(depths) <= self.max_positions, "the text is longer than the model can hold"
         self.seen += tokens
         rows = []
         for token, parent in zip(tokens, self._parents, strict=True):
