@@ -167,7 +167,9 @@ def test_a_tree_is_as_long_as_its_longest_path():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(adaptive, "Adaptive", Watched)
         tree = Candidates(width=3, levels=2)
-        rounds = rounds_of(table_pair(3), [0, 1], settings_of("sps", draft_length="auto", max_new_tokens=80, drafter=tree))
+        rounds = rounds_of(
+            table_pair(3), [0, 1], settings_of("sps", draft_length="auto", max_new_tokens=80, drafter=tree)
+        )
     assert max(len(round_.draft) for round_ in rounds) == 12 and max(len(round_.walk.path) for round_ in rounds) == 2
     assert chooser._reached[1] > 0 and not any(chooser._reached[2:])
     assert set(chooser._verify) <= {1, 2}

@@ -21,7 +21,7 @@ from tests.support.runs import FALSE_ALARM, choices, ended, odds, rounds_of, set
 from tests.support.table import TableModel
 
 VOCABULARY, LENGTH, RUNS = 3, 4, 3000
-PROMPT = (0, 1)
+PROMPT, SOFT = (0, 1), Sampling()
 LOSSLESS = [name for name in rules.names() if rules.get(name).lossless]
 
 
@@ -212,10 +212,10 @@ def test_a_token_cannot_be_judged_with_another_distribution():
     logits = torch.randn(8, generator=torch.Generator().manual_seed(4))
     soft, sps = torch.softmax(logits, -1), rules.make("sps")
 
-    def empty(sampling=Sampling()):
+    def empty(sampling=SOFT):
         return Draft(0, 4, sampling, noise.Noise(0), 8)
 
-    def judged(draft, probs, sampling=Sampling()):
+    def judged(draft, probs, sampling=SOFT):
         return Judge(sps, draft, torch.stack([probs] * (len(draft) + 1)), sampling).answer()
 
     raw = empty()

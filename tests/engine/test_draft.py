@@ -112,7 +112,8 @@ def test_a_node_has_its_place_and_branch():
         assert chain.is_chain and chain.parents == (-1, 0, 1, 2)
         assert chain.uniforms() == source.uniforms(7, 4, attempt)
         assert chain.tokens == tuple(
-            dists.draw_token(SOFT, source.exponentials(noise.DRAFT, 7 + depth, VOCABULARY, attempt)) for depth in range(4)
+            dists.draw_token(SOFT, source.exponentials(noise.DRAFT, 7 + depth, VOCABULARY, attempt))
+            for depth in range(4)
         )
 
 

@@ -149,7 +149,9 @@ def drafter_of(drafter):
 def told(step):
     """All that a step says, as plain text."""
     result = step.result
-    judged = result.judgement and [tensor.tolist() if hasattr(tensor, "tolist") else tensor for tensor in result.judgement]
+    judged = result.judgement and [
+        tensor.tolist() if hasattr(tensor, "tolist") else tensor for tensor in result.judgement
+    ]
     draft = (result.draft.tokens, result.draft.parents, len(result.draft) and result.draft.probs.tolist())
     return repr((step.lane, draft, judged, result.walk, result.emitted, step.measures, step.seconds, step.clock))
 

@@ -164,9 +164,7 @@ def first_candidate(round_: RoundResult, depth: int) -> int | None:
     return next((node for node, other in enumerate(round_.draft.parents) if other == parent), None)
 
 
-def place_law(
-    pair: Pair, text: tuple[int, ...], settings: Settings, round_: RoundResult, eldest: int | None
-) -> Tensor:
+def place_law(pair: Pair, text: tuple[int, ...], settings: Settings, round_: RoundResult, eldest: int | None) -> Tensor:
     """[V]: what the rule says is written behind `text`."""
     rule: Rule | None = settings.rule
     verifier = verifier_probs(pair, text, settings)
