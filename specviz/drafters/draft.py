@@ -60,6 +60,11 @@ class Draft:
         return tuple(probs is None for probs in self._probs)
 
     @property
+    def depth(self) -> int:
+        """The most tokens on one path."""
+        return max(self._depths, default=-1) + 1
+
+    @property
     def is_chain(self) -> bool:
         """Whether every node follows the one before."""
         return self._depths == list(range(len(self._depths)))

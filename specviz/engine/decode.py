@@ -106,7 +106,7 @@ class Decoding:
         self.verifier.settle([*range(len(unseen)), *(len(unseen) + node for node in walk.path)])
         self.proposer.settled(start, draft, walk, seen)
         if len(draft):
-            self._lengths.observe(len(draft), len(walk.path), draft_seconds, verify_seconds)
+            self._lengths.observe(draft.depth, len(walk.path), draft_seconds, verify_seconds)
         self.text += emitted
         if self.text[-1] in self.stop_tokens:
             self.finished = "end of text"

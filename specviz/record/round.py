@@ -133,6 +133,10 @@ class Round:
             depths.append(1 if parent < 0 else depths[parent] + 1)
         return max(depths, default=0)
 
+    def reached(self, kept: int) -> bool:
+        """Whether so many drafted tokens were kept, and the draft offered one to follow them."""
+        return kept <= self.kept and (self.path[kept - 1] if kept else -1) in self.parents
+
     def places(self) -> list[int]:
         """The position in the text of each judged node."""
         depths: list[int] = []

@@ -318,7 +318,7 @@ def test_lists_and_arrays_are_as_good_as_tensors(name):
             (verifier.numpy(), draft.numpy(), tokens.numpy()),
             (verifier.tolist(), draft, tuple(tokens.tolist())),
         ):
-            answer = ask(*given)
+            answer = ask(*inputs)
             assert answer is None if wanted is None else torch.equal(answer, wanted) and answer.dtype == torch.float64
     assert rule.output_law(verifier.float().numpy(), draft.float().numpy()).dtype == torch.float32
     one_hot = rule.acceptance([1, 0], [1, 0])
