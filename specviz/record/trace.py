@@ -190,6 +190,8 @@ def begin(
             )
     import torch
 
+    if pair.draft is None:
+        raise ValueError("A run needs a draft model as well: give both models, or a pair.")
     tokens = pair.encode(prompt, style)
     more = [*kept, *([] if forced is None else [forced])]
     if odd := [t for t in more if not 0 <= t < pair.vocabulary]:

@@ -13,7 +13,8 @@ import pytest
 from specviz import backends
 from specviz.assets import ASSETS
 from specviz.backends import pair as pairs_file
-from specviz.types import ModelError
+from specviz.record import trace
+from specviz.types import ModelError, Settings
 from tests.backends.test_backends import give_tokenizer, make_llama
 
 ROOT = Path(__file__).parents[2]
@@ -103,6 +104,8 @@ def test_models_of_ones_own(registered):
     alone = backends.load_pair(verifier=verifier)
     assert alone.draft is None and alone.models == [alone.verifier] and alone.threads == 1
     assert (alone.vocabulary, alone.max_positions) == (300, 128) and alone.encode("a") == alone.tokenizer.plain("a")
+    with pytest.raises(ValueError, match="needs a draft model"):
+        trace.begin(alone, "a", None, [Settings()])
     with pytest.raises(ValueError, match="Give both models"):
         backends.load_pair(draft=draft)
     with pytest.raises(ValueError, match="but not both"):
@@ -177,10 +180,10 @@ def test_pairs_are_listed_without_torch():
 
 
 def test_no_behaviour_hangs_on_a_models_name():
-    """Models are asked for their properties, and settings are arguments: in the rooms that run models nobody compares a
-    name, and nobody in this one reads the environment."""
+    """Models are asked for their properties, and settings are arguments: in the rooms that run models nobody looks at
+    a name, and nobody in this one reads the environment."""
     for room in ("backends", "drafters", "engine"):
         for path in (ROOT / "specviz" / room).glob("*.py"):
             text = path.read_text(encoding="utf-8")
-            assert not re.search(r"\.name\s*[!=]=", text), path
+            assert not re.search(r"(model|draft|verifier)\.name\b", text), path
             assert room != "backends" or "environ" not in text, path
