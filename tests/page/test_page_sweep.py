@@ -108,8 +108,8 @@ def test_a_sweep_runs_to_its_end(tab, pair):
     assert "4 settings × 6 questions = 24 texts" in tab.inner_text(".sweepsaid")
     tab.evaluate(
         """() => { window.seen = [];
-          const receive = specviz.study.sweep.receive;
-          specviz.study.sweep.receive = (message) => { receive(message); if (message.kind === 'sweep') window.seen.push([message.done, message.rows.length, document.querySelectorAll('.sweeptable tbody tr').length, document.querySelector('.sweeptable').getBoundingClientRect().height, document.querySelector('.sweep').getBoundingClientRect().height]); }; }"""
+          const receive = specviz.sweep.receive;
+          specviz.sweep.receive = (message) => { receive(message); if (message.kind === 'sweep') window.seen.push([message.done, message.rows.length, document.querySelectorAll('.sweeptable tbody tr').length, document.querySelector('.sweeptable').getBoundingClientRect().height, document.querySelector('.sweep').getBoundingClientRect().height]); }; }"""
     )
     tab.click("text=Run sweep")
     until(tab, "document.querySelector('.sweep .badge.measured')")
