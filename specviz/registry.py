@@ -46,7 +46,7 @@ def knobs(cls: Any) -> list[dict[str, Any]]:
     ]
 
 
-def check_knobs(instance: Any) -> None:
+def check_knobs(instance: object) -> None:
     """Raises ValueError, in a sentence that says what is allowed, if a knob is out of its range."""
     for info in knobs(type(instance)):
         name, value = info["name"], getattr(instance, info["name"])
@@ -96,7 +96,7 @@ def variants(package: str) -> dict[str, type[Any]]:
     return dict(sorted(found.items()))
 
 
-def make(package: str, kind: str, name: str, **params: Any) -> Any:
+def make(package: str, kind: str, name: str, **params: object) -> Any:
     """Builds the variant `name`. ValueError says what is allowed if the name or a parameter is unknown."""
     found = variants(package)
     if name not in found:
@@ -135,7 +135,12 @@ def read_value(text: str) -> int | float | str:
     return text
 
 
+def values(instance: Any) -> dict[str, Any]:
+    """The values of all knobs of a dataclass instance, by name."""
+    return {info["name"]: getattr(instance, info["name"]) for info in knobs(type(instance))}
+
+
 def spec(instance: Any) -> str:
     """The text that `parse` turns back into `instance`, every knob spelled out."""
-    values = [f"{info['name']}={getattr(instance, info['name'])}" for info in knobs(type(instance))]
-    return f"{instance.name}:{','.join(values)}" if values else str(instance.name)
+    given = [f"{name}={value}" for name, value in values(instance).items()]
+    return f"{instance.name}:{','.join(given)}" if given else str(instance.name)

@@ -7,9 +7,22 @@ Glossary (papers swap the letters p and q; the code never uses either alone)
     accept_prob        probability that the drafted token is kept, in [0, 1]
     residual_probs     distribution sampled from when it is not kept, [V]
     output_law         what one verified position really emits, [V]
+    lane               one text of a run: a rule, a drafter and a draft length, decoded over the prompt
     round              draft some tokens, verify them in one forward, judge, emit
-    judged             a drafted token that a rule looked at (those behind a rejection never are)
+    draft              the tokens offered in a round: a chain, or a tree with several candidates for one place
+    node               one token of a draft; its parent is another node or the text itself
+    drawn, chosen      how a node came: sampled from a distribution, or picked, so that its law is all on that token
+    judged             a node that a rule looked at (those behind a rejection never are)
+    strict             the test of `sps`: keep with min(1, verifier/draft)
+    fate               what became of a token: accepted, relaxed, rejected, discarded, resampled, bonus
+    relaxed            kept only because the rule is lossy: the strict test with the same uniform would have refused it
+    discarded          drafted behind a rejection and never judged
     position           absolute index of a token in prompt + generated text, from 0
+    step               a round of one lane as the run takes it, with its seconds and the lane's clock
+    purpose            what noise is drawn for: a draft, a verifier's own token, a residual, an acceptance test
+    attempt            0, or where a round began, for rules that read ahead; part of the key of all noise
+    branch             the how-manieth node of its depth in a draft, from 0; part of the key of its noise
+    piece              the text of one token on its own
     accepted_per_round accepted draft tokens per round; the one token each round always adds is not counted
     emitted_per_round  the same plus that one token
 Units: divergences and entropies in nats, times in seconds, lengths in tokens.
@@ -17,8 +30,8 @@ Units: divergences and entropies in nats, times in seconds, lengths in tokens.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from specviz.registry import check_knobs, knob
 
@@ -43,35 +56,6 @@ class Sampling:
 
     def __post_init__(self) -> None:
         check_knobs(self)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that decides a lane's text, besides the prompt and the two models.
-
-    `rule` is an acceptance rule, or None for plain decoding with the verifier alone. `draft_length` may be "auto":
-    chosen round by round for speed (see `adaptive`); or, to run a recorded lane again, a tuple of every round's length.
-    """
-
-    rule: object | None = None
-    sampling: Sampling = Sampling()
-    draft_length: int | str | tuple[int, ...] = knob(
-        4,
-        "Tokens the draft model writes before the verifier looks; auto chooses round by round, for speed.",
-        low=1,
-        high=32,
-        unit="tokens",
-    )
-    max_new_tokens: int = knob(200, "The run ends after this many new tokens.", low=1, high=100_000, unit="tokens")
-    seed: int = knob(0, "The same seed gives the same run.", low=0, high=2**53 - 1)  # what a browser can count to
-
-    def __post_init__(self) -> None:
-        if self.draft_length == "auto" or isinstance(self.draft_length, tuple):
-            replace(self, draft_length=1)  # checks the rest
-        elif isinstance(self.draft_length, str):
-            raise ValueError(f"draft_length must be from 1 to 32 tokens, or auto; got {self.draft_length!r}.")
-        else:
-            check_knobs(self)
 
 
 @dataclass(frozen=True)
@@ -100,56 +84,6 @@ class Walk:
     def end(self) -> int:
         """The last kept node; -1 if none was."""
         return self.path[-1] if self.path else -1
-
-
-class Drafted(NamedTuple):
-    """A round begins: these tokens were drafted (none in plain decoding). `draft_seconds`: the draft model's time."""
-
-    start: int
-    tokens: tuple[int, ...]
-    draft_seconds: float
-
-
-class Verified(NamedTuple):
-    """The verifier has looked at the whole round in one forward, which took `verify_seconds`."""
-
-    verify_seconds: float
-
-
-class Judged(NamedTuple):
-    """One drafted token was kept or refused: kept iff `uniform` < `accept_prob` (`block`: see its docstring).
-
-    `draft_prob`, `verifier_prob`: probability of the token under each model. `strict_accept_prob`: what `sps`
-    would have accepted with, min(1, verifier/draft). `measures`: names of `specviz.engine.measure` to numbers, or
-    empty when tracing is off.
-    """
-
-    position: int
-    token: int
-    kept: bool
-    uniform: float
-    accept_prob: float
-    strict_accept_prob: float
-    draft_prob: float
-    verifier_prob: float
-    measures: dict[str, float]
-
-
-class Emitted(NamedTuple):
-    """A token became part of the text. The last one of a round is `resampled` or `bonus`, the others `accepted`."""
-
-    position: int
-    token: int
-    origin: Origin
-
-
-class Finished(NamedTuple):
-    """The lane is done."""
-
-    reason: Reason
-
-
-Event = Drafted | Verified | Judged | Emitted | Finished
 
 
 class ModelError(RuntimeError):

@@ -13,10 +13,11 @@ import itertools
 import random
 
 from specviz import backends, rules, tasks
+from specviz.engine.settings import Settings
+from specviz.prob.stats import wilson
 from specviz.record import trace
-from specviz.record.metrics import wilson
 from specviz.study import advise
-from specviz.types import Sampling, Settings
+from specviz.types import Sampling
 from tests.conftest import run
 
 LEARNED, TRIALS = 8, 10  # prompts read, and fresh ones tried, for one piece of advice
@@ -53,6 +54,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     pair = backends.load_pair()
+    backends.dedicate_process(pair)
     kinds = (("task", questions), ("tiny", openings))
     sets = max(1, round(args.trials / (len(kinds) * TRIALS)))
     inside: dict[tuple[str, str], list[bool]] = {}

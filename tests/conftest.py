@@ -9,9 +9,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported
 import pytest
 
 from specviz import backends, rules
-from specviz.engine import race
-from specviz.record import trace
-from specviz.types import Settings
+from specviz.engine.settings import Settings
+from specviz.record import running
 from tests.support.browser import app, browser, until, watched
 
 QUESTION = "Rose has 29 cards. She gets 2 packs of 4 cards each. How many cards does Rose have now?"
@@ -19,8 +18,10 @@ QUESTION = "Rose has 29 cards. She gets 2 packs of 4 cards each. How many cards 
 
 @pytest.fixture(scope="session")
 def pair():
-    """The pair the project ships."""
-    return backends.load_pair()
+    """The pair the project ships, in a process set up as its programs set up theirs."""
+    made = backends.load_pair()
+    backends.dedicate_process(made)
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +59,5 @@ def tab(chromium, home):
 
 
 def run(pair, prompt, style, lanes):
-    made = trace.begin(pair, prompt, style, lanes)
-    for step in race.race(pair, made.data["prompt_tokens"], lanes):
-        made.add(step)
-    return made
+    """A finished run of some lanes."""
+    return running.run(pair, prompt, lanes, style=style).finish()

@@ -69,7 +69,8 @@ FIRST = """new Promise(done => {
 def settings(tokens: int) -> list:
     """The lanes of a run as the engine takes them, the same that the page asks for."""
     from specviz import rules
-    from specviz.types import Sampling, Settings
+    from specviz.engine.settings import Settings
+    from specviz.types import Sampling
 
     return [
         Settings(rule=rules.make(name), sampling=Sampling(**SAMPLING), draft_length=4, max_new_tokens=tokens, seed=1)
@@ -79,27 +80,24 @@ def settings(tokens: int) -> list:
 
 def engine(pair, tokens: int):
     """The run without a page: its trace, wall seconds and tokens."""
-    from specviz.engine import race
-    from specviz.record import trace
+    from specviz.record.running import run
 
     lanes = settings(tokens)
-    made = trace.begin(pair, PROMPT, STYLE, lanes)
     began = time.perf_counter()
-    for step in race.race(pair, made.data["prompt_tokens"], lanes):
-        made.add(step)
+    made = run(pair, PROMPT, lanes, style=STYLE).finish()
     return made, time.perf_counter() - began
 
 
-def emitted(data: dict) -> int:
-    return sum(len(round_["emitted"]) for lane in data["lanes"] for round_ in lane["rounds"])
+def emitted(trace) -> int:
+    return sum(len(lane.tokens) for lane in trace.lanes)
 
 
 def serve(stamps: Path) -> None:
     """The app, with the wall-clock time of every round of a run written to a file."""
     from specviz import cli
-    from specviz.engine import race
+    from specviz.record import running
 
-    plain = race.race
+    plain = running.race
 
     def stamped(*given):
         rounds: dict[int, int] = {}
@@ -110,7 +108,7 @@ def serve(stamps: Path) -> None:
                 print(step.lane, at, time.time(), file=out, flush=True)
                 yield step
 
-    race.race = stamped
+    running.race = stamped
     cli.main(["page"])
 
 
@@ -172,7 +170,7 @@ def stream(chromium, home: str, pair, stamps: Path) -> None:
     )
     found, wall, cpu = tasks(chromium, page, lambda: page.evaluate(WATCH_STREAM))
     _, after = engine(pair, tokens)
-    count = emitted(made.data)
+    count = emitted(made)
     when = {(int(lane), int(n)): float(second) for lane, n, second in map(str.split, stamps.read_text().splitlines())}
     late = [1000 * (shown / 1000 - when[lane, n]) for lane, n, size, shown in found["seen"] for _ in range(size)]
     took = max(when.values()) - min(when.values())
@@ -180,7 +178,7 @@ def stream(chromium, home: str, pair, stamps: Path) -> None:
     show(
         f"(a) {len(LANES)} lanes, {count} tokens, without a page",
         tokens_a_second=f"{count / before:.0f} and {count / after:.0f}",
-        compute=f"{sum(l['rounds'][-1]['clock'] for l in made.data['lanes']):.1f} s",
+        compute=f"{sum(lane.rounds[-1].clock for lane in made.lanes):.1f} s",
     )
     show(
         "    streamed to the page",
@@ -216,7 +214,7 @@ def long_trace(chromium, home: str, pair, folder: Path) -> None:
 
     took, wall, cpu = tasks(chromium, page, act)
     show(
-        f"(b) a trace of {emitted(made.data)} tokens, {path.stat().st_size / 1e6:.1f} MB",
+        f"(b) a trace of {emitted(made)} tokens, {path.stat().st_size / 1e6:.1f} MB",
         readable_after=f"{took:.0f} ms",
         **work(wall, cpu),
     )
@@ -276,6 +274,7 @@ def main() -> None:
     from specviz import backends
 
     pair = backends.load_pair()
+    backends.dedicate_process(pair)
     engine(pair, 20)
     wanted = sys.argv[1:] or ["a", "b", "c", "d"]
     with (

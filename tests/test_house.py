@@ -22,6 +22,7 @@ ORDER = [  # a room may import from rooms on lines above its own, and from its o
     {"study", "training"},
     {"view"},
     {"exports"},
+    {"api"},
     {"ui"},
     {"bench"},
     {"cli"},
@@ -66,14 +67,17 @@ def test_imports_go_one_way(path):
 
 
 def test_rooms_keep_to_their_libraries():
-    """Only backends (and training) know transformers, only ui knows gradio, rules know no randomness, views no torch."""
+    """Only backends (and training) know transformers, only ui knows gradio, rules know no randomness,
+    sums and views no torch, and statistics by SciPy are in prob alone."""
     for path in FILES:
         own, names = room_of(path), {n.split(".")[0] for n in imported(path)}
         if own not in ("backends", "training", "bench"):
             assert "transformers" not in names, path
         if own != "ui":
             assert "gradio" not in names, path
-        if own in ("exports", "view", "ui") or path.name in ("terminal.py", "metrics.py", "check.py"):
+        if own != "prob":
+            assert "scipy" not in names, path
+        if own in ("sums", "exports", "view", "ui") or path.name in ("terminal.py", "metrics.py", "check.py"):
             assert "torch" not in names, path
         if own in ("rules", "sums", "record") or path.name == "decode.py":
             assert not names & {"random", "time"}, path
@@ -82,7 +86,7 @@ def test_rooms_keep_to_their_libraries():
 def test_the_engine_does_not_need_the_page_or_transformers():
     """Loading the shipped pair and decoding imports neither gradio nor transformers: a cold start stays short."""
     code = (
-        "import sys; from specviz import backends, rules; from specviz.engine import race; from specviz.record import trace; from specviz.types import Settings\n"
+        "import sys; from specviz import backends, rules; from specviz.engine import race; from specviz.record import trace; from specviz.engine.settings import Settings\n"
         "pair = backends.load_pair(); lanes = [Settings(rule=rules.make('sps'), max_new_tokens=8)]\n"
         "record = trace.begin(pair, 'One day', None, lanes)\n"
         "for step in race.race(pair, record.data['prompt_tokens'], lanes): record.add(step)\n"

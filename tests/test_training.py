@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specviz import tasks, training
-from specviz.record import metrics
 from specviz.training import data, evaluate, export, loop, optimizer, tokenizer, written
 from specviz.training.model import Llama, Size
 
@@ -334,17 +333,6 @@ def test_evaluation_measures_a_pair(pair, folder, tmp_path, capsys, monkeypatch)
     for found in report["speed"].values():
         assert set(found["ratio_quartiles"]) == {"1", "4"} and found["plain_tokens_per_second"] > 0
     assert "temperature 0.6, top-p 0.95, top-k 20" in shown and report["stories"][0] in shown
-
-
-def test_chance_of_an_uneven_split():
-    """The sign test of paired answers, against values worked out by hand."""
-    assert evaluate.sign_test(0, 0) == evaluate.sign_test(3, 3) == 1.0
-    assert evaluate.sign_test(5, 0) == 2 / 32 and evaluate.sign_test(1, 7) == 2 * 9 / 256
-
-
-def test_wilsons_interval():
-    assert metrics.wilson(0, 10)[0] == 0 and metrics.wilson(10, 10)[1] == 1
-    assert [round(end, 3) for end in metrics.wilson(50, 100)] == [0.404, 0.596]
 
 
 # The command

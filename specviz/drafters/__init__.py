@@ -1,1 +1,100 @@
-"""Ways to propose tokens. One file per way; a drafter knows no rules and no cache internals."""
+"""Ways to propose tokens. One file per way.
+
+    drafter = drafters.make("ngram", longest=4)             # or drafters.parse("ngram:longest=4")
+    proposer = drafter.open(pair, pair.draft.session())     # what it holds for one text
+
+A drafter is a value: a frozen dataclass whose fields are `knob`s, found by its `name`. What it knows of one text, caches
+included, is in the `Proposer` that it opens. A proposer fills a `Draft`, and knows no rules, no noise and no bookkeeping.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from specviz import registry
+from specviz.backends import Pair, Session
+from specviz.drafters.asks import Looked
+from specviz.drafters.draft import Draft
+from specviz.rules import Rule
+from specviz.types import Sampling, Walk
+
+PACKAGE, KIND = __name__, "drafter"
+
+
+def names() -> list[str]:
+    """The keys of all registered drafters."""
+    return list(registry.variants(PACKAGE))
+
+
+def make(name: str, **params: float | str) -> Drafter:
+    """Builds a drafter. ValueError says what is allowed if the name, a parameter or a value is not."""
+    drafter = registry.make(PACKAGE, KIND, name, **params)
+    assert isinstance(drafter, Drafter)
+    return drafter
+
+
+def parse(spec: str) -> Drafter:
+    """Builds a drafter from text: ``model``, ``ngram:longest=4``."""
+    drafter = registry.parse(PACKAGE, KIND, spec)
+    assert isinstance(drafter, Drafter)
+    return drafter
+
+
+class Drafter:
+    """What every drafter says about itself, and what it can be asked."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]  # one plain sentence
+    source: ClassVar[str]  # the paper, or who does it
+    drafts: ClassVar[bool] = True  # False: never a token, so that decoding is plain
+    chooses: ClassVar[bool] = False  # its tokens are chosen, not drawn
+    branches: ClassVar[bool] = False  # it may offer several candidates for one place
+    uses_draft_model: ClassVar[bool] = False
+    reads: ClassVar[tuple[int, ...]] = ()  # the verifier's layers whose states it wants to see
+
+    def __post_init__(self) -> None:
+        registry.check_knobs(self)
+
+    @property
+    def spec(self) -> str:
+        """Text that `parse` turns back into this drafter."""
+        return registry.spec(self)
+
+    def open(self, pair: Pair, session: Session | None) -> Proposer:
+        """What it holds for one text; `session` is a new one of the draft model where `uses_draft_model`, else None."""
+        raise NotImplementedError
+
+    def laws(self, pair: Pair, prompt: list[int], written: list[int], sampling: Sampling) -> Tensor | None:
+        """[N, V]: what a token drafted at the place of each of the N tokens written behind a prompt is drawn from, given the
+        text before that place alone; None where it depends on more, such as where the round began."""
+        return None
+
+    def refusal(self, rule: Rule | None, pair: Pair) -> str | None:
+        """Why this drafter cannot work with these models, or under this rule; None if it can."""
+        if self.uses_draft_model and pair.draft is None:
+            return f"The drafter {self.name} needs a draft model, and only a verifier is loaded."
+        for need, wanted, words in (
+            ("tree", self.branches, "look at several candidates for one place at once"),
+            ("features", bool(self.reads), "show the states of its layers"),
+        ):
+            if wanted and need not in pair.verifier.can:
+                return f"The drafter {self.name} needs a verifier that can {words}, and {pair.verifier.id} cannot."
+        if self.branches and rule is not None and rule.younger() is None:
+            return f"The drafter {self.name} offers several candidates for one place, and {rule.name} judges only one."
+        return None
+
+
+class Proposer:
+    """A drafter at work on one text. `seconds`: time spent drafting so far, that of a draft model included."""
+
+    seconds: float = 0.0
+
+    async def propose(self, text: list[int], draft: Draft) -> None:
+        """Adds tokens that may follow `text` to `draft`, while it has `room`. It may add none."""
+        raise NotImplementedError
+
+    def settled(self, length: int, draft: Draft, walk: Walk, seen: Looked) -> None:
+        """A round is over: the draft behind the `length` tokens of the text was judged, `walk` says which nodes stay, and
+        `seen` is what the verifier saw of it."""

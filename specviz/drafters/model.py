@@ -1,44 +1,50 @@
 from __future__ import annotations
 
-from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from specviz.backends import Request, Session
-from specviz.drafters.proposal import Proposal
-from specviz.prob import noise
-from specviz.types import Sampling
+from specviz.drafters import Drafter, Proposer
+from specviz.drafters.asks import Look, Looked, next_probs
+from specviz.drafters.draft import Draft
+from specviz.types import Sampling, Walk
+
+if TYPE_CHECKING:
+    from specviz.backends import Pair, Session
 
 
-class ModelDrafter:
-    """A small language model that writes ahead, token by token."""
+@dataclass(frozen=True)
+class Model(Drafter):
+    """A small language model that writes ahead, token by token, each drawn from its own distribution."""
 
     name = "model"
+    summary = "A small language model writes ahead; each token is drawn from its own distribution."
+    source = "Leviathan et al. 2023 (arXiv 2211.17192); Chen et al. 2023 (arXiv 2302.01318)"
+    uses_draft_model = True
 
-    def __init__(self, session: Session, vocabulary: int, stop_tokens: frozenset[int]):
-        self._session, self._vocabulary, self._stop = session, vocabulary, stop_tokens
+    def open(self, pair: Pair, session: Session | None) -> ModelProposer:
+        assert session is not None
+        return ModelProposer(session)
+
+    def laws(self, pair: Pair, prompt: list[int], written: list[int], sampling: Sampling) -> Tensor | None:
+        assert pair.draft is not None
+        return next_probs(pair.draft, prompt, written, sampling, pair.vocabulary)
+
+
+class ModelProposer(Proposer):
+    def __init__(self, session: Session):
+        self._session = session
 
     @property
-    def seconds(self) -> float:
-        """Time spent in the model so far."""
+    def seconds(self) -> float:  # type: ignore[override]
         return self._session.seconds
 
-    def propose(
-        self, text: list[int], count: int, sampling: Sampling, source: noise.Noise, attempt: int
-    ) -> Generator[Request, Tensor, Proposal]:
-        """Drafts at most `count` tokens to follow `text`, ending early behind an end of text. Yields what it asks of
-        the model, is sent the answers, and returns the proposal."""
-        proposal = Proposal(sampling)
+    async def propose(self, text: list[int], draft: Draft) -> None:
         unseen = text[self._session.length :]
-        while len(proposal) < count:
-            probs = (yield Request(self._session, unseen, 1, sampling, self._vocabulary))[0]
-            race = source.race(noise.DRAFT, len(text) + len(proposal), self._vocabulary, attempt)
-            token = proposal.add(probs, race.to(probs.device))
-            if token in self._stop:
-                break
-            unseen = [token]
-        return proposal
+        while draft.room():
+            looked = await Look(self._session, unseen, 1, draft.sampling, draft.vocabulary)
+            unseen = [draft.draw(looked.probs[0])]
 
-    def rollback(self, length: int) -> None:
-        """Forgets what was drafted from absolute position `length` on."""
-        self._session.rollback(length)
+    def settled(self, length: int, draft: Draft, walk: Walk, seen: Looked) -> None:
+        self._session.rollback(length + len(walk.path))

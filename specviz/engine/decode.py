@@ -1,129 +1,149 @@
-"""The decode loop: draft, verify in one forward, judge, emit, roll back. Everything else watches its events."""
+"""The decode loop: draft, look, judge, walk, write. One round is one coroutine; what it waits for is in `drafters.asks`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
-from torch import Tensor
 
-from specviz.backends import Request, Session
-from specviz.drafters.proposal import Judgement, Judging
-from specviz.engine import lengths as adaptive
-from specviz.engine.measure import measure as measure_all
+from specviz.backends import Pair, Session
+from specviz.drafters import Draft
+from specviz.drafters.asks import Ask, Judge, Judgement, Look, Looked
+from specviz.engine import lengths
+from specviz.engine.probe import Probe
+from specviz.engine.settings import Settings
 from specviz.prob import dists, noise
-from specviz.types import Drafted, Emitted, Event, Finished, Judged, Settings, Verified
+from specviz.rules import Rule
+from specviz.types import Origin, Reason, Walk
+
+Result = TypeVar("Result")
+Asking = Coroutine[Ask[Looked] | Ask[Judgement], Looked | Judgement, Result]
+NOTHING = Walk((), (), None)
+
+
+@dataclass(frozen=True)
+class RoundResult:
+    """What one round did, distributions included, which nothing outlives but its measures (see `meter`).
+
+    start          position of the round's first token
+    rule           None in plain decoding
+    draft, walk    what was drafted, and which of it stays
+    judgement, uniforms  what the rule said of every node, and the numbers drawn for them; None and empty without a draft
+    emitted        the tokens that became text: those of `walk.path`, then the one each round adds
+    origin         how that last one came; None if the text ended on an accepted token
+    finished       why the lane is done, or None
+    draft_seconds, verify_seconds  time in the drafter, and in the verifier's forward
+    """
+
+    start: int
+    rule: Rule | None
+    draft: Draft
+    judgement: Judgement | None
+    uniforms: list[float]
+    walk: Walk
+    emitted: tuple[int, ...]
+    origin: Origin | None
+    finished: Reason | None
+    draft_seconds: float
+    verify_seconds: float
+
+
+class Decoding:
+    """One text being written, on caches of its own.
+
+    `verifier` and `draft` are new sessions of the pair's models, `draft` None where the drafter needs none. ValueError if
+    the drafter cannot work with these models or under this rule, or if the prompt leaves no room.
+    """
+
+    def __init__(self, pair: Pair, prompt: list[int], settings: Settings, verifier: Session, draft: Session | None):
+        if refusal := settings.drafting.refusal(settings.rule, pair):
+            raise ValueError(refusal)
+        self.settings, self.verifier = settings, verifier
+        self.text = list(prompt)
+        room = verifier.max_positions if draft is None else min(verifier.max_positions, draft.max_positions)
+        self.limit = min(len(prompt) + settings.max_new_tokens, room)
+        if len(prompt) >= self.limit:
+            raise ValueError(f"The prompt is {len(prompt):,} tokens long; these models hold {room:,}.")
+        self.finished: Reason | None = None
+        self.proposer = settings.drafting.open(pair, draft)
+        self.vocabulary, self.stop_tokens = pair.vocabulary, pair.stop_tokens
+        self._source = noise.Noise(settings.seed)
+        self._lengths = lengths.chooser(settings.draft_length)
+
+    async def round(self) -> RoundResult:
+        """One round. ModelError if a model returns numbers that are not finite."""
+        settings, rule = self.settings, self.settings.rule
+        start = len(self.text)
+        draft = self._empty_draft()
+        before = self.proposer.seconds
+        if draft.budget:
+            await self.proposer.propose(self.text, draft)
+            draft.cut()
+        draft_seconds = self.proposer.seconds - before
+
+        unseen = self.text[self.verifier.length :]
+        parents = None if draft.is_chain else [*range(-1, len(unseen) - 1), *(p + len(unseen) for p in draft.parents)]
+        before, reads = self.verifier.seconds, settings.drafting.reads
+        tokens = [*unseen, *draft.tokens]
+        seen = await Look(self.verifier, tokens, len(draft) + 1, settings.sampling, self.vocabulary, parents, reads)
+        verify_seconds = self.verifier.seconds - before
+
+        judgement, uniforms, walk = None, [], NOTHING
+        if rule is not None and len(draft):
+            judgement = await Judge(rule, draft, seen.probs, settings.sampling)
+            uniforms = draft.uniforms()
+            walk = rule.walk(draft.parents, judgement.accept_prob, uniforms)
+        emitted = draft.path(walk.path)
+        origin: Origin | None = None
+        if not (emitted and emitted[-1] in self.stop_tokens):
+            token, origin = self._next_token(draft, judgement, walk, seen)
+            emitted.append(token)
+
+        # What was kept stays in both caches, the token added is in neither yet.
+        self.verifier.settle([*range(len(unseen)), *(len(unseen) + node for node in walk.path)])
+        self.proposer.settled(start, draft, walk, seen)
+        if len(draft):
+            self._lengths.observe(len(draft), len(walk.path), draft_seconds, verify_seconds)
+        self.text += emitted
+        if self.text[-1] in self.stop_tokens:
+            self.finished = "end of text"
+        elif len(self.text) >= self.limit:
+            self.finished = "length"
+        return RoundResult(
+            start, rule, draft, judgement, uniforms, walk, tuple(emitted), origin, self.finished, draft_seconds, verify_seconds
+        )  # fmt: skip
+
+    def _empty_draft(self) -> Draft:
+        settings, start = self.settings, len(self.text)
+        # A refused draft's noise is still fresh when its position comes again, because a token rule judges from
+        # left to right. A block rule has let it decide about earlier tokens, so each attempt draws its own.
+        attempt = start if settings.rule is not None and settings.rule.scope == "block" else 0
+        most = self.limit - start - 1  # the round adds a token of its own
+        budget = self._lengths.choose(start, most) if settings.drafting.drafts and most else 0
+        return Draft(start, budget, settings.sampling, self._source, self.vocabulary, self.stop_tokens, attempt)
+
+    def _next_token(self, draft: Draft, judgement: Judgement | None, walk: Walk, seen: Looked) -> tuple[int, Origin]:
+        """The token that a round adds: from what the last refusal left over, or the verifier's own."""
+        origin: Origin
+        if judgement is not None and walk.refused is not None:
+            origin, probs, purpose = "resampled", judgement.residual_probs[walk.refused], noise.RESIDUAL
+        else:
+            origin, probs, purpose = "bonus", seen.probs[walk.end + 1], noise.VERIFIER
+        position = draft.start + len(walk.path)
+        exponentials = self._source.exponentials(purpose, position, self.vocabulary, draft.attempt)
+        return dists.draw_token(probs, exponentials.to(probs.device)), origin
 
 
 @torch.inference_mode()
-def decode(
-    verifier: Session,
-    drafter,
-    prompt: list[int],
-    settings: Settings,
-    *,
-    vocabulary: int,
-    stop_tokens: frozenset[int] = frozenset(),
-    measure: Callable | None = measure_all,
-) -> Iterator[Event]:
-    """Decodes one lane, yielding events; closing the generator stops the compute.
-
-    The arguments are those of `rounds`. Raises ModelError if a model returns NaN.
-    """
-    lane = rounds(verifier, drafter, prompt, settings, vocabulary=vocabulary, stop_tokens=stop_tokens, measure=measure)
-    item = next(lane, None)
-    while item is not None:
-        if isinstance(item, Request | Judging):
-            item = lane.send(item.answer())  # an answer is always followed by something
-        else:
-            yield item
-            item = next(lane, None)
-
-
-def rounds(
-    verifier: Session,
-    drafter,
-    prompt: list[int],
-    settings: Settings,
-    *,
-    vocabulary: int,
-    stop_tokens: frozenset[int] = frozenset(),
-    measure: Callable | None = measure_all,
-) -> Generator[Event | Request | Judging, Tensor | Judgement | None, None]:
-    """The loop itself. It yields events, and what it asks of the models and of the rule, to which it is to be sent the
-    answers: so that one lane can have them answered at once, and many lanes together (`batch`).
-
-    `drafter` is a `drafters` object, unused if `settings.rule` is None (plain decoding). `vocabulary` is the common
-    width of all distributions. `measure` None leaves the exact measures out of the events.
-    """
-    rule, sampling, source = settings.rule, settings.sampling, noise.Noise(settings.seed)
-    lengths = adaptive.chooser(settings.draft_length)
-    text = list(prompt)
-    limit = min(len(prompt) + settings.max_new_tokens, verifier.max_positions)
-    while len(text) < limit:
-        start = len(text)
-        # A refused draft's noise is still fresh when its position comes again, because a token rule judges from
-        # left to right. A block rule has let it decide about earlier tokens, so each attempt draws its own.
-        attempt = start if rule is not None and rule.scope == "block" else 0
-
-        drafted: tuple[int, ...] = ()
-        if rule is None or start + 1 == limit:
-            yield Drafted(start, (), 0.0)
-        else:
-            before = drafter.seconds
-            proposal = yield from drafter.propose(
-                text, lengths.choose(start, limit - start - 1), sampling, source, attempt
-            )
-            drafted, draft_seconds = proposal.tokens, drafter.seconds - before
-            yield Drafted(start, drafted, draft_seconds)
-
-        before = verifier.seconds
-        verifier_probs = yield Request(
-            verifier, text[verifier.length :] + list(drafted), len(drafted) + 1, sampling, vocabulary
-        )  # [m + 1, V]
-        verify_seconds = verifier.seconds - before
-        yield Verified(verify_seconds)
-
-        kept = 0
-        if drafted:
-            judged = yield Judging(proposal, rule, verifier_probs[:-1], sampling)
-            uniforms = source.uniforms(start, len(drafted), attempt)
-            kept = rule.kept(judged.accept_prob, uniforms)
-            seen = len(drafted) if rule.scope == "block" else min(kept + 1, len(drafted))  # how many the rule looked at
-            measures = [{}] * seen
-            if measure is not None:
-                rows = (
-                    judged.verifier_probs[:seen],
-                    judged.draft_probs[:seen],
-                    judged.tokens[:seen],
-                    judged.residual_probs[:seen],
-                )
-                measures = measure(rule, *rows, torch.tensor(uniforms[:seen], dtype=torch.float64))
-            for i in range(seen):
-                accept, draft, verify = judged.accept_prob[i], judged.draft_prob[i], judged.verifier_prob[i]
-                strict = min(1.0, verify / draft)  # a drafted token has draft probability > 0
-                yield Judged(start + i, drafted[i], i < kept, uniforms[i], accept, strict, draft, verify, measures[i])
-
-        for i in range(kept):
-            text.append(drafted[i])
-            yield Emitted(start + i, drafted[i], "accepted")
-            if drafted[i] in stop_tokens:
-                yield Finished("end of text")
-                return
-        if kept < len(drafted):
-            origin, probs, purpose = "resampled", judged.residual_probs[kept], noise.RESIDUAL
-        else:
-            origin, probs, purpose = "bonus", verifier_probs[-1], noise.VERIFIER
-        race = source.race(purpose, start + kept, vocabulary, attempt).to(probs.device)
-        token = dists.draw_token(probs, race)
-        verifier.rollback(len(text))  # kept drafts stay in both caches, the new token is in neither
-        if rule is not None:
-            drafter.rollback(len(text))
-        if drafted:
-            lengths.saw(len(drafted), kept, draft_seconds, verify_seconds)
-        text.append(token)
-        yield Emitted(start + kept, token, origin)
-        if token in stop_tokens:
-            yield Finished("end of text")
-            return
-    yield Finished("length")
+def alone(asking: Asking[Result], probe: Probe | None = None) -> Result:
+    """Drives a coroutine of one lane: every ask is answered at once. `probe` learns where the time goes."""
+    answer: Looked | Judgement | None = None
+    while True:
+        try:
+            ask = asking.send(answer)  # type: ignore[arg-type]
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+        answer = probe.answer(ask) if probe else ask.answer()

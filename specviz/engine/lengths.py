@@ -53,7 +53,7 @@ class Fixed:
         """Tokens to draft from `position` on, at most `most`."""
         return min(self._length if self._lengths is None else next(self._lengths, self._length), most)
 
-    def saw(self, drafted: int, kept: int, draft_seconds: float, verify_seconds: float) -> None:
+    def observe(self, drafted: int, kept: int, draft_seconds: float, verify_seconds: float) -> None:
         """What became of the round, and what it cost."""
 
 
@@ -82,7 +82,7 @@ class Adaptive:
         self._end, self._began = position + self._length, perf_counter()
         return self._length
 
-    def saw(self, drafted: int, kept: int, draft_seconds: float, verify_seconds: float) -> None:
+    def observe(self, drafted: int, kept: int, draft_seconds: float, verify_seconds: float) -> None:
         """What became of the round, and what it cost."""
         for i in range(LONGEST):
             self._reached[i] *= MEMORY

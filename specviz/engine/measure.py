@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.linalg import vecdot
 
 from specviz.prob import dists
-from specviz.rules import TargetRule
+from specviz.rules import Rule, TargetRule
 
 SLICE = 5  # tokens taken from the top of each distribution
 COLUMNS = {  # name -> definition
@@ -25,56 +27,42 @@ COLUMNS = {  # name -> definition
 }
 
 
-class Meter:
-    """Measures judged positions many at a time, since most of what a few rows cost is not arithmetic.
+class Rows(NamedTuple):
+    """Judged positions under one rule, n of them: what was judged against, drafted, left over and drawn."""
 
-    `add` takes one round and returns a dict per position, all of them empty until `flush` fills them.
-    """
+    verifier_probs: Tensor  # [n, V]
+    draft_probs: Tensor  # [n, V]
+    tokens: Tensor  # [n]
+    residual_probs: Tensor  # [n, V]
+    uniforms: Tensor  # [n], float64
 
-    def __init__(self):
-        self._waiting: list[tuple] = []
-        self.rows = 0  # positions added and not measured yet
 
-    def add(
-        self,
-        rule,
-        verifier_probs: Tensor,
-        draft_probs: Tensor,
-        tokens: Tensor,
-        residual_probs: Tensor,
-        uniforms: Tensor,
-    ) -> list[dict]:
-        """verifier_probs, draft_probs, residual_probs [m, V], tokens and uniforms [m] -> m dicts."""
-        rows: list[dict] = [{} for _ in range(len(tokens))]
-        self._waiting.append((rule, rows, verifier_probs, draft_probs, tokens, residual_probs, uniforms))
-        self.rows += len(rows)
-        return rows
+class Slice(NamedTuple):
+    """The likeliest tokens of either distribution and the drafted one, with the probability of each under the draft, the
+    verifier, the target (None for a rule without one), the residual and the output law."""
 
-    def flush(self) -> None:
-        """Fills the dicts of all positions added since the last call, as `measure` describes them."""
-        waiting, self._waiting, self.rows = self._waiting, [], 0
-        by_rule: dict = {}
-        for rule, *round_ in waiting:
-            by_rule.setdefault(rule, []).append(round_)
-        for rule, rounds in by_rule.items():
-            rows, *tensors = zip(*rounds)
-            filled = measure(rule, *(torch.cat(parts) for parts in tensors))
-            for row, measures in zip((row for part in rows for row in part), filled):
-                row |= measures
+    tokens: list[int]
+    draft: list[float]
+    verifier: list[float]
+    target: list[float] | None
+    residual: list[float]
+    output: list[float]
+
+
+class Measures(NamedTuple):
+    """The exact numbers of one judged position: `columns` by the names of COLUMNS (kl_target_verifier is None for a rule
+    without a target), and a `slice` of its distributions."""
+
+    columns: dict[str, float | int | None]
+    slice: Slice
 
 
 @torch.inference_mode()
-def measure(
-    rule, verifier_probs: Tensor, draft_probs: Tensor, tokens: Tensor, residual_probs: Tensor, uniforms: Tensor
-) -> list[dict]:
-    """One dict per row of verifier_probs [m, V], draft_probs [m, V], tokens [m], residual_probs [m, V] and the numbers drawn for
-    the tokens, uniforms [m]: the COLUMNS, and `slice`.
-
-    `slice` holds the likeliest tokens of either distribution and the drafted one, with the probability of each
-    under the draft, the verifier, the target (None for a rule without one), the residual and the output law.
-    """
+def measure(rule: Rule, rows: Rows) -> list[Measures]:
+    """The measures of every position of `rows`, in their order."""
+    verifier_probs, draft_probs, tokens, residual_probs, uniforms = rows
     q, p = verifier_probs, draft_probs
-    target = rule.target_probs(q, p, tokens)
+    target = rule.target_of(q, p, tokens)
     output = q if rule.lossless else target if isinstance(rule, TargetRule) else rule.law(q, p)
     of_token, nothing = dists.at(q, tokens), torch.zeros_like(q[..., 0])
     log_q, log_p, middle = dists.log(q), dists.log(p), (p + q) / 2
@@ -93,23 +81,27 @@ def measure(
     if target is not None:
         spent = columns["kl_output_verifier"] if target is output else dists.kl(target, q, log_second=log_q)
         columns["kl_target_verifier"] = nothing if rule.lossless else spent
-    flips = rule.flip_within(q, p, tokens, uniforms)
+    flips = rule.flip_of(q, p, tokens, uniforms)
     if flips is not None:
         columns["flip"] = flips
-    rows = [dict(zip(columns, values)) for values in zip(*(column.tolist() for column in columns.values()))]
-    for row in rows:
+    names = list(columns)
+    values = [dict(zip(names, row)) for row in zip(*(column.tolist() for column in columns.values()))]
+    for row in values:
         row.setdefault("kl_target_verifier", None)
+    return [Measures(*both) for both in zip(values, _slices(q, p, target, residual_probs, output, tokens))]
 
+
+def _slices(
+    q: Tensor, p: Tensor, target: Tensor | None, residual: Tensor, output: Tensor, tokens: Tensor
+) -> list[Slice]:
+    """A slice of each row of the distributions [n, V]."""
     count = min(SLICE, q.shape[-1])
-    shown = torch.cat(
-        [tokens.unsqueeze(-1), p.topk(count, -1).indices, q.topk(count, -1).indices], -1
-    )  # [m, 1 + 2 SLICE]
-    picked = {"draft": p, "verifier": q, "target": target, "residual": residual_probs, "output": output}
-    values = {name: None if probs is None else probs.gather(-1, shown).tolist() for name, probs in picked.items()}
-    for i, (row, ids) in enumerate(zip(rows, shown.tolist())):
+    shown = torch.cat([tokens.unsqueeze(-1), p.topk(count, -1).indices, q.topk(count, -1).indices], -1)
+    parts = [None if probs is None else probs.gather(-1, shown).tolist() for probs in (p, q, target, residual, output)]
+    slices = []
+    for i, ids in enumerate(shown.tolist()):
         first = [k for k, token in enumerate(ids) if ids.index(token) == k]  # a token may top both
-        first.sort(key=lambda k: -max(values["draft"][i][k], values["verifier"][i][k]))
-        row["slice"] = {"tokens": [ids[k] for k in first]} | {
-            name: None if rows_ is None else [rows_[i][k] for k in first] for name, rows_ in values.items()
-        }
-    return rows
+        draft, verifier = parts[0][i], parts[1][i]  # type: ignore[index]
+        first.sort(key=lambda k: -max(draft[k], verifier[k]))
+        slices.append(Slice([ids[k] for k in first], *(part and [part[i][k] for k in first] for part in parts)))  # type: ignore[arg-type]
+    return slices

@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from multiprocessing.connection import Connection, wait
 
-import torch
-
 from specviz import backends
 from specviz.types import ModelError
 
@@ -24,14 +22,13 @@ EMPTY = 1_000_000_000  # bytes of a process before it has loaded anything, gener
 
 
 def cores(pair: backends.Pair) -> int:
-    """How many processes have a core and the memory they need for this pair: 1 if its own models use all cores, or
-    cannot be loaded again."""
-    models = pair.draft, pair.verifier
-    if pair.source is None or any(model.name != "static_llama" for model in models):
+    """How many processes have the cores and the memory they need for this pair: 1 if one takes all cores by itself, or
+    if it cannot be loaded again."""
+    if pair.source is None or pair.threads is None:
         return 1
-    count = (getattr(os, "process_cpu_count", os.cpu_count)() or 1) // torch.get_num_threads()
+    count = (getattr(os, "process_cpu_count", os.cpu_count)() or 1) // pair.threads
     free = backends.memory.free_bytes("cpu")
-    each = EMPTY + 3 * 4 * sum(model.parameters for model in models)  # weights, packed ones and caches
+    each = EMPTY + 3 * 4 * sum(model.parameters for model in pair.models)  # weights, packed ones and caches
     return max(1, count if free is None else min(count, free // each))
 
 
@@ -124,12 +121,12 @@ def _stop(pipe: Connection) -> None:
         pass
 
 
-def _serve(pipe: Connection, source: dict) -> None:
+def _serve(pipe: Connection, source: backends.PairSource) -> None:
     """What a worker does: loads the pair, then runs one function after the other until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it is interrupted too, and closes it
     try:
         pair = backends.load_pair(**source)
-        torch.set_num_threads(1)
+        backends.dedicate_process(pair)
         pipe.send((True, None))
         while True:
             if (asked := pipe.recv()) is None:  # a stop that came when the function had just ended

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from specviz.record import metrics
 from specviz.record.trace import Trace
-from specviz.view.boot import PLOTLY, inline, rule_words, scripts, styles
+from specviz.view.boot import PLOTLY, drafter_words, inline, rule_words, scripts, styles
 
 _UNPACK = """
 window.specviz.plotly = async () => {
@@ -57,22 +57,22 @@ class Replay:
 
 def replay(text: str) -> str:
     """The HTML of a trace given as JSON text. ValueError says what is wrong with the trace."""
-    record = Trace.from_json(text).to_json()
-    prompt = json.loads(record)["prompt"]
+    trace = Trace.from_json(text)
     boot = {
         "rules": rule_words(),
+        "drafters": drafter_words(),
         "definitions": metrics.DEFINITIONS,
         "prompts": [],
         "styles": {},
         "recorded": {},
         "plotly": "",
     }
-    title = _escape(prompt.strip().splitlines()[0][:80]) if prompt.strip() else "a run"
+    title = _escape(trace.prompt.strip().splitlines()[0][:80]) if trace.prompt.strip() else "a run"
     return _PAGE.format(
         title=title,
         styles="".join(f"<style>{text}</style>\n" for text in styles()),
         boot=inline(json.dumps(boot)),
-        record=inline(json.dumps(record)),
+        record=inline(json.dumps(trace.to_json())),
         plotly=_packed(PLOTLY),
         unpack=_UNPACK,
         scripts="".join(f"<script>{text}</script>\n" for text in scripts()),

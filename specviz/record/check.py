@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from specviz import rules
+from typing import Any, NoReturn
+
+from specviz import drafters, rules
+from specviz.drafters import Drafter
+from specviz.engine.measure import COLUMNS
+from specviz.engine.settings import Settings
+from specviz.record.lane import judged_count
+from specviz.record.round import JUDGED
+from specviz.rules import Rule
+from specviz.types import Sampling
 
 _HEADER = {
     "prompt": str,
@@ -29,47 +38,57 @@ _ROUND = {
     "clock": float,
 }
 _SLICE = ("draft", "verifier", "target", "residual", "output")
+_MODEL = {"id": str, "revision": str, "parameters": int, "dtype": str, "backend": str}
+NULLABLE = ("kl_target_verifier", "flip")  # measures that not every rule has
+MOST_LANES = 64
 _REASONS = (None, "end of text", "length", "stopped")
 _ORIGINS = (None, "resampled", "bonus")
 
 
-def check(data: dict, judged: tuple[str, ...], measures: tuple[str, ...]) -> None:
-    """Raises ValueError, naming the place, if `data` has not the shape of a trace or contradicts itself.
-
-    `judged`: the columns every judged token has; `measures`: those it may have besides.
-    """
+def check(data: dict[str, Any]) -> None:
+    """Raises ValueError, naming the place, if `data` has not the shape of a trace or contradicts itself."""
     _fields("the trace", data, _HEADER)
     if not isinstance(data.get("style"), str | None):
         _wrong("style", "a word or null")
-    for role in ("draft", "verifier"):
-        _fields(
-            f"models.{role}",
-            data["models"].get(role),
-            {"id": str, "revision": str, "parameters": int, "dtype": str, "backend": str},
-        )
     pieces = data["pieces"]
-    if not all(isinstance(v, str) for v in pieces.values()):
+    if not all(isinstance(text, str) for text in pieces.values()):
         _wrong("pieces", "texts")
     _tokens("prompt_tokens", data["prompt_tokens"], pieces)
     if data.get("continued") is not None:
         _continued(data["continued"], data["prompt_tokens"])
-    if not 1 <= len(data["lanes"]) <= 64:
-        _wrong("lanes", "a list of 1 to 64 lanes")
-    for i, lane in enumerate(data["lanes"]):
-        where = f"lanes[{i}]"
-        _fields(where, lane, _LANE)
-        if lane.get("draft_length") != "auto":
-            _fields(where, lane, {"draft_length": int})
-        if lane.get("finished") not in _REASONS:
-            _wrong(f"{where}.finished", "one of the known reasons")
-        rule = _rule(where, lane)
-        position = len(data["prompt_tokens"])
-        for j, round_ in enumerate(lane["rounds"]):
-            _round(f"{where}.rounds[{j}]", round_, position, rule, pieces, judged, measures)
-            position += len(round_["emitted"])
+    try:
+        sampling = Sampling(**data["sampling"])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"In this trace, sampling is not usable. {error}") from None
+    if not 1 <= len(data["lanes"]) <= MOST_LANES:
+        _wrong("lanes", f"a list of 1 to {MOST_LANES} lanes")
+    lanes = [_lane(f"lanes[{i}]", lane, sampling, data) for i, lane in enumerate(data["lanes"])]
+    drafted = any(settings.drafter.uses_draft_model for settings in lanes)
+    for role in ("verifier", "draft") if drafted or data["models"].get("draft") is not None else ("verifier",):
+        _fields(f"models.{role}", data["models"].get(role), _MODEL)
 
 
-def _continued(found, tokens: list[int]) -> None:
+def _lane(where: str, lane: Any, sampling: Sampling, data: dict[str, Any]) -> Settings:
+    _fields(where, lane, _LANE)
+    if lane.get("draft_length") != "auto":
+        _fields(where, lane, {"draft_length": int})
+    if lane.get("finished") not in _REASONS:
+        _wrong(f"{where}.finished", "one of the known reasons")
+    rule, drafter = _rule(where, lane), _drafter(where, lane)
+    try:
+        settings = Settings(rule, sampling, lane["draft_length"], data["max_new_tokens"], data["seed"], drafter)
+    except ValueError as error:
+        raise ValueError(f"In this trace, {where} is not usable. {error}") from None
+    if settings.rule != rule:
+        _wrong(f"{where}.drafter", "one that drafts")
+    position = len(data["prompt_tokens"])
+    for j, round_ in enumerate(lane["rounds"]):
+        _round(f"{where}.rounds[{j}]", round_, position, rule, data["pieces"])
+        position += len(round_["emitted"])
+    return settings
+
+
+def _continued(found: Any, tokens: list[int]) -> None:
     _fields("continued", found, {"prompt_length": int, "position": int})
     forced = found.get("forced")
     if forced is not None and (not tokens or forced != tokens[-1] or isinstance(forced, bool)):
@@ -80,7 +99,7 @@ def _continued(found, tokens: list[int]) -> None:
         _wrong("continued.prompt_length", "the number of tokens before the kept ones")
 
 
-def _rule(where: str, lane: dict):
+def _rule(where: str, lane: dict[str, Any]) -> Rule | None:
     if lane.get("rule") is None:
         if lane["name"] != "plain":
             _wrong(f"{where}.rule", "an acceptance rule")
@@ -98,49 +117,77 @@ def _rule(where: str, lane: dict):
     return rule
 
 
-def _round(
-    where: str, round_, position: int, rule, pieces: dict, judged: tuple[str, ...], measures: tuple[str, ...]
-) -> None:
+def _drafter(where: str, lane: dict[str, Any]) -> Drafter:
+    if lane.get("rule") is None:
+        return drafters.make("nothing")
+    spec = lane.get("drafter", "model")
+    if not isinstance(spec, str):
+        _wrong(f"{where}.drafter", "a text such as 'ngram:longest=4'")
+    try:
+        return drafters.parse(spec)
+    except ValueError as error:
+        raise ValueError(f"In this trace, {where}.drafter is not usable. {error}") from None
+
+
+def _round(where: str, round_: Any, position: int, rule: Rule | None, pieces: dict[str, str]) -> None:
     _fields(where, round_, _ROUND)
     drafted, emitted, kept = round_["drafted"], round_["emitted"], round_["kept"]
     _tokens(f"{where}.drafted", drafted, pieces)
     _tokens(f"{where}.emitted", emitted, pieces)
     if round_["start"] != position:
         _wrong(f"{where}.start", f"{position}, where the round before ended")
-    if not 0 <= kept <= len(drafted) or emitted[:kept] != drafted[:kept]:
+    if rule is None and drafted:
+        _wrong(f"{where}.drafted", "empty in plain decoding")
+    if not 0 <= kept <= len(drafted):
+        _wrong(f"{where}.kept", "the number of drafted tokens that were emitted")
+    parents, path, nodes = _shape(where, round_, rule)
+    if len(path) != kept or emitted[:kept] != [drafted[node] for node in path]:
         _wrong(f"{where}.kept", "the number of drafted tokens that were emitted")
     origin = round_.get("origin")
     if origin not in _ORIGINS or len(emitted) != kept + (origin is not None) or not emitted:
         _wrong(f"{where}.origin", "that of the token after the kept ones")
-    if rule is None and drafted:
-        _wrong(f"{where}.drafted", "empty in plain decoding")
-    columns = round_["judged"]
-    expected = 0 if not drafted else len(drafted) if rule.scope == "block" else min(kept + 1, len(drafted))
-    for name in judged if expected else ():
+    columns, expected = round_["judged"], len(nodes)
+    for name in JUDGED if expected else ():
         if name not in columns:
             _wrong(f"{where}.judged.{name}", "there")
     for name, column in columns.items():
-        if name not in (*judged, *measures):
+        if name not in JUDGED and name not in COLUMNS:
             _wrong(f"{where}.judged.{name}", "a known column")
-        nullable = name == "kl_target_verifier"
-        if (
-            not isinstance(column, list)
-            or len(column) != expected
-            or not all(_is_number(v) or (nullable and v is None) for v in column)
-        ):
+        nullable = name in NULLABLE
+        numbers = isinstance(column, list) and all(_is_number(v) or (nullable and v is None) for v in column)
+        if not numbers or len(column) != expected:
             _wrong(f"{where}.judged.{name}", f"{expected} numbers")
-    for name in judged:
+    for name in JUDGED:
         if not all(v != "Infinity" and 0 <= v <= 1.001 for v in columns.get(name, [])):
             _wrong(f"{where}.judged.{name}", "probabilities")
-    if (
-        drafted
-        and rule.kept(
-            (columns["accept_prob"] + [0.0] * len(drafted))[: len(drafted)],
-            (columns["uniform"] + [1.0] * len(drafted))[: len(drafted)],
-        )
-        != kept
-    ):
-        _wrong(f"{where}.kept", "what uniform and accept_prob say")
+    if rule is not None and drafted:
+        accept, uniform = [0.0] * len(drafted), [1.0] * len(drafted)
+        for node, chance, number in zip(nodes, columns["accept_prob"], columns["uniform"]):
+            accept[node], uniform[node] = chance, number
+        walk = rule.walk(parents, accept, uniform)
+        if (list(walk.path), list(walk.judged)) != (path, nodes):
+            _wrong(f"{where}.kept", "what uniform and accept_prob say")
+    _slices(where, round_, expected, pieces)
+
+
+def _shape(where: str, round_: dict[str, Any], rule: Rule | None) -> tuple[list[int], list[int], list[int]]:
+    """Parents of all nodes, the nodes kept, the nodes judged."""
+    count = len(round_["drafted"])
+    if not any(name in round_ for name in ("parents", "path", "node")):  # a chain
+        return list(range(-1, count - 1)), list(range(round_["kept"])), list(range(judged_count(rule, round_)))
+    _fields(where, round_, {"parents": list, "path": list, "node": list})
+    parents, path, nodes = round_["parents"], round_["path"], round_["node"]
+    if len(parents) != count or not all(_is_whole(p) and -1 <= p < i for i, p in enumerate(parents)):
+        _wrong(f"{where}.parents", "for each drafted token the number of an earlier one, or -1")
+    for name, numbers in (("path", path), ("node", nodes)):
+        if not all(_is_whole(node) and 0 <= node < count for node in numbers) or numbers != sorted(set(numbers)):
+            _wrong(f"{where}.{name}", "rising numbers of drafted tokens")
+    if rule is not None and rule.scope == "block" and parents != list(range(-1, count - 1)):
+        _wrong(f"{where}.parents", "those of a chain, which is all that this rule judges")
+    return parents, path, nodes
+
+
+def _slices(where: str, round_: dict[str, Any], expected: int, pieces: dict[str, str]) -> None:
     if len(round_["slices"]) not in (0, expected):
         _wrong(f"{where}.slices", f"{expected} slices")
     for k, piece in enumerate(round_["slices"]):
@@ -159,7 +206,7 @@ def _round(
                 _wrong(f"{here}.{name}", f"{len(piece['tokens'])} numbers")
 
 
-def _fields(where: str, value, fields: dict[str, type]) -> None:
+def _fields(where: str, value: Any, fields: dict[str, type]) -> None:
     if not isinstance(value, dict):
         _wrong(where, "an object")
     for name, kind in fields.items():
@@ -185,16 +232,20 @@ def _fields(where: str, value, fields: dict[str, type]) -> None:
             )
 
 
-def _tokens(where: str, value, pieces: dict) -> None:
+def _tokens(where: str, value: Any, pieces: dict[str, str]) -> None:
     if not isinstance(value, list) or not all(
         isinstance(t, int) and not isinstance(t, bool) and str(t) in pieces for t in value
     ):
         _wrong(where, "a list of token ids that `pieces` names")
 
 
-def _is_number(value) -> bool:
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
     return value == "Infinity" or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
-def _wrong(where: str, expected: str) -> None:
+def _wrong(where: str, expected: str) -> NoReturn:
     raise ValueError(f"This trace is damaged: {where} should be {expected}.")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import math
+from typing import TypedDict
+
+from specviz.prob.stats import wilson
+from specviz.record.lane import Lane
 
 DEFINITIONS = {
     "rounds": dict(
@@ -131,101 +134,95 @@ SWEEP = {  # of a sweep over questions; the rest of its figures are those above,
 }
 
 
-def counts(lane: dict) -> dict[str, int]:
-    """Raw counts of a trace's lane: rounds, drafted, judged, accepted, emitted, relaxed."""
-    rounds = lane["rounds"]
+def counts(lane: Lane) -> dict[str, int]:
+    """Raw counts of a lane: rounds, drafted, judged, accepted, emitted, relaxed."""
+    rounds = lane.rounds
     return {
         "rounds": len(rounds),
-        "drafted": sum(len(r["drafted"]) for r in rounds),
-        "judged": sum(len(r["judged"].get("uniform", [])) for r in rounds),
-        "accepted": sum(r["kept"] for r in rounds),
-        "emitted": sum(len(r["emitted"]) for r in rounds),
-        "relaxed": sum(fate == "relaxed" for r in rounds for fate in fates(lane, r)),
+        "drafted": sum(len(r.drafted) for r in rounds),
+        "judged": sum(len(r.nodes) for r in rounds),
+        "accepted": sum(r.kept for r in rounds),
+        "emitted": sum(len(r.emitted) for r in rounds),
+        "relaxed": sum(r.fates(lane.lossless).count("relaxed") for r in rounds),
     }
 
 
-def figures(lane: dict, plain: dict | None = None) -> dict[str, float | None]:
+def figures(lane: Lane, plain: Lane | None = None) -> dict[str, float | None]:
     """The figures of DEFINITIONS for one lane; None where there is nothing to divide by, or no plain lane to compare with."""
-    found = counts(lane)
-    rounds = lane["rounds"]
-    seconds = rounds[-1]["clock"] if rounds else 0.0
-    costs, targets = (
-        [float(x) for r in rounds for x in r["judged"].get(name, []) if x is not None]
-        for name in ("kl_output_verifier", "kl_target_verifier")
-    )
-    delta = lane["knobs"].get("delta")
-    found["accepted_per_round"] = _ratio(found["accepted"], found["rounds"])
-    found["emitted_per_round"] = _ratio(found["emitted"], found["rounds"])
-    found["acceptance_rate"] = _ratio(100 * found["accepted"], found["judged"])
-    found["relaxed_share"] = _ratio(100 * found["relaxed"], found["emitted"])
-    found["mean_kl"] = _ratio(sum(costs), len(costs))
-    found["over_budget"] = None if delta is None else sum(_exceeds(cost, delta) for cost in costs)
-    found["target_over_budget"] = None if delta is None else sum(_exceeds(cost, delta) for cost in targets)
-    found["most_over_budget"] = _ratio(max(costs), delta) if delta and costs else None
-    found["mean_target_kl"] = _ratio(sum(targets), len(targets))
-    found["tokens_per_second"] = _ratio(found["emitted"], seconds)
-    speed = figures(plain)["tokens_per_second"] if plain is not None else None
-    found["speedup"] = _ratio(found["tokens_per_second"], speed) if speed else None
-    found["draft_share"] = _ratio(100 * sum(r["draft_seconds"] for r in rounds), seconds)
-    found["verify_share"] = _ratio(100 * sum(r["verify_seconds"] for r in rounds), seconds)
-    return found
+    counted = counts(lane)
+    seconds = lane.rounds[-1].clock if lane.rounds else 0.0
+    costs, targets = lane.column("kl_output_verifier"), lane.column("kl_target_verifier")
+    delta = lane.knobs.get("delta")
+    speed = _ratio(counted["emitted"], seconds)
+    plain_speed = None if plain is None else figures(plain)["tokens_per_second"]
+    rounds, drafting = counted["rounds"], sum(r.draft_seconds for r in lane.rounds)
+    figured: dict[str, float | None] = {
+        "accepted_per_round": _ratio(counted["accepted"], rounds),
+        "emitted_per_round": _ratio(counted["emitted"], rounds),
+        "acceptance_rate": _ratio(100 * counted["accepted"], counted["judged"]),
+        "relaxed_share": _ratio(100 * counted["relaxed"], counted["emitted"]),
+        "mean_kl": _ratio(sum(costs), len(costs)),
+        "over_budget": None if not isinstance(delta, float | int) else sum(_exceeds(cost, delta) for cost in costs),
+        "target_over_budget": None
+        if not isinstance(delta, float | int)
+        else sum(_exceeds(cost, delta) for cost in targets),
+        "most_over_budget": _ratio(max(costs), delta) if isinstance(delta, float | int) and delta and costs else None,
+        "mean_target_kl": _ratio(sum(targets), len(targets)),
+        "tokens_per_second": speed,
+        "speedup": _ratio(speed, plain_speed) if speed is not None and plain_speed else None,
+        "draft_share": _ratio(100 * drafting, seconds),
+        "verify_share": _ratio(100 * sum(r.verify_seconds for r in lane.rounds), seconds),
+    }
+    return {**counted, **figured}
 
 
-def fates(lane: dict, round_: dict) -> list[str]:
-    """The fate of each drafted token of a round: accepted, relaxed, rejected or discarded."""
-    judged = round_["judged"]
+class DraftPosition(TypedDict):
+    """How often a token at one place of the draft was kept; see `acceptance_by_position`."""
 
-    def of(i: int) -> str:
-        if i > round_["kept"]:
-            return "discarded"
-        if i == round_["kept"]:
-            return "rejected"
-        relaxed = not lane["lossless"] and judged["uniform"][i] >= judged["strict_accept_prob"][i]
-        return "relaxed" if relaxed else "accepted"
-
-    return [of(i) for i in range(len(round_["drafted"]))]
+    position: int
+    drafted: int
+    reached: int
+    kept: int
+    conditional: float | None
+    conditional_interval: tuple[float, float] | None
+    unconditional: float | None
+    unconditional_interval: tuple[float, float] | None
 
 
-def acceptance_by_position(lane: dict) -> list[dict]:
+def acceptance_by_position(lane: Lane) -> list[DraftPosition]:
     """For each draft position (1, 2, ...): how often a token there was kept.
 
     `conditional`: given that all before it were kept; `unconditional`: of all rounds that drafted that far;
     each with its 95 % Wilson interval [low, high] and the counts behind it.
     """
-    rows = []
-    for i in range(max((len(r["drafted"]) for r in lane["rounds"]), default=0)):
-        drafted = [r for r in lane["rounds"] if len(r["drafted"]) > i]
-        reached = sum(r["kept"] >= i for r in drafted)
-        kept = sum(r["kept"] > i for r in drafted)
+    rows: list[DraftPosition] = []
+    for i in range(max((r.depth for r in lane.rounds), default=0)):
+        rounds = [r for r in lane.rounds if r.depth > i]
+        reached, kept = sum(r.kept >= i for r in rounds), sum(r.kept > i for r in rounds)
         rows.append(
             {
-                "position": i + 1, "drafted": len(drafted), "reached": reached, "kept": kept,
-                "conditional": _ratio(kept, reached), "conditional_interval": wilson(kept, reached),
-                "unconditional": _ratio(kept, len(drafted)), "unconditional_interval": wilson(kept, len(drafted)),
+                "position": i + 1,
+                "drafted": len(rounds),
+                "reached": reached,
+                "kept": kept,
+                "conditional": _ratio(kept, reached),
+                "conditional_interval": wilson(kept, reached),
+                "unconditional": _ratio(kept, len(rounds)),
+                "unconditional_interval": wilson(kept, len(rounds)),
             }
-        )  # fmt: skip
+        )
     return rows
 
 
-def accepted_lengths(lane: dict) -> list[int]:
+def accepted_lengths(lane: Lane) -> list[int]:
     """How many rounds kept 0, 1, 2, ... drafted tokens."""
-    kept = [r["kept"] for r in lane["rounds"] if r["drafted"]]
+    kept = [r.kept for r in lane.rounds if r.drafted]
     return [kept.count(n) for n in range(max(kept, default=-1) + 1)]
-
-
-def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float] | None:
-    """Wilson's interval for a proportion (Wilson 1927), 95 % by default; None without trials."""
-    if trials == 0:
-        return None
-    share, square = successes / trials, z * z
-    middle = (share + square / (2 * trials)) / (1 + square / trials)
-    half = z / (1 + square / trials) * math.sqrt(share * (1 - share) / trials + square / (4 * trials * trials))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _exceeds(nats: float, delta: float) -> bool:
     return nats > delta * 1.0001 + 1e-6  # a trace holds five digits
 
 
-def _ratio(above, below) -> float | None:
+def _ratio(above: float, below: float) -> float | None:
     return above / below if below else None

@@ -8,110 +8,145 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from specviz import registry, rules
 from specviz.backends import Pair
 from specviz.record.trace import Trace
-from specviz.study import advise, exact
+from specviz.rules import Rule
+from specviz.study import advise, exact, reading
 
 MAX_POSITIONS = 200
 VALUES = 17  # of a knob
 FRONTIER = 40  # points
 FAR = 5.0  # nats: a frontier without an end is followed this far
+Worded = float | str  # a number as JSON can hold it: "Infinity" stands for infinity
+KnobValue = float | int | str | None
 
 
-def bought(record: Trace, lane: int, settings: Sequence[rules.Rule], pair: Pair, most: int = MAX_POSITIONS) -> dict:
-    """Plain data over the first `most` judged positions of a lane:
+class Figures(TypedDict):
+    """Averages over positions, at each of K knob values; `gap`, by divergence: how much less is kept than the frontier
+    allows at that divergence."""
+
+    acceptance: list[Worded]
+    kl: list[Worded]
+    tv: list[Worded]
+    reverse_kl: list[Worded]
+    gap: dict[str, list[Worded]]
+
+
+class Mark(TypedDict):
+    """The same at one setting."""
+
+    acceptance: Worded
+    kl: Worded
+    tv: Worded
+    reverse_kl: Worded
+    gap: dict[str, Worded]
+
+
+class KnobCurve(Figures):
+    """What a rule does as its `knob` goes through `values`, its other knobs `fixed`."""
+
+    rule: str
+    fixed: dict[str, KnobValue]
+    knob: str | None
+    values: list[KnobValue]
+
+
+class Frontier(TypedDict):
+    """The most any rule can keep on average, `acceptance`, at each average divergence `spent`."""
+
+    spent: list[Worded]
+    acceptance: list[Worded]
+
+
+class Bought(TypedDict):
+    """See `bought`."""
+
+    positions: int
+    curves: list[KnobCurve]
+    marks: list[Mark | None]
+    frontiers: dict[str, Frontier]
+
+
+class Request(NamedTuple):
+    """A rule's curve, as `exact.curves` is asked for it."""
+
+    rule: str
+    knob: str | None
+    values: list[KnobValue]
+    fixed: dict[str, KnobValue]
+
+
+def bought(trace: Trace, lane: int, settings: Sequence[Rule], pair: Pair, most: int = MAX_POSITIONS) -> Bought:
+    """What knobs buy over the first `most` judged positions of a lane:
 
     positions  how many
-    curves     [{rule, fixed, knob, values, acceptance, kl, tv, reverse_kl, gap}]: every token rule, and those of `settings`
-               with their other knobs. gap[divergence]: how much less is kept than the frontier allows at that divergence
-    marks      the same of one value, or None, one per rule in `settings`; None for a rule that judges whole blocks
-    frontiers  {divergence: {spent, acceptance}}: the most any rule can keep on average at each average divergence
+    curves     every token rule, and those of `settings` with their other knobs
+    marks      one per rule in `settings`; None for a rule that judges whole blocks
+    frontiers  by divergence
 
-    "Infinity" stands for an infinite divergence. Raises ValueError, in a sentence, where this cannot be computed.
+    Raises ValueError, in a sentence, where this cannot be computed.
     """
-    verifier_probs, draft_probs = judged(record, lane, pair, most)
-    wanted: dict[tuple, list] = {}
+    verifier_probs, draft_probs = reading.judged(trace, lane, pair, most)
+    requests: dict[tuple[object, ...], Request] = {}
     for rule in [*settings, *(rules.make(name) for name in rules.names())]:
         if rule.scope == "token":
-            name, knob, _, fixed = sweep(rule)
-            wanted.setdefault((name, tuple(fixed.items())), [name, knob, thinned(name), fixed])
-    single = [rule for rule in settings if rule.scope == "token"]
-    found = [
-        made.mean()
-        for made in exact.curves([*wanted.values(), *(sweep(rule) for rule in single)], verifier_probs, draft_probs)
-    ]
-    gaps: list[dict] = [{} for _ in found]
-    frontiers = {}
+            request = as_request(rule)
+            key = (request.rule, *request.fixed.items())
+            requests.setdefault(key, request._replace(values=thinned(request.rule)))
+    single = [as_request(rule) for rule in settings if rule.scope == "token"]
+    curves = [curve.mean() for curve in exact.curves([*requests.values(), *single], verifier_probs, draft_probs)]
+    gaps: list[dict[str, list[Worded]]] = [{} for _ in curves]
+    frontiers: dict[str, Frontier] = {}
     for divergence in exact.DIVERGENCES:
         spent = _reach(divergence, verifier_probs, draft_probs)
-        values = np.concatenate([spent, *(getattr(made, divergence) for made in found)])
+        values = np.concatenate([spent, *(getattr(curve, divergence) for curve in curves)])
         best = exact.frontier(verifier_probs, draft_probs, values, divergence, pooled=True)
         frontiers[divergence] = {"spent": _plain(spent), "acceptance": _plain(best[: len(spent)])}
-        ends = np.cumsum([len(spent), *(len(made.values) for made in found)])
-        for gap, made, allowed in zip(gaps, found, np.split(best, ends)[1:]):
-            gap[divergence] = _plain(np.maximum(allowed - made.acceptance, 0.0))
-    figures = [
-        {name: _plain(getattr(made, name)) for name in ("acceptance", *exact.DIVERGENCES)} | {"gap": gap}
-        for made, gap in zip(found, gaps)
-    ]
-    marks = iter(figures[len(wanted) :])
+        ends = np.cumsum([len(spent), *(len(curve.values) for curve in curves)])
+        for gap, curve, allowed in zip(gaps, curves, np.split(best, ends)[1:]):
+            gap[divergence] = _plain(np.maximum(allowed - curve.acceptance, 0.0))
+    figures = [_figures(curve, gap) for curve, gap in zip(curves, gaps)]
+    marks = iter(figures[len(requests) :])
     return {
         "positions": len(verifier_probs),
         "curves": [
-            {"rule": name, "fixed": fixed, "knob": knob, "values": values} | figure
-            for (name, knob, values, fixed), figure in zip(wanted.values(), figures)
+            {"rule": name, "fixed": fixed, "knob": knob, "values": values_, **figure}
+            for (name, knob, values_, fixed), figure in zip(requests.values(), figures)
         ],
-        "marks": [_first(next(marks)) if rule.scope == "token" else None for rule in settings],
+        "marks": [_mark(next(marks)) if rule.scope == "token" else None for rule in settings],
         "frontiers": frontiers,
     }
 
 
-def judged(record: Trace, lane: int, pair: Pair, most: int = MAX_POSITIONS) -> tuple[torch.Tensor, torch.Tensor]:
-    """The exact distributions [N, V] of verifier and draft at the first `most` judged positions of a lane."""
-    data = record.data
-    if not 0 <= lane < len(data["lanes"]):
-        raise ValueError("There is no such lane in this run.")
-    first = len(data["prompt_tokens"])
-    places: list[int] = []  # in the text, from 0; a judged token's context is the text as it was written in the end
-    rounds = []
-    for r in data["lanes"][lane]["rounds"]:
-        if len(places) >= most:
-            break
-        rounds.append(r)
-        places += [r["start"] - first + i for i in range(min(len(r["judged"].get("uniform", [])), r["kept"] + 1))]
-    if not places:
-        raise ValueError("No drafted token was judged in this lane.")
-    (text,) = advise.texts_of(Trace({**data, "lanes": [{**data["lanes"][lane], "rounds": rounds}]}), pair)
-    places = [place for place in places if 0 <= place < len(text.verifier_probs)][:most]
-    if not places:
-        raise ValueError("The positions in this trace do not fit its text.")
-    return text.verifier_probs[places], text.draft_probs[places]
-
-
-def sweep(rule: rules.Rule) -> tuple:
-    """A rule as `exact.curves` asks for it: (name, its first numeric knob, [its value], the other knobs)."""
+def as_request(rule: Rule) -> Request:
+    """The curve of one point at a rule's own setting: its first numeric knob at its value, the other knobs fixed."""
     knob = advise.grid(rule.name)[0]
-    values = {info["name"]: getattr(rule, info["name"]) for info in registry.knobs(type(rule))}
-    value = values.pop(knob, None)
-    return rule.name, knob, [value], values
+    values: dict[str, KnobValue] = registry.values(rule)
+    value = values.pop(knob) if knob is not None else None
+    return Request(rule.name, knob, [value], values)
 
 
-def thinned(name: str) -> list:
+def thinned(name: str) -> list[KnobValue]:
     """Some of the values `advise` tries, the ends among them. A budget's smallest values look alike and take longest."""
     knob, values = advise.grid(name)
     most = VALUES
     if knob == "budget":
-        values = [value for value in values if value == 0 or value >= 5e-4 * values[-1]]
+        high = values[-1] or 0.0
+        values = [value for value in values if value is not None and (value == 0 or value >= 5e-4 * high)]
         most = VALUES // 2
     return [values[i] for i in np.unique(np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(int))]
 
 
-def _reach(divergence: str, verifier_probs: torch.Tensor, draft_probs: torch.Tensor) -> np.ndarray:
+def _reach(
+    divergence: exact.Divergence, verifier_probs: torch.Tensor, draft_probs: torch.Tensor
+) -> NDArray[np.float64]:
     """Values of a divergence from 0 to what keeping every token costs, or FAR where that has no end."""
     everything = exact.curve("interpolation", "alpha", [1], verifier_probs, draft_probs).mean()
     apart = float(getattr(everything, divergence)[0])
@@ -119,9 +154,25 @@ def _reach(divergence: str, verifier_probs: torch.Tensor, draft_probs: torch.Ten
     return np.append(0.0, np.geomspace(1e-4 * reach, reach, FRONTIER))
 
 
-def _first(figure: dict) -> dict:
-    return {name: _first(value) if isinstance(value, dict) else value[0] for name, value in figure.items()}
+def _figures(curve: exact.Curve, gap: dict[str, list[Worded]]) -> Figures:
+    return {
+        "acceptance": _plain(curve.acceptance),
+        "kl": _plain(curve.kl),
+        "tv": _plain(curve.tv),
+        "reverse_kl": _plain(curve.reverse_kl),
+        "gap": gap,
+    }
 
 
-def _plain(values) -> list:
-    return [float(f"{value:.6g}") if math.isfinite(value) else "Infinity" for value in np.asarray(values, dtype=float)]
+def _mark(figures: Figures) -> Mark:
+    return {
+        "acceptance": figures["acceptance"][0],
+        "kl": figures["kl"][0],
+        "tv": figures["tv"][0],
+        "reverse_kl": figures["reverse_kl"][0],
+        "gap": {divergence: values[0] for divergence, values in figures["gap"].items()},
+    }
+
+
+def _plain(values: NDArray[np.float64]) -> list[Worded]:
+    return [float(f"{value:.6g}") if math.isfinite(value) else "Infinity" for value in values.tolist()]

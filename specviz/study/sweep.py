@@ -16,7 +16,7 @@ import io
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from time import perf_counter
 
@@ -25,11 +25,13 @@ import torch
 from specviz import registry, rules, tasks
 from specviz.backends import Pair, memory
 from specviz.engine import batch
+from specviz.engine.measure import Rows
+from specviz.engine.meter import Meter
+from specviz.engine.settings import Settings
 from specviz.engine.workers import Workers, cores
 from specviz.prob import dists
-from specviz.record import metrics
-from specviz.study import advise
-from specviz.types import Judged, Settings
+from specviz.prob.stats import Estimate, paired_difference, ratio, wilson
+from specviz.rules import Rule
 
 ROWS = 32  # texts at a time
 MOST_SETTINGS = 500  # of one spec
@@ -37,24 +39,14 @@ MANY = 400  # texts that are worth the seconds in which processes start
 HELD = 1_000_000  # probabilities that wait to be measured together
 DEFAULT = ("sps", "cactus:delta=0.03,0.1,0.3,1,3", "tas:epsilon=0.09,0.01,0.001")
 QUESTIONS = 160
-Z = 1.959964
 NO_MEMORY = f"There is not enough memory for {ROWS} texts at once with these models. Ask for shorter texts, or choose smaller models."
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure with its 95 % interval, which is None where one question says nothing about how questions differ."""
-
-    value: float
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True)
 class Point:
     """One rule at one setting, after all questions. Counts first; figures as in `metrics.SWEEP`, shares from 0 to 1."""
 
-    rule: object | None  # None is plain decoding
+    rule: Rule | None  # None is plain decoding
     settings: Settings  # seed: of the sweep
     questions: int
     right: int
@@ -62,24 +54,23 @@ class Point:
     accepted: int
     emitted: int
     judged: int
-    accuracy: Figure
-    against_plain: Figure | None  # None for plain itself, and until plain is complete
-    accepted_per_round: Figure | None  # None for plain, which drafts nothing
-    emitted_per_round: Figure
-    mean_kl: Figure  # nats per judged token
+    accuracy: Estimate
+    against_plain: Estimate | None  # None for plain itself, and until plain is complete
+    accepted_per_round: Estimate | None  # None for plain, which drafts nothing
+    emitted_per_round: Estimate
+    mean_kl: Estimate  # nats per judged token
 
-    def row(self) -> dict:
+    def row(self) -> dict[str, object]:
         """The point as plain data; an interval of a figure is its `_low` and `_high`."""
-        found = called(self.rule)
-        found |= {
-            name: getattr(self, name) for name in ("questions", "right", "rounds", "accepted", "emitted", "judged")
-        }
+        row = called(self.rule)
+        row |= {name: getattr(self, name) for name in ("questions", "right", "rounds", "accepted", "emitted", "judged")}
         for name in ("accuracy", "against_plain", "accepted_per_round", "emitted_per_round", "mean_kl"):
-            figure = getattr(self, name) or Figure(None, None, None)
-            found |= {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
-        sampling = self.settings.sampling
-        found |= {"temperature": float(sampling.temperature), "top_k": sampling.top_k, "top_p": float(sampling.top_p)}
-        return found | {name: getattr(self.settings, name) for name in ("draft_length", "max_new_tokens", "seed")}
+            estimate: Estimate | None = getattr(self, name)
+            row |= dict(zip((name, f"{name}_low", f"{name}_high"), estimate or (None, None, None)))
+        sampling, settings = self.settings.sampling, self.settings
+        row |= {"temperature": float(sampling.temperature), "top_k": sampling.top_k, "top_p": float(sampling.top_p)}
+        row |= {name: getattr(settings, name) for name in ("draft_length", "max_new_tokens", "seed")}
+        return row | {"drafter": settings.drafting.spec if self.rule is not None else ""}
 
 
 @dataclass(frozen=True)
@@ -94,18 +85,14 @@ class Progress:
     points: tuple[Point, ...]
 
 
-def called(rule) -> dict:
+def called(rule: Rule | None) -> dict[str, object]:
     """A rule, None for plain decoding, as plain data: its spec, its name and its knobs."""
     if rule is None:
         return {"rule": "plain", "name": "plain", "knobs": {}}
-    return {
-        "rule": rule.spec,
-        "name": rule.name,
-        "knobs": {k["name"]: getattr(rule, k["name"]) for k in registry.knobs(type(rule))},
-    }
+    return {"rule": rule.spec, "name": rule.name, "knobs": registry.values(rule)}
 
 
-def expand(spec: str) -> list:
+def expand(spec: str) -> list[Rule]:
     """The rules of a spec in which a knob may have several values: ``cactus:delta=0.1,0.5,1,solver=exact`` is three."""
     name, _, rest = spec.partition(":")
     values: dict[str, list[str]] = {}
@@ -126,19 +113,23 @@ def expand(spec: str) -> list:
     ]
 
 
-def planned(wanted: Sequence) -> list:
+def planned(wanted: Sequence[Rule | None]) -> list[Rule | None]:
     """The rules of the points: plain decoding, then each rule once."""
     return [None, *dict.fromkeys(rule for rule in wanted if rule is not None)]
 
 
 def sweep(
-    pair: Pair, wanted: Sequence, questions: Sequence[tasks.Question], settings: Settings | None = None
+    pair: Pair,
+    wanted: Sequence[Rule | None],
+    questions: Sequence[tasks.Question],
+    settings: Settings | None = None,
 ) -> Iterator[Progress]:
     """Decodes the questions plainly and under each of the rules `wanted`, yielding Progress after every step.
 
     `settings` says how (None: the defaults); its seed decides the draws of all texts, and its rule is not used. Closing the
     generator stops the compute. A point that is not complete then is no point: the texts that had ended would be the short
-    ones. Raises ValueError if there is nothing to do, and ModelError if a model fails.
+    ones. Raises ValueError if there is nothing to do, or if the drafter cannot work under one of the rules, and ModelError
+    if a model fails.
     """
     if not questions:
         raise ValueError("A sweep needs at least one question.")
@@ -148,42 +139,42 @@ def sweep(
             "A sweep drafts the same number of tokens in every round: draft_length must be a whole number."
         )
     points = planned(wanted)
+    for rule in points:
+        if rule is not None and (refusal := settings.drafter.refusal(rule, pair)):
+            raise ValueError(refusal)
     style = "task" if "task" in pair.styles else next(iter(pair.styles), None)
     prompts = [pair.encode(question.prompt, style) for question in questions]
     return _sweep(pair, points, prompts, questions, settings)
 
 
 def _sweep(
-    pair: Pair, points: list, prompts: list[list[int]], questions: Sequence[tasks.Question], settings: Settings
+    pair: Pair,
+    points: Sequence[Rule | None],
+    prompts: Sequence[list[int]],
+    questions: Sequence[tasks.Question],
+    settings: Settings,
 ) -> Iterator[Progress]:
     count = len(questions)
-    jobs = [
-        (prompt, replace(settings, rule=rule, seed=(1_000_003 * settings.seed + i) % 2**53))
-        for rule in points for i, prompt in enumerate(prompts)
-    ]  # fmt: skip
-    texts: list[list[_Text | None]] = [[None] * count for _ in points]
-    open_texts = [count] * len(points)
+    jobs = []
+    for rule in points:
+        seeds = ((1_000_003 * settings.seed + i) % 2**53 for i in range(count))
+        jobs += [(prompt, replace(settings, rule=rule, seed=seed)) for prompt, seed in zip(prompts, seeds)]
+    answers: list[dict[int, _Answer]] = [{} for _ in points]  # of each point, by question
     ends = [0.0]  # the seconds at which texts ended
     complete: tuple[Point, ...] = ()
     began = perf_counter()
     yield Progress(0, len(jobs), 0.0, None, ())
-    with memory.explained(NO_MEMORY), closing(_answers(pair, jobs)) as answers:
-        for found in answers:
+    with memory.explained(NO_MEMORY), closing(_answers(pair, jobs)) as steps:
+        for end in steps:
             now = perf_counter() - began
-            if found is not None:
-                job, text = found
+            if end is not None:
+                job, answer = end
                 which, i = divmod(job, count)
-                texts[which][i] = text
-                text.right = tasks.grade(pair.tokenizer.decode(text.tokens), questions[i].answer)
+                answers[which][i] = answer
+                answer.right = tasks.grade(pair.tokenizer.decode(answer.tokens), questions[i].answer)
                 ends.append(now)
-                open_texts[which] -= 1
-                if not open_texts[which]:
-                    plain = None if open_texts[0] else texts[0]
-                    complete = tuple(
-                        _point(rule, settings, some, plain)
-                        for rule, some, still in zip(points, texts, open_texts)
-                        if not still
-                    )
+                if len(answers[which]) == count:
+                    complete = _points(points, settings, answers, count)
             done = len(ends) - 1
             left = None
             if done >= min(ROWS, len(jobs)):
@@ -191,104 +182,81 @@ def _sweep(
             yield Progress(done, len(jobs), now, left, complete)
 
 
-def _answers(pair: Pair, jobs: list[batch.Job]) -> Iterator[tuple[int, _Text] | None]:
+def _points(
+    rules_: Sequence[Rule | None], settings: Settings, answers: Sequence[dict[int, _Answer]], count: int
+) -> tuple[Point, ...]:
+    """The points that are complete."""
+    ordered = [[known[i] for i in sorted(known)] for known in answers]
+    plain = ordered[0] if len(ordered[0]) == count else None
+    return tuple(_point(rule, settings, texts, plain) for rule, texts in zip(rules_, ordered) if len(texts) == count)
+
+
+def _answers(pair: Pair, jobs: Sequence[batch.Job]) -> Iterator[tuple[int, _Answer] | None]:
     """(Index of the job, its text) for every job as it ends, and None in between. Much work is shared out to the cores."""
     count = cores(pair) if len(jobs) >= MANY else 1
     if count == 1:
         yield from _measured(pair, jobs)
         return
-    with Workers(pair, count) as workers, closing(workers.shared(_measured, jobs)) as found:
-        yield from found
+    with Workers(pair, count) as workers, closing(workers.shared(_measured, jobs)) as ends:
+        yield from ends
 
 
-def _measured(pair: Pair, jobs: list[batch.Job]) -> Iterator[tuple[int, _Text] | None]:
+@torch.inference_mode()
+def _measured(pair: Pair, jobs: Sequence[batch.Job]) -> Iterator[tuple[int, _Answer] | None]:
     """As `batch.ended`, with what was measured."""
-    meter, texts = _Meter(), [_Text() for _ in jobs]
-    for i, events in batch.decode(pair, jobs, rows=ROWS, measure=meter.add):
-        texts[i].add(events)
-        if texts[i].finished:
-            meter.flush()
-        yield (i, texts[i]) if texts[i].finished else None
+    meter: Meter[int, float] = Meter(_law_divergence)
+    answers = [_Answer() for _ in jobs]
+    for i, result in batch.decode(pair, jobs, rows=ROWS):
+        answers[i].add(result)
+        if result.rule is None or result.rule.lossless:  # its law is the verifier's
+            answers[i].spent += [0.0] * len(result.walk.judged)
+        else:
+            meter.add(i, result)
+        if meter.rows * pair.vocabulary >= HELD or (result.finished and len(meter)):
+            for job, _, nats in meter.flush():
+                answers[job].spent += nats
+        yield (i, answers[i]) if result.finished else None
 
 
-class _Text(batch.Text):
-    """One answer: also whether it is right, and what was measured at each judged token."""
-
-    def __init__(self):
-        super().__init__()
-        self.right = False
-        self.spent: list[list[float]] = []  # per judged token [KL(output law || verifier)], nats; filled by the meter
-
-    def add(self, events: list) -> None:
-        super().add(events)
-        self.spent += [event.measures for event in events if isinstance(event, Judged)]
+def _law_divergence(rule: Rule, rows: Rows) -> list[float]:
+    """KL(output law || verifier) of each judged position, nats."""
+    law = rule.output_law(rows.verifier_probs, rows.draft_probs)
+    nats: list[float] = dists.kl(law, rows.verifier_probs).tolist()
+    return nats
 
 
-class _Meter:
-    """KL(output law || verifier) of judged tokens, many of a rule at a time. A lossless rule's is 0 and is not computed."""
+@dataclass
+class _Answer(batch.Written):
+    """One answer: also whether it is right, and what was measured: KL(output law || verifier) per judged token, nats."""
 
-    def __init__(self):
-        self._waiting: dict = {}
-        self._held = 0
-
-    def add(self, rule, verifier_probs, draft_probs, tokens, residual_probs, uniforms) -> list[list[float]]:
-        """verifier_probs, draft_probs [m, V] -> m lists that `flush` puts the number in; it comes by itself when much is waiting."""
-        if rule.lossless:
-            return [[0.0]] * len(tokens)
-        rows: list[list[float]] = [[] for _ in range(len(tokens))]
-        self._waiting.setdefault(rule, []).append((rows, verifier_probs, draft_probs))
-        self._held += verifier_probs.numel()
-        if self._held >= HELD:
-            self.flush()
-        return rows
-
-    @torch.inference_mode()
-    def flush(self) -> None:
-        for rule, rounds in self._waiting.items():
-            rows, verifier_probs, draft_probs = zip(*rounds)
-            verifier_probs, draft_probs = torch.cat(verifier_probs), torch.cat(draft_probs)
-            nats = dists.kl(rule.law(verifier_probs, draft_probs), verifier_probs).tolist()
-            for row, value in zip((row for part in rows for row in part), nats, strict=True):
-                row.append(value)
-        self._waiting, self._held = {}, 0
+    right: bool = False
+    spent: list[float] = field(default_factory=list)
 
 
-def _point(rule, settings: Settings, texts: list[_Text], plain: list[_Text] | None) -> Point:
+def _point(rule: Rule | None, settings: Settings, texts: list[_Answer], plain: list[_Answer] | None) -> Point:
     rounds, accepted = [text.rounds for text in texts], [text.accepted for text in texts]
     emitted, judged = [len(text.tokens) for text in texts], [len(text.spent) for text in texts]
     right = [text.right for text in texts]
+    exact = rule is None or rule.lossless
     return Point(
-        rule, settings, len(texts), sum(right), sum(rounds), sum(accepted), sum(emitted), sum(judged),
-        accuracy=Figure(sum(right) / len(texts), *metrics.wilson(sum(right), len(texts))),
-        against_plain=None if rule is None or plain is None else paired(right, [text.right for text in plain]),
+        rule,
+        replace(settings, rule=rule),
+        len(texts),
+        sum(right),
+        sum(rounds),
+        sum(accepted),
+        sum(emitted),
+        sum(judged),
+        accuracy=Estimate(sum(right) / len(texts), *(wilson(sum(right), len(texts)) or (None, None))),
+        against_plain=None if rule is None or plain is None else _against(right, plain),
         accepted_per_round=None if rule is None else ratio(accepted, rounds),
         emitted_per_round=ratio(emitted, rounds),
-        mean_kl=Figure(0.0, 0.0, 0.0) if rule is None or rule.lossless else ratio([sum(map(sum, text.spent)) for text in texts], judged),
-    )  # fmt: skip
-
-
-def ratio(above: Sequence[float], below: Sequence[float]) -> Figure:
-    """sum(above) / sum(below), one entry of each per question, which are the units: the linearised standard error of a
-    ratio (Cochran 1977, section 6.3) and Student's t. Neither end is below 0."""
-    count, total = len(below), sum(below)
-    value = sum(above) / total if total else math.nan
-    if count < 2 or not math.isfinite(value):
-        return Figure(value, None, None)
-    error = (
-        math.sqrt(count / (count - 1) * sum((a - value * b) ** 2 for a, b in zip(above, below, strict=True))) / total
+        mean_kl=Estimate(0.0, 0.0, 0.0) if exact else ratio([sum(text.spent) for text in texts], judged),
     )
-    half = advise.student_quantile(count - 1) * error
-    return Figure(value, max(0.0, value - half), value + half)
 
 
-def paired(one: Sequence[bool], other: Sequence[bool]) -> Figure:
-    """Share right of `one` less that of `other` on the same questions, with the interval of Agresti & Min 2005: Wald's
-    for matched pairs after half a question is added to each of right-right, right-wrong, wrong-right and wrong-wrong."""
-    gained, lost = (sum(a and not b for a, b in zip(*both, strict=True)) for both in ((one, other), (other, one)))
-    count = len(one) + 2
-    middle = (gained - lost) / count
-    half = Z * math.sqrt(((gained + lost + 1) / count - middle**2) / count)
-    return Figure((gained - lost) / len(one), max(-1.0, middle - half), min(1.0, middle + half))
+def _against(right: list[bool], plain: list[_Answer]) -> Estimate:
+    return paired_difference(right, [text.right for text in plain])
 
 
 def csv_text(points: Sequence[Point]) -> str:

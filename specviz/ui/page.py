@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import orjson
 
-from specviz import exports, registry, tasks
+from specviz import backends, exports, registry, tasks
 from specviz.assets import ASSETS
+from specviz.engine.settings import Settings
 from specviz.record import metrics
-from specviz.types import Sampling, Settings
-from specviz.ui import advice, sweeping
+from specviz.record.trace import Trace
+from specviz.types import Sampling
+from specviz.ui import advice, runs, sweeping
+from specviz.ui.desk import WAITING, Desk, Message
 from specviz.ui.exporting import exported
-from specviz.ui.stream import MAX_LANES, WAITING, Desk
-from specviz.view.boot import PLOTLY, inline, rule_words, scripts, styles
-
-STYLES_OF_TEXT = {"tiny": "a story for small children", "tale": "a fairy tale", "task": "a question with one answer"}
+from specviz.view.boot import PLOTLY, drafter_words, inline, rule_words, scripts, styles
 
 # Constant: model text never enters a template. `run`, `stop`, `cancel`, `verify` and `sweep` are the events the view triggers.
 TEMPLATE = '<div class="sv-host"></div>'
@@ -32,11 +34,12 @@ class View(gr.HTML):
         return value
 
 
-def words(shipped: bool = True) -> dict:
-    """What the page must know before any run: rules and their knobs, definitions of figures, examples. `shipped`: it
-    runs the shipped pair, whose styles are known and whose sweep is recorded."""
+def words(shipped: bool = True) -> dict[str, Any]:
+    """What the page must know before any run: rules, drafters and their knobs, definitions of figures, examples.
+    `shipped`: it runs the shipped pair, whose styles are known and whose sweep is recorded."""
     return {
         "rules": rule_words(),
+        "drafters": drafter_words(),
         "definitions": metrics.DEFINITIONS,
         "settings": registry.knobs(Sampling) + registry.knobs(Settings),
         "styles": _styles() if shipped else {},  # another pair has its own way, and is not asked
@@ -56,33 +59,24 @@ def words(shipped: bool = True) -> dict:
 def build(desk: Desk) -> gr.Blocks:
     """The page over a desk that runs things. Launch it with `launch_options()`."""
 
-    def streamed(event: gr.EventData, work=None) -> Iterator[str]:
-        try:
-            settings = json.loads(event._data.get("settings"))
-        except (ValueError, TypeError):
-            settings = None
-        for message in desk.messages(str(event._data.get("id")), settings if isinstance(settings, dict) else {}, work):
-            yield orjson.dumps(message).decode()
-
     def run(event: gr.EventData) -> Iterator[str]:
-        yield from streamed(event)
+        asked = _settings(event)
+        yield from _texts(desk.messages(str(event._data.get("id")), lambda turn: runs.compute(turn, asked)))
 
     def sweep(event: gr.EventData) -> Iterator[str]:
-        yield from streamed(event, sweeping.compute)
+        asked = _settings(event)
+        yield from _texts(desk.messages(str(event._data.get("id")), lambda turn: sweeping.compute(turn, asked)))
 
     def stop(event: gr.EventData) -> None:
         desk.stop(str(event._data.get("id")))
 
     def verify(event: gr.EventData) -> Iterator[str]:
-        for message in desk.verified(str(event._data.get("trace"))):
-            yield orjson.dumps(message).decode()
+        yield from _texts(runs.verified(desk, str(event._data.get("trace"))))
 
     def check(text: str) -> dict:
         """Whether a text is a trace, without running anything."""
-        from specviz.record import trace
-
         try:
-            trace.Trace.from_json(text)
+            Trace.from_json(text)
         except ValueError as error:
             return {"error": str(error)}
         return {"error": ""}
@@ -92,27 +86,8 @@ def build(desk: Desk) -> gr.Blocks:
         return exported(text)
 
     def buys(text: str) -> dict:
-        """What knobs buy on one lane's text: a request {trace, lane, rules: [[name, knobs], ...]} as JSON."""
-
-        def work(pair) -> dict:
-            from specviz import rules
-            from specviz.record import trace
-            from specviz.study import knob_curves as knobs
-
-            try:
-                asked = json.loads(text)
-            except ValueError:
-                asked = None
-            if (
-                not isinstance(asked, dict)
-                or not isinstance(asked.get("lane"), int)
-                or not isinstance(asked.get("rules"), list)
-            ):
-                raise ValueError("This is not a question about a lane.")
-            chosen = [rules.make(str(name), **given) for name, given in asked["rules"][:MAX_LANES]]
-            return knobs.bought(trace.Trace.from_json(str(asked.get("trace"))), asked["lane"], chosen, pair)
-
-        return desk.borrow(work)
+        """What knobs buy on one lane's text: see `advice.bought`."""
+        return desk.borrow(lambda pair: advice.bought(text, pair))
 
     def advise(text: str) -> dict:
         """Which knob value meets a goal: see `advice.answer`."""
@@ -120,7 +95,7 @@ def build(desk: Desk) -> gr.Blocks:
 
     def tryout(text: str) -> dict:
         """Whether a real run does what the advice says: see `advice.tried`."""
-        return desk.borrow(lambda pair: advice.tried(text, pair))
+        return desk.borrow(lambda pair: advice.tried(text, pair, desk.deadline))
 
     gr.set_static_paths([ASSETS / "recorded", PLOTLY, sweeping.RECORDED])
     with gr.Blocks(title="specviz: acceptance rules, seen", analytics_enabled=False, fill_width=True) as blocks:
@@ -141,7 +116,7 @@ def build(desk: Desk) -> gr.Blocks:
     return blocks
 
 
-def launch_options(shipped: bool = True) -> dict:
+def launch_options(shipped: bool = True) -> dict[str, Any]:
     """What `launch` needs for the page to look like itself and to ask no other host for anything; `shipped` as in
     `words`."""
     theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
@@ -153,7 +128,23 @@ def launch_options(shipped: bool = True) -> dict:
     return dict(head=head, theme=theme, ssr_mode=False, footer_links=[], run_history=False, quiet=True)
 
 
-def _dumps(value) -> str:
+def _settings(event: gr.EventData) -> dict[str, Any]:
+    """What the view sent along with an event; nothing, if it is no JSON object."""
+    try:
+        asked = json.loads(event._data.get("settings"))
+    except (ValueError, TypeError):
+        return {}
+    return asked if isinstance(asked, dict) else {}
+
+
+def _texts(messages: Iterator[Message]) -> Iterator[str]:
+    """Messages as JSON texts. Closing this closes them."""
+    with closing(messages):
+        for message in messages:
+            yield orjson.dumps(message).decode()
+
+
+def _dumps(value: object) -> str:
     return json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -163,23 +154,17 @@ def _url(path: Path) -> str:
 
 def _styles() -> dict[str, str]:
     """The styles one can ask the shipped pair for."""
-    facts = ASSETS / "pairs" / "small" / "pair.json"
-    return (
-        json.loads(facts.read_text(encoding="utf-8")).get("styles", STYLES_OF_TEXT)
-        if facts.exists()
-        else STYLES_OF_TEXT
-    )
+    shipped = next(iter(backends.pairs().values()), None)
+    return {} if shipped is None else shipped.styles
 
 
-def _recorded() -> list[dict]:
+def _recorded() -> list[dict[str, str]]:
     """The recorded runs: prompt and address of each."""
-    found = []
-    for path in sorted((ASSETS / "recorded").glob("*.json")):
-        found.append({"prompt": json.loads(path.read_text(encoding="utf-8"))["prompt"], "url": _url(path)})
-    return found
+    paths = sorted((ASSETS / "recorded").glob("*.json"))
+    return [{"prompt": json.loads(path.read_text(encoding="utf-8"))["prompt"], "url": _url(path)} for path in paths]
 
 
-def _prompts() -> list[dict]:
+def _prompts() -> list[dict[str, Any]]:
     """The examples; the first with a recorded run is what a visitor sees first."""
     path = ASSETS / "prompts.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []

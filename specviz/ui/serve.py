@@ -5,6 +5,10 @@ from __future__ import annotations
 
 import argparse
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from specviz.backends import Pair
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -12,12 +16,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for option, variable, help_text in (
         ("--host", "GRADIO_SERVER_NAME", "address to listen at (default 127.0.0.1: this machine alone)"),
         ("--port", "GRADIO_SERVER_PORT", "port to listen at (default: the first free one from 7860)"),
-        ("--draft", "SPECVIZ_DRAFT", "draft model: a folder or a Hub id (default: the shipped pair)"),
-        ("--verifier", "SPECVIZ_VERIFIER", "verifier model: a folder or a Hub id"),
+        ("--pair", "SPECVIZ_PAIR", "a pair by its name, or a folder with a pair.json (default: the first that ships)"),
+        ("--draft", "SPECVIZ_DRAFT", "instead: a draft model, a folder or a Hub id"),
+        ("--verifier", "SPECVIZ_VERIFIER", "and its verifier; alone, for drafters that need no model"),
         ("--device", "SPECVIZ_DEVICE", "cpu, cuda, or auto to spread a model over devices (default cpu)"),
         ("--dtype", "SPECVIZ_DTYPE", "float32, bfloat16 or float16 (default: float32 on CPU, the model's own elsewhere)"),
+        ("--deadline", "SPECVIZ_DEADLINE", "seconds that one run may take (default 120)"),
     ):  # fmt: skip
-        kind = int if option == "--port" else str
+        kind = {"--port": int, "--deadline": float}.get(option, str)
         parser.add_argument(
             option, type=kind, default=os.environ.get(variable) or None, help=f"{help_text} [{variable}]"
         )
@@ -26,22 +32,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serves until interrupted; returns 0. Raises ValueError if the address cannot be listened at."""
     from specviz.ui import page
-    from specviz.ui.stream import Desk
+    from specviz.ui.desk import DEADLINE, Desk
 
-    def load() -> object:
+    def load() -> Pair:
         from specviz import backends  # brings torch: the first picture does not wait for it
 
-        names = {"draft": options.draft, "verifier": options.verifier}
-        return backends.load_pair(**names, device=options.device or "cpu", dtype=options.dtype)
+        placing = {"device": options.device or "cpu", "dtype": options.dtype}
+        pair = backends.load_pair(options.pair, draft=options.draft, verifier=options.verifier, **placing)
+        backends.dedicate_process(pair)
+        return pair
 
-    desk = Desk(load)
+    desk = Desk(load, DEADLINE if options.deadline is None else options.deadline)
     blocks = page.build(desk)
     try:
         _, url, _ = blocks.launch(
             server_name=options.host,
             server_port=options.port,
             prevent_thread_lock=True,
-            **page.launch_options(shipped=options.verifier is None),
+            **page.launch_options(shipped=options.pair is None and options.verifier is None),
         )
     except OSError as error:
         raise ValueError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from specviz import registry, rules
+from specviz import drafters, registry, rules
 from specviz.assets import ASSETS
 
 VIEW = Path(__file__).resolve().parent
@@ -16,7 +16,7 @@ PLOTS = tuple(
     f"plots/{path.name}" for path in sorted((VIEW / "js" / "plots").glob("*.js"))
 )  # a plot is a file there, named nowhere else
 SCRIPTS = (
-    "store.js", "rules.js", "dom.js", "state.js", "pointing.js", "controls.js", "lanes.js", "timeline.js", "fork.js", "inspector.js", "plots.js", *PLOTS, "share.js", "live.js", "sections.js",
+    "store.js", "rules.js", "dom.js", "state.js", "pointing.js", "knobs.js", "drafter.js", "controls.js", "lanes.js", "timeline.js", "fork.js", "inspector.js", "plots.js", *PLOTS, "share.js", "live.js", "sections.js",
     "laws.js", "playground-state.js", "playground-svg.js", "playground-labels.js", "playground-bars.js", "playground-chart.js", "playground-table.js", "playground-check.js", "playground.js",
     "about.js", "advisor.js", "sweep-form.js", "sweep-plots.js", "sweep-table.js", "sweep.js",
     "app.js",
@@ -53,11 +53,27 @@ def rule_words() -> dict:
     known = {"plain": PLAIN}
     for name in rules.names():
         cls = rules.get(name)
-        knobs = [
-            info | {"allowed": " or ".join(info["choices"]) if info["choices"] else registry.allowed(info)}
-            for info in registry.knobs(cls)
-        ]
+        knobs = knob_words(cls)
         known[name] = {
             word: getattr(cls, word) for word in ("summary", "formula", "helps", "hurts", "source", "lossless")
         } | {"knobs": knobs}
     return known
+
+
+def drafter_words() -> dict:
+    """The drafters that draft, and their knobs, in words, for a page."""
+    known = {}
+    for name in drafters.names():
+        drafter = drafters.make(name)
+        if drafter.drafts:
+            known[name] = {word: getattr(drafter, word) for word in ("summary", "source", "uses_draft_model")}
+            known[name]["knobs"] = knob_words(type(drafter))
+    return known
+
+
+def knob_words(cls: type) -> list[dict]:
+    """The knobs of a rule or a drafter, each with what is allowed in words."""
+    return [
+        info | {"allowed": " or ".join(info["choices"]) if info["choices"] else registry.allowed(info)}
+        for info in registry.knobs(cls)
+    ]

@@ -13,8 +13,9 @@ from specviz import rules
 from specviz.drafters.model import ModelDrafter
 from specviz.engine import lengths as adaptive
 from specviz.engine.decode import decode
+from specviz.engine.settings import Settings
 from specviz.record.trace import Trace
-from specviz.types import Drafted, Emitted, Settings
+from specviz.types import Drafted, Emitted
 from tests.support.table import TableModel
 
 CHEAP, DEAR = (0.2, 4.0), (2.0, 4.0)  # ms per drafted token, ms of a verifier forward

@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from specviz import backends, rules
+from specviz.backends import Forward
 from specviz.backends.hub import Transformers
 from specviz.backends.static_llama import StaticLlama
 from specviz.engine import batch, race
-from specviz.types import Drafted, Emitted, Judged, ModelError, Sampling, Settings, Verified
+from specviz.engine.settings import Settings
+from specviz.types import Drafted, Emitted, Judged, ModelError, Sampling, Verified
 from tests.backends.test_backends import give_tokenizer, make_llama
 
 SAMPLINGS = [Sampling(), Sampling(temperature=0), Sampling(temperature=0.7, top_k=20, top_p=0.9)]
@@ -39,7 +41,7 @@ def folders(tmp_path_factory):
 @pytest.fixture(scope="module", params=["static_llama", "transformers"])
 def any_pair(request, folders):
     """The pair on either backend, with some tokens that end a text."""
-    pair = backends.load_pair(*folders, backend=request.param)
+    pair = backends.load_pair(draft=folders[0], verifier=folders[1], backend=request.param)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backends.Pair, "stop_tokens", frozenset(range(8)))
         yield pair
@@ -137,11 +139,12 @@ def test_rollback_in_a_batch_is_as_if_never_seen(tmp_path, backend):
         asked = []
         for session in rng.sample(list(texts), rng.randint(1, len(texts))):
             new = [rng.randrange(300) for _ in range(rng.choice([1, 1, 2, 5, 20 if not texts[session] else 3]))]
-            asked.append((session, new, rng.randint(1, len(new))))
-        for (session, new, keep), logits in zip(asked, shared.forward(asked), strict=True):
+            asked.append(Forward(session, new, rng.randint(1, len(new))))
+        for (session, new, keep, *_), seen in zip(asked, shared.forward(asked), strict=True):
             texts[session] += new
             assert session.length == len(texts[session])
-            torch.testing.assert_close(logits, model.session().forward(texts[session], keep), atol=2e-4, rtol=1e-4)
+            alone = model.session().forward(texts[session], keep)
+            torch.testing.assert_close(seen.logits, alone.logits, atol=2e-4, rtol=1e-4)
         for session in [s for s in texts if len(texts[s]) > 60 or rng.random() < 0.1]:
             shared.release(session)
             del texts[session]
@@ -154,10 +157,10 @@ def test_long_additions_in_a_batch(tmp_path, backend):
     shared = model.batch(rows=2, positions=80)
     one, two = shared.session(), shared.session()
     tokens = torch.randint(0, 300, (80,), generator=torch.Generator().manual_seed(3)).tolist()
-    shared.forward([(one, tokens[:79], 1), (two, tokens[:5], 1)])
-    last, many = shared.forward([(one, tokens[79:], 1), (two, tokens[5:75], 2)])
-    torch.testing.assert_close(last, model.session().forward(tokens, 1), atol=2e-4, rtol=1e-4)
-    torch.testing.assert_close(many, model.session().forward(tokens[:75], 2), atol=2e-4, rtol=1e-4)
+    shared.forward([Forward(one, tokens[:79], 1), Forward(two, tokens[:5], 1)])
+    last, many = shared.forward([Forward(one, tokens[79:], 1), Forward(two, tokens[5:75], 2)])
+    torch.testing.assert_close(last.logits, model.session().forward(tokens, 1).logits, atol=2e-4, rtol=1e-4)
+    torch.testing.assert_close(many.logits, model.session().forward(tokens[:75], 2).logits, atol=2e-4, rtol=1e-4)
 
 
 def test_a_model_that_forgets_is_asked_one_by_one(tmp_path):
@@ -182,8 +185,8 @@ def test_a_model_that_forgets_is_asked_one_by_one(tmp_path):
     shared = model.batch(rows=2, positions=40)
     assert type(shared) is backends.Batch
     texts = [[7] * 20, [3, 4, 5]]
-    for text, logits in zip(texts, shared.forward([(shared.session(), text, 1) for text in texts])):
-        torch.testing.assert_close(logits, model.session().forward(text, 1))
+    for text, seen in zip(texts, shared.forward([Forward(shared.session(), text, 1) for text in texts])):
+        torch.testing.assert_close(seen.logits, model.session().forward(text, 1).logits)
 
 
 def test_nothing_to_do_and_too_long(any_pair):

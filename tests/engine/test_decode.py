@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import chi2
+from specviz.drafters.proposal import Proposal
 
 from specviz import rules
 from specviz.drafters.model import ModelDrafter
-from specviz.drafters.proposal import Proposal
 from specviz.engine import decode as decode_module
 from specviz.engine.decode import decode
+from specviz.engine.settings import Settings
 from specviz.prob import dists, noise
-from specviz.types import Drafted, Emitted, Finished, Judged, ModelError, Sampling, Settings, Verified
+from specviz.types import Drafted, Emitted, Finished, Judged, ModelError, Sampling, Verified
 from tests.support.table import TableModel
 
 VOCABULARY, LENGTH, RUNS = 3, 4, 3000

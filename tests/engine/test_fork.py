@@ -16,9 +16,9 @@ import pytest
 
 from specviz import rules
 from specviz.engine import race
+from specviz.engine.settings import Settings
 from specviz.record import trace
 from specviz.record.trace import Trace
-from specviz.types import Settings
 from specviz.ui.stream import Desk
 from tests.conftest import QUESTION
 

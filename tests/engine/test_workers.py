@@ -11,8 +11,9 @@ import pytest
 
 from specviz import backends, rules
 from specviz.engine import batch
+from specviz.engine.settings import Settings
 from specviz.engine.workers import Workers, cores
-from specviz.types import ModelError, Sampling, Settings
+from specviz.types import ModelError, Sampling
 
 PROMPTS = ("Once upon a time", "What is 3 plus 4?", "The king had three sons")
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from specviz.ui import stream, sweeping
+from specviz.ui import runs, sweeping
 from tests.page.test_page import never_ending, pytestmark  # noqa: F401  (where there is no pair)
 from tests.page.test_page_bad_input import READY, page_of
 from tests.support.browser import PATIENCE, until
@@ -21,7 +21,7 @@ def sweep(page) -> None:
     until(page, "/^[1-9]/.test(document.querySelector('.sweepsaid').textContent)")
 
 
-@pytest.mark.parametrize(("room", "start"), [(stream, never_ending), (sweeping, sweep)])
+@pytest.mark.parametrize(("room", "start"), [(runs, never_ending), (sweeping, sweep)])
 def test_closing_the_tab_ends_what_it_runs(chromium, pair, monkeypatch, room, start):
     """The compute is closed before it has ended, and the turn at the models is free."""
     closed = threading.Event()
@@ -35,8 +35,8 @@ def test_closing_the_tab_ends_what_it_runs(chromium, pair, monkeypatch, room, st
             raise
 
     monkeypatch.setattr(room, "compute", watched)
-    monkeypatch.setattr(stream, "DEADLINE", 1e6)
     with page_of(lambda: pair) as (url, desk):
+        desk.deadline = 1e6
         tab = chromium.new_page()
         tab.goto(url)
         until(tab, READY)

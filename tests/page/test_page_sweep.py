@@ -11,11 +11,12 @@ import threading
 import pytest
 
 from specviz import rules, tasks
+from specviz.engine.settings import Settings
 from specviz.record import metrics
 from specviz.study import sweep
-from specviz.types import Settings
-from specviz.ui import stream, sweeping
-from specviz.ui.stream import Desk, Refused
+from specviz.ui import sweeping
+from specviz.ui.desk import Desk, Turn
+from specviz.ui.requests import Refused
 from tests.page.test_page import pytestmark  # noqa: F401  (where there is no pair)
 from tests.support.browser import WIDTHS, beyond, until, watched
 
@@ -276,7 +277,7 @@ def test_it_can_be_used_by_all(chromium, home, scheme, width):
 def messages(pair, request, desk=None):
     desk = desk or Desk(lambda: pair)
     desk.open()
-    return desk.messages("a", request, sweeping.compute)
+    return desk.messages("a", lambda turn: sweeping.compute(turn, request))
 
 
 def test_messages_say_everything_each_time(pair, monkeypatch):
@@ -302,7 +303,7 @@ def test_messages_say_everything_each_time(pair, monkeypatch):
     json.dumps(infinite, allow_nan=False)
 
 
-def test_a_sweep_ends_when_it_is_closed_stopped_or_late(pair, monkeypatch):
+def test_a_sweep_ends_when_it_is_closed_stopped_or_late(pair):
     """The turn at the models is given back each time."""
     desk = Desk(lambda: pair)
     steps = messages(pair, FEW | {"questions": 900}, desk)
@@ -311,13 +312,12 @@ def test_a_sweep_ends_when_it_is_closed_stopped_or_late(pair, monkeypatch):
             break
     steps.close()
     assert not desk._turn.locked()
-    monkeypatch.setattr(stream, "DEADLINE", 0.0)
-    assert "longest a run may take" in list(messages(pair, FEW, desk))[-1]["message"]
-    monkeypatch.undo()
+    late = Desk(lambda: pair, deadline=0.0)
+    assert "longest a run may take" in list(messages(pair, FEW, late))[-1]["message"]
     stopped = threading.Event()
     stopped.set()
-    assert [m["message"] for m in sweeping.compute(pair, FEW, stopped)][-1].startswith("Stopped.")
-    assert not desk._turn.locked()
+    assert [m["message"] for m in sweeping.compute(Turn(pair, stopped), FEW)][-1].startswith("Stopped.")
+    assert not desk._turn.locked() and not late._turn.locked()
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from specviz import backends, registry, rules
-from specviz.drafters import proposal
+from specviz import registry, rules
+from specviz.engine import race
+from specviz.engine.settings import Settings
 from specviz.prob import dists
 from specviz.record import metrics, trace
-from specviz.types import Sampling, Settings
-from tests.conftest import run
-
-pytestmark = pytest.mark.skipif(not (backends.SHIPPED / "verifier").exists(), reason="the pair of models is not here")
+from specviz.types import Sampling
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = sorted((ROOT / "assets" / "recorded").glob("*.json"))
@@ -62,31 +60,20 @@ class Again:
     """A run of several lanes, and per lane the distributions [N, V] and tokens [N] at the N positions it judged."""
 
     def __init__(self, pair, prompt, style, lanes):
-        rounds: dict[str, list] = {}
-        judged_by = proposal.Proposal.judged_by
-
-        def kept_aside(self, rule, verifier_probs, sampling):
-            rounds.setdefault(rule.spec, []).append(
-                (verifier_probs.clone(), self.draft_probs.clone(), torch.tensor(self.tokens))
-            )
-            return judged_by(self, rule, verifier_probs, sampling)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(proposal.Proposal, "judged_by", kept_aside)
-            self.record = trace.Trace.from_json(run(pair, prompt, style, lanes).to_json())
-        self.judged = []
-        for lane in self.record.data["lanes"]:
-            drafted = [r for r in lane["rounds"] if r["drafted"]]
-            parts = [
-                [part[: len(r["judged"]["uniform"])] for part in parts]
-                for r, parts in zip(drafted, rounds.get(lane["rule"], []), strict=True)
-            ]
-            self.judged.append([torch.cat(column) for column in zip(*parts)])
+        made = trace.begin(pair, prompt, style, lanes)
+        rounds: list[list[tuple[torch.Tensor, ...]]] = [[] for _ in lanes]
+        for step in race.race(pair, made.prompt_tokens, lanes):
+            made.add(step, pair.tokenizer.piece)
+            if judgement := step.result.judgement:
+                nodes = list(step.result.walk.judged)
+                parts = (judgement.verifier_probs, judgement.draft_probs, judgement.tokens)
+                rounds[step.lane].append(tuple(part[nodes] for part in parts))
+        self.record = trace.Trace.from_json(made.to_json())
+        self.judged = [[torch.cat(column) for column in zip(*parts)] for parts in rounds]
 
     def column(self, lane: int, name: str) -> torch.Tensor:
         """A recorded column over all judged tokens of a lane, float64 [N]."""
-        rounds = self.record.data["lanes"][lane]["rounds"]
-        return torch.tensor([value for r in rounds for value in r["judged"].get(name, [])], dtype=torch.float64)
+        return torch.tensor(self.record.lanes[lane].column(name), dtype=torch.float64)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +83,7 @@ def runs(pair):
     for path in RECORDED:
         record = trace.load(path)
         lanes = [lane for lane in record.settings() if lane.rule is not None]
-        made.append(Again(pair, record.data["prompt"], record.data["style"], lanes))
+        made.append(Again(pair, record.prompt, record.style, lanes))
     for prompt, style, seed, sampling, specs in OTHERS:
         made.append(
             Again(
@@ -196,16 +183,16 @@ def test_recolouring_equals_judging_again(page, runs):
     count = differ = 0
     seen = set()
     for made in runs:
-        lanes = made.record.data["lanes"]
-        asked = [(i, variants(lane["name"], lane["knobs"])) for i, lane in enumerate(lanes) if lane["knobs"]]
+        lanes = made.record.lanes
+        asked = [(i, variants(lane.name, lane.knobs)) for i, lane in enumerate(lanes) if lane.knobs]
         answers = page.evaluate(
             WHATIF, [made.record.to_json(), [[i, [knobs for _, knobs in some]] for i, some in asked]]
         )
         for (i, some), fates in zip(asked, answers, strict=True):
             columns = made.column(i, "uniform"), made.column(i, "strict_accept_prob")
-            found = compare(lanes[i]["name"], some, fates, made.judged[i], *columns, made.record.data["prompt"])
+            found = compare(lanes[i].name, some, fates, made.judged[i], *columns, made.record.prompt)
             count, differ = count + found[0], differ + found[1]
-            seen.add(lanes[i]["name"])
+            seen.add(lanes[i].name)
     print(f"{count:,} fates compared, {differ} undecided")
     assert seen == {name for name in rules.names() if registry.knobs(rules.get(name))}, "every rule with a knob ran"
     assert count > 20_000 and differ <= count / 1000
@@ -237,7 +224,7 @@ def test_every_rule_judges_every_lane(page, runs, name):
                 made.judged[i],
                 made.column(i, "uniform"),
                 made.column(i, "strict_accept_prob"),
-                made.record.data["prompt"],
+                made.record.prompt,
             )
             count, differ = count + found[0], differ + found[1]
     print(f"{name}: {count:,} fates compared, {differ} undecided")
@@ -255,25 +242,25 @@ def test_the_budget_is_held_against_what_was_spent(page, runs):
     seen = over = 0
     for made in runs:
         answers = page.evaluate(SPENT, made.record.to_json())
-        for i, (lane, (sums, each)) in enumerate(zip(made.record.data["lanes"], answers, strict=True)):
+        for i, (lane, (sums, each)) in enumerate(zip(made.record.lanes, answers, strict=True)):
             figures = metrics.figures(lane)
-            if lane["name"] != "cactus":
+            if lane.name != "cactus":
                 assert sums is None and figures["over_budget"] is None and set(each) <= {None}
                 continue
             verifier, draft = (dists.normalise(part.double()) for part in made.judged[i][:2])
             tokens = made.judged[i][2]
             for solver in ("taylor", "exact"):
-                rule = rules.make("cactus", delta=lane["knobs"]["delta"], solver=solver)
+                rule = rules.make("cactus", delta=lane.knobs["delta"], solver=solver)
                 cost = dists.kl(rule.target_probs(verifier, draft, tokens), verifier)
                 assert torch.allclose(
                     torch.tensor([one[solver] for one in each], dtype=torch.float64), cost, rtol=1e-3, atol=2e-5
                 )
                 assert solver == "taylor" or float(cost.max()) <= rule.delta + 1e-9
-            law = dists.kl(rules.parse(lane["rule"]).output_law(verifier, draft), verifier)
+            law = dists.kl(lane.rule.output_law(verifier, draft), verifier)
             assert torch.allclose(
                 torch.tensor([one["law"] for one in each], dtype=torch.float64), law, rtol=1e-3, atol=2e-5
             )
-            delta = lane["knobs"]["delta"]
+            delta = lane.knobs["delta"]
             wanted = {
                 "judged": len(each),
                 "lawOver": figures["over_budget"],

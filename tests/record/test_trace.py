@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from specviz import rules
 from specviz.engine import race
+from specviz.engine.settings import Settings
 from specviz.record import metrics, trace
 from specviz.record.trace import Trace
-from specviz.types import Settings
 from tests.conftest import QUESTION, run
 
 

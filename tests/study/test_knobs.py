@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from specviz import backends, rules
+from specviz import drafters, rules
+from specviz.engine.settings import Settings
 from specviz.prob import dists
-from specviz.study import exact
+from specviz.study import exact, reading
 from specviz.study import knob_curves as knobs
 from specviz.types import Sampling
 from tests.conftest import run
 
-pytestmark = pytest.mark.skipif(not (backends.SHIPPED / "verifier").exists(), reason="the pair of models is not here")
 FEW = 24
 
 
@@ -23,28 +24,22 @@ def bought(record, pair):
     return knobs.bought(record, 2, [rules.parse("cactus:delta=0.3"), rules.make("block"), rules.make("sps")], pair, FEW)
 
 
-def by_hand(record, pair, lane):
+def by_hand(trace, pair, lane):
     """Both distributions at each judged position, each from a text that ends just before it."""
-    data = record.data
-    written = [token for r in data["lanes"][lane]["rounds"] for token in r["emitted"]]
+    written = trace.lanes[lane].tokens
     places = [
-        r["start"] + i - len(data["prompt_tokens"])
-        for r in data["lanes"][lane]["rounds"]
-        for i in range(min(r["kept"] + 1, len(r["drafted"])))
+        r.start + i - len(trace.prompt_tokens)
+        for r in trace.lanes[lane].rounds
+        for i in range(min(r.kept + 1, len(r.drafted)))
     ]
-    found = []
+    rows = []
     for place in places[:FEW]:
-        tokens = data["prompt_tokens"] + written[:place]
-        found.append(
-            [
-                dists.pad(
-                    dists.to_probs(model.session().forward(tokens, keep=1), Sampling(**data["sampling"])),
-                    pair.vocabulary,
-                )[0].double()
-                for model in (pair.verifier, pair.draft)
-            ]
+        tokens = trace.prompt_tokens + written[:place]
+        looks = (model.session().forward(tokens, keep=1).logits for model in (pair.verifier, pair.draft))
+        rows.append(
+            [dists.pad(dists.to_probs(logits, trace.sampling), pair.vocabulary)[0].double() for logits in looks]
         )
-    return [torch.stack(column) for column in zip(*found)]
+    return [torch.stack(column) for column in zip(*rows)]
 
 
 def test_figures_are_averages_over_the_judged_positions(record, pair, bought):
@@ -87,7 +82,7 @@ def test_every_token_rule_is_there_and_none_crosses_the_frontier(bought):
 
 def test_the_gap_is_what_the_frontier_allows_beyond_what_is_kept(record, pair, bought):
     """At the same mean divergence, over the same positions: as `exact.gap` says, and none for the optimum at even positions."""
-    verifier, draft = knobs.judged(record, 2, pair, FEW)
+    verifier, draft = reading.judged(record, 2, pair, FEW)
     for divergence in exact.DIVERGENCES:
         wanted = float(exact.gap(rules.parse("cactus:delta=0.3"), verifier, draft, divergence, pooled=True))
         assert bought["marks"][0]["gap"][divergence] == pytest.approx(wanted, abs=1e-6)
@@ -99,34 +94,26 @@ def test_what_cannot_be_computed_is_said(record, pair):
         knobs.bought(record, 0, [], pair)
     with pytest.raises(ValueError, match="no such lane"):
         knobs.bought(record, 9, [], pair)
-    other = type(record)(
-        {
-            **record.data,
-            "models": {role: {**about, "revision": "other"} for role, about in record.data["models"].items()},
-        }
-    )
-    with pytest.raises(ValueError, match="another draft"):
+    models = {role: replace(facts, revision="other") for role, facts in record.models.items()}
+    other = replace(record, models=models)
+    with pytest.raises(ValueError, match="another verifier"):
         knobs.bought(other, 2, [], pair)
 
 
-def test_an_infinite_divergence_has_a_name(pair):
-    from specviz.types import Settings
+def test_a_copied_draft_is_read_from_the_record(pair):
+    """Of a drafter that chooses, the distribution a token came from is all on that token."""
+    lanes = [Settings(rule=rules.make("sps"), drafter=drafters.make("ngram"), max_new_tokens=30, seed=1)]
+    trace = run(pair, "one two one two one two", "tiny", lanes)
+    verifier, draft = reading.judged(trace, 0, pair, FEW)
+    tokens = [r.drafted[node] for r in trace.lanes[0].rounds for node in r.nodes][:FEW]
+    assert len(tokens) > 2 and draft.argmax(-1).tolist() == tokens and bool((draft.amax(-1) == 1).all())
+    probs = trace.lanes[0].column("verifier_prob")[:FEW]
+    assert verifier[range(len(tokens)), tokens].tolist() == pytest.approx(probs, rel=1e-3, abs=1e-6)
 
+
+def test_an_infinite_divergence_has_a_name(pair):
     lanes = [Settings(rule=rules.make("interpolation"), sampling=Sampling(top_k=2), max_new_tokens=12)]
     answer = knobs.bought(run(pair, "One day", None, lanes), 0, [rules.make("sps")], pair, FEW)
     assert (
         any("Infinity" in curve["kl"] for curve in answer["curves"]) and answer["frontiers"]["kl"]["acceptance"][-1] < 1
     )
-
-
-def test_the_desk_lends_the_models_to_one_at_a_time_and_takes_them_back():
-    from specviz.ui.stream import Desk
-
-    desk = Desk(lambda: "models")
-    desk.open()
-    assert desk.borrow(lambda pair: {"pair": pair}) == {"pair": "models"}
-    assert desk.borrow(lambda pair: {"busy": desk.borrow(lambda again: {}, patience=0.05)})["busy"]["error"].startswith(
-        "Another run"
-    )
-    assert "ZeroDivisionError" in desk.borrow(lambda pair: 1 / 0)["error"]
-    assert desk.borrow(lambda pair: {}) == {}

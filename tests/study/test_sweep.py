@@ -7,17 +7,19 @@ import io
 import math
 import multiprocessing
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from specviz import backends, cli, rules, tasks
+from specviz import backends, cli, drafters, rules, tasks
 from specviz.engine import batch, race
-from specviz.engine.measure import measure
+from specviz.engine.settings import Settings
+from specviz.prob import stats
 from specviz.record import metrics
 from specviz.study import sweep
-from specviz.types import Emitted, Judged, ModelError, Sampling, Settings, Verified
+from specviz.types import ModelError, Sampling
 from tests.engine.test_batch import folders  # noqa: F401
 
 RULES = ["sps", "cactus:delta=0.5", "tas", "block"]
@@ -35,21 +37,14 @@ def alone(pair, rule, questions, style):
     counts, spent = [], []
     for i, question in enumerate(questions):
         settings = replace(SETTINGS, rule=rule, seed=5 * 1_000_003 + i)
-        events = list(race.start(pair, pair.encode(question.prompt, style), settings, measure))
-        emitted = [e for e in events if isinstance(e, Emitted)]
-        judged = [e.measures["kl_output_verifier"] for e in events if isinstance(e, Judged)]
-        right = tasks.grade(pair.tokenizer.decode([e.token for e in emitted]), question.answer)
-        counts.append(
-            [
-                right,
-                sum(isinstance(e, Verified) for e in events),
-                sum(e.origin == "accepted" for e in emitted),
-                len(emitted),
-                len(judged),
-            ]
-        )
+        steps = list(race.race(pair, pair.encode(question.prompt, style), [settings]))
+        emitted = [token for step in steps for token in step.result.emitted]
+        judged = [measures.columns["kl_output_verifier"] for step in steps for measures in step.measures]
+        right = tasks.grade(pair.tokenizer.decode(emitted), question.answer)
+        accepted = sum(len(step.result.walk.path) for step in steps)
+        counts.append([right, len(steps), accepted, len(emitted), len(judged)])
         spent += judged
-    return np.sum(counts, 0).tolist(), [one[0] for one in counts], np.mean(spent) if spent else 0.0
+    return np.sum(counts, 0).tolist(), [row[0] for row in counts], np.mean(spent) if spent else 0.0
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +73,7 @@ def test_figures_are_those_of_one_text_at_a_time(pair, questions, done):
             point.emitted,
             point.judged,
         ] == counts and point.questions == 7
-        assert point.accuracy == sweep.Figure(right / 7, *metrics.wilson(right, 7))
+        assert point.accuracy == stats.Estimate(right / 7, *stats.wilson(right, 7))
         assert point.emitted_per_round.value == emitted / rounds
         if point.rule is None:
             assert (
@@ -87,7 +82,9 @@ def test_figures_are_those_of_one_text_at_a_time(pair, questions, done):
                 and rounds == emitted
             )
             continue
-        assert point.accepted_per_round.value == accepted / rounds and point.against_plain == sweep.paired(marks, plain)
+        assert point.accepted_per_round.value == accepted / rounds and point.against_plain == stats.paired_difference(
+            marks, plain
+        )
         assert point.mean_kl.value == pytest.approx(nats, rel=1e-4) and (nats > 0) != point.rule.lossless
 
 
@@ -97,7 +94,7 @@ def test_a_pair_without_the_style_is_asked_plainly(folders, backend, monkeypatch
     monkeypatch.setattr(sweep, "ROWS", 4)
     monkeypatch.setattr(sweep, "HELD", 3000)
     monkeypatch.setattr(tasks, "grade", lambda text, answer: len(text) % 2 == 0)
-    pair = backends.load_pair(*folders, backend=backend)
+    pair = backends.load_pair(draft=folders[0], verifier=folders[1], backend=backend)
     asked = [tasks.Question(word, "", "", "none", 1) for word in ("one", "two words", "three", "four of them", "five")]
     for point in last(sweep.sweep(pair, [rules.parse(spec) for spec in RULES], asked, SETTINGS)).points:
         counts, _, nats = alone(pair, point.rule, asked, None)
@@ -124,6 +121,15 @@ def test_closing_stops_the_compute(pair, questions, monkeypatch):
     steps.close()
     monkeypatch.setattr(batch, "decode", None)
     assert next(steps, None) is None and 1 <= len(kept.points) < 3
+
+
+def test_a_sweep_drafts_as_it_is_told(pair, questions):
+    """The drafter of the settings drafts at every point, and a refusal is said before anything runs."""
+    settings = replace(SETTINGS, drafter=drafters.make("ngram"))
+    plain, copied = last(sweep.sweep(pair, [rules.make("sps")], questions, settings)).points
+    assert plain.accepted == 0 and 0 < copied.accepted < copied.emitted and copied.row()["drafter"] == "ngram:longest=3"
+    with pytest.raises(ValueError, match="needs a draft model"):
+        sweep.sweep(SimpleNamespace(**{**vars(pair), "draft": None}), [rules.make("sps")], questions, SETTINGS)
 
 
 def test_the_same_seed_gives_the_same_points(pair, questions, done):
@@ -157,44 +163,6 @@ def test_processes_give_the_same_points(pair, questions, done, monkeypatch):
         pass
     steps.close()
     assert multiprocessing.active_children() == before
-
-
-def test_a_ratio_has_its_interval_by_question():
-    """Against Cochran's formula by numpy; and over 4,000 seeded sets of 40 questions it holds the true ratio about 95 times in 100.
-
-    Five standard errors of that share are 0.017; the t interval of a ratio is a little short for few questions.
-    """
-    generator = np.random.default_rng(0)
-
-    def draw(count):
-        rounds = generator.integers(3, 30, (count, 40))
-        share = generator.beta(8, 2, (count, 40))  # questions differ in how much is kept
-        return generator.binomial(4 * rounds, share), rounds
-
-    accepted, rounds = draw(4000)
-    found = [sweep.ratio(a.tolist(), r.tolist()) for a, r in zip(accepted, rounds)]
-    a, r = accepted[0], rounds[0]
-    error = np.sqrt(np.var(a - a.sum() / r.sum() * r, ddof=1) / 40) / r.mean()
-    assert (found[0].high - found[0].low) / 2 == pytest.approx(2.0227 * error, rel=2e-3)
-    held = np.mean([f.low <= 3.2 <= f.high for f in found])
-    assert 0.95 - 0.017 < held < 0.95 + 0.017
-    assert sweep.ratio([3], [2]) == sweep.Figure(1.5, None, None)
-    assert sweep.ratio([1.0, math.inf], [2, 2]) == sweep.Figure(math.inf, None, None)
-    assert sweep.ratio([0.0, 0.1], [2, 2]).low == 0 and math.isnan(sweep.ratio([0], [0]).value)
-
-
-@pytest.mark.parametrize("change", [0.02, 0.3])
-def test_paired_differences_have_an_interval_that_holds(change):
-    """6,000 seeded sets of 100 matched questions: never far below 95 in 100, though few pairs differ; five standard errors are 0.014."""
-    generator = np.random.default_rng(1)
-    plain = generator.random((6000, 100)) < 0.8
-    rule = np.where(generator.random(plain.shape) < change, generator.random(plain.shape) < 0.5, plain)
-    truth = change * (0.5 - 0.8)
-    found = [sweep.paired(one.tolist(), other.tolist()) for one, other in zip(rule, plain)]
-    assert found[0].value == pytest.approx(rule[0].mean() - plain[0].mean())
-    assert np.mean([f.low <= truth <= f.high for f in found]) > 0.95 - 0.014
-    same = sweep.paired([True] * 50, [True] * 50)
-    assert same.value == 0 and same.low == -same.high and 0.01 < same.high < 0.06
 
 
 def test_a_knob_may_have_several_values():
@@ -232,7 +200,7 @@ def test_errors_are_sentences(pair, questions):
 
 class Broken(backends.Batch):
     def forward(self, asked):
-        return [torch.full_like(logits, math.nan) for logits in super().forward(asked)]
+        return [seen._replace(logits=torch.full_like(seen.logits, math.nan)) for seen in super().forward(asked)]
 
 
 def test_the_rows_are_plain_data_with_definitions(done):
@@ -245,7 +213,8 @@ def test_the_rows_are_plain_data_with_definitions(done):
     assert [one["rule"] for one in read] == [p.row()["rule"] for p in points] and read[2][
         "rule"
     ] == "cactus:delta=0.5,solver=taylor"
-    for name in set(row) - {"knobs", "rule", "name"}:
+    assert read[2]["drafter"] == "model" and read[0]["drafter"] == ""
+    for name in set(row) - {"knobs", "rule", "name", "drafter"}:
         assert float(read[2][name]) == row[name], name
     assert read[0]["accepted_per_round"] == read[0]["against_plain"] == "" and sweep.csv_text(()).strip() == ""
 

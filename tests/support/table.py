@@ -6,13 +6,14 @@ from itertools import product
 
 import torch
 
-from specviz.backends import Session
+from specviz.backends import Batch, Seen, Session
 
 
 class TableModel:
     """`logits` [V + 1, V + 1, V]: the next token's logits after (second last, last); index V stands for "no token"."""
 
     name, id, revision, parameters, dtype, max_positions = "table", "table", "0", 0, "float32", 512
+    layers, threads, can = 1, 1, frozenset({"tree", "features"})
 
     def __init__(self, vocabulary: int, seed: int, spread: float = 1.0):
         generator = torch.Generator().manual_seed(seed)
@@ -21,6 +22,9 @@ class TableModel:
 
     def session(self) -> TableSession:
         return TableSession(self)
+
+    def batch(self, rows: int, positions: int) -> Batch:
+        return Batch(self)
 
     def probs(self, text: tuple[int, ...]) -> torch.Tensor:
         padded = (self.vocabulary, self.vocabulary, *text)
@@ -38,18 +42,27 @@ class TableModel:
 
 
 class TableSession(Session):
+    """Features: layer 0 is the token, one-hot [V]; layer 1 its logits [V], which say all that the model knows."""
+
     def __init__(self, model: TableModel):
         super().__init__(model)
-        self._model, self.seen = model, []
+        self.seen: list[int] = []  # by slot
 
-    def _forward(self, tokens, keep):
+    def _forward(self, shown):
+        table, nobody = self._model.logits, self._model.vocabulary
+        start, parents = len(self.seen), range(-1, len(shown.tokens) - 1)
+        assert start == self.length
+        self.seen += shown.tokens
         rows = []
-        for token in tokens:
-            self.seen.append(token)
-            padded = [self._model.vocabulary, *self.seen]
-            rows.append(self._model.logits[padded[-2], padded[-1]])
-        assert len(self.seen) == self.length + len(tokens)
-        return torch.stack(rows)[-keep:]
+        for token, parent in zip(shown.tokens, parents if shown.tree is None else shown.tree.parents):
+            slot = start + parent if parent >= 0 else start - 1
+            rows.append(table[self.seen[slot] if slot >= 0 else nobody, token])
+        rows = torch.stack(rows)
+        features = {0: torch.nn.functional.one_hot(torch.tensor(shown.tokens), nobody).float(), 1: rows}
+        return Seen(rows[-shown.keep :], {layer: features[layer] for layer in shown.layers})
 
     def _rollback(self, length):
         del self.seen[length:]
+
+    def _move(self, target, slots):
+        self.seen[target : target + len(slots)] = [self.seen[slot] for slot in slots]

@@ -48,7 +48,7 @@
       el("div.lanehead", null, key(column.rule), choose, sv.about.button(column.rule, () => column.knobs),
         el("div.tail", null, rule.lossless ? el("span", { title: "The text it writes is distributed exactly as the verifier's." }, "lossless") : null,
           state.columns.length > 1 ? el("button.iconbutton", { type: "button", "aria-label": `Remove lane ${index + 1}, ${column.rule}`, title: "Remove this lane", onclick: () => sv.controls.removeLane(index) }, "×") : null)),
-      el("div.summary", null, (view.summary = el("p", { title: rule.source || "" }, rule.summary || "")), (view.whatif = el("p.whatif", { hidden: true, role: "status" }))),
+      el("div.summary", null, (view.summary = el("p", { title: rule.source || "" }, rule.summary || "")), (view.whatif = el("p.whatif", { hidden: true, role: "status" })), drafted(column)),
       el("div", null, (view.knobs = sv.controls.knobs(column, index)), (view.error = el("p.error.laneerror", { role: "alert", "data-error": `lane${index}` }))),
       el("dl.big", null, BIG.map(([name, label]) => figure(view, name, label))),
       (view.small = el("div.small", null, SMALL.map(([name]) => (view.figures[name] = el("span", { "data-figure": name, tabindex: -1 }))))),
@@ -57,6 +57,13 @@
         el("button", { type: "button", "aria-label": `Copy the text of ${column.rule}`, onclick: (e) => copy(view, e.currentTarget) }, "Copy"))));
     SMALL.forEach(([name]) => describe(view.figures[name], name));
     return view;
+  }
+
+  // Who drafted what a column shows, where that is not the usual drafter.
+  function drafted(column) {
+    const drafter = sv.laneOf(column)?.drafter;
+    if (!drafter || sv.drafter.usual(drafter)) return null;
+    return el("p.caption.drafted", { title: sv.drafter.words(drafter.name).summary }, `Drafter ${sv.drafter.label(drafter)}`);
   }
 
   function figure(view, name, label) {

@@ -2,7 +2,8 @@
 //   run      the run on display (see store.js), or null
 //   source   recorded | live | imported       where it came from
 //   time     playhead, seconds of compute; Infinity is the end
-//   columns  the lanes as configured: {rule, knobs, from}; `from`: index of the run's lane it shows, or null
+//   form     the settings: drafter is {name, knobs}, or null while every column keeps a drafter of its own
+//   columns  the lanes as configured: {rule, knobs, drafter?, from}; `from`: index of the run's lane it shows, or null
 //   picked   {lane, key} of the selected token, or null
 // Events: run, append, time, pick, columns, whatif, theme
 (function (root) {
@@ -12,7 +13,7 @@
 
   const state = {
     run: null, source: null, example: null, time: Infinity, live: false, playing: false, picked: null, front: 0, hideCut: false, withPlain: true, raw: null,
-    form: { prompt: "", style: null, temperature: 1, top_k: 0, top_p: 1, draft_length: 4, max_new_tokens: 120, seed: 0 },
+    form: { prompt: "", style: null, temperature: 1, top_k: 0, top_p: 1, draft_length: 4, max_new_tokens: 120, seed: 0, drafter: sv.store.drafter() },
     columns: [],
   };
 
@@ -63,12 +64,14 @@
     Object.assign(form, trace.sampling);
     const first = trace.lanes.find((lane) => lane.rule) || trace.lanes[0];
     if (first) form.draft_length = first.draft_length;
+    form.drafter = sv.drafter.common(run.lanes, form.drafter);
     state.run = run;
     state.source = source;
     state.raw = raw || null;
     const drafting = run.lanes.filter((lane) => lane.rule !== "plain").length;
     const seen = run.lanes.filter((lane) => drafting < 2 || lane.rule !== "plain").slice(0, 4);
     state.columns = columns || seen.map((lane) => ({ rule: lane.rule, knobs: { ...lane.knobs }, from: lane.index }));
+    shown().forEach(({ column, lane }) => { column.drafter = lane.drafter; });
     state.front = Math.min(state.front, state.columns.length - 1);
     state.picked = null;
     emit("run");

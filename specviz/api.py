@@ -1,0 +1,151 @@
+"""For people with a Python prompt or a notebook: `specviz.compare` runs, and what it returns shows itself.
+
+import specviz
+run = specviz.compare("Why is the sky blue?", rules=["sps", "cactus:delta=1"])
+run                       # in a notebook: the replay; elsewhere a table of figures
+run.figures()             # the same as numbers
+run.save("run.html")      # a replay that opens from a file; "run.json": the trace
+"""
+
+from __future__ import annotations
+
+import html
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from specviz import backends, drafters
+from specviz import rules as rules_
+from specviz.backends import Pair
+from specviz.drafters import Drafter
+from specviz.engine.settings import Settings
+from specviz.exports.replay import replay
+from specviz.record import metrics
+from specviz.record.running import run
+from specviz.record.trace import Trace
+from specviz.rules import Rule
+from specviz.types import Sampling
+
+FRAME_HEIGHT = 760  # CSS pixels
+
+
+@dataclass(frozen=True, repr=False)
+class Run:
+    """A finished run. `trace` is the whole record."""
+
+    trace: Trace
+
+    def figures(self) -> dict[str, dict[str, float | None]]:
+        """The figures of `metrics.DEFINITIONS` for each lane, by the lane's spec ("plain": the verifier alone); None where
+        there is nothing to divide by. A second lane of the same spec is "spec (2)"."""
+        lanes: dict[str, dict[str, float | None]] = {}
+        for lane in self.trace.lanes:
+            count = 1 + sum(key == lane.spec or key.startswith(lane.spec + " (") for key in lanes)
+            key = lane.spec if count == 1 else f"{lane.spec} ({count})"
+            lanes[key] = metrics.figures(lane, self.trace.plain())
+        return lanes
+
+    def text(self, lane: int = 0) -> str:
+        """What a lane wrote."""
+        return self.trace.text(lane)
+
+    def save(self, path: str | Path) -> None:
+        """Writes the trace, or a replay that opens from a file where the name ends in .html."""
+        if str(path).endswith((".html", ".htm")):
+            Path(path).write_text(replay(self.trace.to_json()), encoding="utf-8")
+        else:
+            self.trace.save(path)
+
+    def __repr__(self) -> str:
+        out = io.StringIO()
+        shown = (
+            "accepted_per_round",
+            "emitted_per_round",
+            "acceptance_rate",
+            "mean_kl",
+            "tokens_per_second",
+            "speedup",
+        )
+        wide = max(len(name) for name in self.figures()) + 2
+        out.write(" " * wide + "  ".join(metrics.DEFINITIONS[name]["label"] for name in shown) + "\n")
+        for lane, figures in self.figures().items():
+            cells = [("" if figures[name] is None else f"{figures[name]:.4g}") for name in shown]
+            heads = [metrics.DEFINITIONS[name]["label"] for name in shown]
+            out.write(lane.ljust(wide) + "  ".join(cell.rjust(len(head)) for cell, head in zip(cells, heads)) + "\n")
+        return out.getvalue().rstrip("\n")
+
+    def _repr_html_(self) -> str:
+        """The replay in a frame of its own, so that nothing of the notebook and of the page meet."""
+        page = html.escape(replay(self.trace.to_json()), quote=True)
+        return (
+            f'<iframe srcdoc="{page}" title="specviz replay" sandbox="allow-scripts allow-downloads allow-popups" '
+            f'style="width: 100%; height: {FRAME_HEIGHT}px; border: 1px solid #cfcfc8; border-radius: 10px"></iframe>'
+        )
+
+
+def compare(
+    prompt: str,
+    rules: Sequence[str | Rule] = ("plain", "sps", "cactus"),
+    *,
+    drafter: str | Drafter = "model",
+    pair: str | Pair | None = None,
+    style: str | None = None,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    draft_length: int | str = 4,
+    max_new_tokens: int = 200,
+    seed: int = 0,
+) -> Run:
+    """Decodes a prompt under several acceptance rules with the same randomness, and records everything.
+
+    rules           specs such as "sps" or "cactus:delta=0.5", or rules; "plain" is the verifier alone
+    drafter         a spec such as "model" or "ngram:longest=4", or a drafter
+    pair            a registered pair by name (None: the one that comes with the project), a folder with a pair.json, or what
+                    `backends.load_pair` made of any models
+    style           how the prompt is put to the models (None: the pair's first way)
+    draft_length    tokens drafted before the verifier looks, or "auto"
+    max_new_tokens  tokens; temperature, top_k, top_p: applied to both models alike
+
+    While it runs, torch computes in the number of threads that suits the models; afterwards as before. ValueError, in a
+    sentence, if something of this is not allowed; ModelError if a model cannot be had or fails.
+    """
+    if isinstance(rules, str) or not rules:
+        raise ValueError("rules is a list of at least one rule, such as ['sps', 'cactus:delta=1'].")
+    made = [rules_.parse(rule) if isinstance(rule, str) and rule != "plain" else rule for rule in rules]
+    models = pair if isinstance(pair, Pair) else _loaded(pair)
+    lanes = [
+        Settings(
+            rule=None if isinstance(rule, str) else rule,
+            drafter=drafters.parse(drafter) if isinstance(drafter, str) else drafter,
+            sampling=Sampling(temperature=temperature, top_k=top_k, top_p=top_p),
+            draft_length=draft_length,
+            max_new_tokens=max_new_tokens,
+            seed=seed,
+        )
+        for rule in made
+    ]
+    style = style if style is not None else next(iter(models.styles), None)
+    with _threads(models.threads):
+        return Run(run(models, prompt, lanes, style=style).finish())
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Torch computes in `count` threads (None: as it does) while this is open, and then as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@cache
+def _loaded(name: str | None) -> Pair:
+    return backends.load_pair(name)

@@ -1,0 +1,166 @@
+"""What decoding asks for and waits for: a model's look at tokens, a rule's verdict on a draft.
+
+A coroutine awaits an ask; whoever drives the coroutine gets the ask, and sends the answer back: at once for a lane alone,
+or together with the asks of other lanes. There is no event loop, and no asyncio, in this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from specviz.backends import Model, Session
+from specviz.drafters.draft import Draft
+from specviz.prob import dists
+from specviz.rules import Rule
+from specviz.types import Sampling
+
+Answer = TypeVar("Answer")
+
+
+class Ask(Generic[Answer]):
+    """Something to wait for."""
+
+    def __await__(self) -> Generator[Ask[Answer], Answer, Answer]:
+        return (yield self)
+
+    def answer(self) -> Answer:
+        """The answer, for this ask alone."""
+        raise NotImplementedError
+
+
+class Looked(NamedTuple):
+    """probs [keep, V]: the distributions behind the tokens asked about. features: layer -> [n, width], see `Session.forward`."""
+
+    probs: Tensor
+    features: dict[int, Tensor]
+
+
+@dataclass(frozen=True)
+class Look(Ask[Looked]):
+    """Lets `session` see `tokens`, and asks for the distributions, over `vocabulary` tokens and under `sampling`, that
+    follow each of the last `keep`. `parents` and `features` as in `Session.forward`."""
+
+    session: Session
+    tokens: list[int]
+    keep: int
+    sampling: Sampling
+    vocabulary: int
+    parents: Sequence[int] | None = None
+    features: Sequence[int] = ()
+
+    def answer(self) -> Looked:
+        seen = self.session.forward(self.tokens, self.keep, self.parents, self.features)
+        return Looked(dists.pad(dists.to_probs(seen.logits, self.sampling), self.vocabulary), seen.features)
+
+
+def next_probs(model: Model, prompt: list[int], written: list[int], sampling: Sampling, vocabulary: int) -> Tensor:
+    """[N, vocabulary]: a model's distribution at the place of each of N tokens written behind a prompt."""
+    seen = model.session().forward([*prompt, *written[:-1]], keep=len(written))
+    return dists.pad(dists.to_probs(seen.logits, sampling), vocabulary)
+
+
+class Judgement(NamedTuple):
+    """What a rule says about m nodes. `verifier_probs` is what each was judged against: the verifier's distribution at its
+    place, or what the refusal of its elder sibling left of it. `judges`: the rule that judged it, see `Rule.younger`."""
+
+    accept_prob: list[float]
+    draft_prob: list[float]  # of the token
+    verifier_prob: list[float]  # of the token
+    tokens: Tensor  # [m]
+    verifier_probs: Tensor  # [m, V]
+    draft_probs: Tensor  # [m, V]
+    residual_probs: Tensor  # [m, V]
+    judges: tuple[Rule, ...]
+
+
+@dataclass(frozen=True)
+class Judge(Ask[Judgement]):
+    """Asks `rule` about every node of a draft. probs [m + 1, V]: the verifier's distribution behind the text, then behind
+    each node, under the draft's own sampling."""
+
+    rule: Rule
+    draft: Draft
+    probs: Tensor
+    sampling: Sampling
+
+    def answer(self) -> Judgement:
+        return judge([self])[0]
+
+
+def judge(asked: Sequence[Judge]) -> list[Judgement]:
+    """All answers. Drafts of one shape under one rule are judged in one call."""
+    groups: dict[tuple[Rule, tuple[int, ...]], list[int]] = {}
+    for i, ask in enumerate(asked):
+        if ask.sampling != ask.draft.sampling:
+            raise ValueError(
+                f"The draft was sampled with {ask.draft.sampling} and the verifier with {ask.sampling}; they must be the same."
+            )
+        groups.setdefault((ask.rule, ask.draft.parents), []).append(i)
+    judgements: dict[int, Judgement] = {}
+    for (rule, parents), group in groups.items():
+        probs = _stacked([asked[i].probs for i in group])
+        draft = _stacked([asked[i].draft.probs for i in group]).to(probs)
+        tokens = torch.tensor([asked[i].draft.tokens for i in group], device=probs.device)
+        dists.check(probs, "verifier_probs")
+        dists.check(draft, "draft_probs")
+        judges, verifier, accept, residual = _verdicts(rule, parents, probs, draft, tokens)
+        numbers = (accept.tolist(), dists.at(draft, tokens).tolist(), dists.at(verifier, tokens).tolist())
+        judgements |= zip(group, map(Judgement, *numbers, tokens, verifier, draft, residual, [judges] * len(group)))
+    return [judgements[i] for i in range(len(asked))]
+
+
+def _verdicts(
+    rule: Rule, parents: tuple[int, ...], probs: Tensor, draft: Tensor, tokens: Tensor
+) -> tuple[tuple[Rule, ...], Tensor, Tensor, Tensor]:
+    """Of k drafts of one shape: who judges each node, what it is judged against [k, m, V], accept_prob [k, m], and
+    residual_probs [k, m, V].
+
+    The eldest nodes of all places are judged in one call, then all second ones against what their elders left, and so on.
+    """
+    ranks = _ranks(parents)
+    if len(ranks) == 1 and parents == tuple(range(-1, len(parents) - 1)):
+        verifier = probs[:, :-1]
+        verdict = rule.verdict(verifier, draft, tokens)
+        return (rule,) * len(parents), verifier, verdict.accept_prob, verdict.residual_probs
+    verifier = probs[:, [parent + 1 for parent in parents]]
+    accept, residual = torch.empty_like(draft[..., 0]), torch.empty_like(draft)
+    judging: Rule | None = rule
+    judges = [rule] * len(parents)
+    for rank, nodes in enumerate(ranks):
+        if rank:
+            judging = judging.younger() if judging is not None else None
+            verifier[:, nodes] = residual[:, [_elder(parents, node) for node in nodes]]
+        if judging is None or judging.scope == "block":
+            raise ValueError(f"{rule.spec} cannot judge several candidates for one place.")
+        verdict = judging.verdict(verifier[:, nodes], draft[:, nodes], tokens[:, nodes])
+        accept[:, nodes], residual[:, nodes] = verdict.accept_prob, verdict.residual_probs
+        for node in nodes:
+            judges[node] = judging
+    return tuple(judges), verifier, accept, residual
+
+
+def _ranks(parents: tuple[int, ...]) -> list[list[int]]:
+    """The nodes that are the first, second, ... of their parent."""
+    ranks: list[list[int]] = []
+    seen: dict[int, int] = {}
+    for node, parent in enumerate(parents):
+        rank = seen.get(parent, 0)
+        seen[parent] = rank + 1
+        if rank == len(ranks):
+            ranks.append([])
+        ranks[rank].append(node)
+    return ranks
+
+
+def _elder(parents: tuple[int, ...], node: int) -> int:
+    """The sibling before `node`."""
+    return max(i for i in range(node) if parents[i] == parents[node])
+
+
+def _stacked(rows: list[Tensor]) -> Tensor:
+    return torch.stack(rows) if len(rows) > 1 else rows[0].unsqueeze(0)

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from specviz.drafters import Drafter, Proposer
+from specviz.drafters.draft import Draft
+from specviz.registry import knob
+
+if TYPE_CHECKING:
+    from specviz.backends import Pair, Session
+
+
+@dataclass(frozen=True)
+class NGram(Drafter):
+    """Prompt lookup: the last n tokens are looked up earlier in the text, and what followed them there is copied.
+
+    n goes from `longest` down to 1; of several places the earliest counts. The copied tokens are chosen, so a strict rule
+    keeps one with the verifier's probability of it. Nothing is drafted where the text repeats nothing.
+    """
+
+    name = "ngram"
+    summary = "No model: what followed the last few tokens earlier in the text is copied."
+    source = "Saxena 2023, prompt lookup decoding (github.com/apoorvumang/prompt-lookup-decoding)"
+    chooses = True
+
+    longest: int = knob(
+        3, "How many of the last tokens are looked up at first; then fewer, down to one.", low=1, high=16, unit="tokens"
+    )
+
+    def open(self, pair: Pair, session: Session | None) -> NGramProposer:
+        return NGramProposer(self.longest)
+
+
+class NGramProposer(Proposer):
+    """Holds, for each run of up to `longest` tokens, where the text first went on after it."""
+
+    def __init__(self, longest: int):
+        self.seconds = 0.0
+        self._longest = longest
+        self._follows: dict[
+            tuple[int, ...], int
+        ] = {}  # a run of tokens -> index of the token behind its first occurrence
+        self._indexed = 1  # runs that end before this index are in it
+
+    async def propose(self, text: list[int], draft: Draft) -> None:
+        began = perf_counter()
+        for end in range(self._indexed, len(text)):
+            for n in range(1, min(self._longest, end) + 1):
+                self._follows.setdefault(tuple(text[end - n : end]), end)
+        self._indexed = max(self._indexed, len(text))
+        for n in range(min(self._longest, len(text)), 0, -1):
+            if (source := self._follows.get(tuple(text[-n:]))) is not None:
+                for token in text[source : source + draft.budget]:
+                    if not draft.room():
+                        break
+                    draft.pick(token)
+                break
+        self.seconds += perf_counter() - began

@@ -1,0 +1,48 @@
+"""Everything that decides a lane's text, besides the prompt and the models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from specviz import drafters
+from specviz.drafters import Drafter
+from specviz.registry import check_knobs, knob
+from specviz.rules import Rule
+from specviz.types import Sampling
+
+
+@dataclass(frozen=True)
+class Settings:
+    """An acceptance rule, a drafter, and the numbers of a lane.
+
+    Plain decoding, the verifier alone, has no `rule`; a drafter that drafts nothing has none either. `draft_length` is the most tokens on one path of a draft. It may be "auto": chosen round by round for speed (see `lengths`); or, to run
+    a recorded lane again, a tuple of every round's length. ValueError, in a sentence, where a value is out of its range.
+    """
+
+    rule: Rule | None = None
+    sampling: Sampling = Sampling()
+    draft_length: int | str | tuple[int, ...] = knob(
+        4,
+        "Tokens drafted before the verifier looks; auto chooses round by round, for speed.",
+        low=1,
+        high=32,
+        unit="tokens",
+    )
+    max_new_tokens: int = knob(200, "The run ends after this many new tokens.", low=1, high=100_000, unit="tokens")
+    seed: int = knob(0, "The same seed gives the same run.", low=0, high=2**53 - 1)  # what a browser can count to
+    drafter: Drafter = field(default_factory=lambda: drafters.make("model"))
+
+    def __post_init__(self) -> None:
+        if not self.drafter.drafts:
+            object.__setattr__(self, "rule", None)
+        if self.draft_length == "auto" or isinstance(self.draft_length, tuple):
+            replace(self, draft_length=1)  # checks the rest
+        elif isinstance(self.draft_length, str):
+            raise ValueError(f"draft_length must be from 1 to 32 tokens, or auto; got {self.draft_length!r}.")
+        else:
+            check_knobs(self)
+
+    @property
+    def drafting(self) -> Drafter:
+        """The drafter at work: `drafter`, or in plain decoding the one that drafts nothing."""
+        return drafters.make("nothing") if self.rule is None else self.drafter

@@ -1,0 +1,190 @@
+"""One round of a lane, as it is kept: plain numbers, and no distribution over the vocabulary."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from specviz.engine.measure import COLUMNS, Slice
+from specviz.engine.race import Step
+from specviz.types import Origin, Walk
+
+Number = float | int | None
+Column = list[Number]
+JUDGED = ("uniform", "accept_prob", "strict_accept_prob", "draft_prob", "verifier_prob")  # columns of every judged node
+
+
+@dataclass
+class Round:
+    """What was drafted and what became of it. Of its shape only its own methods know.
+
+    start     position of the round's first token
+    drafted   token ids of the draft's nodes; `parents`: of each, the node it follows, -1 for the text
+    path      the nodes kept, from the first on
+    nodes     the nodes judged, in that order
+    judged    columns of numbers, an entry per judged node: JUDGED, and the measures of `engine.measure`; slices likewise
+    emitted   token ids that became text: those of `path`, then the one each round adds
+    origin    how that last one came; None if the text ended on an accepted token
+    draft_seconds, verify_seconds, seconds  of the drafter, of the verifier, of the whole round; clock: of the lane so far
+    """
+
+    start: int
+    drafted: list[int]
+    parents: list[int]
+    path: list[int]
+    nodes: list[int]
+    emitted: list[int]
+    origin: Origin | None
+    draft_seconds: float
+    verify_seconds: float
+    seconds: float
+    clock: float
+    judged: dict[str, Column] = field(default_factory=dict)
+    slices: list[Slice] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, step: Step) -> Round:
+        """The record of a step of a race."""
+        result, judged = step.result, list(step.result.walk.judged)
+        columns: dict[str, Column] = {}
+        judgement = result.judgement
+        if judgement is not None:
+            draft, verifier = judgement.draft_prob, judgement.verifier_prob
+            columns = {
+                "uniform": [result.uniforms[i] for i in judged],
+                "accept_prob": [judgement.accept_prob[i] for i in judged],
+                "strict_accept_prob": [
+                    min(1.0, verifier[i] / draft[i]) for i in judged
+                ],  # what was drafted had a chance
+                "draft_prob": [draft[i] for i in judged],
+                "verifier_prob": [verifier[i] for i in judged],
+            }
+            for name in COLUMNS:
+                if step.measures and name in step.measures[0].columns:
+                    columns[name] = [short(measures.columns.get(name)) for measures in step.measures]
+        return cls(
+            start=result.start,
+            drafted=list(result.draft.tokens),
+            parents=list(result.draft.parents),
+            path=list(result.walk.path),
+            nodes=judged,
+            emitted=list(result.emitted),
+            origin=result.origin,
+            draft_seconds=_seconds(result.draft_seconds),
+            verify_seconds=_seconds(result.verify_seconds),
+            seconds=_seconds(step.seconds),
+            clock=_seconds(step.clock),
+            judged=columns,
+            slices=[_short_slice(measures.slice) for measures in step.measures],
+        )
+
+    @property
+    def kept(self) -> int:
+        """How many drafted tokens became text."""
+        return len(self.path)
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether every drafted token follows the one before."""
+        return self.parents == list(range(-1, len(self.drafted) - 1))
+
+    @property
+    def depth(self) -> int:
+        """The most drafted tokens on one path."""
+        depths: list[int] = []
+        for parent in self.parents:
+            depths.append(1 if parent < 0 else depths[parent] + 1)
+        return max(depths, default=0)
+
+    def places(self) -> list[int]:
+        """The position in the text of each judged node."""
+        depths: list[int] = []
+        for parent in self.parents:
+            depths.append(0 if parent < 0 else depths[parent] + 1)
+        return [self.start + depths[node] for node in self.nodes]
+
+    def column(self, name: str) -> list[float]:
+        """A column's numbers, those that are there; none if the column is not."""
+        return [float(value) for value in self.judged.get(name, []) if value is not None]
+
+    def walk(self) -> Walk:
+        """The same shape as the engine has it."""
+        end = self.path[-1] if self.path else -1
+        refused = [node for node in self.nodes if self.parents[node] == end]
+        return Walk(tuple(self.path), tuple(self.nodes), refused[-1] if refused and self.origin != "bonus" else None)
+
+    def fates(self, lossless: bool) -> list[str]:
+        """The fate of each drafted token: accepted, relaxed, rejected or discarded."""
+        kept, judged = set(self.path), {node: i for i, node in enumerate(self.nodes)}
+        fates = []
+        for node, parent in enumerate(self.parents):
+            if node in kept:
+                row = judged[node]
+                strict = self.judged["uniform"][row] < self.judged["strict_accept_prob"][row]  # type: ignore[operator]
+                fates.append("accepted" if lossless or strict else "relaxed")
+            else:
+                looked_at = node in judged and (parent < 0 or parent in kept)
+                fates.append("rejected" if looked_at else "discarded")
+        return fates
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data; a chain's parents, path and nodes are what `kept` says, and left out."""
+        shape: dict[str, object] = {}
+        if not (self.is_chain and self.path == list(range(self.kept)) and self.nodes == list(range(len(self.nodes)))):
+            shape = {"parents": self.parents, "path": self.path, "node": self.nodes}
+        return {
+            "start": self.start,
+            "drafted": self.drafted,
+            "kept": self.kept,
+            **shape,
+            "emitted": self.emitted,
+            "origin": self.origin,
+            "judged": {name: _worded(column) for name, column in self.judged.items()},
+            "slices": [slice_._asdict() for slice_ in self.slices],
+            "draft_seconds": self.draft_seconds,
+            "verify_seconds": self.verify_seconds,
+            "seconds": self.seconds,
+            "clock": self.clock,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, object], judged: int) -> Round:
+        """The round of data that `check` has passed; `judged`: how many nodes were judged, where the data does not say."""
+        fields = {name: data[name] for name in _FIELDS}
+        drafted: Sequence[int] = data["drafted"]  # type: ignore[assignment]
+        columns: Mapping[str, Sequence[Number | str]] = data["judged"]  # type: ignore[assignment]
+        slices: Sequence[Mapping[str, list[float]]] = data["slices"]  # type: ignore[assignment]
+        return cls(
+            **fields,  # type: ignore[arg-type]
+            parents=data.get("parents", list(range(-1, len(drafted) - 1))),  # type: ignore[arg-type]
+            path=data.get("path", list(range(data["kept"]))),  # type: ignore[arg-type, call-overload]
+            nodes=data.get("node", list(range(judged))),  # type: ignore[arg-type]
+            judged={name: [_number(value) for value in column] for name, column in columns.items()},
+            slices=[Slice(**{name: slice_.get(name) for name in Slice._fields}) for slice_ in slices],  # type: ignore[arg-type]
+        )
+
+
+_FIELDS = ("start", "drafted", "emitted", "origin", "draft_seconds", "verify_seconds", "seconds", "clock")
+
+
+def short(value: Number) -> Number:
+    """A number with 5 significant digits; whole numbers, infinity and None as they are."""
+    return float(f"{value:.5g}") if isinstance(value, float) and math.isfinite(value) else value
+
+
+def _seconds(value: float) -> float:
+    return float(f"{value:.5g}")
+
+
+def _short_slice(slice_: Slice) -> Slice:
+    return Slice(slice_.tokens, *(part and [float(f"{x:.5g}") for x in part] for part in slice_[1:]))  # type: ignore[arg-type]
+
+
+def _worded(column: Column) -> Sequence[Number | str]:
+    """Numbers as JSON can hold them."""
+    return ["Infinity" if value == math.inf else value for value in column] if math.inf in column else column
+
+
+def _number(value: Number | str) -> Number:
+    return math.inf if value == "Infinity" else value  # type: ignore[return-value]

@@ -1,0 +1,60 @@
+"""The verb: from models, a prompt and lanes to a trace that is being filled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from specviz.backends import Pair
+from specviz.engine.probe import Probe
+from specviz.engine.race import Step, race
+from specviz.engine.settings import Settings
+from specviz.record.trace import Added, Trace, begin
+
+
+class Running:
+    """A run under way. Iterate for what each step adds to `trace`; `close` stops the compute within a round."""
+
+    def __init__(self, pair: Pair, trace: Trace, steps: Iterator[Step], probe: Probe | None):
+        self.trace = trace
+        self._piece, self._steps, self._probe = pair.tokenizer.piece, steps, probe
+
+    def __iter__(self) -> Iterator[Added]:
+        return self
+
+    def __next__(self) -> Added:
+        if self._probe is None:
+            return self.trace.add(next(self._steps), self._piece)
+        step = self._probe.counting("loop", next, self._steps)
+        return self._probe.counting("record", self.trace.add, step, self._piece)
+
+    def finish(self) -> Trace:
+        """Runs to the end, and returns the trace."""
+        for _ in self:
+            pass
+        return self.trace
+
+    def close(self) -> None:
+        """Ends the run where it stands: lanes that have not ended are marked as stopped."""
+        self._steps.close()  # type: ignore[attr-defined]
+        self.trace.stop()
+
+
+def run(
+    pair: Pair,
+    prompt: str,
+    lanes: Sequence[Settings],
+    *,
+    style: str | None = None,
+    kept: Sequence[int] = (),
+    forced: int | None = None,
+    measured: bool = True,
+    probe: Probe | None = None,
+) -> Running:
+    """Begins a run of `lanes` over a prompt. Nothing is computed until it is iterated, or finished.
+
+    `style`: how the prompt is put to the models; `kept` and `forced`: see `trace.begin`; `measured` False leaves the exact
+    measures out; `probe` learns where the time goes. ValueError, in a sentence, if this cannot run; ModelError, while it
+    runs, if a model fails.
+    """
+    trace = begin(pair, prompt, style, lanes, kept, forced)
+    return Running(pair, trace, race(pair, trace.prompt_tokens, lanes, measured, probe), probe)
