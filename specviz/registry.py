@@ -12,10 +12,22 @@ import importlib
 import math
 import pkgutil
 import re
+from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 
-def knob(default, help, *, low=None, high=None, open_low=False, choices=None, unit="", scale="linear"):
+def knob(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    open_low: bool = False,
+    choices: Sequence[str] | None = None,
+    unit: str = "",
+    scale: str = "linear",
+) -> Any:
     """A dataclass field that carries its own range, unit and one line of help.
 
     `low` and `high` bound the value (``open_low``: `low` itself is not allowed). `choices` lists the words
@@ -25,7 +37,7 @@ def knob(default, help, *, low=None, high=None, open_low=False, choices=None, un
     return dataclasses.field(default=default, metadata=info)
 
 
-def knobs(cls) -> list[dict]:
+def knobs(cls: Any) -> list[dict[str, Any]]:
     """The knobs of a dataclass as plain data: name, default, type and what `knob` was given."""
     return [
         dict(name=f.name, default=f.default, type=type(f.default).__name__, **f.metadata)
@@ -34,7 +46,7 @@ def knobs(cls) -> list[dict]:
     ]
 
 
-def check_knobs(instance) -> None:
+def check_knobs(instance: object) -> None:
     """Raises ValueError, in a sentence that says what is allowed, if a knob is out of its range."""
     for info in knobs(type(instance)):
         name, value = info["name"], getattr(instance, info["name"])
@@ -55,7 +67,7 @@ def check_knobs(instance) -> None:
             raise ValueError(f"{name} must be {allowed(info)}; got {value!r}.")
 
 
-def allowed(info: dict) -> str:
+def allowed(info: dict[str, Any]) -> str:
     """The range of a knob in words: "from 0 to 10 nats", "above 0 and at most 1"."""
     unit = f" {info['unit']}" if info["unit"] else ""
     low, high = info["low"], info["high"]
@@ -65,9 +77,9 @@ def allowed(info: dict) -> str:
 
 
 @cache
-def variants(package: str) -> dict[str, type]:
+def variants(package: str) -> dict[str, type[Any]]:
     """All named classes in the modules of `package` (a dotted name), by name, in alphabetical order."""
-    found: dict[str, type] = {}
+    found: dict[str, type[Any]] = {}
     folder = importlib.import_module(package)
     for module_info in pkgutil.iter_modules(folder.__path__):
         module = importlib.import_module(f"{package}.{module_info.name}")
@@ -84,7 +96,7 @@ def variants(package: str) -> dict[str, type]:
     return dict(sorted(found.items()))
 
 
-def make(package: str, kind: str, name: str, **params):
+def make(package: str, kind: str, name: str, **params: object) -> Any:
     """Builds the variant `name`. ValueError says what is allowed if the name or a parameter is unknown."""
     found = variants(package)
     if name not in found:
@@ -101,7 +113,7 @@ def make(package: str, kind: str, name: str, **params):
         raise ValueError(f"{name}: {error}") from None
 
 
-def parse(package: str, kind: str, spec: str):
+def parse(package: str, kind: str, spec: str) -> Any:
     """Builds a variant from text such as ``cactus:delta=0.5,solver=exact``."""
     name, _, rest = spec.strip().partition(":")
     params = {}
@@ -113,7 +125,7 @@ def parse(package: str, kind: str, spec: str):
     return make(package, kind, name.strip(), **params)
 
 
-def read_value(text: str):
+def read_value(text: str) -> int | float | str:
     """A knob's value from text: a whole number, a number, or the word itself."""
     for convert in (int, float):
         try:
@@ -123,12 +135,12 @@ def read_value(text: str):
     return text
 
 
-def values(instance) -> dict:
+def values(instance: Any) -> dict[str, Any]:
     """The values of all knobs of a dataclass instance, by name."""
     return {info["name"]: getattr(instance, info["name"]) for info in knobs(type(instance))}
 
 
-def spec(instance) -> str:
+def spec(instance: Any) -> str:
     """The text that `parse` turns back into `instance`, every knob spelled out."""
     given = [f"{name}={value}" for name, value in values(instance).items()]
-    return instance.name + (":" + ",".join(given) if given else "")
+    return f"{instance.name}:{','.join(given)}" if given else str(instance.name)

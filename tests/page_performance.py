@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.support.browser import PATIENCE, app, browser, until
+from tests.support.browser import DRAWN, app, browser, until
 
 PROMPT, STYLE = "Once upon a time there was a little boat named Pip. Pip wanted to", "tiny"
 LANES = ["sps", "block", "cactus", "interpolation"]
@@ -94,7 +94,7 @@ def emitted(trace) -> int:
 
 def serve(stamps: Path) -> None:
     """The app, with the wall-clock time of every round of a run written to a file."""
-    import app as real
+    from specviz import cli
     from specviz.record import running
 
     plain = running.race
@@ -109,7 +109,7 @@ def serve(stamps: Path) -> None:
                 yield step
 
     running.race = stamped
-    real.main()
+    cli.main(["page"])
 
 
 def tasks(chromium, page, act) -> tuple[object, list[float], list[float]]:
@@ -155,7 +155,7 @@ def smooth(gaps: list[float]) -> dict:
 def open_page(chromium, home: str, **context):
     page = chromium.new_context(viewport={"width": 1440, "height": 1000}, **context).new_page()
     page.goto(home)
-    until(page, READY, timeout=2 * PATIENCE)
+    until(page, READY)
     return page
 
 
@@ -220,7 +220,7 @@ def long_trace(chromium, home: str, pair, folder: Path) -> None:
     )
     scrub(chromium, page, "    scrubbed from start to end")
     page.locator(".plots").last.scroll_into_view_if_needed()
-    until(page, "document.querySelectorAll('.js-plotly-plot').length === 5")
+    until(page, DRAWN)
     scrub(chromium, page, "    the same with the plots drawn")
     page.context.close()
     file = folder / "replay.html"
@@ -279,7 +279,9 @@ def main() -> None:
     wanted = sys.argv[1:] or ["a", "b", "c", "d"]
     with (
         tempfile.TemporaryDirectory() as scratch,
-        app(Path(scratch) / "log.txt", ("-m", "tests.page_performance", "serve", f"{scratch}/stamps")) as home,
+        app(
+            Path(scratch) / "log.txt", (sys.executable, "-m", "tests.page_performance", "serve", f"{scratch}/stamps")
+        ) as home,
         browser() as chromium,
     ):
         if "a" in wanted:

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import pty
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -246,3 +247,13 @@ def test_a_terminal_gets_colour_and_a_pipe_gets_plain_text():
     except OSError:  # the other end was closed
         pass
     assert process.wait() == 0 and b"\x1b[9;31m" in shown
+
+
+def test_a_port_in_use_has_its_sentence(capsys):
+    """The page at a port that is taken: 2 and a sentence."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        status, _, err = call(capsys, "page", "--host", "127.0.0.1", "--port", port)
+    assert status == 2 and f"port {port}: in use" in err

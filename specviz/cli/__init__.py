@@ -1,5 +1,5 @@
-"""The same things as the page, without a browser: `python -m specviz COMMAND`. A command is a module with `add_arguments`
-and `run`, which returns the exit status."""
+"""The command line, `specviz` or `python -m specviz`: the same things as the page without a browser, and the page. A
+command is a module with `add_arguments` and `run`, which returns the exit status."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import argparse
 import importlib
 import sys
 
+from specviz import __version__, optional
 from specviz.types import ModelError
 
 COMMANDS = (
+    ("page", "specviz.ui.serve", "serve the page, to open in a browser"),
     ("generate", "specviz.cli.generate", "decode a prompt with one acceptance rule"),
     ("compare", "specviz.cli.compare", "decode a prompt with several rules under shared randomness"),
     ("verify", "specviz.cli.verify", "re-run a saved trace and say whether it reproduces"),
+    ("export", "specviz.cli.export", "make a file of a saved trace, to show or to send on"),
     ("advise", "specviz.cli.advise", "from recorded runs to a knob value for each rule"),
     ("sweep", "specviz.cli.sweep", "what rules and knob values cost in right answers"),
     ("train", "specviz.training", "train the shipped pair from texts and generated questions"),
@@ -25,14 +28,21 @@ def main(arguments: list[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     try:
         return options.run(options) or 0
-    except (ValueError, ModelError) as error:
-        print(f"specviz: {error}", file=sys.stderr)
-        return 2
-    except FileNotFoundError as error:
-        print(f"specviz: there is no file {error.filename!r}", file=sys.stderr)
+    except (ValueError, ModelError, ModuleNotFoundError) as error:
+        sentence = optional.missing(error)
+        if sentence is None and isinstance(error, ModuleNotFoundError):
+            raise
+        print(f"specviz: {sentence or error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         return 0
+    except FileNotFoundError as error:
+        print(f"specviz: there is no file {error.filename!r}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        where = f"{error.filename!r} cannot be used: {error.strerror}" if error.filename else error
+        print(f"specviz: {where}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return 130
@@ -40,8 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m specviz", description="Run a draft and a verifier model, and see what an acceptance rule does."
+        prog="specviz", description="Run a draft and a verifier model, and see what an acceptance rule does."
     )
+    parser.add_argument("--version", action="version", version=f"specviz {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, package, help_text in COMMANDS:
         command = commands.add_parser(name, help=help_text)

@@ -142,7 +142,7 @@ def alone(asking: Asking[Result], probe: Probe | None = None) -> Result:
     answer: Looked | Judgement | None = None
     while True:
         try:
-            ask = probe.counting("loop", asking.send, answer) if probe else asking.send(answer)  # type: ignore[arg-type]
+            ask = asking.send(answer)  # type: ignore[arg-type]
         except StopIteration as end:
             result: Result = end.value
             return result

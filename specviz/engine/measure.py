@@ -62,7 +62,7 @@ def measure(rule: Rule, rows: Rows) -> list[Measures]:
     """The measures of every position of `rows`, in their order."""
     verifier_probs, draft_probs, tokens, residual_probs, uniforms = rows
     q, p = verifier_probs, draft_probs
-    target = rule.target_probs(q, p, tokens)
+    target = rule.target_of(q, p, tokens)
     output = q if rule.lossless else target if isinstance(rule, TargetRule) else rule.law(q, p)
     of_token, nothing = dists.at(q, tokens), torch.zeros_like(q[..., 0])
     log_q, log_p, middle = dists.log(q), dists.log(p), (p + q) / 2
@@ -81,7 +81,7 @@ def measure(rule: Rule, rows: Rows) -> list[Measures]:
     if target is not None:
         spent = columns["kl_output_verifier"] if target is output else dists.kl(target, q, log_second=log_q)
         columns["kl_target_verifier"] = nothing if rule.lossless else spent
-    flips = rule.flip_within(q, p, tokens, uniforms)
+    flips = rule.flip_of(q, p, tokens, uniforms)
     if flips is not None:
         columns["flip"] = flips
     names = list(columns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -42,6 +43,7 @@ _PAGE = """<!doctype html>
 """
 
 
+@dataclass(frozen=True)
 class Replay:
     """A self-contained page that plays one run. Opens from a file, and is a whole Static Space."""
 

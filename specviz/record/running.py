@@ -22,9 +22,9 @@ class Running:
         return self
 
     def __next__(self) -> Added:
-        step = next(self._steps)
         if self._probe is None:
-            return self.trace.add(step, self._piece)
+            return self.trace.add(next(self._steps), self._piece)
+        step = self._probe.counting("loop", next, self._steps)
         return self._probe.counting("record", self.trace.add, step, self._piece)
 
     def finish(self) -> Trace:

@@ -15,10 +15,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from specviz import optional
 from specviz.backends import Pair
 from specviz.types import ModelError
 from specviz.ui.requests import Refused
 
+DEADLINE = 120.0  # seconds that one job may last
 WAITING = 8  # people in the line before the next one is sent away
 
 Message = dict[str, Any]
@@ -30,7 +32,7 @@ class Turn:
 
     pair: Pair
     stopped: threading.Event = field(default_factory=threading.Event)
-    deadline: float = 120.0
+    deadline: float = DEADLINE
     began: float = field(default_factory=time.monotonic)
 
     def over(self) -> str:
@@ -48,7 +50,7 @@ Job = Callable[[Turn], Iterable[Message]]
 class Desk:
     """Loads the models once, in the background, and lets one job at a time use them, `deadline` seconds each."""
 
-    def __init__(self, load: Callable[[], Pair], deadline: float = 120.0):
+    def __init__(self, load: Callable[[], Pair], deadline: float = DEADLINE):
         self.deadline = deadline
         self._load = load
         self._ready = threading.Event()
@@ -67,9 +69,9 @@ class Desk:
         try:
             self._pair = self._load()
         except (ModelError, ValueError) as error:
-            self._problem = str(error)
+            self._problem = optional.missing(error) or str(error)
         except Exception as error:  # whatever it is, the page must say so instead of waiting for ever
-            self._problem = f"The models could not be loaded: {type(error).__name__}."
+            self._problem = optional.missing(error) or f"The models could not be loaded: {type(error).__name__}."
             raise
         finally:
             self._ready.set()

@@ -11,15 +11,15 @@ from typing import Any
 import gradio as gr
 import orjson
 
-from specviz import backends, registry, tasks
+from specviz import backends, exports, registry, tasks
 from specviz.assets import ASSETS
 from specviz.engine.settings import Settings
-from specviz.exports.replay import replay
 from specviz.record import metrics
 from specviz.record.trace import Trace
 from specviz.types import Sampling
 from specviz.ui import advice, runs, sweeping
 from specviz.ui.desk import WAITING, Desk, Message
+from specviz.ui.exporting import exported
 from specviz.view.boot import PLOTLY, drafter_words, inline, rule_words, scripts, styles
 
 # Constant: model text never enters a template. `run`, `stop`, `cancel`, `verify` and `sweep` are the events the view triggers.
@@ -43,6 +43,7 @@ def words(shipped: bool = True) -> dict[str, Any]:
         "definitions": metrics.DEFINITIONS,
         "settings": registry.knobs(Sampling) + registry.knobs(Settings),
         "styles": _styles() if shipped else {},  # another pair has its own way, and is not asked
+        "exports": exports.words(),
         "prompts": _prompts(),
         "recorded": {trace["prompt"]: trace["url"] for trace in _recorded()},
         "plotly": _url(PLOTLY),
@@ -80,9 +81,9 @@ def build(desk: Desk) -> gr.Blocks:
             return {"error": str(error)}
         return {"error": ""}
 
-    def export(text: str) -> str:
-        """A self-contained HTML replay of a trace."""
-        return replay(text)
+    def export(text: str) -> dict:
+        """The file that an export makes of a trace: see `exporting.exported`."""
+        return exported(text)
 
     def buys(text: str) -> Message:
         """What knobs buy on one lane's text: see `advice.bought`."""

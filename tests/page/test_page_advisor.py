@@ -11,7 +11,7 @@ from specviz import rules
 from specviz.ui import advice
 from specviz.ui.requests import Refused
 from tests.page.test_page import pytestmark, run  # noqa: F401  (pytestmark: where there is no pair)
-from tests.support.browser import PATIENCE, until
+from tests.support.browser import until
 from tests.support.traces import signed
 
 
@@ -61,7 +61,7 @@ def test_the_table_is_the_advice_and_a_row_can_be_used_and_checked(tab, pair):
 
     before = tab.evaluate("specviz.state.run.lanes.length")
     tab.locator("[data-row=cactus] .try").click()
-    tab.wait_for_selector("[data-row=cactus] td.real b", timeout=PATIENCE)
+    tab.wait_for_selector("[data-row=cactus] td.real b")
     request = {name: row[name] for name in ("rule", "drafter", "draft_length", "interval")} | {
         "trace": raw,
         "attempt": 1,

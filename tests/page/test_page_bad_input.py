@@ -19,7 +19,7 @@ from specviz.record.trace import Trace
 from specviz.ui import desk as desks
 from specviz.ui import page as built
 from specviz.ui.desk import Desk
-from tests.support.browser import PATIENCE, app, free_port, until, watched
+from tests.support.browser import DRAWN, app, free_port, until, watched
 from tests.support.traces import signed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -231,7 +231,7 @@ def test_hostile_words_in_every_text_of_a_trace_stay_text(tab, tmp_path):
     until(tab, "specviz.state.source === 'imported'")
     tab.locator(".sv .lane .t").first.click()
     tab.locator(".plots").first.scroll_into_view_if_needed()
-    until(tab, "document.querySelectorAll('.js-plotly-plot').length === 5")
+    until(tab, DRAWN)
     token = tab.locator(".sv .lane .t").nth(3)
     token.scroll_into_view_if_needed()
     tab.evaluate(
@@ -305,7 +305,6 @@ def test_a_link_with_settings_out_of_range_says_so_beside_the_field(chromium, ho
         until(
             tab,
             "specviz => [...document.querySelectorAll('.sv .error')].some(node => node.textContent)",
-            timeout=2 * PATIENCE,
         )
         assert expected in " ".join(
             tab.eval_on_selector_all(".sv .error", "nodes => nodes.map(node => node.textContent)")

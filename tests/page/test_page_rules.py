@@ -8,7 +8,7 @@ from specviz import rules
 from specviz.exports.replay import replay
 from specviz.view.boot import rule_words
 from tests.page.test_page import RECORDED
-from tests.support.browser import PATIENCE, until, watched
+from tests.support.browser import until, watched
 
 needs_a_run = pytest.mark.skipif(not RECORDED, reason="no recorded runs")
 
@@ -90,7 +90,7 @@ def test_what_the_knob_buys_is_computed_on_demand(tab):
     section.scroll_into_view_if_needed()
     assert not section.locator(".canvas").is_visible() and not section.locator(".tools").is_visible()
     section.get_by_text("Compute for this text").click()
-    section.locator(".js-plotly-plot").wait_for(timeout=PATIENCE)
+    section.locator(".js-plotly-plot").wait_for()
     assert "no rule can be here" in section.inner_text() and section.locator(".badge").inner_text() == "exact"
     assert not section.get_by_text("Compute for this text").is_visible()
     answer = tab.evaluate(

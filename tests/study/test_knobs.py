@@ -117,16 +117,3 @@ def test_an_infinite_divergence_has_a_name(pair):
     assert (
         any("Infinity" in curve["kl"] for curve in answer["curves"]) and answer["frontiers"]["kl"]["acceptance"][-1] < 1
     )
-
-
-def test_the_desk_lends_the_models_to_one_at_a_time_and_takes_them_back():
-    from specviz.ui.stream import Desk
-
-    desk = Desk(lambda: "models")
-    desk.open()
-    assert desk.borrow(lambda pair: {"pair": pair}) == {"pair": "models"}
-    assert desk.borrow(lambda pair: {"busy": desk.borrow(lambda again: {}, patience=0.05)})["busy"]["error"].startswith(
-        "Another run"
-    )
-    assert "ZeroDivisionError" in desk.borrow(lambda pair: 1 / 0)["error"]
-    assert desk.borrow(lambda pair: {}) == {}

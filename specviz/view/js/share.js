@@ -101,15 +101,15 @@
     else sv.controls.notice("This run has not ended yet.");
   }
 
-  async function saveReplay(button) {
+  // A file that the server makes of the run: `specviz.exports` has one for each name.
+  async function saveExport(name, button) {
     const wire = sv.live.wire();
-    if (!state.raw || !wire) return;
+    if (!state.raw || !wire) return sv.controls.notice("This run has not ended yet.");
     flash(button, "Packing…");
-    try {
-      sv.dom.download("specviz-replay.html", await wire.server.export(json()), "text/html");
-    } catch {
-      sv.controls.notice("The replay could not be packed. Is the server still there?");
-    }
+    let made;
+    try { made = await wire.server.export(JSON.stringify({ name, trace: json() })); } catch { made = { error: "The file could not be made. Is the server still there?" }; }
+    if (made.error) return sv.controls.notice(made.error);
+    sv.dom.download(made.file, Uint8Array.from(atob(made.data), (char) => char.charCodeAt(0)), made.type);
   }
 
   async function open(given) {
@@ -171,9 +171,10 @@
     file = el("input", { type: "file", accept: ".json,application/json", class: "sr", tabindex: -1, "aria-label": "Open a trace", id: "sv-file" });
     file.addEventListener("change", () => { if (file.files[0]) open(file.files[0]); file.value = ""; });
     if (sv.offline) return [menu("Export", [["Trace", "The whole run as JSON", saveTrace]])];
+    const exported = sv.boot_data().exports.map(({ name, summary }) => [name[0].toUpperCase() + name.slice(1), summary.replace(/\.$/, ""), (button) => saveExport(name, button)]);
     return [
       menu("Share", [["Copy link", "Settings, seed, selection and playhead", copyLink]]),
-      menu("Export", [["Replay", "One HTML file that plays without a server", saveReplay], ["Trace", "The whole run as JSON", saveTrace]]),
+      menu("Export", [...exported, ["Trace", "The whole run as JSON", saveTrace]]),
       menu("Open", [["Open a trace", "Shows a saved run. Nothing is run", () => file.click()], ["Re-run and verify", "Does the run on display reproduce here?", verify]]), file,
     ];
   }
