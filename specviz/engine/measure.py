@@ -23,7 +23,7 @@ COLUMNS = {  # name -> definition
     "js": "Jensen-Shannon divergence of draft and verifier, nats",
     "kl_target_verifier": "KL(target || verifier), nats: what the rule meant to spend on this drafted token",
     "kl_output_verifier": "KL(output law || verifier), nats: what the position really costs, exactly",
-    "flip": "value of the rule's main knob at which this token's fate changes; only for rules that need whole distributions for it",
+    "flip": "value of the rule's main knob at which this token's fate changes (see rules.Rule.flip_point); only for rules with such a knob",
 }
 
 
