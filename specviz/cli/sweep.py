@@ -43,7 +43,8 @@ def run(options: argparse.Namespace) -> int:
     wanted = [rule for spec in options.rule or sweep.DEFAULT if spec != "plain" for rule in sweep.expand(spec)]
     questions = tasks.items(options.family or tasks.names(), options.questions, options.seed)
     (settings,) = shared.lanes(options, ["plain"])
-    shown, points = 0.0, ()
+    shown = 0.0
+    points: tuple[sweep.Point, ...] = ()
     try:
         for progress in sweep.sweep(shared.load(options), wanted, questions, settings):
             points = progress.points

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from specviz import drafters, registry, rules
 from specviz.assets import ASSETS
@@ -48,9 +49,9 @@ def inline(text: str) -> str:
     )
 
 
-def rule_words() -> dict:
+def rule_words() -> dict[str, Any]:
     """The rules and their knobs, in words, for a page. `plain` is decoding with the verifier alone."""
-    known = {"plain": PLAIN}
+    known: dict[str, Any] = {"plain": PLAIN}
     for name in rules.names():
         cls = rules.get(name)
         knobs = knob_words(cls)
@@ -60,9 +61,9 @@ def rule_words() -> dict:
     return known
 
 
-def drafter_words() -> dict:
+def drafter_words() -> dict[str, Any]:
     """The drafters that draft, and their knobs, in words, for a page."""
-    known = {}
+    known: dict[str, Any] = {}
     for name in drafters.names():
         drafter = drafters.make(name)
         if drafter.drafts:
@@ -71,7 +72,7 @@ def drafter_words() -> dict:
     return known
 
 
-def knob_words(cls: type) -> list[dict]:
+def knob_words(cls: type) -> list[dict[str, Any]]:
     """The knobs of a rule or a drafter, each with what is allowed in words."""
     return [
         info | {"allowed": " or ".join(info["choices"]) if info["choices"] else registry.allowed(info)}
