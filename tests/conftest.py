@@ -7,11 +7,14 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported
 
 import pytest
+import torch
 
 from specviz import backends, rules
 from specviz.engine.settings import Settings
 from specviz.record import running
 from tests.support.browser import app, browser, until, watched
+
+torch.set_num_threads(1)  # on a busy machine a second one is waited for many times longer than it helps
 
 QUESTION = "Rose has 29 cards. She gets 2 packs of 4 cards each. How many cards does Rose have now?"
 

@@ -28,7 +28,7 @@ from specviz.sums.sorted_rows import SortedRows
 from specviz.sums.tally import Outcome
 
 Divergence = Literal["kl", "tv", "reverse_kl"]
-DIVERGENCES = ("kl", "tv", "reverse_kl")
+DIVERGENCES: tuple[Divergence, ...] = ("kl", "tv", "reverse_kl")
 
 
 @dataclass(frozen=True)

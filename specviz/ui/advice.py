@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Any, TypeGuard
 
 from specviz import registry, rules
 from specviz.backends import Pair
@@ -40,7 +40,8 @@ def answer(text: str, pair: Pair) -> dict[str, Any]:
         raise Refused("draft_length", f"The draft length must be a whole number from 1 to 32 tokens; got {length!r}.")
     most = max(FEWEST, min(POSITIONS, ENTRIES // pair.vocabulary))
     rows = []
-    for advice in advise.advise([trace], pair, **{goal: value}, draft_length=length, most=most):
+    spend, accept = (value if name == goal else None for name in ("spend", "accept"))
+    for advice in advise.advise([trace], pair, spend=spend, accept=accept, draft_length=length, most=most):
         rule = rules.parse(advice.rule)
         rows.append(
             {
@@ -58,17 +59,16 @@ def tried(text: str, pair: Pair, deadline: float = math.inf) -> dict[str, Any]:
     """What a real run, of at most `deadline` seconds, keeps of a row of `answer`: {trace, rule, drafter, draft_length,
     interval, attempt} -> {kept, kl, inside}. "Infinity" stands for an infinite divergence."""
     asked, trace = _request(text)
-    interval, attempt, length = (asked.get(name) for name in ("interval", "attempt", "draft_length"))
+    interval, attempt, length = asked.get("interval"), asked.get("attempt"), asked.get("draft_length")
     named = isinstance(asked.get("rule"), str) and isinstance(asked.get("drafter"), str)
-    if not (_whole(attempt, 10_000) and _whole(length, 10_000) and named and isinstance(interval, list)):
+    ends = interval if isinstance(interval, list) and len(interval) == 2 else None
+    if ends is None or not (named and _whole(attempt, 10_000) and _whole(length, 10_000)):
         raise Refused("", "This is not a piece of advice that could be tried.")
-    if len(interval) != 2:
-        raise Refused("", "An interval has two ends.")
-    low, high = (_number(end, "interval", 32.0, UNITS["accept"]) for end in interval)
-    unknown = {"accepted_per_round": math.nan, "kl": math.nan, "speedup": math.nan, "speedup_interval": (math.nan,) * 2}
+    low, high = (_number(end, "interval", 32.0, UNITS["accept"]) for end in ends)
     row = advise.Advice(
-        rule=asked["rule"], drafter=asked["drafter"], draft_length=length, interval=(low, high), **unknown
-    )
+        rule=asked["rule"], drafter=asked["drafter"], draft_length=length, interval=(low, high),
+        accepted_per_round=math.nan, kl=math.nan, speedup=math.nan, speedup_interval=(math.nan, math.nan),
+    )  # fmt: skip
     kept, kl, inside = advise.check(row, [trace], pair, attempt, deadline)
     return {"kept": kept, "kl": plain(kl), "inside": inside}
 
@@ -77,13 +77,14 @@ def bought(text: str, pair: Pair) -> dict[str, Any]:
     """What knobs buy on one lane's text, see `knob_curves.bought`: {trace, lane, rules: [[name, knobs], ...]}."""
     asked, trace = _request(text)
     lane, wanted = asked.get("lane"), asked.get("rules")
-    named = isinstance(wanted, list) and all(
-        isinstance(one, list) and len(one) == 2 and isinstance(one[1], dict) for one in wanted
-    )
-    if not isinstance(lane, int) or not named:
+    if not isinstance(lane, int) or not isinstance(wanted, list):
         raise Refused("", "This is not a question about a lane.")
-    chosen = [rules.make(str(name), **knobs) for name, knobs in wanted[:MAX_LANES]]
-    return knob_curves.bought(trace, lane, chosen, pair)
+    chosen = []
+    for pair_ in wanted[:MAX_LANES]:
+        if not (isinstance(pair_, list) and len(pair_) == 2 and isinstance(pair_[1], dict)):
+            raise Refused("", "This is not a question about a lane.")
+        chosen.append(rules.make(str(pair_[0]), **pair_[1]))
+    return dict(knob_curves.bought(trace, lane, chosen, pair))
 
 
 def plain(value: float | None) -> float | str | None:
@@ -101,7 +102,7 @@ def _request(text: str) -> tuple[dict[str, Any], Trace]:
     return asked, Trace.from_json(str(asked.get("trace")))
 
 
-def _whole(value: Any, high: int) -> bool:
+def _whole(value: Any, high: int) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= high
 
 

@@ -81,7 +81,7 @@ class Desk:
         if run in self._stopped:
             self._stopped[run].set()
 
-    def messages(self, run: str, job: Job) -> Iterator[Message]:
+    def messages(self, run: str, job: Job) -> Generator[Message, None, None]:
         """The messages of a job that `stop` can end. Closing the generator ends its compute within a round."""
         stopped = self._stopped[run] = threading.Event()
         try:
@@ -90,7 +90,7 @@ class Desk:
         finally:
             self._stopped.pop(run, None)
 
-    def in_turn(self, job: Job, stopped: threading.Event | None = None) -> Iterator[Message]:
+    def in_turn(self, job: Job, stopped: threading.Event | None = None) -> Generator[Message, None, None]:
         """The messages of a job, once it is its turn."""
         stopped = stopped or threading.Event()
         with self._place() as free:

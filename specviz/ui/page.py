@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ def build(desk: Desk) -> gr.Blocks:
     def verify(event: gr.EventData) -> Iterator[str]:
         yield from _texts(runs.verified(desk, str(event._data.get("trace"))))
 
-    def check(text: str) -> dict:
+    def check(text: str) -> dict[str, str]:
         """Whether a text is a trace, without running anything."""
         try:
             Trace.from_json(text)
@@ -85,15 +85,15 @@ def build(desk: Desk) -> gr.Blocks:
         """The file that an export makes of a trace: see `exporting.exported`."""
         return exported(text)
 
-    def buys(text: str) -> dict:
+    def buys(text: str) -> Message:
         """What knobs buy on one lane's text: see `advice.bought`."""
         return desk.borrow(lambda pair: advice.bought(text, pair))
 
-    def advise(text: str) -> dict:
+    def advise(text: str) -> Message:
         """Which knob value meets a goal: see `advice.answer`."""
         return desk.borrow(lambda pair: advice.answer(text, pair))
 
-    def tryout(text: str) -> dict:
+    def tryout(text: str) -> Message:
         """Whether a real run does what the advice says: see `advice.tried`."""
         return desk.borrow(lambda pair: advice.tried(text, pair, desk.deadline))
 
@@ -137,7 +137,7 @@ def _settings(event: gr.EventData) -> dict[str, Any]:
     return asked if isinstance(asked, dict) else {}
 
 
-def _texts(messages: Iterator[Message]) -> Iterator[str]:
+def _texts(messages: Generator[Message, None, None]) -> Iterator[str]:
     """Messages as JSON texts. Closing this closes them."""
     with closing(messages):
         for message in messages:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
 from specviz.record.running import run
@@ -57,16 +57,15 @@ class Telling:
 def compute(turn: Turn, asked: Mapping[str, Any]) -> Iterator[Message]:
     """Runs what the page asks for, see `requests`; a message about every EVERY seconds. Closing the generator stops it."""
     try:
-        wanted = read(turn.pair, asked)
-        more = {"style": wanted.style, "kept": wanted.kept, "forced": wanted.forced}
-        running = refusing("continued", lambda: run(turn.pair, wanted.prompt, wanted.lanes, **more))
+        prompt, style, lanes, kept, forced = read(turn.pair, asked)
+        running = refusing("continued", lambda: run(turn.pair, prompt, lanes, style=style, kept=kept, forced=forced))
     except (Refused, ModelError) as error:
         yield failed(error)
         return
     trace, telling, note = running.trace, Telling(running.trace), ""
-    yield telling.message("start")
-    last = time.monotonic()
     try:
+        yield telling.message("start")
+        last = time.monotonic()
         for added in running:
             telling.add(added)
             if note := turn.over():
@@ -85,7 +84,7 @@ def compute(turn: Turn, asked: Mapping[str, Any]) -> Iterator[Message]:
     yield {**telling.message("end"), "finished": finished, "final": trace.to_json(), "message": note}
 
 
-def verified(desk: Desk, text: str) -> Iterator[Message]:
+def verified(desk: Desk, text: str) -> Generator[Message, None, None]:
     """Runs a trace again: {"kind": "verified", "same", "message"} says whether it reproduces."""
 
     def job(turn: Turn) -> list[Message]:

@@ -12,7 +12,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from functools import partial
 from typing import Any
 
 from specviz import tasks
@@ -49,9 +49,7 @@ def read(asked: Mapping[str, Any]) -> tuple[list[Rule], list[tasks.Question], Se
     specs = asked.get("rules")
     if not isinstance(specs, list) or not 1 <= len(specs) <= MOST_RULES:
         raise Refused("rules", f"A sweep is of 1 to {MOST_RULES} rules.")
-    wanted = [
-        rule for i, spec in enumerate(specs) for rule in refusing(f"rule{i}", lambda spec=spec: sweep.expand(str(spec)))
-    ]
+    wanted = [rule for i, spec in enumerate(specs) for rule in refusing(f"rule{i}", partial(sweep.expand, str(spec)))]
     common = {name: asked[name] for name in ("draft_length", "seed") if name in asked}
     temperature = asked.get("temperature", 1.0)
     sampling = refusing("temperature", lambda: Sampling(temperature=temperature))
@@ -99,17 +97,18 @@ def compute(turn: Turn, asked: Mapping[str, Any]) -> Iterator[Message]:
     yield message(progress)
     last, words = time.monotonic(), ""
     try:
-        with closing(steps):
-            for progress in steps:
-                if why := turn.over():
-                    words = f"{why} What is complete stays."
-                    break
-                if time.monotonic() - last >= EVERY:
-                    yield message(progress)
-                    last = time.monotonic()
+        for progress in steps:
+            if why := turn.over():
+                words = f"{why} What is complete stays."
+                break
+            if time.monotonic() - last >= EVERY:
+                yield message(progress)
+                last = time.monotonic()
     except ModelError as error:
         yield failed(error, "questions")
         return
+    finally:
+        steps.close()  # type: ignore[attr-defined]
     yield message(progress, True, words)
 
 

@@ -49,9 +49,9 @@ def inline(text: str) -> str:
     )
 
 
-def rule_words() -> dict[str, Any]:
+def rule_words() -> dict[str, dict[str, Any]]:
     """The rules and their knobs, in words, for a page. `plain` is decoding with the verifier alone."""
-    known: dict[str, Any] = {"plain": PLAIN}
+    known: dict[str, dict[str, Any]] = {"plain": PLAIN}
     for name in rules.names():
         cls = rules.get(name)
         knobs = knob_words(cls)
@@ -61,9 +61,9 @@ def rule_words() -> dict[str, Any]:
     return known
 
 
-def drafter_words() -> dict[str, Any]:
+def drafter_words() -> dict[str, dict[str, Any]]:
     """The drafters that draft, and their knobs, in words, for a page."""
-    known: dict[str, Any] = {}
+    known: dict[str, dict[str, Any]] = {}
     for name in drafters.names():
         drafter = drafters.make(name)
         if drafter.drafts:

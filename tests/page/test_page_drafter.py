@@ -19,6 +19,7 @@ from specviz.ui.desk import Desk
 from specviz.view.boot import drafter_words
 from tests.conftest import QUESTION
 from tests.page.test_page import pytestmark, run, texts  # noqa: F401  (pytestmark: where nothing is recorded)
+from tests.page.test_page_accessibility import serious
 from tests.page.test_page_bad_input import page_of, visit
 from tests.page.test_page_fork import ON, ROUND_START
 from tests.support.browser import PATIENCE, until, watched
@@ -301,3 +302,29 @@ def test_versions_are_verified_alike(record, pair):
     many = replace(record, lanes=record.lanes * 2)
     assert "at most 5 are re-run" in list(runs.verified(desk, many.to_json()))[-1]["message"]
     assert "not JSON" in list(runs.verified(desk, "hello"))[-1]["message"] and not desk._turn.locked()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_control_fits_and_can_be_used_by_all(chromium, home, scheme, width):
+    """With a drafter that has a knob chosen: no sideways scrolling, nothing serious by axe, targets that a thumb can hit."""
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+    ).Axe()
+    context = chromium.new_context(
+        viewport={"width": width, "height": 844}, color_scheme=scheme, reduced_motion="reduce"
+    )
+    page, wrong = watched(context, home)
+    page.goto(home)
+    until(page, "window.specviz?.live?.wire() && specviz.state.run")
+    if width == 390:
+        page.click(".settingsbox summary")
+    choose(page, "ngram")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert serious(axe, page) == []
+    heights = page.eval_on_selector_all(
+        ".drafter select, .drafter input", "nodes => nodes.map(node => node.getBoundingClientRect().height)"
+    )
+    assert len(heights) == 3 and (width > 390 or min(heights) >= 40)
+    context.close()
+    assert wrong == []
