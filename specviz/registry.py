@@ -14,11 +14,36 @@ import pkgutil
 import re
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Protocol, TypedDict, TypeVar
+
+Value = float | int | str
+Default = TypeVar("Default", bound=Value)
+
+
+class Variant(Protocol):
+    """What is found in a folder: it names itself."""
+
+    @property
+    def name(self) -> str: ...
+
+
+class Knob(TypedDict):
+    """A knob as plain data; see `knob`."""
+
+    name: str
+    default: Value
+    type: str  # of the default
+    help: str
+    low: float | None
+    high: float | None
+    open_low: bool
+    choices: Sequence[str] | None
+    unit: str
+    scale: str
 
 
 def knob(
-    default: Any,
+    default: Default,
     help: str,
     *,
     low: float | None = None,
@@ -27,22 +52,23 @@ def knob(
     choices: Sequence[str] | None = None,
     unit: str = "",
     scale: str = "linear",
-) -> Any:
+) -> Default:
     """A dataclass field that carries its own range, unit and one line of help.
 
     `low` and `high` bound the value (``open_low``: `low` itself is not allowed). `choices` lists the words
     allowed for a text knob. `scale` ("linear" or "log") says how a slider should move through the range.
     """
-    info = dict(low=low, high=high, open_low=open_low, choices=choices, unit=unit, help=help, scale=scale)
-    return dataclasses.field(default=default, metadata=info)
+    info = Knob(
+        name="", default=default, type=type(default).__name__, help=help, low=low, high=high, open_low=open_low,
+        choices=choices, unit=unit, scale=scale,
+    )  # fmt: skip
+    return dataclasses.field(default=default, metadata={"knob": info})
 
 
-def knobs(cls: Any) -> list[dict[str, Any]]:
+def knobs(cls: type) -> list[Knob]:
     """The knobs of a dataclass as plain data: name, default, type and what `knob` was given."""
     return [
-        dict(name=f.name, default=f.default, type=type(f.default).__name__, **f.metadata)
-        for f in dataclasses.fields(cls)
-        if "help" in f.metadata
+        field.metadata["knob"] | {"name": field.name} for field in dataclasses.fields(cls) if "knob" in field.metadata
     ]
 
 
@@ -67,7 +93,7 @@ def check_knobs(instance: object) -> None:
             raise ValueError(f"{name} must be {allowed(info)}; got {value!r}.")
 
 
-def allowed(info: dict[str, Any]) -> str:
+def allowed(info: Knob) -> str:
     """The range of a knob in words: "from 0 to 10 nats", "above 0 and at most 1"."""
     unit = f" {info['unit']}" if info["unit"] else ""
     low, high = info["low"], info["high"]
@@ -77,9 +103,9 @@ def allowed(info: dict[str, Any]) -> str:
 
 
 @cache
-def variants(package: str) -> dict[str, type[Any]]:
+def variants(package: str) -> dict[str, type]:
     """All named classes in the modules of `package` (a dotted name), by name, in alphabetical order."""
-    found: dict[str, type[Any]] = {}
+    found: dict[str, type] = {}
     folder = importlib.import_module(package)
     for module_info in pkgutil.iter_modules(folder.__path__):
         module = importlib.import_module(f"{package}.{module_info.name}")
@@ -96,7 +122,7 @@ def variants(package: str) -> dict[str, type[Any]]:
     return dict(sorted(found.items()))
 
 
-def make(package: str, kind: str, name: str, **params: object) -> Any:
+def make(package: str, kind: str, name: str, **params: object) -> object:
     """Builds the variant `name`. ValueError says what is allowed if the name or a parameter is unknown."""
     found = variants(package)
     if name not in found:
@@ -113,7 +139,7 @@ def make(package: str, kind: str, name: str, **params: object) -> Any:
         raise ValueError(f"{name}: {error}") from None
 
 
-def parse(package: str, kind: str, spec: str) -> Any:
+def parse(package: str, kind: str, spec: str) -> object:
     """Builds a variant from text such as ``cactus:delta=0.5,solver=exact``."""
     name, _, rest = spec.strip().partition(":")
     params = {}
@@ -125,7 +151,7 @@ def parse(package: str, kind: str, spec: str) -> Any:
     return make(package, kind, name.strip(), **params)
 
 
-def read_value(text: str) -> int | float | str:
+def read_value(text: str) -> Value:
     """A knob's value from text: a whole number, a number, or the word itself."""
     for convert in (int, float):
         try:
@@ -135,12 +161,12 @@ def read_value(text: str) -> int | float | str:
     return text
 
 
-def values(instance: Any) -> dict[str, Any]:
+def values(instance: object) -> dict[str, Value]:
     """The values of all knobs of a dataclass instance, by name."""
     return {info["name"]: getattr(instance, info["name"]) for info in knobs(type(instance))}
 
 
-def spec(instance: Any) -> str:
+def spec(instance: Variant) -> str:
     """The text that `parse` turns back into `instance`, every knob spelled out."""
     given = [f"{name}={value}" for name, value in values(instance).items()]
-    return f"{instance.name}:{','.join(given)}" if given else str(instance.name)
+    return instance.name + (":" + ",".join(given) if given else "")

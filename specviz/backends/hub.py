@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from transformers import Cache, DynamicCache, PreTrainedModel
 
 
+BY_SLOT = ("alibi", "window_size")  # settings of attention that measures distances between slots of the cache
+
+
 class Network:
     """A model of the library, behind one call."""
 
@@ -141,13 +144,14 @@ class Transformers:
     @cached_property
     def _masked(self) -> bool:
         """Whether the model can be told by a mask what each token may look at, and by its position where it is: every
-        layer looks at the whole text, and none measures distance by the mask (ALiBi)."""
+        layer looks at the whole text, and none goes by where a token is in the cache."""
         from transformers import cache_utils
 
         network = self.network
         whole = all(type(layer) is cache_utils.DynamicLayer for layer in network.empty_cache().layers)
         plain = network.model.config._attn_implementation in ("sdpa", "eager")
-        return whole and plain and network.takes_mask and not getattr(network.config, "alibi", False)
+        by_slot = any(getattr(network.config, name, False) for name in BY_SLOT)
+        return whole and plain and network.takes_mask and not by_slot
 
 
 class TransformersSession(Session):

@@ -100,8 +100,6 @@ class StaticLlama:
         )
         self._rotary = torch.ones(self.max_positions, n_q + 2 * n_kv, size // 2, dtype=torch.complex64)
         self._rotary[:, : n_q + n_kv] = torch.polar(torch.ones_like(angles), angles).unsqueeze(1)
-        later = torch.ones(self.max_positions, self.max_positions, dtype=torch.bool).triu(1)
-        self.later = torch.zeros(later.shape).masked_fill(later, float("-inf"))  # [P, P]
 
     def session(self) -> StaticLlamaSession:
         return StaticLlamaSession(self)
@@ -163,11 +161,13 @@ class StaticLlamaSession(Session):
         if (missing := end - self._cache.shape[2]) > 0:
             self._hold(F.pad(self._cache, (0, 0, 0, missing + SPARE)))
         position: Tensor | slice = slice(start, end)
-        later = None
+        mask = None
         if tree is not None:
-            position, later = torch.tensor(tree.depths) + start, tree.mask(start).repeat(heads // groups, 1)
+            position, mask = torch.tensor(tree.depths) + start, tree.mask(start)
         elif count > 1:
-            later = m.later[start:end, :end].repeat(heads // groups, 1)
+            mask = torch.full((count, end), -torch.inf).triu_(start + 1)
+        if mask is not None and heads > groups:
+            mask = mask.repeat(heads // groups, 1)
 
         def attend(layer: int, queries: Tensor, new: Tensor) -> Tensor:
             cache = self._by_layer[layer]
@@ -176,9 +176,7 @@ class StaticLlamaSession(Session):
             queries = queries.transpose(0, 1).reshape(
                 groups, -1, size
             )  # the heads of a group, one after another, [groups, n', size]
-            seen = (
-                torch.bmm(queries, keys) if later is None else torch.baddbmm(later, queries, keys)
-            )  # [groups, n', end]
+            seen = torch.bmm(queries, keys) if mask is None else torch.baddbmm(mask, queries, keys)  # [groups, n', end]
             mixed = torch.bmm(torch.softmax(seen, -1), values).view(heads, count, size)
             return mixed.transpose(0, 1).reshape(count, -1)
 

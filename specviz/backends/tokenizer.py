@@ -106,7 +106,8 @@ class _Library:
         except Exception as error:
             raise ModelError(why_not(model, error)) from error
         self.has_chat = bool(self._tokenizer.chat_template)
-        self.special = frozenset(self._tokenizer.all_special_ids)
+        added = self._tokenizer.added_tokens_decoder.items()
+        self.special = frozenset(number for number, token in added if token.special)
 
     def plain(self, text: str) -> list[int]:
         return self._ids(self._tokenizer(text, add_special_tokens=False, split_special_tokens=True))
@@ -164,13 +165,8 @@ class _Local:
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def begun(self, text: str) -> list[int]:
-        """Ids of `text` behind what transformers would put in front, which the file itself says unless its
-        configuration overrules it."""
-        begins = self._config.get("add_bos_token")
-        if begins is None:
-            return list(self._tokenizer.encode(text).ids)
-        first = self._tokenizer.token_to_id(_content(self._config.get("bos_token") or "")) if begins else None
-        return self.plain(text) if first is None else [first, *self.plain(text)]
+        """Ids of `text` behind what the tokenizer itself puts in front: its file says that, not its configuration."""
+        return list(self._tokenizer.encode(text).ids)
 
     @cached_property
     def _library(self) -> _Library:

@@ -8,11 +8,10 @@ from time import perf_counter
 from typing import ParamSpec, TypeVar
 
 from specviz.backends import Session
-from specviz.drafters.asks import Ask, Judge, Look
+from specviz.drafters.asks import Ask, Judgement, Look, Looked
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
-Answer = TypeVar("Answer")
 
 
 class Probe:
@@ -39,15 +38,18 @@ class Probe:
             whole = perf_counter() - began
             self._count(part, whole - (self._counted - before))
 
-    def answer(self, ask: Ask[Answer]) -> Answer:
+    def answer(self, ask: Ask[Looked] | Ask[Judgement]) -> Looked | Judgement:
         """Answers an ask; of a look, the forward is told from the rest."""
-        if not isinstance(ask, Look):
-            return self.counting("judge" if isinstance(ask, Judge) else "loop", ask.answer)
-        before, began = ask.session.seconds, perf_counter()
+        session = ask.session if isinstance(ask, Look) else None
+        before, began = session.seconds if session else 0.0, perf_counter()
         answer = ask.answer()
-        whole, forward = perf_counter() - began, ask.session.seconds - before
-        self._count("verify" if ask.session in self.verifiers else "draft", forward)
-        self._count("distributions", whole - forward)
+        whole = perf_counter() - began
+        if session is None:
+            self._count("judge", whole)
+        else:
+            forward = session.seconds - before
+            self._count("verify" if session in self.verifiers else "draft", forward)
+            self._count("distributions", whole - forward)
         return answer
 
     def _count(self, part: str, seconds: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from time import perf_counter
 from typing import NamedTuple
 
@@ -40,7 +40,7 @@ def open_lane(pair: Pair, prompt: list[int], settings: Settings) -> Decoding:
 
 def race(
     pair: Pair, prompt: list[int], lanes: Sequence[Settings], measured: bool = True, probe: Probe | None = None
-) -> Iterator[Step]:
+) -> Generator[Step, None, None]:
     """Runs all lanes to their ends, a round at a time. What a lane writes does not depend on the others, only when it
     writes. `measured` False leaves the exact measures out; `probe` learns where the time goes. Closing the generator stops
     the compute within a round.
@@ -51,7 +51,9 @@ def race(
     return steps([open_lane(pair, prompt, settings) for settings in lanes], measured, probe)
 
 
-def steps(decodings: Sequence[Decoding], measured: bool = True, probe: Probe | None = None) -> Iterator[Step]:
+def steps(
+    decodings: Sequence[Decoding], measured: bool = True, probe: Probe | None = None
+) -> Generator[Step, None, None]:
     """`race` of lanes that are open already."""
     vocabulary = max(decoding.vocabulary for decoding in decodings)
     if probe is not None:

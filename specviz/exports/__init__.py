@@ -7,7 +7,7 @@ page's Export menu, and tested with the others; nothing names it elsewhere.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from specviz import registry
 from specviz.record.trace import Trace
@@ -31,8 +31,7 @@ def names() -> list[str]:
 
 def make(name: str) -> Export:
     """The export called `name`. ValueError says which there are."""
-    export: Export = registry.make(__name__, "export", name)
-    return export
+    return cast(Export, registry.make(__name__, "export", name))
 
 
 def words() -> list[dict[str, str]]:

@@ -147,7 +147,7 @@ def kl(first: Tensor, second: Tensor, log_first: Tensor | None = None, log_secon
     log_first = log(first) if log_first is None else log_first
     log_second = log(second) if log_second is None else log_second
     nats = (first * (log_first - log_second)).sum(-1).clamp_min(0)
-    if second.min().item() > 0:
+    if not second.numel() or second.min().item() > 0:
         return nats
     return nats.masked_fill((first * (second == 0)).amax(-1) > 0, math.inf)
 

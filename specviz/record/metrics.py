@@ -198,7 +198,7 @@ def acceptance_by_position(lane: Lane) -> list[DraftPosition]:
     rows: list[DraftPosition] = []
     for i in range(max((r.depth for r in lane.rounds), default=0)):
         rounds = [r for r in lane.rounds if r.depth > i]
-        reached, kept = sum(r.kept >= i for r in rounds), sum(r.kept > i for r in rounds)
+        reached, kept = sum(r.reached(i) for r in rounds), sum(r.kept > i for r in rounds)
         rows.append(
             {
                 "position": i + 1,

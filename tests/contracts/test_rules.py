@@ -313,12 +313,12 @@ def test_lists_and_arrays_are_as_good_as_tensors(name):
     }
     for ask in asked.values():
         wanted = ask(verifier, draft, tokens)
-        for given in (
+        for inputs in (
             (verifier.tolist(), draft.tolist(), tokens.tolist()),
             (verifier.numpy(), draft.numpy(), tokens.numpy()),
             (verifier.tolist(), draft, tuple(tokens.tolist())),
         ):
-            answer = ask(*given)
+            answer = ask(*inputs)
             assert answer is None if wanted is None else torch.equal(answer, wanted) and answer.dtype == torch.float64
     assert rule.output_law(verifier.float().numpy(), draft.float().numpy()).dtype == torch.float32
     one_hot = rule.acceptance([1, 0], [1, 0])

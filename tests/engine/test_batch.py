@@ -1,4 +1,4 @@
-"""Many texts at once are the texts one at a time, on both backends."""
+"""Many texts at once are the texts one at a time, on both backends, whoever drafts."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import random
 import pytest
 import torch
 
-from specviz import backends, rules
+from specviz import backends, drafters, rules
 from specviz.backends import Forward
 from specviz.backends.hub import Transformers
 from specviz.backends.static_llama import StaticLlama
-from specviz.engine import batch, race
+from specviz.engine import batch
 from specviz.engine.settings import Settings
-from specviz.types import Drafted, Emitted, Judged, ModelError, Sampling, Verified
+from specviz.types import ModelError, Sampling
 from tests.backends.test_backends import give_tokenizer, make_llama
+from tests.support.drafters import WAYS, Candidates
+from tests.support.pairs import table_pair
+from tests.support.runs import choices, rounds_of, settings_of, written
 
 SAMPLINGS = [Sampling(), Sampling(temperature=0), Sampling(temperature=0.7, top_k=20, top_p=0.9)]
 # Two ways to compute the same logits differ by about 1e-6 here, so that a draw differs about once in 1e5 tokens;
@@ -38,6 +41,12 @@ def folders(tmp_path_factory):
     return give_tokenizer(root / "draft"), verifier
 
 
+class EndsEarly(backends.Pair):
+    """A pair of which some tokens end a text."""
+
+    stop_tokens = frozenset(range(8))
+
+
 @pytest.fixture(scope="module", params=["static_llama", "transformers"])
 def any_pair(request, folders):
     """The pair on either backend, with some tokens that end a text."""
@@ -50,56 +59,68 @@ def any_pair(request, folders):
 def jobs(rule, sampling, count=9, longest=40):
     """Prompts and lengths of all sizes, a seed each."""
     rng = random.Random(count)
-    rule = None if rule == "plain" else rules.parse(rule)
     return [
         ([rng.randrange(8, 300) for _ in range(rng.choice([1, 2, 5, 11, 40]))],
-         Settings(rule=rule, sampling=sampling, max_new_tokens=rng.randint(5, longest), draft_length=rng.choice([1, 3, 4]), seed=seed))
+         settings_of(rule, sampling=sampling, max_new_tokens=rng.randint(5, longest), draft_length=rng.choice([1, 3, 4]), seed=seed))
         for seed in range(count)
     ]  # fmt: skip
 
 
-def untimed(event):
-    """An event without its seconds, and with numbers to the precision that two forwards share."""
-    match event:
-        case Drafted(start, tokens, _):
-            return "drafted", start, tokens
-        case Verified():
-            return "verified"
-        case Judged():
-            return "judged", event.position, event.token, event.kept, round(event.uniform, 9)
-    return event
+def decided(rounds):
+    """What rounds decided, and the numbers drawn for it; not their seconds."""
+    return [(*choices(round_), [round_.uniforms[node] for node in round_.walk.judged]) for round_ in rounds]
 
 
 def together(pair, work, **options):
-    """The events of each job."""
-    found = [[] for _ in work]
-    for job, events in batch.decode(pair, work, **options):
-        found[job] += events
-    return found
+    """The rounds of each job."""
+    rounds = [[] for _ in work]
+    for job, round_ in batch.decode(pair, work, **options):
+        rounds[job].append(round_)
+    return rounds
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=["sampled", "greedy", "truncated"])
 @pytest.mark.parametrize("rule", RULES)
 def test_a_batch_writes_what_one_at_a_time_writes(any_pair, rule, sampling):
-    """Every event but its seconds, for rules of both scopes, with more prompts than rows, of all lengths."""
+    """Every round but its seconds, for rules of both scopes, with more prompts than rows, of all lengths."""
     work = jobs(rule, sampling)
     endings = set()
-    for found, (prompt, settings) in zip(together(any_pair, work, rows=4), work, strict=True):
-        alone = list(race.start(any_pair, prompt, settings, None))
-        assert [untimed(e) for e in found] == [untimed(e) for e in alone]
-        endings.add(found[-1].reason)
+    for rounds, (prompt, settings) in zip(together(any_pair, work, rows=4), work, strict=True):
+        assert decided(rounds) == decided(rounds_of(any_pair, prompt, settings))
+        endings.add(rounds[-1].finished)
     if sampling.temperature == 1:
         assert endings == {"length", "end of text"}
 
 
 def test_drafts_are_kept_and_refused_in_these_tests(any_pair):
     """The tests above see rounds of every kind: some tokens of a draft kept, all, and none."""
-    kept = {}
-    for events in together(any_pair, jobs("sps", Sampling())):
-        for event in events:
-            if isinstance(event, Judged):
-                kept[event.kept] = kept.get(event.kept, 0) + 1
-    assert min(kept[True], kept[False]) > 10
+    kept = refused = 0
+    for rounds in together(any_pair, jobs("sps", Sampling())):
+        kept += sum(len(round_.walk.path) for round_ in rounds)
+        refused += sum(round_.walk.refused is not None for round_ in rounds)
+    assert min(kept, refused) > 10
+
+
+def test_drafters_may_be_mixed():
+    """Texts of all drafters and shapes of drafts in one batch, on tables: the numbers of each text are to the bit those that
+    it has alone."""
+    pair = table_pair(5, stop=frozenset({4}))
+    ways = [Candidates(width=width, levels=3, way=way) for way in WAYS for width in (1, 2, 3)]
+    drafting = [*map(drafters.make, drafters.names()), *ways]
+    work = [
+        ([seed % 4, 2], settings_of(rule, max_new_tokens=40, seed=seed, drafter=drafter))
+        for seed, (drafter, rule) in enumerate((d, r) for d in drafting for r in ("sps", "mentored"))
+    ]
+    shapes = set()
+    for rounds, (prompt, settings) in zip(together(pair, work, rows=7), work, strict=True):
+        alone = rounds_of(pair, prompt, settings)
+        assert decided(rounds) == decided(alone)
+        for one, other in zip(rounds, alone):
+            shapes.add(one.draft.parents)
+            if one.judgement is not None:
+                assert one.judgement.accept_prob == other.judgement.accept_prob
+                assert torch.equal(one.judgement.residual_probs, other.judgement.residual_probs)
+    assert len(shapes) > 10
 
 
 @pytest.mark.parametrize("rows", [1, 3, 64])
@@ -115,11 +136,11 @@ def test_rules_and_samplings_may_be_mixed(any_pair):
     """Jobs of one batch need not be alike in anything."""
     work = [jobs(rule, sampling)[i] for i, (rule, sampling) in enumerate(zip(RULES, SAMPLINGS * 2))]
     for text, (prompt, settings) in zip(batch.texts(any_pair, work), work):
-        alone = list(race.start(any_pair, prompt, settings, None))
-        assert text.tokens == [e.token for e in alone if isinstance(e, Emitted)]
-        assert text.accepted == sum(e.origin == "accepted" for e in alone if isinstance(e, Emitted))
-        assert text.rounds == sum(isinstance(e, Verified) for e in alone) and text.finished == alone[-1].reason
-        assert text.drafted == sum(len(e.tokens) for e in alone if isinstance(e, Drafted))
+        alone = rounds_of(any_pair, prompt, settings)
+        assert tuple(text.tokens) == written(alone)
+        assert text.accepted == sum(len(round_.emitted) - (round_.origin is not None) for round_ in alone)
+        assert text.rounds == len(alone) and text.finished == alone[-1].finished
+        assert text.drafted == sum(len(round_.draft) for round_ in alone)
 
 
 @pytest.mark.parametrize("backend", [StaticLlama, Transformers])
@@ -190,22 +211,25 @@ def test_a_model_that_forgets_is_asked_one_by_one(tmp_path):
 
 
 def test_nothing_to_do_and_too_long(any_pair):
-    """No jobs give no events; a prompt that fills the model ends at once; a broken model is a sentence."""
+    """No jobs give no rounds; a prompt that fills the model is a sentence, and so is a text that outgrows it."""
     assert list(batch.decode(any_pair, [])) == [] and batch.texts(any_pair, []) == []
     full = ([9] * any_pair.max_positions, Settings(max_new_tokens=5))
-    short = ([9, 10], Settings(max_new_tokens=2))
-    assert [(len(t.tokens), t.finished) for t in batch.texts(any_pair, [full, short])] == [(0, "length"), (2, "length")]
+    almost = ([9] * (any_pair.max_positions - 1), Settings(rules.make("sps"), max_new_tokens=5))
+    with pytest.raises(ValueError, match="The prompt is 128 tokens long; these models hold 128"):
+        batch.texts(any_pair, [almost, full])
+    (text,) = batch.texts(any_pair, [almost])
+    assert len(text.tokens) == 1 and text.finished in ("length", "end of text")
     with pytest.raises(ModelError, match="longer than the 128 tokens"):
         any_pair.verifier.batch(1, 128).session().forward([9] * 129)
 
 
 def test_closing_stops_the_compute(any_pair):
     """No forward runs once the generator is closed."""
-    events = batch.decode(any_pair, jobs("sps", Sampling()))
+    rounds = batch.decode(any_pair, jobs("sps", Sampling()))
     for _ in range(20):
-        next(events)
-    events.close()
-    assert next(events, None) is None
+        next(rounds)
+    rounds.close()
+    assert next(rounds, None) is None
 
 
 def test_the_shipped_pair_in_a_batch(pair):
@@ -216,4 +240,4 @@ def test_the_shipped_pair_in_a_batch(pair):
     ]
     work = [(prompts[i % 4], Settings(rule=rules.make("sps"), max_new_tokens=30 + i, seed=i)) for i in range(8)]
     for text, (prompt, settings) in zip(batch.texts(pair, work, rows=8), work):
-        assert text.tokens == [e.token for e in race.start(pair, prompt, settings, None) if isinstance(e, Emitted)]
+        assert tuple(text.tokens) == written(rounds_of(pair, prompt, settings))

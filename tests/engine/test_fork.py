@@ -9,88 +9,103 @@ allowed is never drafted.) The same means: as far as forwards of different lengt
 
 from __future__ import annotations
 
-import copy
 import json
+from dataclasses import replace
 
 import pytest
 
-from specviz import rules
-from specviz.engine import race
+from specviz import drafters
 from specviz.engine.settings import Settings
-from specviz.record import trace
-from specviz.record.trace import Trace
-from specviz.ui.stream import Desk
+from specviz.record.running import run
+from specviz.record.trace import Continued, Trace, load
+from specviz.record.verify import verify
 from tests.conftest import QUESTION
+from tests.support.drafters import WAYS, Candidates
+from tests.support.pairs import table_pair
+from tests.support.runs import rounds_of, settings_of, written
 
 LENGTH = 40  # of the fixture's lanes
 
 
-def written(lane: dict) -> list[int]:
-    return [token for r in lane["rounds"] for token in r["emitted"]]
-
-
 def go_on(pair, settings: Settings, kept: list[int], forced: int | None = None) -> Trace:
     """The run of one lane that goes on behind `kept`, and ends where the whole run would."""
-    more = Settings(
-        rule=settings.rule,
-        sampling=settings.sampling,
-        seed=settings.seed,
-        max_new_tokens=LENGTH - len(kept) - (forced is not None),
-    )
-    made = trace.begin(pair, QUESTION, "task", [more], kept, forced)
-    for step in race.race(pair, made.data["prompt_tokens"], [more]):
-        made.add(step)
-    return made
+    more = replace(settings, max_new_tokens=LENGTH - len(kept) - (forced is not None))
+    return run(pair, QUESTION, [more], style="task", kept=kept, forced=forced).finish()
 
 
 def test_from_the_start_of_a_round_every_rule_repeats_itself(record, pair):
     """Every round behind it is the same: drafts, verdicts and tokens; `block` and plain decoding included."""
-    choices = ("start", "drafted", "kept", "emitted", "origin")
-    for lane, settings in zip(record.data["lanes"], record.settings(), strict=True):
-        for i in range(1, len(lane["rounds"]), 4):
-            kept = [token for r in lane["rounds"][:i] for token in r["emitted"]]
-            again = go_on(pair, settings, kept).data["lanes"][0]
-            assert again["finished"] == lane["finished"]
-            assert [[r[name] for name in choices] for r in again["rounds"]] == [
-                [r[name] for name in choices] for r in lane["rounds"][i:]
-            ]
+
+    def choices(round_):
+        return round_.start, round_.drafted, round_.parents, round_.path, round_.emitted, round_.origin
+
+    for lane, settings in zip(record.lanes, record.settings(), strict=True):
+        for i in range(1, len(lane.rounds), 4):
+            kept = [token for round_ in lane.rounds[:i] for token in round_.emitted]
+            again = go_on(pair, settings, kept).lanes[0]
+            assert again.finished == lane.finished
+            assert list(map(choices, again.rounds)) == list(map(choices, lane.rounds[i:]))
 
 
 def test_from_inside_a_round_a_token_rule_repeats_itself_up_to_the_bonus(record, pair):
+    """From any place inside a round, with the same draws."""
     compared = 0
-    for lane, settings in zip(record.data["lanes"], record.settings(), strict=True):
-        if lane["scope"] != "token" or lane["rule"] is None:
+    for lane, settings in zip(record.lanes, record.settings(), strict=True):
+        if lane.scope != "token" or lane.rule is None:
             continue
-        text, first = written(lane), len(record.data["prompt_tokens"])
-        for r in lane["rounds"][::2]:
-            for start in range(r["start"] - first + 1, r["start"] - first + len(r["emitted"])):
+        text, first = lane.tokens, len(record.prompt_tokens)
+        for round_ in lane.rounds[::2]:
+            for start in range(round_.start - first + 1, round_.start - first + len(round_.emitted)):
                 if start == LENGTH - 1:
                     continue
-                again = text[:start] + written(go_on(pair, settings, text[:start]).data["lanes"][0])
-                same = r["start"] - first + r["kept"] if r["origin"] == "bonus" else None
+                again = text[:start] + go_on(pair, settings, text[:start]).lanes[0].tokens
+                same = round_.start - first + round_.kept if round_.origin == "bonus" else None
                 assert again[:same] == text[:same]
                 compared += 1
     assert compared > 20
 
 
+@pytest.mark.parametrize(
+    "drafter",
+    [drafters.make("ngram"), *(Candidates(width=2, levels=3, way=way) for way in WAYS)],
+    ids=lambda drafter: drafter.spec,
+)
+def test_other_drafters_repeat_themselves_from_the_start_of_a_round(drafter):
+    """A copying drafter and trees: what a round does depends on the text before it, not on the rounds before it."""
+    pair = table_pair(3)
+    for seed in range(10):
+        settings = settings_of("sps", drafter=drafter, max_new_tokens=LENGTH, seed=seed)
+        rounds = rounds_of(pair, [0, 1], settings)
+        text = written(rounds)
+        for i in range(1, len(rounds), 3):
+            kept = text[: rounds[i].start - 2]
+            more = replace(settings, max_new_tokens=LENGTH - len(kept))
+            again = rounds_of(pair, [0, 1, *kept], more)
+            assert [(r.draft.tokens, r.draft.parents, r.walk) for r in again] == [
+                (r.draft.tokens, r.draft.parents, r.walk) for r in rounds[i:]
+            ]
+            assert written(again) == text[len(kept) :]
+
+
 def test_a_forked_run_says_so_and_reproduces(record, pair, tmp_path):
     """Prompt, kept tokens, the token that was put in: written down, read back, and verified."""
-    kept = written(record.data["lanes"][2])[:9]
-    made = go_on(pair, record.settings()[2], kept, forced=500)
-    length = len(record.data["prompt_tokens"])
-    assert made.data["continued"] == {"prompt_length": length, "position": length + 9, "forced": 500}
-    assert made.data["prompt_tokens"] == [*record.data["prompt_tokens"], *kept, 500]
-    assert made.data["prompt"] == QUESTION and made.data["pieces"]["500"]
-    made.save(tmp_path / "trace.json")
-    back = trace.load(tmp_path / "trace.json")
-    assert back.data == made.data and back.kept() == (kept, 500)
-    assert trace.verify(back, pair)[0]
-    other = copy.deepcopy(back)
-    other.data["continued"]["prompt_length"] -= 1
-    same, sentence = trace.verify(other, pair)
+    kept = record.lanes[2].tokens[:9]
+    forked = go_on(pair, record.settings()[2], kept, forced=500)
+    length = len(record.prompt_tokens)
+    assert forked.continued == Continued(prompt_length=length, position=length + 9, forced=500)
+    assert forked.prompt_tokens == [*record.prompt_tokens, *kept, 500]
+    assert forked.prompt == QUESTION and forked.pieces["500"]
+    forked.save(tmp_path / "trace.json")
+    back = load(tmp_path / "trace.json")
+    assert back == forked and back.continued_from() == (kept, 500)
+    assert verify(back, pair)[0]
+    other = load(tmp_path / "trace.json")
+    other.continued = replace(back.continued, prompt_length=length - 1)
+    same, sentence = verify(other, pair)
     assert not same and "other tokens" in sentence
-    assert "continued" not in record.data and record.kept() == ([], None)
-    assert "continued" not in go_on(pair, record.settings()[2], []).data
+    assert record.continued is None and record.continued_from() == ([], None)
+    again = go_on(pair, record.settings()[2], [])
+    assert again.continued is None and "continued" not in again.to_data()
 
 
 @pytest.mark.parametrize(
@@ -107,12 +122,13 @@ def test_tokens_that_cannot_be_gone_on_from(pair, kept, forced, says):
     stop = min(pair.stop_tokens)
     kept, forced = ([stop if t == "stop" else t for t in part] for part in (kept, [forced]))
     with pytest.raises(ValueError, match=says):
-        trace.begin(pair, QUESTION, "task", [Settings(rule=rules.make("sps"))], kept, forced[0])
+        run(pair, QUESTION, [settings_of("sps")], style="task", kept=kept, forced=forced[0])
 
 
 def test_a_damaged_origin_is_refused(record, pair):
-    made = go_on(pair, record.settings()[1], written(record.data["lanes"][1])[:5], forced=500)
-    good = made.data["continued"]
+    """Where a run went on from is checked like everything else."""
+    forked = go_on(pair, record.settings()[1], record.lanes[1].tokens[:5], forced=500)
+    good = forked.continued
     for change in (
         {"prompt_length": 0},
         {"prompt_length": 10_000},
@@ -123,54 +139,11 @@ def test_a_damaged_origin_is_refused(record, pair):
         {"position": "here"},
         {"prompt_length": True},
     ):
-        made.data["continued"] = good | change
+        forked.continued = replace(good, **change)
         with pytest.raises(ValueError, match="damaged: continued"):
-            Trace.from_json(made.to_json())
-    made.data["continued"] = [1]
+            Trace.from_json(forked.to_json())
+    forked.continued = good
+    data = forked.to_data() | {"continued": [1]}
     with pytest.raises(ValueError, match="damaged: continued should be an object"):
-        Trace.from_json(made.to_json())
-    made.data["continued"] = good
-    assert Trace.from_json(made.to_json())
-
-
-def test_requests_of_the_page_are_checked(record, pair):
-    """Garbage gets a sentence and the control it belongs to; a good request ends where the whole text would have ended."""
-    desk = Desk(lambda: pair)
-    desk.open()
-    length = len(record.data["prompt_tokens"])
-    kept = written(record.data["lanes"][1])[:6]
-    good = {
-        "given": kept,
-        "forced": None,
-        "position": length + 6,
-        "revisions": [pair.draft.revision, pair.verifier.revision],
-    }
-    settings = {
-        "prompt": QUESTION,
-        "style": "task",
-        "max_new_tokens": 12,
-        "seed": 6,
-        "lanes": [{"rule": "sps", "knobs": {}}],
-    }
-    cases = [
-        ("go on", "continued", "list of token ids"), ({}, "continued", "list of token ids"), (good | {"given": "abc"}, "continued", "list of token ids"),
-        (good | {"given": [1.5]}, "continued", "whole numbers"), (good | {"given": [True] * 6}, "continued", "whole numbers"), (good | {"forced": "x"}, "continued", "whole numbers"),
-        (good | {"position": 3}, "continued", "cannot go on from position 3"), (good | {"position": -1}, "continued", "cannot go on"), (good | {"position": None}, "continued", "position"),
-        (good | {"revisions": ["a", "b"]}, "continued", "other models"), (good | {"revisions": None}, "continued", "other models"),
-        (good | {"forced": 10**9}, "continued", "A token id is from 0"), (good | {"forced": -4}, "continued", "A token id is from 0"), (good | {"forced": min(pair.stop_tokens)}, "continued", "nothing to go on"),
-        (good | {"given": kept * 2, "position": length + 12}, "max_new_tokens", "no room for more"),
-    ]  # fmt: skip
-    for asked, field, sentence in cases:
-        (message,) = [
-            m
-            for m in desk.messages("a", settings | {"continued": json.loads(json.dumps(asked))})
-            if m["kind"] != "wait"
-        ]
-        assert (message["kind"], message["field"]) == ("error", field) and sentence in message["message"], asked
-    end = [*desk.messages("a", settings | {"continued": good})][-1]
-    data = Trace.from_json(end["final"]).data
-    assert (
-        data["continued"]["position"] == length + 6
-        and data["max_new_tokens"] == 6
-        and len(written(data["lanes"][0])) <= 6
-    )
+        Trace.from_json(json.dumps(data))
+    assert Trace.from_json(forked.to_json()) == forked

@@ -1,4 +1,4 @@
-"""The trace: folded from events, saved, loaded, refused when damaged, and reproduced."""
+"""The trace: folded from steps, saved, loaded, refused when damaged, and reproduced."""
 
 from __future__ import annotations
 
@@ -9,23 +9,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specviz import rules
-from specviz.engine import race
-from specviz.engine.settings import Settings
-from specviz.record import metrics, trace
-from specviz.record.trace import Trace
+from specviz import drafters
+from specviz.engine.race import race
+from specviz.record import running
+from specviz.record.trace import Trace, begin, digest, load
+from specviz.record.verify import verify
 from tests.conftest import QUESTION, run
+from tests.support.drafters import WAYS, Candidates
+from tests.support.pairs import table_pair
+from tests.support.runs import settings_of
 
 
 def test_save_and_load_give_the_same_trace(record, tmp_path):
     """A saved trace loads back equal, digest checked."""
     record.save(tmp_path / "trace.json")
-    assert trace.load(tmp_path / "trace.json").data == record.data
+    assert load(tmp_path / "trace.json") == record
 
 
 def test_a_trace_reproduces(record, pair):
     """Re-running a trace from its own settings makes the same choices everywhere."""
-    same, sentence = trace.verify(Trace.from_json(record.to_json()), pair)
+    same, sentence = verify(Trace.from_json(record.to_json()), pair)
     assert same and sentence.startswith("Reproduced")
 
 
@@ -41,43 +44,121 @@ def test_lane_order_and_company_do_not_matter(record, pair):
 def test_verify_finds_where_a_trace_does_not_reproduce(record, pair):
     """A changed seed, a changed uniform and another model are told apart, with the place."""
     other = copy.deepcopy(record)
-    other.data["seed"] += 1
-    same, sentence = trace.verify(other, pair)
+    other.seed += 1
+    same, sentence = verify(other, pair)
     assert not same and "differs first in the round at position" in sentence
     other = copy.deepcopy(record)
-    other.data["lanes"][1]["rounds"][2]["judged"]["uniform"][0] += 0.01
-    same, sentence = trace.verify(other, pair)
-    assert not same and f"position {other.data['lanes'][1]['rounds'][2]['start']}" in sentence and "uniform" in sentence
-    other = copy.deepcopy(record)
-    other.data["models"]["draft"]["revision"] = "something else"
-    same, sentence = trace.verify(other, pair)
+    changed = other.lanes[1].rounds[2]
+    changed.judged["uniform"][0] += 0.01
+    same, sentence = verify(other, pair)
+    assert not same and f"position {changed.start}" in sentence and "uniform" in sentence
+    data = record.to_data()
+    data["models"]["draft"]["revision"] = "something else"
+    same, sentence = verify(Trace.from_json(signed(data)), pair)
     assert not same and "Not checked" in sentence
+
+
+def test_verify_finds_missing_and_added_rounds(record, pair):
+    """A lane with a round less than it says, or another end, does not reproduce; one that was stopped may end anywhere."""
+    for lane in range(len(record.lanes)):
+        other = copy.deepcopy(record)
+        del other.lanes[lane].rounds[-1]
+        same, sentence = verify(other, pair)
+        assert not same and f"Lane {lane + 1} " in sentence and "rounds in the trace" in sentence
+        other.lanes[lane].finished = "stopped"
+        assert verify(other, pair)[0]
+    other = copy.deepcopy(record)
+    other.lanes[0].finished = "length" if record.lanes[0].finished == "end of text" else "end of text"
+    same, sentence = verify(other, pair)
+    assert not same and "Lane 1 (plain) ends with" in sentence
 
 
 def test_a_stopped_trace_reproduces_as_far_as_it_goes(pair):
     """A run closed in the middle verifies: the rounds it has are the rounds it would have had."""
-    lanes = [Settings(rule=rules.make("sps"), max_new_tokens=60, seed=1)]
-    made = trace.begin(pair, QUESTION, "task", lanes)
-    steps = race.race(pair, made.data["prompt_tokens"], lanes)
+    going = running.run(pair, QUESTION, [settings_of("sps", max_new_tokens=60, seed=1)], style="task")
     for _ in range(4):
-        made.add(next(steps))
-    steps.close()
-    made.stop()
-    assert made.data["lanes"][0]["finished"] == "stopped"
-    assert trace.verify(Trace.from_json(made.to_json()), pair)[0]
+        next(going)
+    going.close()
+    assert going.trace.lanes[0].finished == "stopped" and len(going.trace.lanes[0].rounds) == 4
+    assert next(going, None) is None
+    assert verify(Trace.from_json(going.trace.to_json()), pair)[0]
 
 
 def test_clocks_are_fair(record):
     """The lane that computed least goes next: no lane runs ahead of another by more than one round."""
-    lanes = record.data["lanes"]
-    slowest = max(r["seconds"] for lane in lanes for r in lane["rounds"])
-    for one in lanes:
-        for r in one["rounds"]:
-            begun = r["clock"] - r["seconds"]
-            for other in lanes:
-                ends = [x["clock"] for x in other["rounds"]]
+    slowest = max(round_.seconds for lane in record.lanes for round_ in lane.rounds)
+    for lane in record.lanes:
+        for round_ in lane.rounds:
+            begun = round_.clock - round_.seconds
+            for other in record.lanes:
+                ends = [one.clock for one in other.rounds]
                 if ends[-1] > begun:  # still running when this round began
-                    assert min(e for e in ends if e > begun - 1e-4) <= begun + slowest + 1e-3
+                    assert min(end for end in ends if end > begun - 1e-4) <= begun + slowest + 1e-3
+
+
+def test_what_a_run_adds_is_what_the_trace_holds(pair):
+    """The rounds, pieces and ends that a run hands out one by one, put together, are the trace."""
+    lanes = [settings_of(name, max_new_tokens=20, seed=2) for name in ("plain", "sps", "cactus")]
+    going = running.run(pair, QUESTION, lanes, style="task")
+    rounds, pieces, finished = [[] for _ in lanes], dict(going.trace.pieces), [None] * len(lanes)
+    for added in going:
+        rounds[added.lane].append(added.round)
+        assert not pieces.keys() & added.pieces.keys()
+        pieces |= added.pieces
+        finished[added.lane] = added.finished
+    assert rounds == [lane.rounds for lane in going.trace.lanes] and pieces == going.trace.pieces
+    assert finished == [lane.finished for lane in going.trace.lanes] and None not in finished
+
+
+drafting = st.one_of(
+    st.just("plain"),
+    st.tuples(
+        st.sampled_from(["sps", "cactus", "mentored", "block", "tas", "fuzzy"]), st.sampled_from(["model", "ngram"])
+    ),
+    st.builds(
+        lambda rule, width, levels, way: (rule, Candidates(width=width, levels=levels, way=way)),
+        st.sampled_from(["sps", "mentored", "interpolation", "sampler_match"]),
+        st.integers(1, 3),
+        st.integers(1, 2),
+        st.sampled_from(sorted(WAYS)),
+    ),
+)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@given(lane=drafting, seed=st.integers(0, 2**53 - 1), measured=st.booleans(), stops=st.booleans())
+def test_folding_a_step_leaves_it_as_it_was(lane, seed, measured, stops):
+    """Folded twice, into two traces, a step gives equal rounds, and what it holds is the same before and after."""
+    pair = table_pair(4, stop=frozenset({3}) if stops else frozenset())
+    rule, drafter = ("plain", "model") if lane == "plain" else lane
+    lanes = [settings_of(rule, drafter=drafter_of(drafter), seed=seed, max_new_tokens=12)]
+    first, second = (begin(pair, "ab", None, lanes) for _ in range(2))
+    for step in race(pair, first.prompt_tokens, lanes, measured):
+        before = told(step)
+        added, again = first.add(step, pair.tokenizer.piece), second.add(step, pair.tokenizer.piece)
+        assert added == again and added.round is not again.round
+        added.round.judged.clear(), added.round.slices.clear(), added.round.emitted.clear(), added.round.path.clear()
+        assert told(step) == before
+    assert second.lanes[0].tokens and second.to_json() == second.to_json()
+
+
+def drafter_of(drafter):
+    return drafters.make(drafter) if isinstance(drafter, str) else drafter
+
+
+def told(step):
+    """All that a step says, as plain text."""
+    result = step.result
+    judged = result.judgement and [
+        tensor.tolist() if hasattr(tensor, "tolist") else tensor for tensor in result.judgement
+    ]
+    draft = (result.draft.tokens, result.draft.parents, len(result.draft) and result.draft.probs.tolist())
+    return repr((step.lane, draft, judged, result.walk, result.emitted, step.measures, step.seconds, step.clock))
+
+
+def signed(data) -> str:
+    """Plain data as the JSON text of a trace, with its digest."""
+    return json.dumps(data | {"digest": digest(data)})
 
 
 def _edit(path, value):
@@ -100,6 +181,12 @@ DAMAGE = [
     (_edit((*LANE, "rule"), "magic:x=1"), "no acceptance rule called 'magic'"),
     (_edit((*LANE, "rule"), "cactus:delta=-1"), "delta must be"),
     (_edit((*LANE, "lossless"), False), "should be what the rule sps says"),
+    (_edit((*LANE, "drafter"), 5), "drafter should be a text"),
+    (_edit((*LANE, "drafter"), "oracle"), "no drafter called 'oracle'"),
+    (_edit((*LANE, "drafter"), "ngram:longest=99"), "longest must be"),
+    (_edit((*LANE, "drafter"), "nothing"), "drafter should be one that drafts"),
+    (_edit((*LANE, "draft_length"), "fast"), "draft_length should be a whole number"),
+    (_edit((*LANE, "draft_length"), 99), "draft_length must be"),
     (_edit((*LANE, "rounds"), {}), "rounds should be a list"),
     (_edit((*ROUND, "start"), 0), "start should be"),
     (_edit((*ROUND, "kept"), 99), "kept should be"),
@@ -171,37 +258,3 @@ def test_any_single_replaced_value_is_refused_cleanly(record_text, data):
 @pytest.fixture(scope="session")
 def record_text(record):
     return record.to_json()
-
-
-def test_figures_are_counted_from_the_rounds(record):
-    """Counts and ratios agree with a recount token by token."""
-    plain = record.data["lanes"][0]
-    for lane in record.data["lanes"]:
-        found = metrics.figures(lane, plain)
-        fates = [fate for r in lane["rounds"] for fate in metrics.fates(lane, r)]
-        kept = sum(f in ("accepted", "relaxed") for f in fates)
-        assert found["accepted"] == kept == sum(r["kept"] for r in lane["rounds"])
-        assert found["emitted"] == kept + sum(r["origin"] is not None for r in lane["rounds"])
-        assert found["drafted"] == len(fates)
-        if lane["scope"] == "token":
-            assert found["judged"] == sum(f != "discarded" for f in fates)
-        assert found["accepted_per_round"] == kept / len(lane["rounds"])
-        if lane["lossless"]:
-            assert found["relaxed"] == 0 and found["mean_kl"] in (0, None)
-        lengths = metrics.accepted_lengths(lane)
-        assert sum(n * count for n, count in enumerate(lengths)) == kept
-        by_position = metrics.acceptance_by_position(lane)
-        if by_position:
-            assert by_position[0]["conditional"] == by_position[0]["unconditional"]
-            assert sum(row["kept"] for row in by_position) == kept
-    assert metrics.figures(plain, plain)["speedup"] == 1
-
-
-def test_every_figure_has_a_definition(record):
-    """No number without a word on what it is."""
-    keys = set(metrics.figures(record.data["lanes"][1]))
-    assert keys == set(metrics.DEFINITIONS)
-    assert all(
-        d["definition"].endswith(".") and d["kind"] in ("measured", "exact", "recorded", "estimated")
-        for d in metrics.DEFINITIONS.values()
-    )

@@ -1,0 +1,40 @@
+"""Pairs of table models, for everything that takes a pair: their laws are known exactly, and a round costs next to nothing."""
+
+from __future__ import annotations
+
+from specviz.backends import Pair
+from tests.support.table import TableModel
+
+
+class Letters:
+    """Token 0 is "a", token 1 is "b", and so on."""
+
+    def __init__(self, vocabulary: int, stop_tokens: frozenset[int] = frozenset()):
+        self.size, self.stop_tokens = vocabulary, stop_tokens
+
+    def encode(self, text: str, style: str | None = None) -> list[int]:
+        return [(ord(letter) - ord("a")) % self.size for letter in text]
+
+    def piece(self, token: int) -> str:
+        return chr(ord("a") + token)
+
+
+def table_pair(
+    vocabulary: int = 3,
+    *,
+    verifier: TableModel | None = None,
+    draft: TableModel | None = None,
+    stop: frozenset[int] = frozenset(),
+    drafting: bool = True,
+    exact: bool = False,
+) -> Pair:
+    """Two tables over `vocabulary` tokens, those of seeds 1 and 2 unless they are given. `stop`: tokens that end a text;
+    `drafting` False: no draft model; `exact`: logits in float64, so that laws come out to its last digits."""
+    verifier = verifier or TableModel(vocabulary, 1)
+    draft = draft or TableModel(vocabulary, 2)
+    if exact:
+        verifier.logits, draft.logits = verifier.logits.double(), draft.logits.double()
+    pair = Pair(draft, verifier, Letters(vocabulary, stop), {})
+    if not drafting:
+        pair.draft = None
+    return pair
