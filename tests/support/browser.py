@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from specviz.view import boot
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60_000  # ms; the machine may be busy
 CHROMIUM = shutil.which("chromium")
@@ -68,6 +70,20 @@ def browser():
         made = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield made
         made.close()
+
+
+@contextmanager
+def arithmetic(chromium):
+    """A page of nothing but the page's own arithmetic: store.js, laws.js, rules.js and the twins. Fails on a script error."""
+    page = chromium.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.evaluate("(rules) => { window.specviz = { boot: { rules } }; }", boot.rule_words())
+    for path in boot.ARITHMETIC:
+        page.add_script_tag(content=path.read_text(encoding="utf-8"))
+    yield page
+    page.close()
+    assert wrong == []
 
 
 def watched(context, home: str):
