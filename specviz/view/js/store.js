@@ -9,7 +9,7 @@
   "use strict";
   const sv = (root.specviz = root.specviz || {});
 
-  const SYMBOLS = { delta: "δ", epsilon: "ε", alpha: "α", factor: "l", k: "k", budget: "b", threshold: "τ" };
+  const SYMBOLS = {}; // of knobs; each rule brings those of its own, see rules.js
   const ADDED = { resampled: "resampled", bonus: "bonus" };
 
   function finite(value) {
