@@ -1,35 +1,8 @@
-"""The page, served: `python app.py`. Honours GRADIO_SERVER_NAME and GRADIO_SERVER_PORT; with SPECVIZ_DRAFT and
-SPECVIZ_VERIFIER (a folder or a Hub id each), SPECVIZ_DEVICE and SPECVIZ_DTYPE it runs other models."""
+"""The page, served: `python app.py` is `specviz page`, for a Space and for a clone. What that takes as options is set
+here by the environment: GRADIO_SERVER_NAME, GRADIO_SERVER_PORT, SPECVIZ_PAIR, SPECVIZ_DRAFT, SPECVIZ_VERIFIER, SPECVIZ_DEVICE,
+SPECVIZ_DTYPE, SPECVIZ_DEADLINE."""
 
-from __future__ import annotations
-
-import os
-
-
-def main() -> None:
-    from specviz.ui import page
-    from specviz.ui.stream import Desk
-
-    desk = Desk(load)
-    blocks = page.build(desk)
-    desk.open()
-    _, url, _ = blocks.launch(
-        server_name=os.environ.get("GRADIO_SERVER_NAME"),
-        server_port=int(os.environ["GRADIO_SERVER_PORT"]) if "GRADIO_SERVER_PORT" in os.environ else None,
-        prevent_thread_lock=True,
-        **page.launch_options(),
-    )
-    print(f"specviz is ready at {url}", flush=True)
-    blocks.block_thread()
-
-
-def load():
-    """The two models; `specviz.backends` brings torch, so it is imported here and not above."""
-    from specviz import backends
-
-    given = {name: os.environ.get(f"SPECVIZ_{name.upper()}") for name in ("draft", "verifier", "device", "dtype")}
-    return backends.load_pair(**{name: value for name, value in given.items() if value})
-
+from specviz.cli import main
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main(["page"]))

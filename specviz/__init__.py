@@ -1,8 +1,8 @@
 """specviz: see, measure and trust how an acceptance rule decides which drafted tokens live.
 
-    import specviz
-    run = specviz.compare("Why is the sky blue?", rules=["sps", "cactus:delta=1"])
-    run.figures(); run.trace; run.save("run.html")
+import specviz
+run = specviz.compare("Why is the sky blue?", rules=["sps", "cactus:delta=1"])
+run.figures(); run.trace; run.save("run.html")
 """
 
 from __future__ import annotations

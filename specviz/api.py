@@ -1,20 +1,23 @@
 """For people with a Python prompt or a notebook: `specviz.compare` runs, and what it returns shows itself.
 
-    import specviz
-    run = specviz.compare("Why is the sky blue?", rules=["sps", "cactus:delta=1"])
-    run                       # in a notebook: the replay; elsewhere a table of figures
-    run.figures()             # the same as numbers
-    run.save("run.html")      # a replay that opens from a file; "run.json": the trace
+import specviz
+run = specviz.compare("Why is the sky blue?", rules=["sps", "cactus:delta=1"])
+run                       # in a notebook: the replay; elsewhere a table of figures
+run.figures()             # the same as numbers
+run.save("run.html")      # a replay that opens from a file; "run.json": the trace
 """
 
 from __future__ import annotations
 
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+import torch
 
 from specviz import backends, drafters
 from specviz import rules as rules_
@@ -60,7 +63,14 @@ class Run:
 
     def __repr__(self) -> str:
         out = io.StringIO()
-        shown = ("accepted_per_round", "emitted_per_round", "acceptance_rate", "mean_kl", "tokens_per_second", "speedup")
+        shown = (
+            "accepted_per_round",
+            "emitted_per_round",
+            "acceptance_rate",
+            "mean_kl",
+            "tokens_per_second",
+            "speedup",
+        )
         wide = max(len(name) for name in self.figures()) + 2
         out.write(" " * wide + "  ".join(metrics.DEFINITIONS[name]["label"] for name in shown) + "\n")
         for lane, figures in self.figures().items():
@@ -102,7 +112,8 @@ def compare(
     draft_length    tokens drafted before the verifier looks, or "auto"
     max_new_tokens  tokens; temperature, top_k, top_p: applied to both models alike
 
-    ValueError, in a sentence, if something of this is not allowed; ModelError if a model cannot be had or fails.
+    While it runs, torch computes in the number of threads that suits the models; afterwards as before. ValueError, in a
+    sentence, if something of this is not allowed; ModelError if a model cannot be had or fails.
     """
     if isinstance(rules, str) or not rules:
         raise ValueError("rules is a list of at least one rule, such as ['sps', 'cactus:delta=1'].")
@@ -120,7 +131,19 @@ def compare(
         for rule in made
     ]
     style = style if style is not None else next(iter(models.styles), None)
-    return Run(run(models, prompt, lanes, style=style).finish())
+    with _threads(models.threads):
+        return Run(run(models, prompt, lanes, style=style).finish())
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Torch computes in `count` threads (None: as it does) while this is open, and then as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @cache

@@ -12,29 +12,67 @@ import importlib
 import math
 import pkgutil
 import re
+from collections.abc import Sequence
 from functools import cache
+from typing import Protocol, TypedDict, TypeVar
+
+Value = float | int | str
+Default = TypeVar("Default", bound=Value)
 
 
-def knob(default, help, *, low=None, high=None, open_low=False, choices=None, unit="", scale="linear"):
+class Variant(Protocol):
+    """What is found in a folder: it names itself."""
+
+    @property
+    def name(self) -> str: ...
+
+
+class Knob(TypedDict):
+    """A knob as plain data; see `knob`."""
+
+    name: str
+    default: Value
+    type: str  # of the default
+    help: str
+    low: float | None
+    high: float | None
+    open_low: bool
+    choices: Sequence[str] | None
+    unit: str
+    scale: str
+
+
+def knob(
+    default: Default,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    open_low: bool = False,
+    choices: Sequence[str] | None = None,
+    unit: str = "",
+    scale: str = "linear",
+) -> Default:
     """A dataclass field that carries its own range, unit and one line of help.
 
     `low` and `high` bound the value (``open_low``: `low` itself is not allowed). `choices` lists the words
     allowed for a text knob. `scale` ("linear" or "log") says how a slider should move through the range.
     """
-    info = dict(low=low, high=high, open_low=open_low, choices=choices, unit=unit, help=help, scale=scale)
-    return dataclasses.field(default=default, metadata=info)
+    info = Knob(
+        name="", default=default, type=type(default).__name__, help=help, low=low, high=high, open_low=open_low,
+        choices=choices, unit=unit, scale=scale,
+    )  # fmt: skip
+    return dataclasses.field(default=default, metadata={"knob": info})
 
 
-def knobs(cls) -> list[dict]:
+def knobs(cls: type) -> list[Knob]:
     """The knobs of a dataclass as plain data: name, default, type and what `knob` was given."""
     return [
-        dict(name=f.name, default=f.default, type=type(f.default).__name__, **f.metadata)
-        for f in dataclasses.fields(cls)
-        if "help" in f.metadata
+        field.metadata["knob"] | {"name": field.name} for field in dataclasses.fields(cls) if "knob" in field.metadata
     ]
 
 
-def check_knobs(instance) -> None:
+def check_knobs(instance: object) -> None:
     """Raises ValueError, in a sentence that says what is allowed, if a knob is out of its range."""
     for info in knobs(type(instance)):
         name, value = info["name"], getattr(instance, info["name"])
@@ -55,7 +93,7 @@ def check_knobs(instance) -> None:
             raise ValueError(f"{name} must be {allowed(info)}; got {value!r}.")
 
 
-def allowed(info: dict) -> str:
+def allowed(info: Knob) -> str:
     """The range of a knob in words: "from 0 to 10 nats", "above 0 and at most 1"."""
     unit = f" {info['unit']}" if info["unit"] else ""
     low, high = info["low"], info["high"]
@@ -84,7 +122,7 @@ def variants(package: str) -> dict[str, type]:
     return dict(sorted(found.items()))
 
 
-def make(package: str, kind: str, name: str, **params):
+def make(package: str, kind: str, name: str, **params: object) -> object:
     """Builds the variant `name`. ValueError says what is allowed if the name or a parameter is unknown."""
     found = variants(package)
     if name not in found:
@@ -101,7 +139,7 @@ def make(package: str, kind: str, name: str, **params):
         raise ValueError(f"{name}: {error}") from None
 
 
-def parse(package: str, kind: str, spec: str):
+def parse(package: str, kind: str, spec: str) -> object:
     """Builds a variant from text such as ``cactus:delta=0.5,solver=exact``."""
     name, _, rest = spec.strip().partition(":")
     params = {}
@@ -113,7 +151,7 @@ def parse(package: str, kind: str, spec: str):
     return make(package, kind, name.strip(), **params)
 
 
-def read_value(text: str):
+def read_value(text: str) -> Value:
     """A knob's value from text: a whole number, a number, or the word itself."""
     for convert in (int, float):
         try:
@@ -123,12 +161,12 @@ def read_value(text: str):
     return text
 
 
-def values(instance) -> dict:
+def values(instance: object) -> dict[str, Value]:
     """The values of all knobs of a dataclass instance, by name."""
     return {info["name"]: getattr(instance, info["name"]) for info in knobs(type(instance))}
 
 
-def spec(instance) -> str:
+def spec(instance: Variant) -> str:
     """The text that `parse` turns back into `instance`, every knob spelled out."""
     given = [f"{name}={value}" for name, value in values(instance).items()]
     return instance.name + (":" + ",".join(given) if given else "")

@@ -54,7 +54,7 @@ class Sampling:
         1.0, "Keep the smallest set of likeliest tokens with this much probability.", low=0.0, high=1.0, open_low=True
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_knobs(self)
 
 

@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     pair = backends.load_pair()
+    backends.dedicate_process(pair)
     kinds = (("task", questions), ("tiny", openings))
     sets = max(1, round(args.trials / (len(kinds) * TRIALS)))
     inside: dict[tuple[str, str], list[bool]] = {}

@@ -7,28 +7,24 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported
 
 import pytest
+import torch
 
 from specviz import backends, rules
 from specviz.engine.settings import Settings
 from specviz.record import running
 from tests.support.browser import app, browser, until, watched
 
-
-def pytest_collection_modifyitems(items) -> None:
-    """A browser and the models on two shared cores now and then keep a test waiting past all patience: such a test may
-    try once more, and the summary counts it as a rerun. Every other test has one try."""
-    for item in items:
-        if "chromium" in item.fixturenames:
-            item.add_marker(pytest.mark.flaky(reruns=1))
-
+torch.set_num_threads(1)  # on a busy machine a second one is waited for many times longer than it helps
 
 QUESTION = "Rose has 29 cards. She gets 2 packs of 4 cards each. How many cards does Rose have now?"
 
 
 @pytest.fixture(scope="session")
 def pair():
-    """The pair the project ships."""
-    return backends.load_pair()
+    """The pair the project ships, in a process set up as its programs set up theirs."""
+    made = backends.load_pair()
+    backends.dedicate_process(made)
+    return made
 
 
 @pytest.fixture(scope="session")

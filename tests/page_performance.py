@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.support.browser import PATIENCE, app, browser, until
+from tests.support.browser import DRAWN, app, browser, until
 
 PROMPT, STYLE = "Once upon a time there was a little boat named Pip. Pip wanted to", "tiny"
 LANES = ["sps", "block", "cactus", "interpolation"]
@@ -80,27 +80,24 @@ def settings(tokens: int) -> list:
 
 def engine(pair, tokens: int):
     """The run without a page: its trace, wall seconds and tokens."""
-    from specviz.engine import race
-    from specviz.record import trace
+    from specviz.record.running import run
 
     lanes = settings(tokens)
-    made = trace.begin(pair, PROMPT, STYLE, lanes)
     began = time.perf_counter()
-    for step in race.race(pair, made.data["prompt_tokens"], lanes):
-        made.add(step)
+    made = run(pair, PROMPT, lanes, style=STYLE).finish()
     return made, time.perf_counter() - began
 
 
-def emitted(data: dict) -> int:
-    return sum(len(round_["emitted"]) for lane in data["lanes"] for round_ in lane["rounds"])
+def emitted(trace) -> int:
+    return sum(len(lane.tokens) for lane in trace.lanes)
 
 
 def serve(stamps: Path) -> None:
     """The app, with the wall-clock time of every round of a run written to a file."""
-    import app as real
-    from specviz.engine import race
+    from specviz import cli
+    from specviz.record import running
 
-    plain = race.race
+    plain = running.race
 
     def stamped(*given):
         rounds: dict[int, int] = {}
@@ -111,8 +108,8 @@ def serve(stamps: Path) -> None:
                 print(step.lane, at, time.time(), file=out, flush=True)
                 yield step
 
-    race.race = stamped
-    real.main()
+    running.race = stamped
+    cli.main(["page"])
 
 
 def tasks(chromium, page, act) -> tuple[object, list[float], list[float]]:
@@ -158,7 +155,7 @@ def smooth(gaps: list[float]) -> dict:
 def open_page(chromium, home: str, **context):
     page = chromium.new_context(viewport={"width": 1440, "height": 1000}, **context).new_page()
     page.goto(home)
-    until(page, READY, timeout=2 * PATIENCE)
+    until(page, READY)
     return page
 
 
@@ -173,7 +170,7 @@ def stream(chromium, home: str, pair, stamps: Path) -> None:
     )
     found, wall, cpu = tasks(chromium, page, lambda: page.evaluate(WATCH_STREAM))
     _, after = engine(pair, tokens)
-    count = emitted(made.data)
+    count = emitted(made)
     when = {(int(lane), int(n)): float(second) for lane, n, second in map(str.split, stamps.read_text().splitlines())}
     late = [1000 * (shown / 1000 - when[lane, n]) for lane, n, size, shown in found["seen"] for _ in range(size)]
     took = max(when.values()) - min(when.values())
@@ -181,7 +178,7 @@ def stream(chromium, home: str, pair, stamps: Path) -> None:
     show(
         f"(a) {len(LANES)} lanes, {count} tokens, without a page",
         tokens_a_second=f"{count / before:.0f} and {count / after:.0f}",
-        compute=f"{sum(l['rounds'][-1]['clock'] for l in made.data['lanes']):.1f} s",
+        compute=f"{sum(lane.rounds[-1].clock for lane in made.lanes):.1f} s",
     )
     show(
         "    streamed to the page",
@@ -217,13 +214,13 @@ def long_trace(chromium, home: str, pair, folder: Path) -> None:
 
     took, wall, cpu = tasks(chromium, page, act)
     show(
-        f"(b) a trace of {emitted(made.data)} tokens, {path.stat().st_size / 1e6:.1f} MB",
+        f"(b) a trace of {emitted(made)} tokens, {path.stat().st_size / 1e6:.1f} MB",
         readable_after=f"{took:.0f} ms",
         **work(wall, cpu),
     )
     scrub(chromium, page, "    scrubbed from start to end")
     page.locator(".plots").last.scroll_into_view_if_needed()
-    until(page, "document.querySelectorAll('.js-plotly-plot').length === 5")
+    until(page, DRAWN)
     scrub(chromium, page, "    the same with the plots drawn")
     page.context.close()
     file = folder / "replay.html"
@@ -277,11 +274,14 @@ def main() -> None:
     from specviz import backends
 
     pair = backends.load_pair()
+    backends.dedicate_process(pair)
     engine(pair, 20)
     wanted = sys.argv[1:] or ["a", "b", "c", "d"]
     with (
         tempfile.TemporaryDirectory() as scratch,
-        app(Path(scratch) / "log.txt", ("-m", "tests.page_performance", "serve", f"{scratch}/stamps")) as home,
+        app(
+            Path(scratch) / "log.txt", (sys.executable, "-m", "tests.page_performance", "serve", f"{scratch}/stamps")
+        ) as home,
         browser() as chromium,
     ):
         if "a" in wanted:

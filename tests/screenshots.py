@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.support.browser import app, browser, until
+from tests.support.browser import DRAWN, app, browser, until
 
 VIEWS = {  # name: width, height, colour scheme
     "desktop-light": (1440, 1000, "light"), "desktop-dark": (1440, 1000, "dark"), "phone": (390, 844, "light"),
@@ -25,7 +25,7 @@ def main(folder: Path) -> None:
             page.goto(home)
             until(page, "window.specviz?.state?.run")
             page.evaluate("specviz.setTime(specviz.state.run.span * 0.8)")
-            until(page, "document.querySelectorAll('.js-plotly-plot').length === 5")
+            until(page, DRAWN)
             for plots in page.locator(".plots").all():  # what is out of sight is not drawn again
                 plots.scroll_into_view_if_needed()
                 page.wait_for_timeout(400)

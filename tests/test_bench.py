@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import json
+import time
+from dataclasses import dataclass
 
 import pytest
 
-from specviz import backends, cli, rules
+from specviz import backends, drafters, rules
 from specviz.bench import generated, parts, report, ways
-from specviz.engine import race
+from specviz.engine import probe as probes
+from specviz.engine.probe import Probe
+from specviz.engine.race import race
 from specviz.engine.settings import Settings
-from specviz.prob import dists, noise
-from specviz.record import trace
+from specviz.record.round import Round
+from specviz.record.running import run
+from specviz.rules.sps import Sps
 from specviz.types import Sampling
 
-pytestmark = pytest.mark.skipif(not (backends.SHIPPED / "verifier").exists(), reason="the pair of models is not here")
-SETTINGS = dict(sampling=Sampling(), max_new_tokens=12, draft_length=3)
+SPS = Settings(rules.make("sps"), max_new_tokens=12, draft_length=3)
+WORDS = "One day a dog"
+
+
+@pytest.fixture
+def prompt(pair) -> ways.Prompt:
+    return WORDS, next(iter(pair.styles))
 
 
 @pytest.fixture
@@ -27,125 +37,184 @@ def small(monkeypatch):
 
 
 def test_each_second_is_counted_once(monkeypatch):
-    """A part's time is without what it calls of other parts; parts add up to the whole, and an error does not lose any."""
+    """A part's time is without what is counted under other parts meanwhile; parts add up to the whole, and an error
+    loses none."""
     now = [0.0]
-    monkeypatch.setattr(parts, "perf_counter", lambda: now[0])
-    timers = parts.Timers()
+    monkeypatch.setattr(probes, "perf_counter", lambda: now[0])
+    probe = Probe()
 
     def work(seconds, *calls):
         now[0] += seconds
-        for call in calls:
-            call()
+        for part, *call in calls:
+            probe.counting(part, work, *call)
 
-    inner = timers.timed(lambda: work(2.0), "inner")
-    outer = timers.timed(lambda: work(1.0, inner, inner), "outer")
-    outer()
-    assert dict(timers.seconds) == {"inner": 4.0, "outer": 1.0}
-
-    def steps():
-        for _ in range(3):
-            work(0.5, inner)
-            yield now[0]
-
-    found = []
-    for step in timers.timed_steps(steps, "steps")():
-        now[0] += 10.0  # what the consumer does in between is not the steps'
-        found.append(step)
-    assert len(found) == 3 and timers.seconds["steps"] == 1.5 and timers.seconds["inner"] == 10.0
+    probe.counting("outer", work, 1.0, ("inner", 2.0), ("inner", 2.0, ("innermost", 0.25)))
+    probe.counting("outer", work, 0.5)
+    assert dict(probe.seconds) == {"innermost": 0.25, "inner": 4.0, "outer": 1.5}
     with pytest.raises(ZeroDivisionError):
-        timers.timed(lambda: (work(1.0), 1 / 0), "broken")()
-    assert timers.seconds["broken"] == 1.0 and timers._inner == []
+        probe.counting("outer", lambda: (work(1.0, ("inner", 1.0)), 1 / 0))
+    assert dict(probe.seconds) == {"innermost": 0.25, "inner": 5.0, "outer": 2.5} and now == [7.75]
 
 
-def test_the_rooms_are_timed_and_then_as_they_were(pair):
-    """A run under the timers fills every part and writes the same trace; afterwards no function is wrapped any more."""
-    pytest.importorskip("specviz.ui.stream")
-    before = dists.to_probs, noise.Noise.race, trace.Trace.add, race.race
-    asked = [("One day a dog", next(iter(pair.styles)))]
-    with parts.rooms_timed(pair) as timers:
-        parts._page(pair, *asked[0], [{"rule": "sps"}], SETTINGS, 1)
-        assert dists.to_probs is not before[0] and set(timers.seconds) == set(parts.PARTS) - {"stream"}
-    assert (dists.to_probs, noise.Noise.race, trace.Trace.add, race.race) == before and "session" not in vars(
-        pair.draft
-    )
-    rows = parts.breakdown(pair, asked, SETTINGS, 1)
-    assert sum(row["share"] for row in rows) == pytest.approx(1) and all(row["share"] > 0 for row in rows)
+@dataclass(frozen=True)
+class Slow(Sps):
+    """sps that thinks for a tenth of a second about every draft."""
+
+    name = "slow"
+    lossless = True
+
+    def verdict(self, *judged):
+        time.sleep(0.1)
+        return super().verdict(*judged)
 
 
-def test_the_limit_is_the_forwards_of_the_same_run(pair, monkeypatch):
+def watched_run(pair, prompt, rule) -> tuple[list[Round], dict[str, float], float]:
+    """The rounds of a run under a probe, its parts, and its seconds."""
+    probe = Probe()
+    running = run(pair, prompt[0], [Settings(rule, max_new_tokens=12, draft_length=3)], style=prompt[1], probe=probe)
+    began = time.perf_counter()
+    rounds = running.finish().lanes[0].rounds
+    return rounds, probe.seconds, time.perf_counter() - began
+
+
+def test_parts_add_up_to_the_whole(pair, prompt):
+    """A run under a probe writes what it writes without one; every part of it takes some time. The forwards' parts are
+    the seconds that the trace has of them (to its five digits), and all parts sum up to the run: never to more, and to
+    98 % of it in the best of five runs (what is not counted is a few calls, unless the process was held up in them)."""
+    expected = [round_.emitted for round_ in run(pair, prompt[0], [SPS], style=prompt[1]).finish().lanes[0].rounds]
+    shares = []
+    for _ in range(5):
+        rounds, seconds, whole = watched_run(pair, prompt, SPS.rule)
+        assert [round_.emitted for round_ in rounds] == expected
+        assert set(seconds) == set(parts.PARTS) - {"stream"} and min(seconds.values()) > 0
+        assert seconds["draft"] == pytest.approx(sum(round_.draft_seconds for round_ in rounds), rel=1e-4)
+        assert seconds["verify"] == pytest.approx(sum(round_.verify_seconds for round_ in rounds), rel=1e-4)
+        shares.append(sum(seconds.values()) / whole)
+    assert 0.98 < max(shares) <= 1
+
+
+def test_a_rule_s_time_is_its_own(pair, prompt):
+    """What a rule takes is under "judge", and more there than anywhere else once it takes long."""
+    rounds, seconds, _ = watched_run(pair, prompt, Slow())
+    judged = sum(bool(round_.drafted) for round_ in rounds)
+    assert judged > 2 and seconds["judge"] >= 0.1 * judged
+    assert all(spent < 0.1 * judged for part, spent in seconds.items() if part != "judge")
+
+
+def test_the_table_of_parts_is_the_page_s_run(pair, prompt):
+    """Through the page every part takes some time, and all of them together the whole."""
+    rows = parts.breakdown(pair, [prompt], SPS, 1)
+    assert [row["part"] for row in rows] == list(parts.PARTS) and all(row["share"] > 0 for row in rows)
+    assert sum(row["share"] for row in rows) == pytest.approx(1, abs=1e-3)
+
+
+def test_the_page_runs_what_the_command_line_runs(pair, prompt):
+    """Both write as many tokens, so that their rates compare."""
+    directly, page = (way.run(prompt, 3) for way in parts.page_and_command_line(pair, SPS))
+    assert directly.tokens == page.tokens > 12
+
+
+def test_the_limit_is_the_forwards_of_the_same_run(pair, prompt, monkeypatch):
     """Sessions are asked for the same tokens in the same order by a run and by its forwards alone."""
     asked: list[tuple] = []
-    forward = backends.Session.forward
-    monkeypatch.setattr(
-        backends.Session,
-        "forward",
-        lambda self, tokens, keep=None: (
-            asked.append((self._model is pair.draft, list(tokens), keep)),
-            forward(self, tokens, keep),
-        )[1],
-    )
-    prompt = pair.encode("One day a dog", next(iter(pair.styles)))
-    way = ways.Specviz(pair, SETTINGS, rules.make("sps"))
-    count, _ = way(prompt, 5)
-    run, asked[:] = list(asked), []
-    alone, seconds = ways.Bare(pair, way)(prompt, 5)
-    assert alone == count and seconds > 0
-    assert [a for a in asked if a[0]] == [r for r in run if r[0]] and [a for a in asked if not a[0]] == [
-        r for r in run if not r[0]
-    ]
+    owners: dict[backends.Session, backends.Model] = {}
+    made, forward = backends.Session.__init__, backends.Session.forward
+
+    def init(self, model):
+        made(self, model)
+        owners[self] = model
+
+    def noted(self, tokens, keep=None, *more, **named):
+        asked.append((owners[self] is pair.draft, list(tokens), keep))
+        return forward(self, tokens, keep, *more, **named)
+
+    monkeypatch.setattr(backends.Session, "__init__", init)
+    monkeypatch.setattr(backends.Session, "forward", noted)
+    way = ways.Specviz(pair, SPS)
+    timed = way(prompt, 5)
+    whole, asked[:] = list(asked), []
+    alone = ways.Forwards(pair, way)(prompt, 5)
+    assert (alone.tokens, alone.rounds) == (timed.tokens, timed.rounds) and alone.seconds > 0
+    for is_draft in (True, False):
+        assert [a for a in asked if a[0] is is_draft] == [w for w in whole if w[0] is is_draft] != []
 
 
-def test_runs_behind_a_context_write_what_a_whole_run_writes(pair):
+def test_a_way_without_tracing_writes_the_same(pair, prompt):
+    """Leaving out measures and record changes no token, with either drafter."""
+    for drafter in ("model", "ngram"):
+        settings = Settings(SPS.rule, max_new_tokens=40, drafter=drafters.make(drafter))
+        traced, bare = ways.Specviz(pair, settings), ways.Specviz(pair, settings, traced=False)
+        assert traced(prompt, 2).tokens == bare(prompt, 2).tokens and traced.rounds == bare.rounds
+        assert any(drafted for drafted, _ in traced.rounds)
+
+
+def test_prompt_lookup_copies_what_the_other_copies(pair):
+    """At temperature 0 nothing is left to chance: transformers' prompt lookup and the drafter ngram are given the same
+    numbers and write the same text, in fewer calls of the model than tokens."""
+    folder = next(iter(backends.pairs().values())).folder
+    settings = Settings(SPS.rule, Sampling(temperature=0.0), 4, 60, drafter=drafters.make("ngram"))
+    _, verifier = ways.transformers_models([str(folder / "draft"), str(folder / "verifier")], pair)
+    calls = []
+    verifier.register_forward_hook(lambda *_: calls.append(1))
+    texts = []
+    generate = verifier.generate
+    verifier.generate = lambda *given, **more: texts.append(generate(*given, **more)) or texts[-1]
+    prompt = ("Write backwards: one two three four one two three four", "task")
+    theirs = ways.Transformers(pair, verifier, settings, ways.looked_up(settings, settings.drafter))(prompt, 0)
+    ours = ways.Specviz(pair, settings)
+    assert ours(prompt, 0).tokens == theirs.tokens
+    written = [token for _, emitted in ours.rounds for token in emitted]
+    assert texts[0][0].tolist() == pair.encode(*prompt) + written and len(calls) < len(written)
+
+
+def test_runs_behind_a_context_write_what_a_whole_run_writes(pair, monkeypatch):
     """The context is read once for many runs; what is written behind it is as if each had read it."""
-    tokens = pair.encode("One day a dog saw a big red ball in the park and", next(iter(pair.styles)))
-    written = []
-    measured = generated._once
-    rows = None
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(generated, "CONTEXTS", (len(tokens),))
-        patch.setattr(
-            generated,
-            "forwards",
-            lambda draft, verifier, before, rounds: (
-                written.append([t for _, emitted in rounds for t in emitted]) or 1.0
-            ),
-        )
-        rows = generated.by_context(pair, tokens, SETTINGS, 1)
-    assert generated._once is measured and [row["context"] for row in rows] == [len(tokens)]
-    for seed, text in enumerate(written):
-        lane = Settings(
-            rule=rules.make("sps"), seed=seed, sampling=Sampling(), draft_length=3, max_new_tokens=generated.WRITTEN
-        )
-        whole = [token for _, emitted in ways.rounds_of(list(race.race(pair, tokens, [lane]))) for token in emitted]
+    context = pair.encode("One day a dog saw a big red ball in the park and", next(iter(pair.styles)))
+    read, written = [], []
+    monkeypatch.setattr(generated, "CONTEXTS", (len(context),))
+
+    def forwards(draft, verifier, before, rounds):
+        read.append(before)
+        written.append([token for _, emitted in rounds for token in emitted])
+        return 1.0
+
+    monkeypatch.setattr(generated, "forwards", forwards)
+    rows = generated.by_context(pair, context, SPS, 1)
+    assert [row["context"] for row in rows] == [len(context)] and len(written) == 3
+    for seed, (before, text) in enumerate(zip(read, written)):
+        lane = Settings(SPS.rule, draft_length=3, seed=seed, max_new_tokens=generated.WRITTEN)
+        whole = [token for step in race(pair, before, [lane]) for token in step.result.emitted]
         assert text[: len(whole)] == whole  # a whole run stops at an end of text, these go on
 
 
 def test_ratios_are_between_neighbours():
     """A way's ratio is the median over runs of one prompt and seed, not the ratio of two medians."""
     speeds = iter([1, 1, 10, 20, 100, 50, 3, 12])  # the first two warm up
-    made = [
-        ways.Way(name, lambda prompt, seed: (next(speeds), 1.0), against)
+    two = [
+        ways.Way(name, lambda prompt, seed: ways.Timed(next(speeds), 1.0, 2), against)
         for name, against in (("slow", None), ("fast", "slow"))
     ]
-    slow, fast = ways.measure(made, [[1], [2], [3]], 1)
+    slow, fast = ways.time_ways(two, [("a", None), ("b", None), ("c", None)], 1)
     assert slow["rate"] == 10 and fast["rate"] == 20 and fast["ratio"] == 2.0 and slow["ratio"] is None
-    assert (fast["low"], fast["high"]) == (16, 35)
+    assert (fast["low"], fast["high"]) == (16, 35) and slow["written_per_round"] == 5
 
 
 def test_the_whole_benchmark(small, tmp_path, capsys):
     """One command prints every table, saves every measurement, and draws every plot into one file."""
-    pytest.importorskip("specviz.ui.stream")
-    file, page = tmp_path / "found.json", tmp_path / "plots.html"
+    from specviz import cli
+
+    file, page = tmp_path / "tables.json", tmp_path / "plots.html"
     status = cli.main(
         ["bench", "--quick", "--lengths", "--max-new-tokens", "4", "--json", str(file), "--plot", str(page)]
     )
     said = capsys.readouterr().out
-    found = json.loads(file.read_text())
-    assert status == 0 and set(found) == {"about", *report.TITLES}
+    tables = json.loads(file.read_text())
+    assert status == 0 and set(tables) == {"about", *report.TITLES}
     drawn = page.read_text(encoding="utf-8")
     for title in report.TITLES.values():
         assert title in said and title.split(":")[0] in drawn
-    by_name = {row["name"]: row for row in found["pair"]}
+    by_name = {row["name"]: row for row in tables["pair"]}
     assert len(by_name["specviz sps"]["rates"]) == 3 and by_name["specviz sps"]["against"] == "transformers assisted"
-    assert [row["context"] for row in found["context of the generated pair"]] == [20, 100, 200 - generated.WRITTEN]
+    assert by_name["specviz sps, drafter ngram"]["against"] == "transformers prompt lookup"
+    assert [row["context"] for row in tables["context of the generated pair"]] == [20, 100, 200 - generated.WRITTEN]
     assert "<script src" not in drawn

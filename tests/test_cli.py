@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import pty
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -40,7 +42,7 @@ def test_generate_writes_text_figures_and_a_trace_that_verifies(capsys, tmp_path
     assert status == 0
     record = trace.load(file)
     assert record.text(0).removesuffix("<|endoftext|>").strip() in out
-    assert record.data["lanes"][0]["knobs"]["delta"] == 0.5 and record.data["seed"] == 7
+    assert record.lanes[0].knobs["delta"] == 0.5 and record.seed == 7
     assert "kept per round (measured): Accepted draft tokens per verifier call." in " ".join(out.split())
     status, out, _ = call(capsys, "verify", file)
     assert status == 0 and out.startswith("Reproduced")
@@ -51,7 +53,7 @@ def test_verify_fails_on_a_trace_that_does_not_reproduce(capsys, tmp_path):
     file = tmp_path / "trace.json"
     call(capsys, "generate", *PROMPT, "--json", file)
     record = trace.load(file)
-    record.data["seed"] = 99
+    record.seed = 99
     record.save(file)
     status, out, _ = call(capsys, "verify", file)
     assert status == 1 and "differs first" in out
@@ -77,10 +79,8 @@ def test_auto_draft_length_writes_a_trace_that_verifies(capsys, tmp_path):
         "--json",
         file,
     )
-    lanes = trace.load(file).data["lanes"]
-    assert (
-        status == 0 and lanes[1]["draft_length"] == "auto" and len({len(r["drafted"]) for r in lanes[1]["rounds"]}) > 1
-    )
+    lane = trace.load(file).lanes[1]
+    assert status == 0 and lane.draft_length == "auto" and len({len(r.drafted) for r in lane.rounds}) > 1
     status, out, _ = call(capsys, "verify", file)
     assert status == 0 and out.startswith("Reproduced")
 
@@ -89,12 +89,12 @@ def test_given_models_are_announced_with_what_they_take(capsys):
     """Models given by name are announced on the error stream, before they load; the shipped pair is not."""
     from specviz import backends
 
-    folders = [str(backends.SHIPPED / role) for role in ("draft", "verifier")]
+    folders = [str(backends.pairs()["small"].folder / role) for role in ("draft", "verifier")]
     status, _, err = call(
         capsys, "generate", *PROMPT[:2], "--max-new-tokens", "3", "--draft", folders[0], "--verifier", folders[1]
     )
     assert status == 0 and err.count("of weights and up to") == 2 and "is free on cpu." in err
-    status, _, err = call(capsys, "generate", *PROMPT[:2], "--max-new-tokens", "3")
+    status, _, err = call(capsys, "generate", *PROMPT[:2], "--max-new-tokens", "3", "--pair", "small")
     assert status == 0 and "weights" not in err
 
 
@@ -104,6 +104,76 @@ def test_compare_shows_every_lane(capsys):
     assert status == 0
     for name in ("== plain ==", "== sps ==", "== cactus:delta=1,solver=taylor ==", "speed-up, x"):
         assert name in out
+
+
+def test_a_drafter_without_a_model_drafts_in_every_lane(capsys, tmp_path):
+    """--drafter with its knobs is used by all lanes but the plain one, kept in the trace, said with the figures, and
+    verify draws the same tokens again; what it drafted stands earlier in the text, behind the same token."""
+    file = tmp_path / "trace.json"
+    lanes = ["--rule", "plain", "--rule", "sps", "--rule", "cactus:delta=1"]
+    status, out, _ = call(capsys, "compare", *PROMPT, *lanes, "--drafter", "ngram:longest=2", "--json", file)
+    assert status == 0 and "drafter: ngram:longest=2\n" in out
+    record = trace.load(file)
+    assert [lane.drafter.spec for lane in record.lanes] == ["nothing", "ngram:longest=2", "ngram:longest=2"]
+    for lane in record.lanes[1:]:
+        text = [*record.prompt_tokens, *lane.tokens]
+        drafted = [round_ for round_ in lane.rounds if round_.drafted]
+        assert drafted
+        for round_ in drafted:
+            before = text[: round_.start]
+            copied = [
+                before[i + 1 : i + 1 + len(round_.drafted)] for i in range(len(before) - 1) if before[i] == before[-1]
+            ]
+            assert round_.drafted in copied
+    status, out, _ = call(capsys, "verify", file)
+    assert status == 0 and out.startswith("Reproduced")
+
+
+def test_a_verifier_alone_runs_with_a_drafter_that_needs_no_model(capsys, tmp_path):
+    """--verifier without --draft: ngram drafts, and the trace verifies with that verifier alone; the model cannot draft."""
+    from specviz import backends
+
+    file, verifier = tmp_path / "trace.json", backends.pairs()["small"].folder / "verifier"
+    asked = ["generate", *PROMPT[:2], "--max-new-tokens", "12", "--verifier", verifier]
+    status, _, _ = call(capsys, *asked, "--drafter", "ngram", "--json", file)
+    assert status == 0 and set(trace.load(file).models) == {"verifier"}
+    status, out, _ = call(capsys, "verify", file, "--verifier", verifier)
+    assert status == 0 and out.startswith("Reproduced")
+    status, _, err = call(capsys, *asked)
+    assert status == 2 and "The drafter model needs a draft model, and only a verifier is loaded." in err
+
+
+def test_advise_for_a_drafter(capsys, tmp_path):
+    """advise is for the drafter of the traces, or for the one that is named, and says which."""
+    file = tmp_path / "trace.json"
+    call(capsys, "compare", *PROMPT, "--rule", "sps", "--rule", "tas", "--json", file)
+    for more, drafter in (([], "model"), (["--drafter", "ngram:longest=2"], "ngram:longest=2")):
+        status, out, _ = call(capsys, "advise", file, "--spend", "0.1", "--rule", "sps", "--draft-length", "3", *more)
+        assert status == 0 and out.splitlines()[1].startswith("sps") and f"Drafter: {drafter}." in out
+    status, _, err = call(capsys, "advise", file, "--spend", "0.1", "--drafter", "magic")
+    assert status == 2 and "no drafter called 'magic'" in err
+
+
+def test_sweep_with_a_drafter(capsys, tmp_path):
+    """sweep hands its drafter to every point but the plain one, and its table says so."""
+    file = tmp_path / "table.csv"
+    asked = ["--rule", "sps", "--questions", "2", "--family", "reverse", "--max-new-tokens", "16"]
+    status, out, _ = call(capsys, "sweep", *asked, "--drafter", "ngram:longest=2", "--csv", file)
+    assert status == 0 and "sps" in out
+    rows = list(csv.DictReader(file.open(encoding="utf-8")))
+    assert [(row["name"], row["drafter"]) for row in rows] == [("plain", ""), ("sps", "ngram:longest=2")]
+
+
+def test_help_lists_rules_and_drafters_with_their_knobs(capsys):
+    """Where a rule and a drafter can be named, the help says which there are; what drafts nothing is not among them."""
+    for command in ("generate", "compare", "sweep"):
+        with pytest.raises(SystemExit):
+            cli.main([command, "--help"])
+        out = capsys.readouterr().out
+        listed = out[out.index("acceptance rules:") :].splitlines()
+        assert any(line.split() == ["cactus", "delta=1.0,", "solver=taylor"] for line in listed)
+        assert any(line.split() == ["ngram", "longest=3"] for line in listed)
+        assert not any(line.startswith("  nothing") for line in listed)
 
 
 def test_json_to_standard_output_is_json_alone(capsys):
@@ -135,9 +205,16 @@ def test_json_to_standard_output_is_json_alone(capsys):
             ["generate", *PROMPT, "--draft-length", "2.5"],
             "draft_length must be from 1 to 32 tokens, or auto; got '2.5'",
         ),
+        (["generate", *PROMPT, "--drafter", "magic"], "no drafter called 'magic'. There are: model, ngram, nothing."),
+        (["compare", *PROMPT, "--rule", "sps", "--drafter", "ngram:longest=99"], "longest must be from 1 to 16 tokens"),
+        (["generate", *PROMPT, "--drafter", "ngram:width=1"], "has no parameter 'width'. It takes: longest."),
+        (["generate", *PROMPT, "--drafter", "nothing"], "drafts nothing. Choose the rule plain"),
+        (["sweep", "--drafter", "ngram:longest"], "not of the form name=value"),
         (["generate", *PROMPT, "--draft", "nowhere/at-all"], "Give both models"),
         (["generate", *PROMPT, "--draft", "nowhere/at-all", "--verifier", "nowhere/at-all"], "nowhere/at-all"),
         (["generate", *PROMPT[:2], "--style", "opera"], "no style 'opera'"),
+        (["generate", *PROMPT[:2], "--pair", "large"], "no pair called 'large', and no folder of that name"),
+        (["generate", *PROMPT[:2], "--pair", "small", "--verifier", "x"], "but not both"),
         (["verify", "no-such-file.json"], "there is no file"),
     ],
 )
@@ -172,3 +249,13 @@ def test_a_terminal_gets_colour_and_a_pipe_gets_plain_text():
     except OSError:  # the other end was closed
         pass
     assert process.wait() == 0 and b"\x1b[9;31m" in shown
+
+
+def test_a_port_in_use_has_its_sentence(capsys):
+    """The page at a port that is taken: 2 and a sentence."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        status, _, err = call(capsys, "page", "--host", "127.0.0.1", "--port", port)
+    assert status == 2 and f"port {port}: in use" in err

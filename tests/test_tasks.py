@@ -168,6 +168,7 @@ def test_grading_never_fails(text, answer):
 
 
 def test_grading_hostile_text_is_quick():
-    begun = time.perf_counter()
+    """In processor time, whatever else the machine does."""
+    begun = time.process_time()
     assert not tasks.grade("The answer is " * 50_000, "5")
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < 2

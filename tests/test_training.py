@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specviz import tasks, training
+from specviz import backends, tasks, training
 from specviz.training import data, evaluate, export, loop, optimizer, tokenizer, written
 from specviz.training.model import Llama, Size
 
@@ -75,6 +75,9 @@ def test_the_quick_run_learns_and_writes_a_pair(pair):
         assert facts[name]["tokens_read"] == log[-1]["tokens"] > 0
         assert all(loss > 0 for loss in facts[name]["held_out_loss"].values())
     assert facts["verifier"]["parameters"] > facts["draft"]["parameters"]
+    loaded = backends.load_pair(pair)
+    assert loaded.facts.name == pair.name and loaded.styles == facts["styles"]
+    assert loaded.encode("One day", "tale")[:2] == [0, loaded.tokenizer.vocabulary()["<|tale|>"]]
 
 
 @pytest.mark.parametrize("name", ["verifier", "draft"])

@@ -29,7 +29,7 @@ def rows(count, size):
     return verifier, torch.softmax(verifier.log() + torch.randn(count, size, generator=generator), -1)
 
 
-def sweep(name):
+def over_its_knob(name):
     """(rule, knob, 50 values) across the range of a rule's first knob."""
     for info in registry.knobs(rules.get(name)):
         if not info["choices"]:
@@ -57,7 +57,7 @@ def main():
             print(f"{spec:30}" + "".join(f"{best(partial(*ask)):14.2f}" for ask in asked))
     verifier, draft = rows(1000, 4096)
     names = [name for name in rules.names() if name not in ("block", "cactus_law")]
-    asked = [sweep(name) for name in names]
+    asked = [over_its_knob(name) for name in names]
     cpu = time.process_time()
     took = best(lambda: exact.curves(asked, verifier, draft), 3)
     cpu = (time.process_time() - cpu) / 3

@@ -3,91 +3,107 @@ what they compute.
 
 A recorded forward finds its tokens, their places and its cache always at the same addresses. So the cache has a fixed
 length (doubled when a text outgrows it), a mask hides what lies behind the text, and rolling back is forgetting a number.
+Tokens that branch have a mask of their own each time, and are not recorded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import ceil, log2
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from specviz.backends import Session
+from specviz.backends.cache import row_cache
+from specviz.backends.session import Seen, Session, Shown
 from specviz.types import ModelError
+
+if TYPE_CHECKING:
+    from torch.cuda import _POOL_HANDLE
+
+    from specviz.backends.hub import Network, Transformers
 
 FEW = 33  # tokens of one forward that is worth a recording: the longest draft and the token before it
 MANY = 512  # tokens of a longer one that go through the model at a time, so that the mask stays small
 SHORT = 512  # positions that a cache has at first
 
 
-class Room:
+class Arena:
     """Where one text lives on the device: a cache of `positions` tokens, and the recorded forwards over it."""
 
-    def __init__(self, model, cache: Callable, positions: int, keeps: bool):
-        self._model, self._make, self._keeps = model, cache, keeps
-        self._tokens = torch.zeros(1, FEW, dtype=torch.int64, device=model.device)
-        self._start = torch.zeros((), dtype=torch.int64, device=model.device)
-        self._recorded: dict[int, tuple[torch.cuda.CUDAGraph, Tensor]] = {}  # by number of tokens; the logits it writes
-        self._records, self._pool = model.device.type == "cuda", None
-        self._resize(positions)
+    def __init__(self, network: Network, positions: int = SHORT):
+        self._network, self._device = network, network.device
+        self._tokens = torch.zeros(1, FEW, dtype=torch.int64, device=self._device)
+        self._start = torch.zeros((), dtype=torch.int64, device=self._device)
+        # By number of tokens and layers asked for. Replaying one writes over what it gave before.
+        self._recorded: dict[tuple[int, tuple[int, ...]], tuple[torch.cuda.CUDAGraph, Seen]] = {}
+        self._records = self._device.type == "cuda"
+        self._pool: _POOL_HANDLE | None = None
+        self._cache = row_cache(network.layers, 1, positions)
 
-    def _resize(self, positions: int) -> None:
-        before = getattr(self, "_cache", None)
-        self._recorded.clear()
-        self._cache = self._make(positions)
-        self._cache.rows, self._cache.end = slice(0, 1), positions
-        for layer, old in zip(self._cache.layers, before.layers if before else ()):
-            if old.is_initialized:
-                layer.lazy_initialization(old.keys, old.values)
-                for states, known in ((layer.keys, old.keys), (layer.values, old.values)):
-                    states[:, :, : known.shape[2] - 1] = known[:, :, :-1]  # the last slot is for padding
-
-    def forward(self, tokens: list[int], start: int, keep: int) -> Tensor:
-        """Logits [keep, V] after each of the last `keep` of `tokens`, which stand behind `start` others. The next call may
-        write over them."""
-        needed, positions = start + len(tokens), self._cache.end
+    def forward(self, shown: Shown, start: int) -> Seen:
+        """What is seen in tokens that stand behind `start` others. The next call may write over it."""
+        tokens, keep, tree, layers = shown
+        needed, positions = start + len(tokens), self._cache.where.end
         if needed > positions:
-            self._resize(positions * 2 ** ceil(log2(needed / positions)))
-        if len(tokens) <= FEW:
-            return self._few(tokens, start)[-keep:]
-        found, left = [], len(tokens)
-        for given in torch.tensor([tokens], device=self._model.device).split(MANY, 1):
-            self._start.fill_(start + len(tokens) - left)
-            left -= given.shape[1]
-            wanted = min(given.shape[1], keep - left)
-            logits = self._run(given, max(1, wanted))
-            found += [logits[-wanted:]] if wanted > 0 else []
-        return torch.cat(found)
+            self._cache.grow(positions * 2 ** ceil(log2(needed / positions)))
+            self._recorded.clear()
+        if tree is None and len(tokens) <= FEW:
+            logits, features = self._few(tokens, start, layers)
+            return Seen(logits[-keep:], features)
+        seen, end = [], len(tokens)
+        for first in range(0, end, MANY):
+            part = slice(first, min(first + MANY, end))
+            inputs = torch.tensor([tokens[part]], device=self._device)
+            wanted = max(1, min(part.stop - first, keep - (end - part.stop)))
+            self._start.fill_(start + first)
+            if tree is None:
+                seen.append(self._run(inputs, wanted, layers))
+            else:
+                depths = torch.tensor(tree.depths[part], device=self._device)
+                mask = tree.mask(start, self._cache.where.end)[part].to(self._device)
+                seen.append(self._run(inputs, wanted, layers, depths + start, mask))
+        logits = torch.cat([part.logits for part in seen])[-keep:]
+        return Seen(logits, {layer: torch.cat([part.features[layer] for part in seen]) for layer in layers})
 
-    def _few(self, tokens: list[int], start: int) -> Tensor:
+    def move(self, target: int, slots: list[int]) -> None:
+        """See `Session._move`."""
+        self._cache.move(0, target, slots)
+
+    def _few(self, tokens: list[int], start: int, layers: tuple[int, ...]) -> Seen:
         count = len(tokens)
         inputs = self._tokens[:, :count]
         inputs.copy_(torch.tensor([tokens]))
         self._start.fill_(start)
-        if self._records and count not in self._recorded:
-            self._record(count)
-        if count not in self._recorded:
-            return self._run(inputs, count)
-        graph, logits = self._recorded[count]
+        if self._records and (count, layers) not in self._recorded:
+            self._record(count, layers)
+        if (count, layers) not in self._recorded:
+            return self._run(inputs, count, layers)
+        graph, seen = self._recorded[count, layers]
         graph.replay()
-        return logits
+        return seen
 
-    def _run(self, tokens: Tensor, keep: int) -> Tensor:
-        """The forward of tokens [1, n] behind `_start` others, on the device alone: nothing here waits for a number."""
-        device, end = self._model.device, self._cache.end
-        position = self._start + torch.arange(tokens.shape[1], device=device)
-        self._cache.slots = position[None]
-        later = torch.arange(end, device=device) > position[:, None]
-        mask = torch.zeros(later.shape, dtype=self._model.dtype, device=device).masked_fill_(later, float("-inf"))
-        extra = {"logits_to_keep": keep} if self._keeps else {}
-        logits = self._model(
-            input_ids=tokens, position_ids=position[None], attention_mask=mask[None, None],
-            past_key_values=self._cache, use_cache=True, **extra,
-        ).logits[0]  # fmt: skip
-        return logits[-keep:]
+    def _run(
+        self,
+        tokens: Tensor,
+        keep: int,
+        layers: tuple[int, ...],
+        position: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Seen:
+        """The forward of tokens [1, n] behind `_start` others, on the device alone: nothing here waits for a number.
+        `position` [n] and `mask` [n, positions] are those of a chain by default."""
+        slots = self._start + torch.arange(tokens.shape[1], device=self._device)
+        self._cache.where.slots = slots[None]
+        if mask is None:
+            later = torch.arange(self._cache.where.end, device=self._device) > slots[:, None]
+            mask = torch.zeros(later.shape, dtype=self._network.dtype, device=self._device)
+            mask.masked_fill_(later, float("-inf"))
+        position = slots if position is None else position
+        logits, features = self._network(tokens, keep, layers, self._cache, position[None], mask[None, None])
+        return Seen(logits[0], {layer: states[0] for layer, states in features.items()})
 
-    def _record(self, count: int) -> None:
+    def _record(self, count: int, layers: tuple[int, ...]) -> None:
         """Records the forward of `count` tokens. Where that fails, or gives other numbers, forwards stay unrecorded."""
         inputs = self._tokens[:, :count]
         try:
@@ -96,13 +112,13 @@ class Room:
             stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(stream):
                 for _ in range(3):
-                    expected = self._run(inputs, count)
+                    expected = self._run(inputs, count, layers).logits
             torch.cuda.current_stream().wait_stream(stream)
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-                logits = self._run(inputs, count)
+                seen = self._run(inputs, count, layers)
             graph.replay()
-            if not torch.allclose(logits, expected, rtol=1e-2, atol=1e-2 * float(expected.abs().max())):
+            if not torch.allclose(seen.logits, expected, rtol=1e-2, atol=1e-2 * float(expected.abs().max())):
                 raise RuntimeError("The recorded forward gives other numbers.")
         except torch.OutOfMemoryError:
             raise
@@ -110,30 +126,35 @@ class Room:
             self._records = False
             self._recorded.clear()
         else:
-            self._recorded[count] = graph, logits
+            self._recorded[count, layers] = graph, seen
 
 
 class GraphedSession(Session):
-    """A text in a room of its own, which the next text may have when this one is gone."""
+    """A text in an arena of its own, which the next text may have when this one is gone."""
 
-    def __init__(self, model):
+    def __init__(self, model: Transformers):
         super().__init__(model)
-        self._id, self._rooms = model.id, model.rooms
-        self._room = self._rooms.pop() if self._rooms else model.room()
+        self._arenas = model.arenas
+        self._arena = self._arenas.pop() if self._arenas else Arena(model.network)
 
-    def __del__(self):
-        if room := getattr(self, "_room", None):
-            self._rooms.append(room)
+    def __del__(self) -> None:
+        if arena := getattr(self, "_arena", None):
+            self._arenas.append(arena)
 
     @torch.inference_mode()
-    def _forward(self, tokens: list[int], keep: int) -> Tensor:
+    def _forward(self, shown: Shown) -> Seen:
         try:
-            logits = self._room.forward(tokens, self.length, keep).clone()
+            seen = self._arena.forward(shown, self.length)
+            seen = Seen(seen.logits.clone(), {layer: states.clone() for layer, states in seen.features.items()})
         except torch.OutOfMemoryError as error:
-            raise ModelError(f"{self._id!r} ran out of memory after {self.length} tokens.") from error
-        if logits.is_cuda:
-            torch.cuda.synchronize(logits.device)  # so that the seconds counted are the model's own
-        return logits
+            raise ModelError(f"{self._model.id!r} ran out of memory after {self.length} tokens.") from error
+        if seen.logits.is_cuda:
+            torch.cuda.synchronize(seen.logits.device)  # so that the seconds counted are the model's own
+        return seen
 
     def _rollback(self, length: int) -> None:
         pass
+
+    @torch.inference_mode()
+    def _move(self, target: int, slots: list[int]) -> None:
+        self._arena.move(target, slots)

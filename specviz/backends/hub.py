@@ -5,17 +5,64 @@ from __future__ import annotations
 import inspect
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from specviz.backends import Batch, Session, memory
-from specviz.backends.graphed import SHORT, GraphedSession, Room
+from specviz.backends import memory
+from specviz.backends.cache import RowCache, row_cache, states_of
+from specviz.backends.graphed import Arena, GraphedSession
 from specviz.backends.packed import pack_linears
 from specviz.backends.ragged import Places, RaggedBatch
+from specviz.backends.session import Batch, Seen, Session, Shown
 from specviz.backends.static_llama import weights_hash
 from specviz.backends.tokenizer import why_not
 from specviz.types import ModelError
+
+if TYPE_CHECKING:
+    from transformers import Cache, DynamicCache, PreTrainedModel
+
+
+BY_SLOT = ("alibi", "window_size")  # settings of attention that measures distances between slots of the cache
+
+
+class Network:
+    """A model of the library, behind one call."""
+
+    def __init__(self, model: PreTrainedModel):
+        self.model = model
+        self.config = model.config.get_text_config()
+        self.layers = len(self.empty_cache().layers)
+        self.device, self.dtype = model.device, model.dtype
+        takes = inspect.signature(model.forward).parameters.keys()
+        self.keeps = "logits_to_keep" in takes
+        self.takes_mask = {"position_ids", "attention_mask"} <= takes
+
+    def empty_cache(self) -> DynamicCache:
+        from transformers import DynamicCache
+
+        return DynamicCache(config=self.config)
+
+    def __call__(
+        self,
+        tokens: Tensor,
+        keep: int,
+        layers: tuple[int, ...],
+        cache: Cache | RowCache,
+        position: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> tuple[Tensor, dict[int, Tensor]]:
+        """Sees tokens [k, n] behind what `cache` holds. Returns the logits [k, keep, V] after the last `keep`, and the
+        hidden states [k, n, width] of `layers`. `position` [k, n] and `mask` [k, 1, n, end] (0 where a token looks, -inf
+        elsewhere) are by default those of tokens that follow each other."""
+        more: dict[str, object] = {"logits_to_keep": keep} if self.keeps else {}
+        if layers:
+            more["output_hidden_states"] = list(layers)
+        if position is not None and mask is not None:
+            more |= {"position_ids": position.to(self.device), "attention_mask": mask.to(self.device, self.dtype)}
+        out = self.model(input_ids=tokens.to(self.device), past_key_values=cache, use_cache=True, **more)
+        return out.logits[:, -keep:], {layer: out.hidden_states[layer] for layer in layers}
 
 
 class Transformers:
@@ -23,14 +70,14 @@ class Transformers:
 
     name = "transformers"
     speed = 1
-    can = frozenset()
+    threads = None
 
     @classmethod
     def can_run(cls, model: str, device: str, dtype: str | None) -> bool:
         return True
 
     def __init__(self, model: str, *, device: str = "cpu", dtype: str | None = None):
-        from transformers import AutoModelForCausalLM, DynamicCache
+        from transformers import AutoModelForCausalLM
 
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise ModelError("There is no CUDA device here. Use the device 'cpu'.")
@@ -47,16 +94,15 @@ class Transformers:
             raise ModelError(f"There is no dtype {dtype!r}. Use float32, bfloat16 or float16.")
         placing = {"device_map": "auto"} if device == "auto" else {}
         try:
-            self._model = AutoModelForCausalLM.from_pretrained(model, dtype=wanted, **placing).eval()
+            loaded = AutoModelForCausalLM.from_pretrained(model, dtype=wanted, **placing).eval()
             if not placing:
-                self._model.to(device)
+                loaded.to(device)
         except torch.OutOfMemoryError as error:
             raise ModelError(f"{model!r} does not fit into the memory of {device}.") from error
         except Exception as error:
             raise ModelError(why_not(model, error)) from error
-        config = self._model.config.get_text_config()
-        self._cache_class = lambda: DynamicCache(config=config)
-        if not getattr(self._cache_class(), "is_croppable", True):
+        self.network = network = Network(loaded)
+        if not getattr(network.empty_cache(), "is_croppable", True):
             raise ModelError(
                 f"{model!r} keeps a state that cannot be rolled back, so drafts cannot be refused. Choose a model with plain attention."
             )
@@ -65,32 +111,31 @@ class Transformers:
         self.revision = (
             weights_hash(sorted(folder.glob("*.safetensors")))
             if folder.is_dir()
-            else getattr(self._model.config, "_commit_hash", None) or "unknown"
+            else getattr(loaded.config, "_commit_hash", None) or "unknown"
         )
-        self.parameters = self._model.num_parameters()
-        self.dtype = str(self._model.dtype).removeprefix("torch.")
-        self.vocabulary = self._model.get_output_embeddings().weight.shape[0]
-        self.max_positions = getattr(config, "max_position_embeddings", None) or 1_000_000
+        self.parameters = loaded.num_parameters()
+        self.dtype = str(loaded.dtype).removeprefix("torch.")
+        self.vocabulary = loaded.get_output_embeddings().weight.shape[0]
+        self.max_positions = getattr(network.config, "max_position_embeddings", None) or 1_000_000
+        self.layers = network.config.num_hidden_layers
         free = memory.free_bytes("cpu")
         if (
             device == "cpu"
-            and self._model.dtype == torch.float32
-            and (free is None or free > 2 * self._model.get_memory_footprint())
+            and loaded.dtype == torch.float32
+            and (free is None or free > 2 * loaded.get_memory_footprint())
         ):
-            pack_linears(self._model)
-        self._keeps = "logits_to_keep" in inspect.signature(self._model.forward).parameters
+            pack_linears(loaded)
+        self.arenas: list[Arena] = []  # on a GPU, of texts that are gone
 
-        self.rooms: list[Room] = []  # on a GPU, of texts that are gone
+    @cached_property
+    def can(self) -> frozenset[str]:
+        return frozenset({"tree", "features"} if self._masked else {"features"})
 
     def session(self) -> Session:
-        if self._model.device.type == "cuda" and not hasattr(self._model, "hf_device_map") and self._masked:
+        model = self.network.model
+        if model.device.type == "cuda" and not hasattr(model, "hf_device_map") and self._masked:
             return GraphedSession(self)
         return TransformersSession(self)
-
-    def room(self, positions: int = SHORT) -> Room:
-        """Where one text can live, with recorded forwards if that is on a GPU."""
-        layers = len(self._cache_class().layers)
-        return Room(self._model, lambda size: ragged_cache(layers, 1, size), positions, self._keeps)
 
     def batch(self, rows: int, positions: int) -> Batch:
         """One forward for all where every layer looks at the whole text; otherwise the texts pass one after the other."""
@@ -98,110 +143,84 @@ class Transformers:
 
     @cached_property
     def _masked(self) -> bool:
-        """Whether the model can be told by a mask what each token may look at: every layer looks at the whole text."""
+        """Whether the model can be told by a mask what each token may look at, and by its position where it is: every
+        layer looks at the whole text, and none goes by where a token is in the cache."""
         from transformers import cache_utils
 
-        whole = all(type(layer) is cache_utils.DynamicLayer for layer in self._cache_class().layers)
-        plain = self._model.config._attn_implementation in ("sdpa", "eager")
-        takes = {"position_ids", "attention_mask"} <= inspect.signature(self._model.forward).parameters.keys()
-        return whole and plain and takes
+        network = self.network
+        whole = all(type(layer) is cache_utils.DynamicLayer for layer in network.empty_cache().layers)
+        plain = network.model.config._attn_implementation in ("sdpa", "eager")
+        by_slot = any(getattr(network.config, name, False) for name in BY_SLOT)
+        return whole and plain and network.takes_mask and not by_slot
 
 
 class TransformersSession(Session):
+    """A text in a cache of the library, which grows with it."""
+
+    _model: Transformers
+
     def __init__(self, model: Transformers):
         super().__init__(model)
-        self._model = model
-        self._cache = model._cache_class()
+        self._cache = model.network.empty_cache()
         self._cache.activate_past_recording()  # a sliding window forgets nothing that a rollback may bring back
 
     @torch.inference_mode()
-    def _forward(self, tokens: list[int], keep: int) -> Tensor:
-        model = self._model._model
-        inputs = torch.tensor([tokens], device=model.device)
-        extra = {"logits_to_keep": keep} if self._model._keeps else {}
+    def _forward(self, shown: Shown) -> Seen:
+        tokens, keep, tree, layers = shown
+        position = mask = None
+        if tree is not None:
+            position, mask = torch.tensor([tree.depths]) + self.length, tree.mask(self.length)[None, None]
         try:
-            logits = model(input_ids=inputs, past_key_values=self._cache, use_cache=True, **extra).logits[0]
+            logits, features = self._model.network(torch.tensor([tokens]), keep, layers, self._cache, position, mask)
         except torch.OutOfMemoryError as error:
             raise ModelError(f"{self._model.id!r} ran out of memory after {self.length} tokens.") from error
         if logits.is_cuda:
             torch.cuda.synchronize(logits.device)  # so that the seconds counted are the model's own
-        return logits[-keep:]
+        return Seen(logits[0], {layer: states[0] for layer, states in features.items()})
 
     def _rollback(self, length: int) -> None:
         self._cache.crop(length - self.length)  # a negative count: how many to remove
+
+    @torch.inference_mode()
+    def _move(self, target: int, slots: list[int]) -> None:
+        for states in states_of(self._cache.layers):
+            states[:, :, target : target + len(slots)] = states[:, :, slots]
 
 
 class TransformersBatch(RaggedBatch):
     """The library's forward over padded rows, with a cache, positions and a mask that know how long each text is."""
 
+    _model: Transformers
+
     def __init__(self, model: Transformers, rows: int, positions: int):
-        super().__init__(model)
-        self._cache = ragged_cache(len(model._cache_class().layers), rows, positions)
+        super().__init__(model, positions)
+        self._cache = row_cache(model.network.layers, rows, positions)
 
     @torch.inference_mode()
-    def _forward(self, tokens: Tensor, places: Places) -> Tensor:
-        model, cache = self._model._model, self._cache
-        device, positions = model.device, places.spread(places.position)
+    def _forward(self, tokens: Tensor, places: Places) -> tuple[Tensor, dict[int, Tensor]]:
+        cache, where, slots = self._cache, self._cache.where, places.spread(places.slot)
         real = places.spread(torch.ones_like(tokens)).bool()
-        cache.rows, cache.end = places.rows, places.end
-        cache.slots = positions.where(real, cache.positions).to(device)  # what pads a row is written where nobody looks
-        kept = places.columns - int(places.column[places.wanted].min())
-        extra = {"logits_to_keep": kept} if self._model._keeps else {}
-        mask = places.mask().to(device, model.dtype)
+        where.rows, where.end = places.rows, places.end
+        slots = slots.where(real, where.positions)  # what pads a row is written where nobody looks
+        where.slots = slots.to(self._model.network.device)
+        keep = places.columns - int(places.column[places.wanted].min())
         try:
-            logits = model(
-                input_ids=places.spread(tokens).to(device), position_ids=positions.to(device), attention_mask=mask,
-                past_key_values=cache, use_cache=True, **extra,
-            ).logits[:, -kept:]  # fmt: skip
+            logits, features = self._model.network(
+                places.spread(tokens), keep, places.layers, cache, places.spread(places.position), places.mask()
+            )
         except torch.OutOfMemoryError as error:
             raise ModelError(
                 f"{self._model.id!r} ran out of memory with {len(self._sessions)} texts at once."
             ) from error
-        row, column = places.row[places.wanted], places.column[places.wanted] - (places.columns - kept)
+        row, column = places.row[places.wanted], places.column[places.wanted] - (places.columns - keep)
         logits = logits[row, column]
         if logits.is_cuda:
             torch.cuda.synchronize(logits.device)  # so that the seconds counted are the model's own
-        return logits
+        return logits, {layer: places.gather(states) for layer, states in features.items()}
 
-    def _move(self, source: int, target: int, length: int) -> None:
-        for layer in self._cache.layers:
-            if layer.is_initialized:
-                for states in (layer.keys, layer.values):
-                    states[target, :, :length] = states[source, :, :length]
+    @torch.inference_mode()
+    def move(self, row: int, target: int, slots: list[int]) -> None:
+        self._cache.move(row, target, slots)
 
-
-def ragged_cache(layers: int, rows: int, positions: int):
-    """A cache of the library with a row for each text, and one slot more than `positions` for padding. Before a forward
-    it is told the `rows` (a slice) that take part, the `slots` [k, n] of their new tokens and the `end` of what is seen."""
-    from transformers.cache_utils import Cache, CacheLayerMixin
-
-    class Layer(CacheLayerMixin):
-        is_sliding = False
-
-        def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-            self.keys, self.values = (
-                s.new_zeros(rows, s.shape[1], positions + 1, s.shape[3]) for s in (key_states, value_states)
-            )
-            self.is_initialized = True
-
-        def update(self, key_states: Tensor, value_states: Tensor, *args, **kwargs) -> tuple[Tensor, Tensor]:
-            if not self.is_initialized:
-                self.lazy_initialization(key_states, value_states)
-            slots = cache.slots.to(key_states.device)
-            row = torch.arange(len(slots), device=slots.device)[:, None]
-            keys, values = self.keys[cache.rows], self.values[cache.rows]
-            keys[row, :, slots], values[row, :, slots] = key_states.transpose(1, 2), value_states.transpose(1, 2)
-            return keys[:, :, : cache.end], values[:, :, : cache.end]
-
-        def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-            return cache.end, 0
-
-        def get_seq_length(self) -> int:
-            return cache.end - cache.slots.shape[1]
-
-        def get_max_length(self) -> int:
-            return positions
-
-    cache = Cache(layers=[Layer() for _ in range(layers)])
-    cache.positions = positions
-    return cache
+    def _copy(self, source: int, target: int, length: int) -> None:
+        self._cache.copy(source, target, length)

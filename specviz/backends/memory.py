@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import Any
 
 from specviz.types import ModelError
 
@@ -63,7 +64,7 @@ def placed(model: str, device: str, dtype: str | None) -> str:
     if found is None or found.free is None or found.weights <= found.free:
         return device
     spread = device == "cuda" and _gpus() > 1
-    if spread and found.weights <= sum(free_bytes(f"cuda:{i}") for i in range(_gpus())):
+    if spread and found.weights <= sum(free_bytes(f"cuda:{i}") or 0 for i in range(_gpus())):
         return "auto"
     raise ModelError(
         f"{found.sentence} It does not fit. Choose a smaller model, a smaller dtype (bfloat16), or another device."
@@ -87,7 +88,7 @@ def explained(sentence: str) -> Iterator[None]:
 def free_bytes(device: str) -> int | None:
     """What is free on a device, in bytes; on "auto" all GPUs and the CPU together; None if it does not say."""
     if device == "auto":
-        return sum(free_bytes(f"cuda:{i}") for i in range(_gpus())) + (free_bytes("cpu") or 0)
+        return sum(free_bytes(f"cuda:{i}") or 0 for i in range(_gpus())) + (free_bytes("cpu") or 0)
     if device.startswith("cuda"):
         import torch
 
@@ -124,7 +125,7 @@ def _gpus() -> int:
     return torch.cuda.device_count()
 
 
-def _headers(model: str) -> tuple[dict, list[tuple[str, int]]]:
+def _headers(model: str) -> tuple[dict[str, Any], list[tuple[str, int]]]:
     """The configuration, and (type, numbers) of every tensor: from the files' headers, on the Hub if they are there."""
     folder = Path(model)
     if folder.is_dir():

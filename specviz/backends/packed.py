@@ -19,7 +19,8 @@ def pack(weight: Tensor) -> Tensor | None:
     """A float32 weight [out, in] as oneDNN wants it for a few rows; None where there is no oneDNN."""
     if not torch.backends.mkldnn.is_available() or weight.dtype != torch.float32 or weight.device.type != "cpu":
         return None
-    return torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), 8)
+    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), 8)
+    return packed
 
 
 def enough(weight: Tensor) -> int:
@@ -40,8 +41,9 @@ class Matrix:
         if len(x) < self._enough:
             return torch.mm(x, self._single) if to is None else to.addmm_(x, self._single)
         if to is None:
-            return torch.ops.mkldnn._linear_pointwise.default(x, self._packed, None, "none", [], "")
-        return torch.ops.mkldnn._linear_pointwise.binary(x, to, self._packed, None, "add")
+            return _through(x, self._packed, None)
+        added: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, to, self._packed, None, "add")
+        return added
 
 
 class PackedLinear(nn.Module):
@@ -56,7 +58,7 @@ class PackedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if x.dtype != torch.float32 or x.numel() < self._enough * self.in_features:
             return F.linear(x, self.weight, self.bias)
-        return torch.ops.mkldnn._linear_pointwise.default(x, self._packed, self.bias, "none", [], "")
+        return _through(x, self._packed, self.bias)
 
 
 def pack_linears(model: nn.Module) -> None:
@@ -65,3 +67,9 @@ def pack_linears(model: nn.Module) -> None:
         for name, child in list(parent.named_children()):
             if type(child) is nn.Linear and (packed := pack(child.weight)) is not None:
                 setattr(parent, name, PackedLinear(child, packed))
+
+
+def _through(x: Tensor, packed: Tensor | None, bias: Tensor | None) -> Tensor:
+    """x [n, in] through a packed weight [out, in]: [n, out]."""
+    product: Tensor = torch.ops.mkldnn._linear_pointwise.default(x, packed, bias, "none", [], "")
+    return product

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
 import torch
 from torch import Tensor
 
-from specviz.backends import Batch, Model, Session
+from specviz.backends.session import Batch, Forward, Model, Seen, Session, Shown, Tree
+from specviz.types import ModelError
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,14 @@ class Places:
     start: Tensor  # [k], tokens already in each row
     wanted: Tensor  # [K], which of the N are to be followed by logits
     columns: int  # most new tokens of one text
-    end: int  # length of the longest text, these tokens included
+    end: int  # slots of the longest text, these tokens included
+    trees: dict[int, Tree]  # how the new tokens of a row branch, by its number in `row`
+    layers: tuple[int, ...]  # whose hidden states are wanted
+
+    @property
+    def slot(self) -> Tensor:
+        """[N], of every token in its row of the cache."""
+        return self.start[self.row] + self.column
 
     def spread(self, tokens: Tensor) -> Tensor:
         """[N, ...] to [k, columns, ...], padded with 0."""
@@ -39,10 +48,15 @@ class Places:
         return padded.flatten(0, 1) if whole else padded[self.row, self.column]
 
     def mask(self) -> Tensor:
-        """[k, 1, columns, end]: 0 where a token may look, -inf where that is later or no part of the text."""
-        position = self.start[:, None] + torch.arange(self.columns)
-        later = torch.arange(self.end) > position[..., None]
-        return torch.zeros(later.shape).masked_fill_(later, float("-inf")).unsqueeze(1)
+        """[k, 1, columns, end]: 0 where a token may look, -inf where that is later, on another branch, or no part of
+        the text."""
+        slot = self.start[:, None] + torch.arange(self.columns)
+        later = torch.arange(self.end) > slot[..., None]
+        mask = torch.zeros(later.shape).masked_fill_(later, float("-inf"))
+        for row, tree in self.trees.items():
+            start, count = int(self.start[row]), len(tree.parents)
+            mask[row, :count, start : start + count] = tree.mask(0)
+        return mask.unsqueeze(1)
 
 
 class RaggedSession(Session):
@@ -53,19 +67,33 @@ class RaggedSession(Session):
         self.row = row
         self._batch = batch
 
-    def forward(self, tokens, keep=None, parents=None, features=()):
-        return self._batch.forward([(self, tokens, keep)])[0]
+    def forward(
+        self,
+        tokens: list[int],
+        keep: int | None = None,
+        parents: Sequence[int] | None = None,
+        features: Sequence[int] = (),
+    ) -> Seen:
+        return self._batch.forward([Forward(self, tokens, keep, parents, features)])[0]
 
     def _rollback(self, length: int) -> None:
         pass
 
+    def _move(self, target: int, slots: list[int]) -> None:
+        self._batch.move(self.row, target, slots)
+
+
+Asked = list[tuple[RaggedSession, Shown]]
+
 
 class RaggedBatch(Batch):
-    """A cache with a row for each text; the texts in it are always its first rows. A backend gives `_forward` and `_move`."""
+    """A cache with a row for each text; the texts in it are always its first rows. A backend gives `_forward`, `move`
+    and `_copy`."""
 
-    def __init__(self, model: Model):
+    def __init__(self, model: Model, positions: int):
         super().__init__(model)
         self._sessions: list[RaggedSession] = []  # by row
+        self._positions = positions
 
     def session(self) -> Session:
         self._sessions.append(RaggedSession(self._model, self, len(self._sessions)))
@@ -73,52 +101,83 @@ class RaggedBatch(Batch):
 
     @torch.inference_mode()
     def release(self, session: Session) -> None:
+        assert isinstance(session, RaggedSession)
         last = self._sessions.pop()
         if last is not session:
-            self._move(last.row, session.row, last.length)
+            self._copy(last.row, session.row, last.length)
             last.row = session.row
             self._sessions[last.row] = last
 
-    def forward(self, asked: list[tuple[Session, list[int], int]]) -> list[Tensor]:
-        asked = [(session, *session.checked(tokens, keep)) for session, tokens, keep, *_ in asked]
-        groups: dict[tuple, list[int]] = {}
-        for i in sorted(range(len(asked)), key=lambda i: asked[i][0].row):
-            session, tokens, _ = asked[i]
+    def forward(self, asked: Sequence[Forward]) -> list[Seen]:
+        checked: Asked = []
+        for ask in asked:
+            assert isinstance(ask.session, RaggedSession)
+            shown = ask.session.checked(ask.tokens, ask.keep, ask.parents, ask.features)
+            if ask.session.length + len(shown.tokens) > self._positions:
+                raise ModelError(
+                    f"A text of this batch became longer than the {self._positions} tokens it has room for."
+                )
+            checked.append((ask.session, shown))
+        groups: dict[tuple[bool, int], list[int]] = {}
+        for i in sorted(range(len(checked)), key=lambda i: checked[i][0].row):
+            session, shown = checked[i]
             # Texts that begin go by themselves, and long ones with those not half as long, so that little is padding.
             short = 6 if session.length else 0
-            groups.setdefault((session.length == 0, max(short, len(tokens).bit_length())), []).append(i)
-        logits: dict[int, Tensor] = {}
+            groups.setdefault((session.length == 0, max(short, len(shown.tokens).bit_length())), []).append(i)
+        seen: dict[int, Seen] = {}
         for group in groups.values():
             began = perf_counter()
-            logits |= zip(group, self._run([asked[i] for i in group]))
+            seen |= zip(group, self._run([checked[i] for i in group]))
             seconds = (perf_counter() - began) / len(group)
             for i in group:
-                asked[i][0].saw(len(asked[i][1]), seconds)
-        from specviz.backends import Seen
+                checked[i][0].observe(checked[i][1], seconds)
+        return [seen[i] for i in range(len(checked))]
 
-        return [Seen(logits[i], {}) for i in range(len(asked))]
-
-    def _run(self, asked: list[tuple[RaggedSession, list[int], int]]) -> tuple[Tensor, ...]:
+    def _run(self, asked: Asked) -> list[Seen]:
         """One forward for all of these, in the order of their rows."""
         rows = slice(asked[0][0].row, asked[-1][0].row + 1)
-        row, column, position, wanted = [], [], [], []
-        for session, tokens, keep in asked:
-            count = len(tokens)
+        row: list[int] = []
+        column: list[int] = []
+        position: list[int] = []
+        wanted: list[int] = []
+        trees: dict[int, Tree] = {}
+        layers: dict[int, None] = {}
+        end = 0
+        for session, (new, keep, tree, wished) in asked:
+            count = len(new)
+            if tree is not None:
+                trees[session.row - rows.start] = tree
             row += [session.row - rows.start] * count
             column += range(count)
-            position += range(session.length, session.length + count)
+            start = session.length
+            position += range(start, start + count) if tree is None else [start + depth for depth in tree.depths]
             wanted += range(len(row) - keep, len(row))
+            layers |= dict.fromkeys(wished)
+            end = max(end, start + count)
         places = Places(
-            rows, *map(torch.tensor, (row, column, position, [s.length for s in self._sessions[rows]], wanted)),
-            columns=max(column) + 1, end=max(position) + 1,
+            rows, torch.tensor(row), torch.tensor(column), torch.tensor(position),
+            torch.tensor([session.length for session in self._sessions[rows]]), torch.tensor(wanted),
+            max(column) + 1, end, trees, tuple(layers),
         )  # fmt: skip
-        logits = self._forward(torch.tensor([t for _, tokens, _ in asked for t in tokens]), places)
-        return logits.split([keep for _, _, keep in asked])
+        tokens = torch.tensor([token for _, shown in asked for token in shown.tokens])
+        logits, features = self._forward(tokens, places)
+        by_text = torch.split(logits, [shown.keep for _, shown in asked])
+        counts = [len(shown.tokens) for _, shown in asked]
+        hidden = {layer: torch.split(states, counts) for layer, states in features.items()}
+        return [
+            Seen(logits, {layer: hidden[layer][i] for layer in shown.layers})
+            for i, (logits, (_, shown)) in enumerate(zip(by_text, asked))
+        ]
 
-    def _forward(self, tokens: Tensor, places: Places) -> Tensor:
-        """Sees tokens [N] at their places; logits [K, V] after those wanted."""
+    def _forward(self, tokens: Tensor, places: Places) -> tuple[Tensor, dict[int, Tensor]]:
+        """Sees tokens [N] at their places; logits [K, V] after those wanted, and of every layer asked for the hidden
+        states [N, width]."""
         raise NotImplementedError
 
-    def _move(self, source: int, target: int, length: int) -> None:
+    def move(self, row: int, target: int, slots: list[int]) -> None:
+        """See `Session._move`, in one row."""
+        raise NotImplementedError
+
+    def _copy(self, source: int, target: int, length: int) -> None:
         """Row `target` becomes the first `length` tokens of row `source`."""
         raise NotImplementedError

@@ -16,12 +16,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from specviz.backends import Session
 from specviz.backends.packed import Matrix
 from specviz.backends.ragged import Places, RaggedBatch
+from specviz.backends.session import Seen, Session, Shown
 from specviz.types import ModelError
 
 SMALL = 400_000_000  # bytes of weight files; beyond this the arithmetic dominates and transformers does as well
+ONE_CORE = 50_000_000  # parameters up to which a second thread gains little, and loses much on a busy machine
+SPARE = 64  # slots that a cache grows by, when a draft that branches has more tokens than the text has positions left
+Attend = Callable[[int, Tensor, Tensor], Tensor]
 
 
 class StaticLlama:
@@ -29,7 +32,7 @@ class StaticLlama:
 
     name = "static_llama"
     speed = 2
-    can = frozenset()
+    can = frozenset({"tree", "features"})
 
     @classmethod
     def can_run(cls, model: str, device: str, dtype: str | None) -> bool:
@@ -57,11 +60,13 @@ class StaticLlama:
         weights = _read_weights(files)
         self.parameters = sum(w.numel() for w in weights.values())
         self.vocabulary, self.max_positions = config["vocab_size"], config["max_position_embeddings"]
-        self._heads, self._groups = (
+        self.heads, self.groups = (
             config["num_attention_heads"],
             config.get("num_key_value_heads") or config["num_attention_heads"],
         )
-        self._head_size = config.get("head_dim") or config["hidden_size"] // self._heads
+        self.head_size = config.get("head_dim") or config["hidden_size"] // self.heads
+        self.layers = config["num_hidden_layers"]
+        self.threads = 1 if self.parameters <= ONE_CORE else None
         try:
             self._prepare(weights)
         except KeyError as error:
@@ -71,13 +76,13 @@ class StaticLlama:
         """Fuses and reorders the weights. Query and key rows are interleaved so that the rotary embedding
         is one complex multiplication (by 1 for the values); what norms and attention multiply by is folded into the
         matrices behind them."""
-        n_q, n_kv, size = self._heads, self._groups, self._head_size
+        n_q, n_kv, size = self.heads, self.groups, self.head_size
         self._embed = weights["model.embed_tokens.weight"]
         width = self._embed.shape[1]
         self._least = torch.tensor((width * self._config["rms_norm_eps"]) ** 0.5)
         gain = width**0.5  # a norm here gives rows of length 1, not of mean square 1
-        self._layers = []
-        for i in range(self._config["num_hidden_layers"]):
+        self._weights: list[tuple[Matrix, ...]] = []  # of each layer
+        for i in range(self.layers):
             w = {k: weights[f"model.layers.{i}.{v}.weight"] for k, v in _NAMES.items()}
             qkv = (
                 torch.cat([_interleave(w["q"], n_q, size) * size**-0.5, _interleave(w["k"], n_kv, size), w["v"]])
@@ -85,8 +90,9 @@ class StaticLlama:
                 * gain
             )
             gate_up = torch.cat([w["gate"], w["up"]]) * w["norm2"] * gain
-            self._layers.append(tuple(map(Matrix, (qkv, w["o"], gate_up, w["down"]))))
+            self._weights.append(tuple(map(Matrix, (qkv, w["o"], gate_up, w["down"]))))
         head = self._embed if self._config.get("tie_word_embeddings") else weights["lm_head.weight"]
+        self._last_gain = weights["model.norm.weight"] * gain
         self._head = Matrix(head * weights["model.norm.weight"] * gain)
         theta = (self._config.get("rope_parameters") or {}).get("rope_theta") or self._config.get("rope_theta", 10000.0)
         angles = torch.outer(
@@ -94,8 +100,6 @@ class StaticLlama:
         )
         self._rotary = torch.ones(self.max_positions, n_q + 2 * n_kv, size // 2, dtype=torch.complex64)
         self._rotary[:, : n_q + n_kv] = torch.polar(torch.ones_like(angles), angles).unsqueeze(1)
-        later = torch.ones(self.max_positions, self.max_positions, dtype=torch.bool).triu(1)
-        self._mask = torch.zeros(later.shape).masked_fill(later, float("-inf"))  # [P, P]
 
     def session(self) -> StaticLlamaSession:
         return StaticLlamaSession(self)
@@ -103,28 +107,36 @@ class StaticLlama:
     def batch(self, rows: int, positions: int) -> StaticLlamaBatch:
         return StaticLlamaBatch(self, rows, positions)
 
-    def _shape(self, rows: int, positions: int) -> tuple[int, ...]:
+    def shape(self, rows: int, positions: int) -> tuple[int, ...]:
         """Of keys and values: [layers, 2, rows, groups, positions, size]."""
-        return len(self._layers), 2, rows, self._groups, positions, self._head_size
+        return self.layers, 2, rows, self.groups, positions, self.head_size
 
-    def _through(self, tokens: Tensor, position: Tensor | slice, attend: Callable) -> Tensor:
-        """All layers over tokens [n] at their positions: [n, hidden]. `attend(layer, queries, new)` stores the new
-        keys and values [n, 2 groups, size] and returns what the queries [n, heads, size] find, [n, heads * size]."""
-        count, rotary, heads, size = len(tokens), self._rotary[position], self._heads, self._head_size
+    def through(
+        self, tokens: Tensor, position: Tensor | slice, attend: Attend, layers: tuple[int, ...] = ()
+    ) -> tuple[Tensor, dict[int, Tensor]]:
+        """All layers over tokens [n] at their positions: [n, hidden], and the features of `layers`, each [n, hidden].
+        `attend(layer, queries, new)` stores the new keys and values [n, 2 groups, size] and returns what the queries
+        [n, heads, size] find, [n, heads * size]."""
+        count, rotary, heads, size = len(tokens), self._rotary[position], self.heads, self.head_size
+        features: dict[int, Tensor] = {}
         x = F.embedding(tokens, self._embed)
-        for layer, (qkv, out, gate_up, down) in enumerate(self._layers):
+        for layer, (qkv, out, gate_up, down) in enumerate(self._weights):
+            if layer in layers:
+                features[layer] = x.clone()  # the next sum is written over x
             h = torch.view_as_complex(qkv(self._norm(x)).view(count, -1, size // 2, 2)).mul_(rotary)
             h = torch.view_as_real(h).view(count, -1, size)
             x = out(attend(layer, h[:, :heads], h[:, heads:]), x)
             gate, up = gate_up(self._norm(x)).chunk(2, -1)
             x = down(F.silu(gate).mul_(up), x)
-        return x
+        if self.layers in layers:
+            features[self.layers] = self._norm(x) * self._last_gain
+        return x, features
 
     def _norm(self, x: Tensor) -> Tensor:
         """Rows [n, hidden] scaled as RMSNorm does, but for the gain: x / sqrt(|x|^2 + hidden * eps)."""
         return x / torch.hypot(torch.linalg.vector_norm(x, dim=-1, keepdim=True), self._least)
 
-    def _logits(self, x: Tensor) -> Tensor:
+    def logits(self, x: Tensor) -> Tensor:
         """[n, hidden] to [n, V]."""
         return self._head(self._norm(x))
 
@@ -132,59 +144,76 @@ class StaticLlama:
 class StaticLlamaSession(Session):
     """Keys and values live in arrays of full length; rolling back is forgetting a number."""
 
+    _model: StaticLlama
+
     def __init__(self, model: StaticLlama):
         super().__init__(model)
-        self._model = model
-        self._cache = list(
-            torch.empty(model._shape(1, model.max_positions))[:, :, 0].flatten(1, 2)
-        )  # of each layer, [2 groups, P, size]
+        self._hold(torch.empty(model.shape(1, model.max_positions))[:, :, 0].flatten(1, 2))
+
+    def _hold(self, cache: Tensor) -> None:
+        """Keys and values [layers, 2 groups, slots, size]."""
+        self._cache, self._by_layer = cache, list(cache)
 
     @torch.inference_mode()
-    def _forward(self, tokens: list[int], keep: int) -> Tensor:
-        m, start, count = self._model, self.length, len(tokens)
-        end, heads, groups, size = start + count, m._heads, m._groups, m._head_size
-        later = m._mask[start:end, :end].repeat(heads // groups, 1) if count > 1 else None
+    def _forward(self, shown: Shown) -> Seen:
+        m, start, count, tree = self._model, self.length, len(shown.tokens), shown.tree
+        end, heads, groups, size = start + count, m.heads, m.groups, m.head_size
+        if (missing := end - self._cache.shape[2]) > 0:
+            self._hold(F.pad(self._cache, (0, 0, 0, missing + SPARE)))
+        position: Tensor | slice = slice(start, end)
+        mask = None
+        if tree is not None:
+            position, mask = torch.tensor(tree.depths) + start, tree.mask(start)
+        elif count > 1:
+            mask = torch.full((count, end), -torch.inf).triu_(start + 1)
+        if mask is not None and heads > groups:
+            mask = mask.repeat(heads // groups, 1)
 
         def attend(layer: int, queries: Tensor, new: Tensor) -> Tensor:
-            cache = self._cache[layer]
+            cache = self._by_layer[layer]
             cache[:, start:end] = new.transpose(0, 1)
             keys, values = cache[:groups, :end].transpose(1, 2), cache[groups:, :end]
             queries = queries.transpose(0, 1).reshape(
                 groups, -1, size
             )  # the heads of a group, one after another, [groups, n', size]
-            seen = (
-                torch.bmm(queries, keys) if later is None else torch.baddbmm(later, queries, keys)
-            )  # [groups, n', end]
+            seen = torch.bmm(queries, keys) if mask is None else torch.baddbmm(mask, queries, keys)  # [groups, n', end]
             mixed = torch.bmm(torch.softmax(seen, -1), values).view(heads, count, size)
             return mixed.transpose(0, 1).reshape(count, -1)
 
-        return m._logits(m._through(torch.tensor(tokens), slice(start, end), attend)[count - keep :])
+        x, features = m.through(torch.tensor(shown.tokens), position, attend, shown.layers)
+        return Seen(m.logits(x[count - shown.keep :]), features)
 
     def _rollback(self, length: int) -> None:
         pass
+
+    @torch.inference_mode()
+    def _move(self, target: int, slots: list[int]) -> None:
+        self._cache[:, :, target : target + len(slots)] = self._cache[:, :, slots]
 
 
 class StaticLlamaBatch(RaggedBatch):
     """Only attention needs to know whose token is whose; all else runs over the tokens of all texts, unpadded."""
 
+    _model: StaticLlama
+
     def __init__(self, model: StaticLlama, rows: int, positions: int):
-        super().__init__(model)
+        super().__init__(model, positions)
         # Padding is looked at, with weight 0, so it must be a number; and zeros of NumPy cost nothing until they are touched.
-        self._cache = torch.from_numpy(np.zeros(model._shape(rows, positions), np.float32))
+        self._cache = torch.from_numpy(np.zeros(model.shape(rows, positions), np.float32))
 
     @torch.inference_mode()
-    def _forward(self, tokens: Tensor, places: Places) -> Tensor:
+    def _forward(self, tokens: Tensor, places: Places) -> tuple[Tensor, dict[int, Tensor]]:
         m, end = self._model, places.end
         count = len(tokens)
         idle = -count % 8  # oneDNN prepares itself for every number of rows anew, so there are few of these
         _, _, rows, groups, positions, size = self._cache.shape
         row = (places.row + places.rows.start)[:, None] * groups + torch.arange(groups)
-        slots = (row * positions + places.position[:, None]).flatten()  # of every new key and value, in its layer
+        slots = (row * positions + places.slot[:, None]).flatten()  # of every new key and value, in its layer
         mask = places.mask()  # [k, 1, n, end]
         k, _, n, _ = mask.shape
 
         def attend(layer: int, queries: Tensor, new: Tensor) -> Tensor:
-            for cache, part in zip(self._cache[layer], new[:count].split(groups, 1)):
+            for cache, part in zip(self._cache[layer], torch.split(new[:count], groups, 1)):
                 cache.view(-1, size)[slots] = part.reshape(-1, size)
             keys, values = self._cache[layer, :, places.rows, :, :end]  # [k, groups, end, size]
             queries = places.spread(queries[:count]).transpose(1, 2).reshape(k, groups, -1, size)
@@ -192,10 +221,15 @@ class StaticLlamaBatch(RaggedBatch):
             mixed = torch.softmax(seen.add_(mask), -1).view(k, groups, -1, end) @ values
             return F.pad(places.gather(mixed.view(k, -1, n, size).transpose(1, 2)).flatten(1), (0, 0, 0, idle))
 
-        x = m._through(F.pad(tokens, (0, idle)), F.pad(places.position, (0, idle)), attend)
-        return m._logits(x[F.pad(places.wanted, (0, -len(places.wanted) % 8))])[: len(places.wanted)]
+        x, features = m.through(F.pad(tokens, (0, idle)), F.pad(places.position, (0, idle)), attend, places.layers)
+        logits = m.logits(x[F.pad(places.wanted, (0, -len(places.wanted) % 8))])[: len(places.wanted)]
+        return logits, {layer: states[:count] for layer, states in features.items()}
 
-    def _move(self, source: int, target: int, length: int) -> None:
+    @torch.inference_mode()
+    def move(self, row: int, target: int, slots: list[int]) -> None:
+        self._cache[:, :, row, :, target : target + len(slots)] = self._cache[:, :, row][..., slots, :]
+
+    def _copy(self, source: int, target: int, length: int) -> None:
         self._cache[:, :, target, :, :length] = self._cache[:, :, source, :, :length]
 
 

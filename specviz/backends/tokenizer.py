@@ -2,109 +2,193 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from specviz.types import ModelError
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 PROBE = "The quick brown fox, 3.14159 of 27 naïve cafés; don't (stop) now!\n\n  A\tline — 東京 😀 <|x|> x=10**9"
+CHAT = {"chat": "as a message to the model", "text": "as plain text to go on with"}
 
 
 class Tokenizer:
     """The tokenizer of a model folder or Hub id.
 
-    A local `tokenizer.json` is read by the tokenizers library alone (transformers takes seconds to import);
-    everything else goes through transformers' AutoTokenizer.
+    A local `tokenizer.json` is read by the tokenizers library alone (transformers takes seconds to import); everything
+    else, chat templates too, goes through transformers' AutoTokenizer.
+
+    opening  the special token that every text begins with; "" for what the tokenizer itself puts there
+    tags     style -> special token put behind the opening
+
+    Raises ModelError if it cannot be had, or lacks one of these tokens.
     """
 
-    def __init__(self, model: str):
-        self.tags: dict[str, str] = {}  # style -> special token put before the prompt
-        path = Path(model) / "tokenizer.json"
-        self._slow = None
-        try:
-            if path.is_file():
-                from tokenizers import Tokenizer as Fast
+    def __init__(self, model: str, opening: str = "", tags: Mapping[str, str] | None = None):
+        local = (Path(model) / "tokenizer.json").is_file()
+        self._engine: _Local | _Library = _Local(model) if local else _Library(model)
+        self._opening = [self._id(opening)] if opening else []
+        self._tags = {style: self._id(tag) for style, tag in (tags or {}).items()}
 
-                self._fast = Fast.from_file(str(path))
-                self._config = _read_json(path.with_name("tokenizer_config.json"))
-                self._generation = _read_json(path.with_name("generation_config.json")) | _read_json(
-                    path.with_name("config.json")
-                )
-            else:
-                from transformers import AutoTokenizer
-
-                self._slow = AutoTokenizer.from_pretrained(model)
-        except ModelError:
-            raise
-        except Exception as error:
-            raise ModelError(why_not(model, error)) from error
+    def _id(self, token: str) -> int:
+        number = self.vocabulary().get(token)
+        if number is None:
+            raise ModelError(f"The tokenizer of {self._engine.model!r} has no token {token!r}.")
+        return number
 
     @property
     def styles(self) -> dict[str, str]:
-        """Ways to wrap a prompt that this tokenizer offers of itself."""
-        has_chat = self._slow is not None and getattr(self._slow, "chat_template", None)
-        return {"chat": "as a message to the model", "text": "as plain text to go on with"} if has_chat else {}
+        """Ways to wrap a prompt that this tokenizer offers of itself: name -> what it is for."""
+        return dict(CHAT) if self._engine.has_chat else {}
 
     def encode(self, text: str, style: str | None = None) -> list[int]:
-        """Token ids: begin-of-text, then the style's tag if it has one, then `text` (in which nothing is special)."""
-        if self._slow is not None:
-            if style == "chat":
-                chat = [{"role": "user", "content": text}]
-                return list(
-                    self._slow.apply_chat_template(chat, add_generation_prompt=True, tokenize=True, return_dict=True)[
-                        "input_ids"
-                    ]
-                )
-            return list(self._slow(text)["input_ids"])
-        head = [self._config.get("bos_token")] + [self.tags.get(style)]
-        ids = [self._fast.token_to_id(_content(token)) for token in head if token]
-        return [i for i in ids if i is not None] + self._plain(text)
+        """Token ids of `text` as one of the tags or `styles` puts it, or as plain text. Special tokens spelled out in
+        `text` are ordinary characters there, so a prompt cannot end the text. ValueError if the chat template refuses."""
+        if style in self._tags:
+            return [*self._opening, self._tags[style], *self.plain(text)]
+        if style == "chat":
+            return self._engine.chat(text)
+        return [*self._opening, *self.plain(text)] if self._opening else self._engine.begun(text)
 
-    def _plain(self, text: str) -> list[int]:
-        """Ids of `text`; special tokens spelled out in it are ordinary characters, so a prompt cannot end the text."""
-        self._fast.encode_special_tokens = True
-        return self._fast.encode(text, add_special_tokens=False).ids
+    def plain(self, text: str) -> list[int]:
+        """Ids of `text` and nothing else."""
+        return self._engine.plain(text)
 
-    def decode(self, tokens: list[int]) -> str:
+    def decode(self, tokens: Sequence[int]) -> str:
         """The text of `tokens`, special tokens left out."""
-        engine = self._slow if self._slow is not None else self._fast
-        return engine.decode(tokens, skip_special_tokens=True)
+        return self._engine.decode(tokens)
 
     def piece(self, token: int) -> str:
         """What one token looks like on its own: its text, its bytes (⟨F0 9F⟩) if they are no whole character, or its name."""
-        name = self._slow.convert_ids_to_tokens(token) if self._slow is not None else self._fast.id_to_token(token)
+        name = self._names.get(token)
         if name is None:
             return f"⟨{token}⟩"
-        if token in self._special:
+        if token in self._engine.special:
             return name
         if "▁" in name:
             return name.replace("▁", " ")
         text = self.decode([token])
         if "\ufffd" in text:
-            found = re.fullmatch(r"<0x([0-9A-F]{2})>", name)
-            raw = found[1] if found else " ".join(f"{_BYTES[c]:02X}" for c in name if c in _BYTES)
+            byte = re.fullmatch(r"<0x([0-9A-F]{2})>", name)
+            raw = byte[1] if byte else " ".join(f"{_BYTES[c]:02X}" for c in name if c in _BYTES)
             return f"⟨{raw}⟩"
         return text
 
     @cached_property
-    def _special(self) -> frozenset[int]:
-        if self._slow is not None:
-            return frozenset(self._slow.all_special_ids)
-        return frozenset(i for i, token in self._fast.get_added_tokens_decoder().items() if token.special)
+    def _names(self) -> dict[int, str]:
+        return {number: name for name, number in self.vocabulary().items()}
 
-    @property
+    @cached_property
     def stop_tokens(self) -> frozenset[int]:
-        if self._slow is not None:
-            return frozenset(i for i in [self._slow.eos_token_id] if i is not None)
-        eos = self._generation.get("eos_token_id")
-        if eos is None and self._config.get("eos_token"):
-            eos = self._fast.token_to_id(_content(self._config["eos_token"]))
-        return frozenset(eos if isinstance(eos, list) else [eos] if eos is not None else [])
+        """Tokens that end the text."""
+        return self._engine.stop_tokens()
 
     def vocabulary(self) -> dict[str, int]:
         """Every token's text to its id."""
-        return self._slow.get_vocab() if self._slow is not None else self._fast.get_vocab()
+        return self._engine.vocabulary()
+
+
+class _Library:
+    """A tokenizer as transformers has it."""
+
+    def __init__(self, model: str):
+        self.model = model
+        try:
+            from transformers import AutoTokenizer
+
+            self._tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(model)
+        except Exception as error:
+            raise ModelError(why_not(model, error)) from error
+        self.has_chat = bool(self._tokenizer.chat_template)
+        added = self._tokenizer.added_tokens_decoder.items()
+        self.special = frozenset(number for number, token in added if token.special)
+
+    def plain(self, text: str) -> list[int]:
+        return self._ids(self._tokenizer(text, add_special_tokens=False, split_special_tokens=True))
+
+    def begun(self, text: str) -> list[int]:
+        """Ids of `text` behind what the tokenizer itself puts in front."""
+        return self._ids(self._tokenizer(text, split_special_tokens=True))
+
+    def chat(self, text: str) -> list[int]:
+        """Ids of `text` as a person's message, and of what comes in front of the model's answer."""
+        message = [{"role": "user", "content": text}]
+        try:
+            made = self._tokenizer.apply_chat_template(
+                message, add_generation_prompt=True, return_dict=True, sanitize_control_tokens=True
+            )
+        except Exception as error:  # a template is a program, and raises whatever it likes
+            raise ValueError(
+                f"The chat template of {self.model!r} refuses this prompt: {_first_line(error)}"
+            ) from error
+        return self._ids(made)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))
+
+    def stop_tokens(self) -> frozenset[int]:
+        end = self._tokenizer.eos_token_id
+        return frozenset() if end is None else frozenset([end])
+
+    def vocabulary(self) -> dict[str, int]:
+        return self._tokenizer.get_vocab()
+
+    @staticmethod
+    def _ids(made: Any) -> list[int]:
+        return list(made["input_ids"])
+
+
+class _Local:
+    """A folder's tokenizer.json by the tokenizers library, with what the files beside it say."""
+
+    def __init__(self, model: str):
+        from tokenizers import Tokenizer as Fast
+
+        self.model, self._folder = model, Path(model)
+        try:
+            self._tokenizer = Fast.from_file(str(self._folder / "tokenizer.json"))
+            self._config = _read_json(self._folder / "tokenizer_config.json")
+        except Exception as error:  # the library raises no class of its own
+            raise ModelError(why_not(model, error)) from error
+        self._tokenizer.encode_special_tokens = True  # as ordinary characters, where a text spells them out
+        self.has_chat = bool(self._config.get("chat_template")) or (self._folder / "chat_template.jinja").is_file()
+        added = self._tokenizer.get_added_tokens_decoder().items()
+        self.special = frozenset(number for number, token in added if token.special)
+
+    def plain(self, text: str) -> list[int]:
+        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def begun(self, text: str) -> list[int]:
+        """Ids of `text` behind what the tokenizer itself puts in front: its file says that, not its configuration."""
+        return list(self._tokenizer.encode(text).ids)
+
+    @cached_property
+    def _library(self) -> _Library:
+        return _Library(self.model)
+
+    def chat(self, text: str) -> list[int]:
+        return self._library.chat(text)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))
+
+    def stop_tokens(self) -> frozenset[int]:
+        """What generation_config.json says, or config.json, or else the tokenizer's own end of text."""
+        for name in ("generation_config.json", "config.json"):
+            end = _read_json(self._folder / name).get("eos_token_id")
+            if end is not None:
+                return frozenset(end if isinstance(end, list) else [end])
+        end = self._tokenizer.token_to_id(_content(self._config.get("eos_token") or ""))
+        return frozenset() if end is None else frozenset([end])
+
+    def vocabulary(self) -> dict[str, int]:
+        return dict(self._tokenizer.get_vocab())
 
 
 def differences(first: Tokenizer, second: Tokenizer) -> str | None:
@@ -138,13 +222,13 @@ def why_not(model: str, error: Exception) -> str:
     return f"{model!r} could not be loaded: {_first_line(error)}"
 
 
-def _read_json(path: Path) -> dict:
-    import json
+def _read_json(path: Path) -> dict[str, Any]:
+    """The object in a file; empty if there is no such file."""
+    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return data
 
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
-
-def _content(token) -> str:
+def _content(token: str | dict[str, str]) -> str:
     return token["content"] if isinstance(token, dict) else token
 
 

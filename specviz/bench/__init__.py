@@ -7,16 +7,20 @@ two ways on one prompt with one seed, measured within seconds of each other.
 
 from __future__ import annotations
 
+import argparse
 import json
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from specviz.assets import ASSETS
 
 PROMPTS = ASSETS / "prompts.json"
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `python -m specviz bench`."""
     parser.add_argument(
         "--quick", action="store_true", help="fewer prompts, repeats and tokens: under a minute with the shipped pair"
@@ -35,8 +39,11 @@ def add_arguments(parser) -> None:
         type=int,
         help="torch threads, for all ways alike (default: 1 for a small pair on static_llama, else torch's own choice)",
     )
-    parser.add_argument("--draft", help="draft model: a folder or a Hub id (default: the shipped pair)")
-    parser.add_argument("--verifier", help="verifier model: a folder or a Hub id")
+    parser.add_argument(
+        "--pair", help="a pair by its name, or a folder with a pair.json (default: the first that ships)"
+    )
+    parser.add_argument("--draft", help="instead: a draft model, a folder or a Hub id")
+    parser.add_argument("--verifier", help="and its verifier")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, or auto to spread a model over devices")
     parser.add_argument(
         "--dtype", help="float32, bfloat16 or float16 (default: float32 on CPU, the model's own elsewhere)"
@@ -48,67 +55,73 @@ def add_arguments(parser) -> None:
     parser.add_argument("--plot", metavar="FILE.html", help="save the tables as a page of plots")
 
 
-def run(options) -> int:
+def run(options: argparse.Namespace) -> int:
     """Measures and prints; returns 0."""
     import tempfile
 
     import torch
 
-    from specviz import backends
+    from specviz import backends, rules
     from specviz.bench import generated, parts, report, ways
+    from specviz.engine.settings import Settings
     from specviz.engine.workers import Workers, cores
     from specviz.types import Sampling
 
+    if options.plot:
+        import plotly  # noqa: F401 - if it is not there, the measurements need not be made first
+
     repeats = options.repeats or (1 if options.quick else 3)
     length = options.max_new_tokens or (60 if options.quick else 150)
+    placing = dict(device=options.device, dtype=options.dtype)
     pair = backends.load_pair(
-        options.draft, options.verifier, device=options.device, dtype=options.dtype, backend=options.backend
+        options.pair, draft=options.draft, verifier=options.verifier, backend=options.backend, **placing
     )
+    if pair.draft is None:
+        raise ValueError("The benchmark needs a draft model as well: give both, or a pair.")
+    backends.dedicate_process(pair)
     if options.threads:
         torch.set_num_threads(options.threads)
     sampling = Sampling(temperature=options.temperature)
-    given = json.loads(PROMPTS.read_text(encoding="utf-8"))[: 3 if options.quick else None]
-    asked = [(p["text"], p["style"] if p["style"] in pair.styles else next(iter(pair.styles), None)) for p in given]
-    prompts = [pair.encode(*one) for one in asked]
-    settings = dict(sampling=sampling, max_new_tokens=length, draft_length=options.draft_length)
-    folders = [options.draft or backends.SHIPPED / "draft", options.verifier or backends.SHIPPED / "verifier"]
-    found = {
+    sps = Settings(rules.make("sps"), sampling, options.draft_length, length)
+    prompts = [
+        (p["text"], p["style"] if p["style"] in pair.styles else next(iter(pair.styles), None))
+        for p in json.loads(PROMPTS.read_text(encoding="utf-8"))[: 3 if options.quick else None]
+    ]
+    folders = [options.draft, options.verifier]
+    if pair.facts is not None:
+        folders = [str(pair.facts.folder / role) for role in ("draft", "verifier")]
+    tables: dict[str, Any] = {
         "about": f"{len(prompts)} prompts x {repeats} repeats, up to {length} new tokens, temperature {options.temperature:g}, {options.draft_length} drafted per round; {pair.verifier.name}, {pair.verifier.dtype}, {torch.get_num_threads()} threads."
     }
-    print(found["about"] + "\n")
+    print(tables["about"] + "\n")
 
-    def show(name: str, made) -> None:
-        found[name] = made
-        report.show(name, made)
+    def show(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        tables[name] = rows
+        report.show(name, rows)
 
     models = ways.transformers_models(folders, pair)
-    show("pair", ways.measure(ways.for_pair(pair, models, settings), prompts, repeats))
+    show("pair", ways.time_ways(ways.for_pair(pair, models, sps), prompts, repeats))
     if options.lengths:
-        show("lengths", ways.measure(ways.by_length(pair, settings), prompts, repeats))
-    show("parts", parts.breakdown(pair, asked, settings, repeats))
-    show(
-        "page",
-        ways.measure(parts.page_and_command_line(pair, asked[0], sampling, 2 * length), prompts[:1], 2 * repeats),
-    )
-    show(
-        "context",
-        generated.by_context(pair, (prompts[0] * pair.max_positions)[: pair.max_positions], settings, repeats),
-    )
-    shorter = settings | {"max_new_tokens": min(length, 40)}
+        show("lengths", ways.time_ways(ways.by_length(pair, sps), prompts, repeats))
+    show("parts", parts.breakdown(pair, prompts, sps, repeats))
+    twice = replace(sps, max_new_tokens=2 * length)
+    show("page", ways.time_ways(parts.page_and_command_line(pair, twice), prompts[:1], 2 * repeats))
+    show("context", generated.by_context(pair, pair.encode(*prompts[0]) * pair.max_positions, sps, repeats))
     with Workers(pair) if cores(pair) > 1 else nullcontext() as workers:
-        show("batch", ways.measure(ways.one_and_many(pair, workers, prompts, settings), prompts[:1], repeats))
+        show("batch", ways.time_ways(ways.one_and_many(pair, workers, prompts, sps), prompts[:1], repeats))
     with tempfile.TemporaryDirectory() as folder:
-        folders = generated.make(Path(folder), pair)
-        long = backends.load_pair(*folders, device=options.device, dtype=options.dtype)
-        show("context of the generated pair", generated.by_context(long, generated.text(long), settings, repeats))
+        folders = generated.make(Path(folder))
+        roles = dict(zip(("draft", "verifier"), folders))
+        long = backends.load_pair(**roles, **placing)
+        show("context of the generated pair", generated.by_context(long, generated.text(long), sps, repeats))
         del long
-        plain = backends.load_pair(*folders, device=options.device, dtype=options.dtype, backend="transformers")
+        plain = backends.load_pair(**roles, **placing, backend="transformers")
         models = ways.transformers_models(folders, plain)
-        prompts = [generated.text(plain)[at : at + 20] for at in (0, 20)]
-        show("generated", ways.measure(ways.for_pair(plain, models, shorter, few=True), prompts, repeats))
+        few = ways.for_pair(plain, models, replace(sps, max_new_tokens=min(length, 40)), few=True)
+        show("generated", ways.time_ways(few, [(words, None) for words, _ in prompts[:2]], repeats))
     if options.json:
-        Path(options.json).write_text(json.dumps(found, indent=1))
+        Path(options.json).write_text(json.dumps(tables, indent=1))
     if options.plot:
-        report.plot(found, options.plot)
+        report.plot(tables, options.plot)
         print(f"Plots saved to {options.plot}")
     return 0

@@ -5,12 +5,19 @@ from __future__ import annotations
 import random
 import shutil
 import statistics
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from types import SimpleNamespace
+from typing import TypedDict
 
-from specviz.bench.ways import forwards, rounds_of
+from specviz import backends
+from specviz.backends import Pair, Session
+from specviz.bench.ways import forwards
+from specviz.engine.decode import Decoding
+from specviz.engine.race import steps
 from specviz.engine.settings import Settings
+from specviz.record import trace
 
 SHAPES = {
     "draft": (128, 352, 2, 2),
@@ -21,7 +28,17 @@ CONTEXTS = (100, 1000, 4000)  # tokens
 WRITTEN = 32  # tokens at each
 
 
-def make(folder: Path, pair) -> list[str]:
+class Behind(TypedDict):
+    """What decoding costs behind `context` tokens: seconds per token of sps, of its bare forwards, and their ratio."""
+
+    context: int
+    seconds_per_token: float
+    forward_seconds_per_token: float
+    ratio: float
+    written_per_round: float
+
+
+def make(folder: Path) -> list[str]:
     """Writes a draft and a verifier that share the shipped pair's tokenizer; returns their folders.
 
     Their weights are random, as a model's are before training: both distributions are nearly flat, and what is kept
@@ -30,8 +47,7 @@ def make(folder: Path, pair) -> list[str]:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from specviz import backends
-
+    shipped = next(iter(backends.pairs().values())).folder
     torch.manual_seed(0)
     for role, (hidden, intermediate, layers, heads) in SHAPES.items():
         config = LlamaConfig(
@@ -40,66 +56,64 @@ def make(folder: Path, pair) -> list[str]:
         )  # fmt: skip
         LlamaForCausalLM(config).save_pretrained(folder / role)
         for name in ("tokenizer.json", "tokenizer_config.json"):
-            shutil.copy(backends.SHIPPED / role / name, folder / role)
+            shutil.copy(shipped / role / name, folder / role)
     return [str(folder / role) for role in SHAPES]
 
 
-def text(pair) -> list[int]:
+def text(pair: Pair) -> list[int]:
     """Random tokens, as many as the pair holds; none of them ends a text."""
     chooser = random.Random(0)
     return [chooser.randrange(10, pair.vocabulary) for _ in range(pair.max_positions)]
 
 
-def by_context(pair, tokens: list[int], settings: dict, repeats: int) -> list[dict]:
-    """sps after the first 100, 1,000 and 4,000 of `tokens`, as far as the pair holds them, beside its bare forwards.
-
-    Per context: seconds per token of both and their ratio (medians over runs in turns), tokens written per round.
-    """
-    from specviz import rules
-
+def by_context(pair: Pair, text: Sequence[int], sps: Settings, repeats: int) -> list[Behind]:
+    """sps behind 100, 1,000 and 4,000 tokens, as far as the pair holds them, beside its bare forwards: medians over runs
+    in turns. `text`: the tokens that make up the context, but for the first."""
+    assert pair.draft is not None
     most = pair.max_positions - WRITTEN
     sessions = pair.draft.session(), pair.verifier.session()  # the text before is read once; each run begins behind it
-    rows = []
+    before = pair.encode("A")
+    rows: list[Behind] = []
+    text = [token for token in text if token not in pair.stop_tokens]
     for context in sorted({min(context, most) for context in CONTEXTS}):
-        before = tokens[:context]
+        kept = text[: context - len(before)]
         for session in sessions:
-            session.rollback(context - 1)
-            session.forward(before[session.length : -1], keep=1)
-        standing = SimpleNamespace(
-            draft=SimpleNamespace(session=lambda: sessions[0]), verifier=SimpleNamespace(session=lambda: sessions[1]),
-            vocabulary=pair.vocabulary, stop_tokens=frozenset(),
-        )  # fmt: skip
-        runs = [
-            _once(pair, standing, sessions, before, settings | {"max_new_tokens": WRITTEN}, rules.make("sps"), seed)
-            for seed in range(2 * repeats + 1)
-        ][1:]
-        rows.append({"context": context} | {name: statistics.median(run[name] for run in runs) for name in runs[0]})
+            session.forward([*before, *kept][session.length : -1], keep=1)
+        settings = replace(sps, max_new_tokens=WRITTEN)
+        runs = [_run(pair, sessions, kept, replace(settings, seed=seed)) for seed in range(2 * repeats + 1)]
+        seconds, alone, ratio, written = (statistics.median(column) for column in zip(*runs[1:]))  # the first warms up
+        rows.append(
+            {
+                "context": len(before) + len(kept),
+                "seconds_per_token": seconds,
+                "forward_seconds_per_token": alone,
+                "ratio": ratio,
+                "written_per_round": written,
+            }
+        )
     return rows
 
 
-def _once(pair, standing, sessions, before: list[int], settings: dict, rule, seed: int) -> dict:
-    from specviz.engine import race
-    from specviz.record import trace
-
-    def back() -> None:
-        for session in sessions:
-            session.rollback(len(before) - 1)
-
-    back()
-    lane = Settings(rule=rule, seed=seed, **settings)
-    record, steps = trace.begin(pair, "A prompt", None, [lane]), []
+def _run(pair: Pair, sessions: tuple[Session, Session], kept: Sequence[int], settings: Settings) -> tuple[float, ...]:
+    """One run behind the context that `sessions` have read but for its last token: the last four of `Behind`."""
+    record = trace.begin(pair, "A", None, [settings], kept)
+    context = record.prompt_tokens
+    draft, verifier = sessions
+    decoding = Decoding(pair, context, settings, verifier, draft)
+    decoding.stop_tokens = frozenset()  # every run writes as many tokens
+    piece = pair.tokenizer.piece
     began = perf_counter()
-    for step in race.race(standing, before, [lane]):
-        steps.append(step)
-        record.add(step)
+    for step in steps([decoding]):
+        record.add(step, piece)
     seconds = perf_counter() - began
-    rounds = rounds_of(steps)
+    _back(sessions, len(context) - 1)
+    rounds = [(round_.drafted, round_.emitted) for round_ in record.lanes[0].rounds]
+    alone = forwards(draft, verifier, context, rounds)
+    _back(sessions, len(context) - 1)
     written = sum(len(emitted) for _, emitted in rounds)
-    back()
-    alone = forwards(*sessions, before, rounds)
-    return {
-        "seconds_per_token": seconds / written,
-        "forward_seconds_per_token": alone / written,
-        "ratio": seconds / alone,
-        "written_per_round": written / len(rounds),
-    }
+    return seconds / written, alone / written, seconds / alone, written / len(rounds)
+
+
+def _back(sessions: Sequence[Session], length: int) -> None:
+    for session in sessions:
+        session.rollback(length)

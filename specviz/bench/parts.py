@@ -1,176 +1,113 @@
-"""Where the time goes: timers around the rooms' functions, in runs of their own so that the rates stay unperturbed."""
+"""Where the time goes: runs that a probe watches, apart from those that are timed for their rates."""
 
 from __future__ import annotations
 
 import json
-import threading
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from time import perf_counter
+from typing import Any, TypedDict
 
 import orjson
 
-from specviz.bench.ways import Way
+from specviz import registry, rules
+from specviz.backends import Pair
+from specviz.bench.ways import Prompt, Timed, Way
+from specviz.engine.probe import Probe
 from specviz.engine.settings import Settings
+from specviz.record.running import run
 
 PARTS = {
     "draft": "the draft model's forwards",
     "verify": "the verifier's forwards",
-    "sample": "noise, softmax, temperature, top-k, top-p and drawing",
+    "distributions": "softmax, temperature, top-k and top-p",
     "judge": "the acceptance rule",
     "measure": "the exact measures of every judged position",
-    "trace": "folding events into the trace",
-    "loop": "the decode loop and the lanes' clocks",
+    "loop": "the decode loop: noise, drawing, the walk, the lanes' clocks",
+    "record": "rounds as the trace keeps them",
     "stream": "the page's messages, as JSON, and the trace to download",
 }
 
 
-class Timers:
-    """Time spent in functions by part, each without what it calls of the other parts."""
+class Part(TypedDict):
+    """What one of PARTS took, in seconds per token written and as a share of the whole."""
 
-    def __init__(self):
-        self.seconds: dict[str, float] = defaultdict(float)
-        self._inner: list[float] = []
-
-    def timed(self, function: Callable, part: str) -> Callable:
-        """`function`, its time counted under `part`."""
-
-        def wrapper(*arguments, **named):
-            began = perf_counter()
-            self._inner.append(0.0)
-            try:
-                return function(*arguments, **named)
-            finally:
-                whole = perf_counter() - began
-                self.seconds[part] += whole - self._inner.pop()
-                if self._inner:
-                    self._inner[-1] += whole
-
-        return wrapper
-
-    def timed_steps(self, function: Callable, part: str) -> Callable:
-        """The same for a generator function."""
-
-        def wrapper(*arguments, **named):
-            made = function(*arguments, **named)
-            step = self.timed(lambda: next(made, None), part)
-            try:
-                while (item := step()) is not None:
-                    yield item
-            finally:
-                made.close()
-
-        return wrapper
-
-    def model(self, session: Callable, part: str) -> Callable:
-        """A model's `session`, with the forwards of what it makes counted under `part`."""
-
-        def make():
-            made = session()
-            made.forward = self.timed(made.forward, part)
-            return made
-
-        return make
+    part: str
+    about: str
+    seconds_per_token: float
+    share: float
 
 
-@contextmanager
-def rooms_timed(pair) -> Iterator[Timers]:
-    """Timers around the functions of every room while this is open."""
-    from specviz.drafters import proposal
-    from specviz.engine import measure, race
-    from specviz.prob import dists, noise
-    from specviz.record import trace
-
-    timers = Timers()
-    rooms = [
-        (dists, "to_probs", "sample"), (dists, "draw", "sample"), (noise.Noise, "race", "sample"), (noise.Noise, "uniforms", "sample"),
-        (proposal.Proposal, "judged_by", "judge"), (measure.Meter, "add", "measure"), (measure.Meter, "flush", "measure"), (trace.Trace, "add", "trace"),
-    ]  # fmt: skip
-    with ExitStack() as stack:
-        for owner, name, part in rooms:
-            stack.enter_context(_replaced(owner, name, timers.timed(getattr(owner, name), part)))
-        stack.enter_context(_replaced(race, "race", timers.timed_steps(race.race, "loop")))
-        for part, model in (("draft", pair.draft), ("verify", pair.verifier)):
-            stack.enter_context(_replaced(model, "session", timers.model(model.session, part)))
-        yield timers
-
-
-@contextmanager
-def _replaced(owner, name: str, value) -> Iterator[None]:
-    own = name in vars(owner)
-    before = getattr(owner, name)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before) if own else delattr(owner, name)
-
-
-def breakdown(pair, asked: Sequence[tuple[str, str | None]], settings: dict, repeats: int) -> list[dict]:
-    """One lane of sps as the page runs it, on each (prompt, style). Per part: its seconds per token and share of the whole."""
-    with rooms_timed(pair) as timers:
-        _page(pair, *asked[0], [{"rule": "sps"}], settings, 0)
-        timers.seconds.clear()
-        tokens, whole = 0, 0.0
-        for seed in range(repeats):
-            for prompt in asked:
-                count, seconds = _page(pair, *prompt, [{"rule": "sps"}], settings, seed)
-                tokens, whole = tokens + count, whole + seconds
-    timers.seconds["stream"] = whole - sum(timers.seconds.values())
+def breakdown(pair: Pair, prompts: Sequence[Prompt], settings: Settings, repeats: int) -> list[Part]:
+    """One lane as the page runs it, on each prompt, `repeats` times."""
+    through_page(pair, prompts[0], [settings], Probe())
+    probe, tokens, whole = Probe(), 0, 0.0
+    for seed in range(repeats):
+        for prompt in prompts:
+            timed = through_page(pair, prompt, [replace(settings, seed=seed)], probe)
+            tokens, whole = tokens + timed.tokens, whole + timed.seconds
     return [
-        {
-            "part": part,
-            "about": about,
-            "seconds_per_token": timers.seconds[part] / tokens,
-            "share": timers.seconds[part] / whole,
-        }
+        {"part": part, "about": about, "seconds_per_token": probe.seconds[part] / tokens, "share": probe.seconds[part] / whole}
         for part, about in PARTS.items()
-    ]
+    ]  # fmt: skip
 
 
-def page_and_command_line(pair, asked: tuple[str, str | None], sampling, length: int) -> list[Way]:
+def page_and_command_line(pair: Pair, settings: Settings) -> list[Way]:
     """Three lanes through the page's own stream of messages, and run and recorded directly, as the command line does."""
-    from specviz import rules
-    from specviz.engine import race
-    from specviz.record import trace
 
-    names = ("sps", "cactus", "tas")
-    settings = dict(sampling=sampling, max_new_tokens=length, draft_length=4)
+    def lanes(seed: int) -> list[Settings]:
+        return [replace(settings, rule=rules.make(name), seed=seed) for name in ("sps", "cactus", "tas")]
 
-    def directly(prompt: list[int], seed: int) -> tuple[int, float]:
+    def directly(prompt: Prompt, seed: int) -> Timed:
         began = perf_counter()
-        lanes = [Settings(rule=rules.make(name), seed=seed, **settings) for name in names]
-        record = trace.begin(pair, *asked, lanes)
-        for step in race.race(pair, record.data["prompt_tokens"], lanes):
-            record.add(step)
-        record.to_json()
-        return _tokens(record.data), perf_counter() - began
+        trace = run(pair, prompt[0], lanes(seed), style=prompt[1]).finish()
+        trace.to_json()
+        return Timed(sum(len(lane.tokens) for lane in trace.lanes), perf_counter() - began)
 
-    def page(prompt: list[int], seed: int) -> tuple[int, float]:
-        return _page(pair, *asked, [{"rule": name} for name in names], settings, seed)
-
+    alone = f"3 lanes x {settings.max_new_tokens} tokens by the command line"
     return [
-        Way(f"3 lanes x {length} tokens by the command line", directly),
-        Way("the same through the page's stream", page, f"3 lanes x {length} tokens by the command line"),
+        Way(alone, directly),
+        Way("the same through the page's stream", lambda prompt, seed: through_page(pair, prompt, lanes(seed)), alone),
     ]
 
 
-def _page(pair, prompt: str, style: str | None, lanes: list[dict], settings: dict, seed: int) -> tuple[int, float]:
-    """Tokens and seconds of a run through the page's stream, every message made into JSON as the page has it."""
-    from specviz.ui import stream
+def through_page(pair: Pair, prompt: Prompt, lanes: Sequence[Settings], probe: Probe | None = None) -> Timed:
+    """A run as the page asks for it, every message made into JSON as the page gets it."""
+    request = as_request(prompt, lanes)
 
-    sampling = settings["sampling"]
-    form = {
-        "prompt": prompt, "style": style, "lanes": lanes, "seed": seed, "draft_length": settings["draft_length"],
-        "max_new_tokens": settings["max_new_tokens"], "temperature": sampling.temperature, "top_k": sampling.top_k, "top_p": sampling.top_p,
-    }  # fmt: skip
+    def last_message() -> Mapping[str, Any]:
+        message: Mapping[str, Any] = {}
+        for message in page_messages(pair, request, probe):
+            orjson.dumps(message).decode()
+        return message
+
     began = perf_counter()
-    for message in stream.compute(pair, form, threading.Event()):
-        orjson.dumps(message).decode()
+    message = last_message() if probe is None else probe.counting("stream", last_message)
     seconds = perf_counter() - began
-    return _tokens(json.loads(message["final"])), seconds
+    if "final" not in message:
+        raise ValueError(message["message"])
+    trace = json.loads(message["final"])
+    return Timed(sum(len(round_["emitted"]) for lane in trace["lanes"] for round_ in lane["rounds"]), seconds)
 
 
-def _tokens(data: dict) -> int:
-    return sum(len(round_["emitted"]) for lane in data["lanes"] for round_ in lane["rounds"])
+def as_request(prompt: Prompt, lanes: Sequence[Settings]) -> dict[str, Any]:
+    """What the page would send to have these lanes run, which share all but the rule."""
+    words, style = prompt
+    first = lanes[0]
+    return {
+        "prompt": words,
+        "style": style,
+        "lanes": [{"rule": lane.rule.name, "knobs": registry.values(lane.rule)} for lane in lanes if lane.rule],
+        "seed": first.seed,
+        "draft_length": first.draft_length,
+        "max_new_tokens": first.max_new_tokens,
+        **registry.values(first.sampling),
+    }
+
+
+def page_messages(pair: Pair, request: Mapping[str, Any], probe: Probe | None) -> Iterator[Mapping[str, Any]]:
+    """The page's messages of a run; `probe` learns where its time goes."""
+    from specviz.ui.desk import Turn
+    from specviz.ui.runs import compute
+
+    return compute(Turn(pair), request, probe)

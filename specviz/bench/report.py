@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Bar, Scatter
+
+Rows = Sequence[Mapping[str, Any]]  # `ways.Rates`, `parts.Part` or `generated.Behind`
+
 TITLES = {
     "pair": "Tokens per second",
     "lengths": "sps by draft length, tokens per second",
@@ -20,21 +28,21 @@ NOTES = {
 DARK, MIDDLE, GREY, LIGHT = "#26262a", "#8a8a86", "#b4b4ae", "#e2e2dc"
 
 
-def show(name: str, rows: list[dict]) -> None:
-    """Prints one table of what was found."""
+def show(name: str, rows: Rows) -> None:
+    """Prints a table."""
     print(TITLES[name])
     if name == "parts":
         for row in rows:
-            print(
-                f"  {row['part']:10}{row['share']:7.1%}{1e6 * row['seconds_per_token']:9.0f} us/token   {row['about']}"
-            )
+            each = f"{1e6 * row['seconds_per_token']:9.0f} us/token"
+            print(f"  {row['part']:13}{row['share']:7.1%}{each}   {row['about']}")
         outside = 1 - sum(row["share"] for row in rows if row["part"] in ("draft", "verify"))
         print(f"  outside the two models' forwards: {outside:.1%}")
     elif name.startswith("context"):
         print(f"  {'context':>8}{'specviz sps':>15}{'forwards':>15}{'ratio':>8}{'written per round':>20}")
         for row in rows:
+            each, bare = 1e3 * row["seconds_per_token"], 1e3 * row["forward_seconds_per_token"]
             print(
-                f"  {row['context']:8,}{1e3 * row['seconds_per_token']:12.2f} ms{1e3 * row['forward_seconds_per_token']:12.2f} ms{row['ratio']:8.2f}{row['written_per_round']:20.2f}"
+                f"  {row['context']:8,}{each:12.2f} ms{bare:12.2f} ms{row['ratio']:8.2f}{row['written_per_round']:20.2f}"
             )
     else:
         wide = max(len(row["name"]) for row in rows) + 2
@@ -48,74 +56,85 @@ def show(name: str, rows: list[dict]) -> None:
     print("  " + NOTES[name] if name in NOTES else "", end="\n\n" if name in NOTES else "\n")
 
 
-def plot(found: dict, path: str) -> None:
-    """Writes a self-contained HTML page with a plot of every table."""
-    import plotly.graph_objects as go
+def plot(tables: Mapping[str, Any], path: str) -> None:
+    """Writes a self-contained HTML page with a plot of every table; `tables` has an entry "about" besides."""
     from plotly.subplots import make_subplots
 
-    names = [name for name in TITLES if name in found]
+    names = [name for name in TITLES if name in tables]
     figure = make_subplots(
         rows=len(names), cols=1, subplot_titles=[TITLES[name] for name in names], vertical_spacing=0.35 / len(names)
     )
     for place, name in enumerate(names, 1):
-        rows = found[name]
+        rows: Rows = tables[name]
         if name.startswith("context"):
-            for key, label, look, where in (
-                ("seconds_per_token", "specviz sps", dict(color=DARK), "top left"),
-                ("forward_seconds_per_token", "forwards alone", dict(color=GREY, dash="dot"), "bottom left"),
-            ):
-                times = [1e3 * row[key] for row in rows]
-                figure.add_trace(
-                    go.Scatter(
-                        x=[row["context"] for row in rows],
-                        y=times,
-                        line=look,
-                        mode="lines+markers+text",
-                        text=[""] * (len(rows) - 1) + [label],
-                        textposition=where,
-                        cliponaxis=False,
-                    ),
-                    row=place,
-                    col=1,
-                )
+            for line in _lines(rows):
+                figure.add_trace(line, row=place, col=1)
             figure.update_xaxes(title="tokens of context", row=place, col=1)
             figure.update_yaxes(title="ms per token", rangemode="tozero", row=place, col=1)
-            continue
-        rows = rows[::-1]  # plotly draws upwards
-        if name == "parts":
-            figure.add_trace(
-                go.Bar(
-                    y=[row["part"] for row in rows],
-                    x=[row["share"] for row in rows],
-                    text=[f"{row['share']:.1%}" for row in rows],
-                    hovertext=[row["about"] for row in rows],
-                    orientation="h",
-                    marker_color=DARK,
-                ),
-                row=place,
-                col=1,
-            )
+        elif name == "parts":
+            figure.add_trace(_shares(rows[::-1]), row=place, col=1)  # plotly draws upwards
             figure.update_xaxes(tickformat=".0%", row=place, col=1)
-            continue
-        spread = dict(
+        else:
+            figure.add_trace(_rates(rows[::-1]), row=place, col=1)
+            figure.update_yaxes(type="category", row=place, col=1)
+    figure.update_layout(title=tables["about"], showlegend=False, height=330 * len(names), template="plotly_white")
+    figure.write_html(path, include_plotlyjs=True)
+
+
+def _lines(rows: Rows) -> list[Scatter]:
+    """Time per token by context, with and without all but the forwards."""
+    from plotly.graph_objects import Scatter
+
+    return [
+        Scatter(
+            x=[row["context"] for row in rows],
+            y=[1e3 * row[key] for row in rows],
+            line=look,
+            mode="lines+markers+text",
+            text=[""] * (len(rows) - 1) + [label],
+            textposition=where,
+            cliponaxis=False,
+        )
+        for key, label, look, where in (
+            ("seconds_per_token", "specviz sps", dict(color=DARK), "top left"),
+            ("forward_seconds_per_token", "forwards alone", dict(color=GREY, dash="dot"), "bottom left"),
+        )
+    ]
+
+
+def _shares(rows: Rows) -> Bar:
+    """Parts of the whole."""
+    from plotly.graph_objects import Bar
+
+    return Bar(
+        y=[row["part"] for row in rows],
+        x=[row["share"] for row in rows],
+        text=[f"{row['share']:.1%}" for row in rows],
+        hovertext=[row["about"] for row in rows],
+        orientation="h",
+        marker_color=DARK,
+    )
+
+
+def _rates(rows: Rows) -> Bar:
+    """Tokens per second with their quartiles."""
+    from plotly.graph_objects import Bar
+
+    return Bar(
+        y=[row["name"] for row in rows],
+        x=[row["rate"] for row in rows],
+        error_x=dict(
             type="data",
             symmetric=False,
             array=[row["high"] - row["rate"] for row in rows],
             arrayminus=[row["rate"] - row["low"] for row in rows],
             color=MIDDLE,
-        )
-        colours = [GREY if "transformers" in row["name"] else LIGHT if "alone" in row["name"] else DARK for row in rows]
-        bars = go.Bar(
-            y=[row["name"] for row in rows],
-            x=[row["rate"] for row in rows],
-            error_x=spread,
-            text=[f"{row['rate']:.0f}" for row in rows],
-            insidetextanchor="start",
-            textangle=0,
-            orientation="h",
-            marker_color=colours,
-        )
-        figure.add_trace(bars, row=place, col=1)
-        figure.update_yaxes(type="category", row=place, col=1)
-    figure.update_layout(title=found["about"], showlegend=False, height=330 * len(names), template="plotly_white")
-    figure.write_html(path, include_plotlyjs=True)
+        ),
+        text=[f"{row['rate']:.0f}" for row in rows],
+        insidetextanchor="start",
+        textangle=0,
+        orientation="h",
+        marker_color=[
+            GREY if "transformers" in row["name"] else LIGHT if "alone" in row["name"] else DARK for row in rows
+        ],
+    )

@@ -4,41 +4,74 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
+from specviz import drafters, registry, rules
+from specviz.backends import Pair, Session
+from specviz.engine import batch
+from specviz.engine.race import race
 from specviz.engine.settings import Settings
-from specviz.types import Emitted
+from specviz.record.running import run
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from specviz.engine.workers import Workers
+
+Prompt = tuple[str, str | None]  # the words, and the style in which they are put
+Rounds = list[tuple[list[int], list[int]]]  # of each round the drafted and the emitted tokens
+
+
+class Timed(NamedTuple):
+    """A decoded prompt: tokens written, seconds, and the rounds it took, where there are any."""
+
+    tokens: int
+    seconds: float
+    rounds: int | None = None
 
 
 @dataclass
 class Way:
-    """One way to decode: `run(prompt tokens, seed)` returns tokens written and seconds. `rounds`, if it has any: of the last run."""
+    """One way to decode: `run(prompt, seed)`."""
 
     name: str
-    run: Callable
+    run: Callable[[Prompt, int], Timed]
     against: str | None = None  # the way that its ratio is taken to
-    rates: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)  # tokens per second
     written: list[float] = field(default_factory=list)  # tokens per round
 
 
-def measure(ways: Sequence[Way], prompts: Sequence[list[int]], repeats: int) -> list[dict]:
-    """Runs all ways in turns on each prompt. Per way: name, rates (tokens per second, one per run), their median `rate`
-    and quartiles, `against` and the median `ratio` to that way's run of the same prompt and seed, written per round."""
+class Rates(TypedDict):
+    """What `time_ways` says of a way. `rate`, `low` and `high` are the median and the quartiles of `rates`, tokens per
+    second of each run; `ratio` is the median over the runs of the ratio to that of `against` on the same prompt and seed."""
+
+    name: str
+    rate: float
+    low: float
+    high: float
+    against: str | None
+    ratio: float | None
+    written_per_round: float | None
+    rates: list[float]
+
+
+def time_ways(ways: Sequence[Way], prompts: Sequence[Prompt], repeats: int) -> list[Rates]:
+    """Runs all ways in turns on each prompt, `repeats` times, with another seed each time."""
     for way in ways:  # once unmeasured, to warm up
         way.run(prompts[0], 0)
     for seed in range(repeats):
         for prompt in prompts:
             for way in ways:
-                count, seconds = way.run(prompt, seed)
-                way.rates.append(count / seconds)
-                if rounds := getattr(way.run, "rounds", None):
-                    way.written.append(count / len(rounds))
+                timed = way.run(prompt, seed)
+                way.rates.append(timed.tokens / timed.seconds)
+                if timed.rounds:
+                    way.written.append(timed.tokens / timed.rounds)
     by_name = {way.name: way for way in ways}
-    rows = []
+    rows: list[Rates] = []
     for way in ways:
-        other = by_name.get(way.against)
+        other = None if way.against is None else by_name[way.against]
         ratio = statistics.median(a / b for a, b in zip(way.rates, other.rates)) if other else None
         low, _, high = statistics.quantiles(way.rates, n=4, method="inclusive") if len(way.rates) > 1 else way.rates * 3
         written = statistics.median(way.written) if way.written else None
@@ -57,120 +90,110 @@ def measure(ways: Sequence[Way], prompts: Sequence[list[int]], repeats: int) -> 
     return rows
 
 
-def for_pair(pair, models: list, settings: dict, few: bool = False) -> list[Way]:
-    """What one would compare on a pair: transformers' ways and specviz's; `few` leaves out all but the main ones."""
-    from specviz import rules
+def for_pair(pair: Pair, models: Sequence[PreTrainedModel], sps: Settings, few: bool = False) -> list[Way]:
+    """What one would compare on a pair: transformers' ways, with `models`, its draft and its verifier, and specviz's.
 
+    `sps`: the settings of speculative sampling with the draft model, which all other ways share. `few` leaves out all but
+    the main ways.
+    """
     draft, verifier = models
-    sps = Specviz(pair, settings, rules.make("sps"))
-    found = [
-        Way("transformers plain", transformers(verifier, None, settings)),
-        Way("transformers assisted", transformers(verifier, draft, settings), "transformers plain"),
-        Way("specviz plain", Specviz(pair, settings, None), "transformers plain"),
-        Way("specviz sps", sps, "transformers assisted"),
-        Way("its forwards alone, the limit", Bare(pair, sps), "specviz sps"),
+    plain, lookup = replace(sps, rule=None), replace(sps, drafter=drafters.make("ngram"))
+    sampled = Specviz(pair, sps)
+    ways = [
+        Way("transformers plain", Transformers(pair, verifier, sps)),
+        Way("transformers assisted", Transformers(pair, verifier, sps, assisted_by(draft, sps)), "transformers plain"),
+        Way("specviz plain", Specviz(pair, plain), "transformers plain"),
+        Way("specviz sps", sampled, "transformers assisted"),
+        Way("its forwards alone, the limit", Forwards(pair, sampled), "specviz sps"),
     ]
     if not few:
-        found += [
-            Way("specviz plain, tracing off", Specviz(pair, settings, None, traced=False), "specviz plain"),
-            Way("specviz sps, tracing off", Specviz(pair, settings, rules.make("sps"), traced=False), "specviz sps"),
+        ways += [
+            Way("specviz plain, tracing off", Specviz(pair, plain, traced=False), "specviz plain"),
+            Way("specviz sps, tracing off", Specviz(pair, sps, traced=False), "specviz sps"),
+            Way("specviz sps, auto length", Specviz(pair, replace(sps, draft_length="auto")), "specviz sps"),
+            Way("specviz cactus", Specviz(pair, replace(sps, rule=rules.make("cactus"))), "transformers assisted"),
             Way(
-                "specviz sps, auto length",
-                Specviz(pair, settings | {"draft_length": "auto"}, rules.make("sps")),
-                "specviz sps",
+                "transformers prompt lookup",
+                Transformers(pair, verifier, sps, looked_up(sps, lookup.drafter)),
+                "transformers plain",
             ),
-            Way("specviz cactus", Specviz(pair, settings, rules.make("cactus")), "transformers assisted"),
+            Way("specviz sps, drafter ngram", Specviz(pair, lookup), "transformers prompt lookup"),
         ]
-    return found
+    return ways
 
 
-def by_length(pair, settings: dict) -> list[Way]:
+def by_length(pair: Pair, sps: Settings) -> list[Way]:
     """sps by draft length."""
-    from specviz import rules
-
-    return [
-        Way(str(n), Specviz(pair, settings | {"draft_length": n}, rules.make("sps"))) for n in [*range(1, 9), "auto"]
-    ]
+    return [Way(str(n), Specviz(pair, replace(sps, draft_length=n))) for n in (*range(1, 9), "auto")]
 
 
-def one_and_many(pair, workers, prompts: Sequence[list[int]], settings: dict, count: int = 32) -> list[Way]:
+def one_and_many(
+    pair: Pair, workers: Workers | None, prompts: Sequence[Prompt], sps: Settings, count: int = 32
+) -> list[Way]:
     """`count` texts of sps, tracing off: one after the other, all at once, and all at once shared out to `workers` (or
     None). Each text has a seed of its own."""
-    from specviz import rules
-    from specviz.engine import batch
+    single = Specviz(pair, sps, traced=False)
 
-    rule = rules.make("sps")
+    def one_at_a_time(_: Prompt, seed: int) -> Timed:
+        texts = [single(prompts[i % len(prompts)], count * seed + i) for i in range(count)]
+        return Timed(sum(text.tokens for text in texts), sum(text.seconds for text in texts))
 
-    def one(_, seed: int) -> tuple[int, float]:
-        run = Specviz(pair, settings, rule, traced=False)
-        runs = [run(prompts[i % len(prompts)], count * seed + i) for i in range(count)]
-        return sum(tokens for tokens, _ in runs), sum(seconds for _, seconds in runs)
-
-    def many(_, seed: int, workers=None) -> tuple[int, float]:
-        jobs = [
-            (prompts[i % len(prompts)], Settings(rule=rule, seed=count * seed + i, **settings)) for i in range(count)
-        ]
+    def at_once(workers: Workers | None, seed: int) -> Timed:
+        jobs = [(pair.encode(*prompts[i % len(prompts)]), replace(sps, seed=count * seed + i)) for i in range(count)]
         began = perf_counter()
         texts = batch.texts(pair, jobs, rows=count, workers=workers)
-        return sum(len(text.tokens) for text in texts), perf_counter() - began
+        return Timed(sum(len(text.tokens) for text in texts), perf_counter() - began)
 
     alone = "specviz sps, one at a time"
-    found = [Way(alone, one), Way(f"specviz sps, {count} at once", many, alone)]
+    ways = [
+        Way(alone, one_at_a_time),
+        Way(f"specviz sps, {count} at once", lambda _, seed: at_once(None, seed), alone),
+    ]
     if workers is not None:
-        found.append(Way(f"the same in {len(workers)} processes", partial(many, workers=workers), alone))
-    return found
+        ways.append(Way(f"the same in {len(workers)} processes", lambda _, seed: at_once(workers, seed), alone))
+    return ways
 
 
 class Specviz:
-    """Decoding by specviz with `rule` (None: plain). `traced`: with the exact measures, and a record of it all.
+    """Decoding by specviz. `traced`: with the exact measures, and a record of it all. `rounds`: those of the last run."""
 
-    `rounds`: those of the last run, as (drafted, emitted) tokens.
-    """
+    def __init__(self, pair: Pair, settings: Settings, traced: bool = True):
+        self._pair, self._settings, self._traced = pair, settings, traced
+        self.rounds: Rounds = []
 
-    def __init__(self, pair, settings: dict, rule, traced: bool = True):
-        self._pair, self._settings, self._rule, self._traced = pair, settings, rule, traced
-        self.rounds: list[tuple] = []
-
-    def __call__(self, prompt: list[int], seed: int) -> tuple[int, float]:
-        from specviz.engine import race
-        from specviz.record import trace
-
-        lane = Settings(rule=self._rule, seed=seed, **self._settings)
-        record = trace.begin(self._pair, "A prompt", None, [lane])
-        began = perf_counter()
-        steps = []
-        for step in race.race(self._pair, prompt, [lane], measured=self._traced):
-            steps.append(step)
-            if self._traced:
-                record.add(step)
-        seconds = perf_counter() - began
-        self.rounds = rounds_of(steps)
-        return sum(len(emitted) for _, emitted in self.rounds), seconds
+    def __call__(self, prompt: Prompt, seed: int) -> Timed:
+        words, style = prompt
+        lane = replace(self._settings, seed=seed)
+        if self._traced:
+            running = run(self._pair, words, [lane], style=style)
+            began = perf_counter()
+            rounds = running.finish().lanes[0].rounds
+            seconds = perf_counter() - began
+            self.rounds = [(round_.drafted, round_.emitted) for round_ in rounds]
+        else:
+            tokens, self.rounds = self._pair.encode(words, style), []
+            began = perf_counter()
+            for step in race(self._pair, tokens, [lane], measured=False):
+                self.rounds.append((list(step.result.draft.tokens), list(step.result.emitted)))
+            seconds = perf_counter() - began
+        return Timed(sum(len(emitted) for _, emitted in self.rounds), seconds, len(self.rounds))
 
 
-class Bare:
+class Forwards:
     """The forwards of the last run of `other`, and nothing else: what no bookkeeping could be faster than."""
 
-    def __init__(self, pair, other: Specviz):
+    def __init__(self, pair: Pair, other: Specviz):
         self._pair, self._other = pair, other
 
-    def __call__(self, prompt: list[int], seed: int) -> tuple[int, float]:
-        sessions = self._pair.draft.session(), self._pair.verifier.session()
-        return sum(len(emitted) for _, emitted in self._other.rounds), forwards(*sessions, prompt, self._other.rounds)
+    def __call__(self, prompt: Prompt, seed: int) -> Timed:
+        pair, rounds = self._pair, self._other.rounds
+        assert pair.draft is not None
+        seconds = forwards(pair.draft.session(), pair.verifier.session(), pair.encode(*prompt), rounds)
+        return Timed(sum(len(emitted) for _, emitted in rounds), seconds, len(rounds))
 
 
-def rounds_of(steps: Sequence) -> list[tuple]:
-    """(drafted tokens, emitted tokens) of every round in race steps."""
-    rounds = [
-        (list(step.events[0].tokens), [event.token for event in step.events if isinstance(event, Emitted)])
-        for step in steps
-        if hasattr(step.events[0], "tokens")
-    ]
-    return [(drafted, emitted) for drafted, emitted in rounds if emitted]
-
-
-def forwards(draft, verifier, prompt: list[int], rounds: list[tuple]) -> float:
-    """Seconds of the two sessions' forwards over recorded rounds."""
+def forwards(draft: Session, verifier: Session, prompt: Sequence[int], rounds: Rounds) -> float:
+    """Seconds of the two sessions' forwards over rounds that were decoded behind `prompt`, tokens."""
     text = list(prompt)
     began = perf_counter()
     for drafted, emitted in rounds:
@@ -185,7 +208,47 @@ def forwards(draft, verifier, prompt: list[int], rounds: list[tuple]) -> float:
     return perf_counter() - began
 
 
-def transformers_models(folders: Sequence, pair) -> list:
+class Transformers:
+    """transformers' generation by the verifier; `more`: arguments for `generate` that say who drafts."""
+
+    def __init__(self, pair: Pair, verifier: PreTrainedModel, settings: Settings, more: dict[str, Any] | None = None):
+        sampling = settings.sampling
+        self._pair, self._verifier = pair, verifier
+        self._more: dict[str, Any] = {"max_new_tokens": settings.max_new_tokens, "pad_token_id": 0, **(more or {})}
+        if sampling.temperature:
+            self._more |= dict(
+                do_sample=True, temperature=sampling.temperature, top_k=sampling.top_k, top_p=sampling.top_p
+            )
+        else:
+            self._more |= dict(do_sample=False)
+
+    def __call__(self, prompt: Prompt, seed: int) -> Timed:
+        import torch
+
+        tokens = torch.tensor([self._pair.encode(*prompt)], device=self._verifier.device)
+        torch.manual_seed(seed)
+        began = perf_counter()
+        with torch.inference_mode():
+            text = self._verifier.generate(tokens, attention_mask=torch.ones_like(tokens), **self._more)  # type: ignore[operator]
+        return Timed(text.shape[1] - tokens.shape[1], perf_counter() - began)
+
+
+def assisted_by(draft: PreTrainedModel, settings: Settings) -> dict[str, Any]:
+    """Arguments for `generate`: `draft` writes ahead, as many tokens as specviz drafts."""
+    config = draft.generation_config
+    config.num_assistant_tokens = settings.draft_length
+    config.num_assistant_tokens_schedule = "constant"
+    config.assistant_confidence_threshold = 0.0  # whatever it thinks of them
+    return {"assistant_model": draft}
+
+
+def looked_up(settings: Settings, drafter: drafters.Drafter) -> dict[str, Any]:
+    """Arguments for `generate`: tokens are copied from earlier in the text, found as `drafter` finds them."""
+    longest = registry.values(drafter)["longest"]
+    return {"prompt_lookup_num_tokens": settings.draft_length, "max_matching_ngram_size": longest}
+
+
+def transformers_models(folders: Sequence[str], pair: Pair) -> list[PreTrainedModel]:
     """Draft and verifier as transformers loads them, in the dtype and on the device of `pair`."""
     import torch
     from transformers import AutoModelForCausalLM
@@ -193,41 +256,8 @@ def transformers_models(folders: Sequence, pair) -> list:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    device = pair.verifier.session().forward([0]).device
+    device = pair.verifier.session().forward([0]).logits.device
     return [
         AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, pair.verifier.dtype)).eval().to(device)
         for folder in folders
     ]
-
-
-def transformers(verifier, draft, settings: dict) -> Callable:
-    """transformers' generation, assisted by `draft` unless that is None."""
-    import torch
-
-    sampling = settings["sampling"]
-    how = (
-        dict(do_sample=True, temperature=sampling.temperature, top_k=0, top_p=1.0)
-        if sampling.temperature
-        else dict(do_sample=False)
-    )
-    if draft is not None:
-        draft.generation_config.num_assistant_tokens = settings["draft_length"]
-        draft.generation_config.num_assistant_tokens_schedule = "constant"
-        draft.generation_config.assistant_confidence_threshold = 0.0  # draft as many as asked for, as specviz does
-        how["assistant_model"] = draft
-
-    def run(prompt: list[int], seed: int) -> tuple[int, float]:
-        torch.manual_seed(seed)
-        began = perf_counter()
-        with torch.inference_mode():
-            tokens = torch.tensor([prompt], device=verifier.device)
-            out = verifier.generate(
-                tokens,
-                attention_mask=torch.ones_like(tokens),
-                max_new_tokens=settings["max_new_tokens"],
-                pad_token_id=0,
-                **how,
-            )
-        return out.shape[1] - len(prompt), perf_counter() - began
-
-    return run

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import textwrap
 import unicodedata
+from collections.abc import Sequence
+from typing import TextIO
 
 from specviz.record import metrics
+from specviz.record.round import Round
+from specviz.record.trace import Trace
+from specviz.study.sweep import Point
 
 STYLES = {  # fate -> ANSI codes; shape as well as colour, so that it reads without colour vision
     "accepted": "",
@@ -27,64 +32,51 @@ SHOWN = ("accepted_per_round", "acceptance_rate", "relaxed_share", "mean_kl", "t
 
 
 class Terminal:
-    """Writes a trace's data to `stream`, in colour if it is a terminal."""
+    """Writes a trace to `stream`, in colour if it is a terminal."""
 
-    def __init__(self, data: dict, stream):
-        self._data, self._out = data, stream
+    def __init__(self, trace: Trace, stream: TextIO):
+        self._trace, self._out = trace, stream
         self._colour = stream.isatty()
 
-    def show_round(self, lane: int, round_: dict | None) -> None:
+    def show_round(self, lane: int, round_: Round) -> None:
         """Writes the tokens of one round, drafted and refused ones included (without colour: only the text)."""
-        if round_ is None:
-            return
-        fates = metrics.fates(self._data["lanes"][lane], round_)
-        drafted = list(zip(round_["drafted"], fates))
-        kept, cut = drafted[: round_["kept"]], drafted[round_["kept"] :]
-        last = [(round_["emitted"][-1], round_["origin"])] if round_["origin"] else []
-        for token, fate in kept + (cut if self._colour else []) + last:
-            self._out.write(self._paint(safe(self._data["pieces"][str(token)]), fate))
+        fates = round_.fates(self._trace.lanes[lane].lossless)
+        kept = [(round_.drafted[node], fates[node]) for node in round_.path]
+        cut = [(token, fate) for token, fate in zip(round_.drafted, fates) if fate in ("rejected", "discarded")]
+        last = [(round_.emitted[-1], round_.origin)] if round_.origin else []
+        for token, fate in [*kept, *(cut if self._colour else []), *last]:
+            self._out.write(self._paint(safe(self._trace.pieces[str(token)]), fate))
         self._out.flush()
 
-    def show_lane(self, lane: int) -> None:
+    def show_lane(self, number: int) -> None:
         """Writes a lane's name and its whole text."""
-        data = self._data["lanes"][lane]
-        self._out.write(f"\n== {data['rule'] or 'plain'} ==\n")
-        for round_ in data["rounds"]:
-            self.show_round(lane, round_)
+        lane = self._trace.lanes[number]
+        self._out.write(f"\n== {lane.spec} ==\n")
+        for round_ in lane.rounds:
+            self.show_round(number, round_)
         self._out.write("\n")
 
     def show_figures(self) -> None:
-        """Writes a table of the lanes' figures, what the colours mean, and each figure's definition."""
-        lanes = self._data["lanes"]
-        plain = next((lane for lane in lanes if lane["rule"] is None), None)
-        found = [metrics.figures(lane, plain) for lane in lanes]
-        shown = [key for key in SHOWN if any(f[key] is not None for f in found)]
-        wide = max(len(lane["name"]) for lane in lanes) + 2
+        """Writes who drafted, a table of the lanes' figures, what the colours mean, and each figure's definition."""
+        lanes = self._trace.lanes
+        plain = self._trace.plain()
+        rows = [metrics.figures(lane, plain) for lane in lanes]
+        shown = [key for key in SHOWN if any(figures[key] is not None for figures in rows)]
+        wide = max(len(lane.name) for lane in lanes) + 2
         self._out.write("\n\n")
         if self._colour:
             self._out.write("  ".join(self._paint(fate, fate) + " " + WORDS[fate] for fate in STYLES) + "\n\n")
-        heads = {
-            key: f"{metrics.DEFINITIONS[key]['label']}"
-            + (f", {unit}" if (unit := metrics.DEFINITIONS[key]["unit"]) else "")
-            for key in shown
-        }
+        if drafters := dict.fromkeys(lane.drafter.spec for lane in lanes if lane.drafter.drafts):
+            self._out.write(f"drafter: {', '.join(drafters)}\n")
+        heads = {key: _head(metrics.DEFINITIONS[key]) for key in shown}
         self._out.write(" " * wide + "  ".join(heads.values()) + "\n")
-        for lane, figures in zip(lanes, found):
-            cells = ("" if figures[key] is None else f"{figures[key]:.4g}" for key in shown)
-            self._out.write(
-                lane["name"].ljust(wide)
-                + "  ".join(cell.rjust(len(head)) for cell, head in zip(cells, heads.values()))
-                + "\n"
-            )
+        for lane, figures in zip(lanes, rows):
+            cells = ("" if (figure := figures[key]) is None else f"{figure:.4g}" for key in shown)
+            columns = (cell.rjust(len(head)) for cell, head in zip(cells, heads.values()))
+            self._out.write(lane.name.ljust(wide) + "  ".join(columns) + "\n")
         self._out.write("\n")
         for key in shown:
-            about = metrics.DEFINITIONS[key]
-            self._out.write(
-                textwrap.fill(
-                    f"{about['label']} ({about['kind']}): {about['definition']}", 100, subsequent_indent="    "
-                )
-                + "\n"
-            )
+            self._out.write(_defined(metrics.DEFINITIONS[key]))
 
     def _paint(self, text: str, fate: str) -> str:
         return f"\x1b[{STYLES[fate]}m{text}\x1b[0m" if self._colour and STYLES[fate] else text
@@ -99,34 +91,35 @@ POINTS = {
 }  # scale, digits
 
 
-def show_points(points, stream) -> None:
+def show_points(points: Sequence[Point], stream: TextIO) -> None:
     """Writes a table of a sweep's points, every figure with its interval, and each figure's definition."""
-    heads = [
-        metrics.SWEEP[key]["label"] + (f", {unit}" if (unit := metrics.SWEEP[key]["unit"]) else "") for key in POINTS
-    ]
-    rows = [["rule", "questions", *heads]]
+    rows = [["rule", "questions", *(_head(metrics.SWEEP[key]) for key in POINTS)]]
     for point in points:
         row = point.row()
         cells = []
         for key, (scale, digits) in POINTS.items():
             value, low, high = (
-                None if x is None else f"{scale * x:.{digits}f}"
-                for x in (row[key], row[f"{key}_low"], row[f"{key}_high"])
+                f"{scale * number:.{digits}f}" if isinstance(number := row[name], float | int) else None
+                for name in (key, f"{key}_low", f"{key}_high")
             )
             cells.append("" if value is None else value if low is None else f"{value} ({low} to {high})")
-        rows.append([row["rule"], str(row["questions"]), *cells])
+        rows.append([str(row["rule"]), str(row["questions"]), *cells])
     wide = [max(map(len, column)) for column in zip(*rows)]
     for name, *cells in rows:
-        stream.write(
-            name.ljust(wide[0]) + "".join("  " + cell.rjust(size) for cell, size in zip(cells, wide[1:])) + "\n"
-        )
+        columns = ("  " + cell.rjust(size) for cell, size in zip(cells, wide[1:]))
+        stream.write(name.ljust(wide[0]) + "".join(columns) + "\n")
     stream.write("\n")
     for key in POINTS:
-        about = metrics.SWEEP[key]
-        stream.write(
-            textwrap.fill(f"{about['label']} ({about['kind']}): {about['definition']}", 100, subsequent_indent="    ")
-            + "\n"
-        )
+        stream.write(_defined(metrics.SWEEP[key]))
+
+
+def _head(about: dict[str, str]) -> str:
+    return about["label"] + (f", {about['unit']}" if about["unit"] else "")
+
+
+def _defined(about: dict[str, str]) -> str:
+    words = f"{about['label']} ({about['kind']}): {about['definition']}"
+    return textwrap.fill(words, 100, subsequent_indent="    ") + "\n"
 
 
 def safe(text: str) -> str:

@@ -87,9 +87,12 @@ class Drafter:
 
 
 class Proposer:
-    """A drafter at work on one text. `seconds`: time spent drafting so far, that of a draft model included."""
+    """A drafter at work on one text."""
 
-    seconds: float = 0.0
+    @property
+    def seconds(self) -> float:
+        """Time spent drafting so far, that of a draft model included."""
+        return 0.0
 
     async def propose(self, text: list[int], draft: Draft) -> None:
         """Adds tokens that may follow `text` to `draft`, while it has `room`. It may add none."""

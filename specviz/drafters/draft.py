@@ -112,8 +112,8 @@ class Draft:
             return
         del kept[TEXT]
         parents = [kept.get(self._parents[i], TEXT) for i in kept]
-        for column in (self._tokens, self._depths, self._branches, self._probs):
-            column[:] = [column[i] for i in kept]  # type: ignore[index]
+        self._tokens, self._depths = [self._tokens[i] for i in kept], [self._depths[i] for i in kept]
+        self._branches, self._probs = [self._branches[i] for i in kept], [self._probs[i] for i in kept]
         self._parents, self._stacked = parents, None
 
     def path(self, nodes: Sequence[int]) -> list[int]:

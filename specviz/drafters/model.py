@@ -37,7 +37,7 @@ class ModelProposer(Proposer):
         self._session = session
 
     @property
-    def seconds(self) -> float:  # type: ignore[override]
+    def seconds(self) -> float:
         return self._session.seconds
 
     async def propose(self, text: list[int], draft: Draft) -> None:

@@ -37,12 +37,16 @@ class NGramProposer(Proposer):
     """Holds, for each run of up to `longest` tokens, where the text first went on after it."""
 
     def __init__(self, longest: int):
-        self.seconds = 0.0
+        self._seconds = 0.0
         self._longest = longest
         self._follows: dict[
             tuple[int, ...], int
         ] = {}  # a run of tokens -> index of the token behind its first occurrence
         self._indexed = 1  # runs that end before this index are in it
+
+    @property
+    def seconds(self) -> float:
+        return self._seconds
 
     async def propose(self, text: list[int], draft: Draft) -> None:
         began = perf_counter()
@@ -57,4 +61,4 @@ class NGramProposer(Proposer):
                         break
                     draft.pick(token)
                 break
-        self.seconds += perf_counter() - began
+        self._seconds += perf_counter() - began

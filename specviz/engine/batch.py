@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from specviz.backends import Batch, BatchItem, Pair, Session
+from specviz.backends import Batch, Forward, Pair, Session
 from specviz.drafters.asks import Ask, Judge, Judgement, Look, Looked, judge
-from specviz.engine.decode import Asking, Decoding, RoundResult
+from specviz.engine.decode import Answer, Asking, Decoding, RoundResult
 from specviz.engine.settings import Settings
 from specviz.engine.workers import Workers
 from specviz.prob import dists
@@ -77,18 +77,7 @@ def decode(pair: Pair, jobs: Sequence[Job], *, rows: int = 32) -> Iterator[tuple
             _advance(lanes[job], None)  # no round is over before it has asked for the verifier
         if not lanes:
             return
-        # Drafts are judged first, then whoever still drafts is served; then all go to the verifier together.
-        served = [job for job, lane in lanes.items() if isinstance(lane.ask, Judge)]
-        answers: Sequence[Looked | Judgement]
-        if served:
-            answers = judge([ask for job in served if isinstance(ask := lanes[job].ask, Judge)])
-        else:
-            looks = {job: ask for job, lane in lanes.items() if isinstance(ask := lane.ask, Look)}
-            drafting = [job for job in looks if looks[job].session is lanes[job].draft]
-            served = drafting or list(looks)
-            batch = draft if drafting and draft is not None else verifier
-            answers = _looked(batch, [looks[job] for job in served])
-        for job, answer in zip(served, answers):
+        for job, answer in _answers(lanes, draft, verifier):
             lane = lanes[job]
             result = _advance(lane, answer)
             if result is None:
@@ -104,10 +93,23 @@ def decode(pair: Pair, jobs: Sequence[Job], *, rows: int = 32) -> Iterator[tuple
             yield job, result
 
 
-def _advance(lane: _Lane, answer: Looked | Judgement | None) -> RoundResult | None:
+def _answers(lanes: dict[int, _Lane], draft: Batch | None, verifier: Batch) -> list[tuple[int, Answer]]:
+    """What some of the lanes wait for, all at once: drafts are judged first, then whoever still drafts is served; then all
+    go to the verifier together."""
+    judging = {job: ask for job, lane in lanes.items() if isinstance(ask := lane.ask, Judge)}
+    if judging:
+        return [*zip(judging, judge(list(judging.values())))]
+    looks = {job: ask for job, lane in lanes.items() if isinstance(ask := lane.ask, Look)}
+    drafting = {job: ask for job, ask in looks.items() if ask.session is lanes[job].draft}
+    if drafting and draft is not None:
+        return [*zip(drafting, _looked(draft, list(drafting.values())))]
+    return [*zip(looks, _looked(verifier, list(looks.values())))]
+
+
+def _advance(lane: _Lane, answer: Answer | None) -> RoundResult | None:
     """Lets a lane go on with an answer until it asks again, or its round is over."""
     try:
-        lane.ask = lane.round.send(answer)  # type: ignore[arg-type]
+        lane.ask = lane.round.send(answer)
     except StopIteration as end:
         lane.ask = None
         result: RoundResult = end.value
@@ -117,15 +119,13 @@ def _advance(lane: _Lane, answer: Looked | Judgement | None) -> RoundResult | No
 
 def _looked(batch: Batch, looks: Sequence[Look]) -> list[Looked]:
     """One forward for all, and one softmax for all that sample alike."""
-    seen = batch.forward(
-        [BatchItem(look.session, look.tokens, look.keep, look.parents, look.features) for look in looks]
-    )
+    seen = batch.forward([Forward(look.session, look.tokens, look.keep, look.parents, look.features) for look in looks])
     answers: dict[int, Looked] = {}
     for sampling in dict.fromkeys(look.sampling for look in looks):
         alike = [i for i, look in enumerate(looks) if look.sampling == sampling]
         logits = torch.cat([seen[i].logits for i in alike])
         probs = dists.pad(dists.to_probs(logits, sampling), looks[0].vocabulary)
-        for i, rows in zip(alike, probs.split([looks[i].keep for i in alike])):
+        for i, rows in zip(alike, torch.split(probs, [looks[i].keep for i in alike])):
             answers[i] = Looked(rows, seen[i].features)
     return [answers[i] for i in range(len(looks))]
 

@@ -9,8 +9,8 @@ from typing import TypeVar
 import torch
 
 from specviz.backends import Pair, Session
-from specviz.drafters import Draft
 from specviz.drafters.asks import Ask, Judge, Judgement, Look, Looked
+from specviz.drafters.draft import Draft
 from specviz.engine import lengths
 from specviz.engine.probe import Probe
 from specviz.engine.settings import Settings
@@ -19,7 +19,8 @@ from specviz.rules import Rule
 from specviz.types import Origin, Reason, Walk
 
 Result = TypeVar("Result")
-Asking = Coroutine[Ask[Looked] | Ask[Judgement], Looked | Judgement, Result]
+Answer = Looked | Judgement
+Asking = Coroutine[Ask[Looked] | Ask[Judgement], Answer | None, Result]  # None starts it
 NOTHING = Walk((), (), None)
 
 
@@ -139,10 +140,10 @@ class Decoding:
 @torch.inference_mode()
 def alone(asking: Asking[Result], probe: Probe | None = None) -> Result:
     """Drives a coroutine of one lane: every ask is answered at once. `probe` learns where the time goes."""
-    answer: Looked | Judgement | None = None
+    answer: Answer | None = None
     while True:
         try:
-            ask = probe.counting("loop", asking.send, answer) if probe else asking.send(answer)  # type: ignore[arg-type]
+            ask = asking.send(answer)
         except StopIteration as end:
             result: Result = end.value
             return result

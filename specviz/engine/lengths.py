@@ -39,19 +39,19 @@ def best(accept: Sequence[float], draft: float, verify: Sequence[float], rest: f
 
 def chooser(draft_length: int | str | tuple[int, ...]) -> Fixed | Adaptive:
     """What chooses the lengths for a lane's `draft_length` (see `types.Settings`)."""
-    return Adaptive() if draft_length == "auto" else Fixed(draft_length)
+    return Adaptive() if isinstance(draft_length, str) else Fixed(draft_length)
 
 
 class Fixed:
     """Always the same number, or those of a recorded run, one per round."""
 
     def __init__(self, draft_length: int | tuple[int, ...]):
-        self._lengths = iter(draft_length) if isinstance(draft_length, tuple) else None
-        self._length = draft_length if self._lengths is None else START[0]
+        recorded = draft_length if isinstance(draft_length, tuple) else ()
+        self._recorded, self._length = iter(recorded), START[0] if isinstance(draft_length, tuple) else draft_length
 
     def choose(self, position: int, most: int) -> int:
         """Tokens to draft from `position` on, at most `most`."""
-        return min(self._length if self._lengths is None else next(self._lengths, self._length), most)
+        return min(next(self._recorded, self._length), most)
 
     def observe(self, drafted: int, kept: int, draft_seconds: float, verify_seconds: float) -> None:
         """What became of the round, and what it cost."""
@@ -60,12 +60,14 @@ class Fixed:
 class Adaptive:
     """Learns what drafts are worth, by position in the round, and what forwards cost, by number of tokens."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._reached, self._kept = [0.0] * LONGEST, [0.0] * LONGEST  # faded counts by position in the round
-        self._draft, self._rest = deque(maxlen=RECENT), deque(maxlen=RECENT)
-        self._verify: dict[int, deque] = {}  # draft length -> seconds of the verifier's forward
-        self._waiting: list[tuple] = []  # costs that may not count yet
-        self._rounds = 0
+        self._draft: deque[float] = deque(maxlen=RECENT)  # seconds per drafted token
+        self._rest: deque[float] = deque(maxlen=RECENT)  # seconds of a round besides the models
+        self._verify: dict[int, deque[float]] = {}  # draft length -> seconds of the verifier's forward
+        self._waiting: list[tuple[int, int, float, float, float]] = []  # costs that may not count yet
+        self._rounds = self._length = self._end = 0
+        self._began = 0.0
 
     def choose(self, position: int, most: int) -> int:
         """Tokens to draft from `position` on, at most `most`."""
@@ -130,7 +132,7 @@ class Adaptive:
         return found
 
 
-def _weighted_median(pairs: list[tuple[float, float]]) -> float:
+def _weighted_median(pairs: Sequence[tuple[float, float]]) -> float:
     """The value at which half the weight is reached, of (value, weight) pairs."""
     pairs = sorted(pairs)
     half, so_far = sum(weight for _, weight in pairs) / 2, 0.0

@@ -23,7 +23,7 @@ COLUMNS = {  # name -> definition
     "js": "Jensen-Shannon divergence of draft and verifier, nats",
     "kl_target_verifier": "KL(target || verifier), nats: what the rule meant to spend on this drafted token",
     "kl_output_verifier": "KL(output law || verifier), nats: what the position really costs, exactly",
-    "flip": "value of the rule's main knob at which this token's fate changes; only for rules that need whole distributions for it",
+    "flip": "value of the rule's main knob at which this token's fate changes (see rules.Rule.flip_point); only for rules with such a knob",
 }
 
 
@@ -62,8 +62,8 @@ def measure(rule: Rule, rows: Rows) -> list[Measures]:
     """The measures of every position of `rows`, in their order."""
     verifier_probs, draft_probs, tokens, residual_probs, uniforms = rows
     q, p = verifier_probs, draft_probs
-    target = rule.target_probs(q, p, tokens)
-    output = q if rule.lossless else target if isinstance(rule, TargetRule) else rule.law(q, p)
+    target = rule.target_of(q, p, tokens)
+    output = q if rule.lossless else target if isinstance(rule, TargetRule) and target is not None else rule.law(q, p)
     of_token, nothing = dists.at(q, tokens), torch.zeros_like(q[..., 0])
     log_q, log_p, middle = dists.log(q), dists.log(p), (p + q) / 2
     entropy_p, entropy_q = -vecdot(p, log_p), -vecdot(q, log_q)
@@ -81,7 +81,7 @@ def measure(rule: Rule, rows: Rows) -> list[Measures]:
     if target is not None:
         spent = columns["kl_output_verifier"] if target is output else dists.kl(target, q, log_second=log_q)
         columns["kl_target_verifier"] = nothing if rule.lossless else spent
-    flips = rule.flip_within(q, p, tokens, uniforms)
+    flips = rule.flip_of(q, p, tokens, uniforms)
     if flips is not None:
         columns["flip"] = flips
     names = list(columns)
@@ -97,11 +97,17 @@ def _slices(
     """A slice of each row of the distributions [n, V]."""
     count = min(SLICE, q.shape[-1])
     shown = torch.cat([tokens.unsqueeze(-1), p.topk(count, -1).indices, q.topk(count, -1).indices], -1)
-    parts = [None if probs is None else probs.gather(-1, shown).tolist() for probs in (p, q, target, residual, output)]
+    columns: list[list[list[float]]] = [probs.gather(-1, shown).tolist() for probs in (p, q, residual, output)]
+    targets: list[list[float]] | None = None if target is None else target.gather(-1, shown).tolist()
     slices = []
-    for i, ids in enumerate(shown.tolist()):
+    for i, (ids, draft, verifier, left, law) in enumerate(zip(shown.tolist(), *columns)):
         first = [k for k, token in enumerate(ids) if ids.index(token) == k]  # a token may top both
-        draft, verifier = parts[0][i], parts[1][i]  # type: ignore[index]
         first.sort(key=lambda k: -max(draft[k], verifier[k]))
-        slices.append(Slice([ids[k] for k in first], *(part and [part[i][k] for k in first] for part in parts)))  # type: ignore[arg-type]
+        aim = None if targets is None else _at(first, targets[i])
+        tops = [ids[k] for k in first]
+        slices.append(Slice(tops, _at(first, draft), _at(first, verifier), aim, _at(first, left), _at(first, law)))
     return slices
+
+
+def _at(places: list[int], values: list[float]) -> list[float]:
+    return [values[k] for k in places]

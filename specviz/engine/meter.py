@@ -66,5 +66,10 @@ def judged_rows(result: RoundResult, nodes: list[int]) -> Rows:
     assert judgement is not None
     which = slice(len(nodes)) if nodes == list(range(len(nodes))) else nodes
     uniforms = torch.tensor([result.uniforms[node] for node in nodes], dtype=torch.float64)
-    tensors = (judgement.verifier_probs, judgement.draft_probs, judgement.tokens, judgement.residual_probs)
-    return Rows(*(tensor[which] for tensor in tensors), uniforms)
+    return Rows(
+        judgement.verifier_probs[which],
+        judgement.draft_probs[which],
+        judgement.tokens[which],
+        judgement.residual_probs[which],
+        uniforms,
+    )

@@ -8,38 +8,50 @@ from time import perf_counter
 from typing import ParamSpec, TypeVar
 
 from specviz.backends import Session
-from specviz.drafters.asks import Ask, Judge, Look
+from specviz.drafters.asks import Ask, Judgement, Look, Looked
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
-Answer = TypeVar("Answer")
 
 
 class Probe:
-    """`seconds` by part: "draft" and "verify" (the forwards), "distributions" (logits to probabilities), "judge", "loop"
-    (noise, drawing, the walk, bookkeeping), and whatever others count with `counting`."""
+    """`seconds` by part, each second under one part only.
+
+    A run counts "draft" and "verify" (the models' forwards), "distributions" (logits to probabilities), "judge" (the
+    rule), "measure" (the exact measures), "loop" (noise, drawing, the walk, the lanes' clocks) and "record" (the trace);
+    who uses the run may count more.
+    """
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.verifiers: set[Session] = set()
+        self._counted = 0.0  # seconds under all parts so far
 
     def counting(
         self, part: str, function: Callable[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs
     ) -> Result:
-        """Calls a function and counts its time under `part`."""
-        began = perf_counter()
+        """Calls a function and counts its time under `part`, without what is counted under others in the meantime."""
+        before, began = self._counted, perf_counter()
         try:
             return function(*arguments, **named)
         finally:
-            self.seconds[part] += perf_counter() - began
+            whole = perf_counter() - began
+            self._count(part, whole - (self._counted - before))
 
-    def answer(self, ask: Ask[Answer]) -> Answer:
+    def answer(self, ask: Ask[Looked] | Ask[Judgement]) -> Looked | Judgement:
         """Answers an ask; of a look, the forward is told from the rest."""
-        if not isinstance(ask, Look):
-            return self.counting("judge" if isinstance(ask, Judge) else "other", ask.answer)
-        before, began = ask.session.seconds, perf_counter()
+        session = ask.session if isinstance(ask, Look) else None
+        before, began = session.seconds if session else 0.0, perf_counter()
         answer = ask.answer()
-        forward = ask.session.seconds - before
-        self.seconds["verify" if ask.session in self.verifiers else "draft"] += forward
-        self.seconds["distributions"] += perf_counter() - began - forward
+        whole = perf_counter() - began
+        if session is None:
+            self._count("judge", whole)
+        else:
+            forward = session.seconds - before
+            self._count("verify" if session in self.verifiers else "draft", forward)
+            self._count("distributions", whole - forward)
         return answer
+
+    def _count(self, part: str, seconds: float) -> None:
+        self.seconds[part] += seconds
+        self._counted += seconds

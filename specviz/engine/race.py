@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from time import perf_counter
 from typing import NamedTuple
 
@@ -40,7 +40,7 @@ def open_lane(pair: Pair, prompt: list[int], settings: Settings) -> Decoding:
 
 def race(
     pair: Pair, prompt: list[int], lanes: Sequence[Settings], measured: bool = True, probe: Probe | None = None
-) -> Iterator[Step]:
+) -> Generator[Step, None, None]:
     """Runs all lanes to their ends, a round at a time. What a lane writes does not depend on the others, only when it
     writes. `measured` False leaves the exact measures out; `probe` learns where the time goes. Closing the generator stops
     the compute within a round.
@@ -48,10 +48,14 @@ def race(
     Steps come in order, a few held back at a time (HELD, HELD_SECONDS), so that they are measured together; a lane's clock
     holds its share of that. ValueError if a drafter cannot work with these models or under its rule.
     """
-    return _race(pair, [open_lane(pair, prompt, settings) for settings in lanes], measured, probe)
+    return steps([open_lane(pair, prompt, settings) for settings in lanes], measured, probe)
 
 
-def _race(pair: Pair, decodings: Sequence[Decoding], measured: bool, probe: Probe | None) -> Iterator[Step]:
+def steps(
+    decodings: Sequence[Decoding], measured: bool = True, probe: Probe | None = None
+) -> Generator[Step, None, None]:
+    """`race` of lanes that are open already."""
+    vocabulary = max(decoding.vocabulary for decoding in decodings)
     if probe is not None:
         probe.verifiers |= {decoding.verifier for decoding in decodings}
     running = set(range(len(decodings)))
@@ -72,7 +76,7 @@ def _race(pair: Pair, decodings: Sequence[Decoding], measured: bool, probe: Prob
         meter.add(_Timed(lane, now - began, clocks[lane]), result)
         if result.finished:
             running.discard(lane)
-        if not running or meter.rows * pair.vocabulary >= HELD or now - since >= HELD_SECONDS or not measured:
+        if not running or meter.rows * vocabulary >= HELD or now - since >= HELD_SECONDS or not measured:
             yield from _measured(meter, clocks, measured, probe)
             since = perf_counter()
 
@@ -88,12 +92,11 @@ def _measured(
 ) -> Iterator[Step]:
     """The steps held back, measured now; the time this takes is added to each by its judged positions."""
     rows, began = max(1, meter.rows), perf_counter()
-    steps = meter.flush() if measured else meter.unmeasured()
+    flush = meter.flush if measured else meter.unmeasured
+    measured_rounds = flush() if probe is None else probe.counting("measure", flush)
     seconds = (perf_counter() - began) / rows
-    if probe is not None:
-        probe.seconds["measure"] += perf_counter() - began
     late = dict.fromkeys(clocks, 0.0)
-    for timed, result, measures in steps:
+    for timed, result, measures in measured_rounds:
         share = seconds * len(result.walk.judged)
         late[timed.lane] += share
         clocks[timed.lane] += share

@@ -11,27 +11,27 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from multiprocessing.connection import Connection, wait
-
-import torch
+from multiprocessing.context import SpawnProcess
+from typing import Any, TypeVar
 
 from specviz import backends
 from specviz.types import ModelError
 
+Item = TypeVar("Item")
 EMPTY = 1_000_000_000  # bytes of a process before it has loaded anything, generously
 
 
 def cores(pair: backends.Pair) -> int:
-    """How many processes have a core and the memory they need for this pair: 1 if its own models use all cores, or
-    cannot be loaded again."""
-    models = pair.draft, pair.verifier
-    if pair.source is None or any(model.name != "static_llama" for model in models):
+    """How many processes have the cores and the memory they need for this pair: 1 if one takes all cores by itself, or
+    if it cannot be loaded again."""
+    if pair.source is None or pair.threads is None:
         return 1
-    count = (getattr(os, "process_cpu_count", os.cpu_count)() or 1) // torch.get_num_threads()
+    count = (getattr(os, "process_cpu_count", os.cpu_count)() or 1) // pair.threads
     free = backends.memory.free_bytes("cpu")
-    each = EMPTY + 3 * 4 * sum(model.parameters for model in models)  # weights, packed ones and caches
+    each = EMPTY + 3 * 4 * sum(model.parameters for model in pair.models)  # weights, packed ones and caches
     return max(1, count if free is None else min(count, free // each))
 
 
@@ -43,7 +43,7 @@ class Workers:
             raise ValueError("This pair was not loaded by load_pair, so no other process can load it.")
         context = multiprocessing.get_context("spawn")
         self._pipes: list[Connection] = []
-        self._processes = []
+        self._processes: list[SpawnProcess] = []
         for _ in range(count or cores(pair)):
             ours, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(theirs, pair.source), daemon=True)
@@ -59,7 +59,9 @@ class Workers:
     def __len__(self) -> int:
         return len(self._pipes)
 
-    def each(self, function: Callable, parts: Sequence[tuple]) -> Iterator[tuple[int, object]]:
+    def each(
+        self, function: Callable[..., Iterator[Item | None]], parts: Sequence[tuple[object, ...]]
+    ) -> Generator[tuple[int, Item], None, None]:
         """Runs the generator `function(pair, *parts[i])` in worker i; yields (i, item) for every item but None. At most as
         many parts as workers, one `each` at a time. What a function raises is raised here, and ends all. Closing the
         generator stops the functions at their next item."""
@@ -70,7 +72,8 @@ class Workers:
             pipe.send((function, parts[i]))
         try:
             while working:
-                for pipe in wait(list(working)):
+                ready = wait(list(working))
+                for pipe in [pipe for pipe in working if pipe in ready]:
                     ended, item = _received(pipe)
                     if not ended:
                         yield working[pipe], item
@@ -83,13 +86,17 @@ class Workers:
                 _stop(pipe)
 
     def shared(
-        self, function: Callable, jobs: Sequence, *more, most: int | None = None
-    ) -> Iterator[tuple[int, object]]:
+        self,
+        function: Callable[..., Iterator[tuple[int, Item] | None]],
+        jobs: Sequence[object],
+        *more: object,
+        most: int | None = None,
+    ) -> Generator[tuple[int, Item], None, None]:
         """`each` over jobs dealt out to the workers, or to `most` of them: function(pair, its jobs, *more) yields (index among
         its jobs, item), and this (index in `jobs`, item)."""
         count = min(len(self), len(jobs), len(jobs) if most is None else most)
-        with closing(self.each(function, [(jobs[first::count], *more) for first in range(count)])) as found:
-            for first, (i, item) in found:
+        with closing(self.each(function, [(jobs[first::count], *more) for first in range(count)])) as items:
+            for first, (i, item) in items:
                 yield first + i * count, item
 
     def close(self) -> None:
@@ -102,14 +109,15 @@ class Workers:
     def __enter__(self) -> Workers:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
-def _received(pipe: Connection) -> tuple[bool, object]:
+def _received(pipe: Connection) -> tuple[bool, Any]:
     """(False, an item of the function), or (True, what it raised, if anything) at its end."""
     try:
-        return pipe.recv()
+        ended, item = pipe.recv()
+        return ended, item
     except (EOFError, OSError) as error:
         raise ModelError("A process that computed is gone. Perhaps there was not enough memory for it.") from error
 
@@ -124,12 +132,12 @@ def _stop(pipe: Connection) -> None:
         pass
 
 
-def _serve(pipe: Connection, source: dict) -> None:
+def _serve(pipe: Connection, source: backends.PairSource) -> None:
     """What a worker does: loads the pair, then runs one function after the other until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it is interrupted too, and closes it
     try:
         pair = backends.load_pair(**source)
-        torch.set_num_threads(1)
+        backends.dedicate_process(pair)
         pipe.send((True, None))
         while True:
             if (asked := pipe.recv()) is None:  # a stop that came when the function had just ended
@@ -141,7 +149,9 @@ def _serve(pipe: Connection, source: dict) -> None:
         pipe.send((True, _plain(error)))
 
 
-def _run(pipe: Connection, pair: backends.Pair, function: Callable, arguments: tuple) -> Exception | None:
+def _run(
+    pipe: Connection, pair: backends.Pair, function: Callable[..., Iterator[object]], arguments: tuple[object, ...]
+) -> Exception | None:
     """Sends all items of the function, or those before a stop; returns what it raised."""
     try:
         for item in function(pair, *arguments):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from specviz.record import metrics
 from specviz.record.trace import Trace
-from specviz.view.boot import PLOTLY, inline, rule_words, scripts, styles
+from specviz.view.boot import PLOTLY, drafter_words, inline, rule_words, scripts, styles
 
 _UNPACK = """
 window.specviz.plotly = async () => {
@@ -42,6 +43,7 @@ _PAGE = """<!doctype html>
 """
 
 
+@dataclass(frozen=True)
 class Replay:
     """A self-contained page that plays one run. Opens from a file, and is a whole Static Space."""
 
@@ -50,27 +52,27 @@ class Replay:
     summary = "One HTML file that plays the run without a server."
 
     def write(self, record: Trace, path: Path) -> None:
-        Path(path).write_text(replay(record.to_json()), encoding="utf-8")
+        path.write_text(replay(record.to_json()), encoding="utf-8")
 
 
 def replay(text: str) -> str:
     """The HTML of a trace given as JSON text. ValueError says what is wrong with the trace."""
-    record = Trace.from_json(text).to_json()
-    prompt = json.loads(record)["prompt"]
+    trace = Trace.from_json(text)
     boot = {
         "rules": rule_words(),
+        "drafters": drafter_words(),
         "definitions": metrics.DEFINITIONS,
         "prompts": [],
         "styles": {},
         "recorded": {},
         "plotly": "",
     }
-    title = _escape(prompt.strip().splitlines()[0][:80]) if prompt.strip() else "a run"
+    title = _escape(trace.prompt.strip().splitlines()[0][:80]) if trace.prompt.strip() else "a run"
     return _PAGE.format(
         title=title,
         styles="".join(f"<style>{text}</style>\n" for text in styles()),
         boot=inline(json.dumps(boot)),
-        record=inline(json.dumps(record)),
+        record=inline(json.dumps(trace.to_json())),
         plotly=_packed(PLOTLY),
         unpack=_UNPACK,
         scripts="".join(f"<script>{text}</script>\n" for text in scripts()),

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from specviz.types import ModelError, Sampling
@@ -46,6 +48,7 @@ def _check_finite(values: Tensor) -> None:
 def _least_kept(probs: Tensor, sampling: Sampling) -> Tensor:
     """[..., 1]: the smallest probability that top-k, and then top-p within what is left, keep."""
     size = probs.shape[-1]
+    mass: Tensor | float
     if 0 < sampling.top_k < size:
         ordered = probs.topk(sampling.top_k, -1).values
         least = ordered[..., -1:]
@@ -96,9 +99,10 @@ def draw_token(probs: Tensor, exponentials: Tensor) -> int:
     return int(_first(probs, exponentials))
 
 
-def _first(probs: Tensor, exponentials: Tensor):
+def _first(probs: Tensor, exponentials: Tensor) -> Tensor | NDArray[np.intp]:
     if probs.device.type == "cpu":  # NumPy finds the largest of a row ten times faster than torch does
-        return (probs.numpy() / exponentials.numpy()).argmax(-1)
+        first: NDArray[np.intp] = (probs.numpy() / exponentials.numpy()).argmax(-1)
+        return first
     return (probs / exponentials).argmax(-1)
 
 
@@ -111,10 +115,19 @@ def residual(target_probs: Tensor, draft_probs: Tensor) -> Tensor:
     return torch.where(mass > 0, surplus / mass.where(mass > 0, 1.0), target_probs)
 
 
+def common(*shapes: torch.Size) -> torch.Size:
+    """The shape that all of `shapes` broadcast to. ValueError if there is none."""
+    try:
+        return torch.Size(np.broadcast_shapes(*shapes))
+    except ValueError:
+        sizes = " and ".join(str(tuple(shape)) for shape in shapes)
+        raise ValueError(f"The leading dimensions do not fit each other: {sizes}.") from None
+
+
 def at(probs: Tensor, token: Tensor) -> Tensor:
     """probs[..., token]: one probability per row; `token` int64 [...] broadcasts against the leading dimensions."""
     if probs.shape[:-1] != token.shape:
-        shape = torch.broadcast_shapes(probs.shape[:-1], token.shape)
+        shape = common(probs.shape[:-1], token.shape)
         probs, token = probs.expand(*shape, probs.shape[-1]), token.expand(shape)
     return probs.gather(-1, token.unsqueeze(-1)).squeeze(-1)
 
@@ -134,7 +147,7 @@ def kl(first: Tensor, second: Tensor, log_first: Tensor | None = None, log_secon
     log_first = log(first) if log_first is None else log_first
     log_second = log(second) if log_second is None else log_second
     nats = (first * (log_first - log_second)).sum(-1).clamp_min(0)
-    if second.min().item() > 0:
+    if not second.numel() or second.min().item() > 0:
         return nats
     return nats.masked_fill((first * (second == 0)).amax(-1) > 0, math.inf)
 

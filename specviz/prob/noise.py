@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,16 +50,17 @@ _many_exponentials = lru_cache(maxsize=64)(_exponentials.__wrapped__)
 
 @lru_cache(maxsize=256)
 def _uniforms(seed: int, chunk: int, attempt: int, branch: int) -> list[float]:
-    return _generator(seed, ACCEPT, chunk, attempt, branch).random(_CHUNK).tolist()
+    uniforms: list[float] = _generator(seed, ACCEPT, chunk, attempt, branch).random(_CHUNK).tolist()
+    return uniforms
 
 
 class _Philox(threading.local):
     """One generator per thread, set to a place of the sequence: making one anew takes five times as long."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.key, self.counter = np.zeros(2, np.uint64), np.zeros(4, np.uint64)
         place = {"key": self.key, "counter": self.counter}
-        self.state = {
+        self.state: Any = {  # NumPy's stubs speak of another dictionary
             "bit_generator": "Philox",
             "state": place,
             "buffer": np.zeros(4, np.uint64),

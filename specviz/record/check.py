@@ -174,7 +174,11 @@ def _shape(where: str, round_: dict[str, Any], rule: Rule | None) -> tuple[list[
     """Parents of all nodes, the nodes kept, the nodes judged."""
     count = len(round_["drafted"])
     if not any(name in round_ for name in ("parents", "path", "node")):  # a chain
-        return list(range(-1, count - 1)), list(range(round_["kept"])), list(range(judged_count(rule, round_)))
+        return (
+            list(range(-1, count - 1)),
+            list(range(round_["kept"])),
+            list(range(judged_count(rule, count, round_["kept"]))),
+        )
     _fields(where, round_, {"parents": list, "path": list, "node": list})
     parents, path, nodes = round_["parents"], round_["path"], round_["node"]
     if len(parents) != count or not all(_is_whole(p) and -1 <= p < i for i, p in enumerate(parents)):

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 from specviz import drafters, registry, rules
 from specviz.drafters import Drafter
 from specviz.engine.settings import Settings
-from specviz.record.round import Round
+from specviz.record.round import Round, RoundData
 from specviz.rules import Rule
 from specviz.types import Reason
+
+
+class Version1Data(TypedDict):
+    """A `Lane` as plain data; `rule` and `drafter` are specs."""
+
+    rule: str | None
+    name: str
+    knobs: dict[str, registry.Value]
+    lossless: bool
+    scope: str
+    draft_length: int | str
+    rounds: list[RoundData]
+    finished: Reason | None
+
+
+class LaneData(Version1Data, total=False):
+    """The same; version 1 of a trace had one drafter, and does not name it."""
+
+    drafter: str
 
 
 @dataclass
@@ -41,7 +60,7 @@ class Lane:
         return "plain" if self.rule is None else self.rule.spec
 
     @property
-    def knobs(self) -> dict[str, float | int | str]:
+    def knobs(self) -> dict[str, registry.Value]:
         """The rule's knobs by name."""
         return {} if self.rule is None else registry.values(self.rule)
 
@@ -63,7 +82,7 @@ class Lane:
         """A column of numbers over all judged nodes of the lane; see `Round.judged`."""
         return [value for round_ in self.rounds for value in round_.column(name)]
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self) -> LaneData:
         return {
             "rule": None if self.rule is None else self.rule.spec,
             "name": self.name,
@@ -77,23 +96,19 @@ class Lane:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, object]) -> Lane:
+    def from_json(cls, data: LaneData) -> Lane:
         """The lane of data that `check` has passed. Version 1 knew one drafter, the model."""
-        rule = None if data["rule"] is None else rules.parse(str(data["rule"]))
-        drafter = drafters.parse(str(data.get("drafter", "model"))) if rule is not None else drafters.make("nothing")
-        rounds: list[dict[str, object]] = data["rounds"]  # type: ignore[assignment]
-        return cls(
-            rule,
-            drafter,
-            data["draft_length"],  # type: ignore[arg-type]
-            [Round.from_json(round_, judged_count(rule, round_)) for round_ in rounds],
-            data.get("finished"),  # type: ignore[arg-type]
-        )
+        rule = None if data["rule"] is None else rules.parse(data["rule"])
+        drafter = drafters.parse(data.get("drafter", "model")) if rule is not None else drafters.make("nothing")
+        rounds = [
+            Round.from_json(round_, judged_count(rule, len(round_["drafted"]), round_["kept"]))
+            for round_ in data["rounds"]
+        ]
+        return cls(rule, drafter, data["draft_length"], rounds, data.get("finished"))
 
 
-def judged_count(rule: Rule | None, data: Mapping[str, object]) -> int:
+def judged_count(rule: Rule | None, drafted: int, kept: int) -> int:
     """How many nodes of a chain were judged: up to the first refused one, or by a block rule all."""
-    drafted, kept = len(data["drafted"]), data["kept"]  # type: ignore[arg-type]
     if rule is None or not drafted:
         return 0
-    return drafted if rule.scope == "block" else min(int(kept) + 1, drafted)  # type: ignore[call-overload]
+    return drafted if rule.scope == "block" else min(kept + 1, drafted)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 from specviz.engine.measure import COLUMNS, Slice
 from specviz.engine.race import Step
@@ -13,6 +14,41 @@ from specviz.types import Origin, Walk
 Number = float | int | None
 Column = list[Number]
 JUDGED = ("uniform", "accept_prob", "strict_accept_prob", "draft_prob", "verifier_prob")  # columns of every judged node
+
+
+class SliceData(TypedDict):
+    """A `Slice` as plain data."""
+
+    tokens: list[int]
+    draft: list[float]
+    verifier: list[float]
+    target: list[float] | None
+    residual: list[float]
+    output: list[float]
+
+
+class ChainData(TypedDict):
+    """A `Round` as plain data; infinity is the word "Infinity"."""
+
+    start: int
+    drafted: list[int]
+    kept: int
+    emitted: list[int]
+    origin: Origin | None
+    judged: dict[str, list[Number | str]]
+    slices: list[SliceData]
+    draft_seconds: float
+    verify_seconds: float
+    seconds: float
+    clock: float
+
+
+class RoundData(ChainData, total=False):
+    """The same; a draft that is no chain has its shape as well."""
+
+    parents: list[int]
+    path: list[int]
+    node: list[int]
 
 
 @dataclass
@@ -121,55 +157,54 @@ class Round:
     def fates(self, lossless: bool) -> list[str]:
         """The fate of each drafted token: accepted, relaxed, rejected or discarded."""
         kept, judged = set(self.path), {node: i for i, node in enumerate(self.nodes)}
+        uniform, strict_accept = self.column("uniform"), self.column("strict_accept_prob")
         fates = []
         for node, parent in enumerate(self.parents):
             if node in kept:
-                row = judged[node]
-                strict = self.judged["uniform"][row] < self.judged["strict_accept_prob"][row]  # type: ignore[operator]
+                strict = uniform[judged[node]] < strict_accept[judged[node]]
                 fates.append("accepted" if lossless or strict else "relaxed")
             else:
                 looked_at = node in judged and (parent < 0 or parent in kept)
                 fates.append("rejected" if looked_at else "discarded")
         return fates
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self) -> RoundData:
         """Plain data; a chain's parents, path and nodes are what `kept` says, and left out."""
-        shape: dict[str, object] = {}
-        if not (self.is_chain and self.path == list(range(self.kept)) and self.nodes == list(range(len(self.nodes)))):
-            shape = {"parents": self.parents, "path": self.path, "node": self.nodes}
-        return {
+        data: RoundData = {
             "start": self.start,
             "drafted": self.drafted,
             "kept": self.kept,
-            **shape,
             "emitted": self.emitted,
             "origin": self.origin,
             "judged": {name: _worded(column) for name, column in self.judged.items()},
-            "slices": [slice_._asdict() for slice_ in self.slices],
+            "slices": [_slice_data(slice_) for slice_ in self.slices],
             "draft_seconds": self.draft_seconds,
             "verify_seconds": self.verify_seconds,
             "seconds": self.seconds,
             "clock": self.clock,
         }
+        if not (self.is_chain and self.path == list(range(self.kept)) and self.nodes == list(range(len(self.nodes)))):
+            data["parents"], data["path"], data["node"] = self.parents, self.path, self.nodes
+        return data
 
     @classmethod
-    def from_json(cls, data: Mapping[str, object], judged: int) -> Round:
+    def from_json(cls, data: RoundData, judged: int) -> Round:
         """The round of data that `check` has passed; `judged`: how many nodes were judged, where the data does not say."""
-        fields = {name: data[name] for name in _FIELDS}
-        drafted: Sequence[int] = data["drafted"]  # type: ignore[assignment]
-        columns: Mapping[str, Sequence[Number | str]] = data["judged"]  # type: ignore[assignment]
-        slices: Sequence[Mapping[str, list[float]]] = data["slices"]  # type: ignore[assignment]
         return cls(
-            **fields,  # type: ignore[arg-type]
-            parents=data.get("parents", list(range(-1, len(drafted) - 1))),  # type: ignore[arg-type]
-            path=data.get("path", list(range(data["kept"]))),  # type: ignore[arg-type, call-overload]
-            nodes=data.get("node", list(range(judged))),  # type: ignore[arg-type]
-            judged={name: [_number(value) for value in column] for name, column in columns.items()},
-            slices=[Slice(**{name: slice_.get(name) for name in Slice._fields}) for slice_ in slices],  # type: ignore[arg-type]
+            start=data["start"],
+            drafted=data["drafted"],
+            parents=data.get("parents", list(range(-1, len(data["drafted"]) - 1))),
+            path=data.get("path", list(range(data["kept"]))),
+            nodes=data.get("node", list(range(judged))),
+            emitted=data["emitted"],
+            origin=data["origin"],
+            draft_seconds=data["draft_seconds"],
+            verify_seconds=data["verify_seconds"],
+            seconds=data["seconds"],
+            clock=data["clock"],
+            judged={name: _numbers(column) for name, column in data["judged"].items()},
+            slices=[_slice(slice_) for slice_ in data["slices"]],
         )
-
-
-_FIELDS = ("start", "drafted", "emitted", "origin", "draft_seconds", "verify_seconds", "seconds", "clock")
 
 
 def short(value: Number) -> Number:
@@ -181,14 +216,33 @@ def _seconds(value: float) -> float:
     return float(f"{value:.5g}")
 
 
+def _shorts(values: Sequence[float]) -> list[float]:
+    return [float(f"{value:.5g}") for value in values]
+
+
 def _short_slice(slice_: Slice) -> Slice:
-    return Slice(slice_.tokens, *(part and [float(f"{x:.5g}") for x in part] for part in slice_[1:]))  # type: ignore[arg-type]
+    tokens, draft, verifier, target, residual, output = slice_
+    shown = None if target is None else _shorts(target)
+    return Slice(tokens, _shorts(draft), _shorts(verifier), shown, _shorts(residual), _shorts(output))
 
 
-def _worded(column: Column) -> Sequence[Number | str]:
+def _slice_data(slice_: Slice) -> SliceData:
+    tokens, draft, verifier, target, residual, output = slice_
+    return {
+        "tokens": tokens, "draft": draft, "verifier": verifier, "target": target, "residual": residual, "output": output
+    }  # fmt: skip
+
+
+def _slice(data: SliceData) -> Slice:
+    parts = data["tokens"], data["draft"], data["verifier"], data.get("target"), data["residual"], data["output"]
+    return Slice(*parts)
+
+
+def _worded(column: Column) -> list[Number | str]:
     """Numbers as JSON can hold them."""
-    return ["Infinity" if value == math.inf else value for value in column] if math.inf in column else column
+    return ["Infinity" if value == math.inf else value for value in column]
 
 
-def _number(value: Number | str) -> Number:
-    return math.inf if value == "Infinity" else value  # type: ignore[return-value]
+def _numbers(column: Sequence[Number | str]) -> Column:
+    """The numbers of JSON, where the only word is "Infinity"."""
+    return [math.inf if isinstance(value, str) else value for value in column]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 from specviz.backends import Pair
 from specviz.engine.probe import Probe
@@ -14,7 +14,7 @@ from specviz.record.trace import Added, Trace, begin
 class Running:
     """A run under way. Iterate for what each step adds to `trace`; `close` stops the compute within a round."""
 
-    def __init__(self, pair: Pair, trace: Trace, steps: Iterator[Step], probe: Probe | None):
+    def __init__(self, pair: Pair, trace: Trace, steps: Generator[Step, None, None], probe: Probe | None):
         self.trace = trace
         self._piece, self._steps, self._probe = pair.tokenizer.piece, steps, probe
 
@@ -22,9 +22,9 @@ class Running:
         return self
 
     def __next__(self) -> Added:
-        step = next(self._steps)
         if self._probe is None:
-            return self.trace.add(step, self._piece)
+            return self.trace.add(next(self._steps), self._piece)
+        step = self._probe.counting("loop", next, self._steps)
         return self._probe.counting("record", self.trace.add, step, self._piece)
 
     def finish(self) -> Trace:
@@ -35,7 +35,7 @@ class Running:
 
     def close(self) -> None:
         """Ends the run where it stands: lanes that have not ended are marked as stopped."""
-        self._steps.close()  # type: ignore[attr-defined]
+        self._steps.close()
         self.trace.stop()
 
 

@@ -25,7 +25,7 @@ import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -249,7 +249,7 @@ def load(path: str | Path) -> Trace:
         raise ValueError("This is not a trace: it is not text.") from None
 
 
-def _parsed(text: str) -> dict:  # type: ignore[type-arg]
+def _parsed(text: str) -> dict[str, Any]:
     """The JSON object of a trace's text, of a version that is read here."""
     if len(text) > MAX_BYTES:
         raise ValueError(f"This file has {len(text):,} characters; a trace has at most {MAX_BYTES:,}.")

@@ -1,11 +1,17 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from specviz.prob import dists
-from specviz.rules import BlockRule, checked
-from specviz.sums.sorted_rows import either
+from specviz.rules import BlockRule, Rule, checked
+from specviz.rules.inputs import Numbers
+from specviz.sums.sorted_rows import SortedRows
+from specviz.sums.tally import Outcome, either
 from specviz.types import Verdict
 
 
@@ -27,13 +33,13 @@ class Block(BlockRule):
     helps = "With long drafts: a likely later token can rescue an unlikely earlier one, and nothing is paid for it in quality."
     hurts = "It gains nothing with a draft of one token, where it is sps, and it can say what is kept only once the whole block is judged."
 
-    def verdict(self, verifier_probs, draft_probs, token):
+    def verdict(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor) -> Verdict:
         draft, verifier = dists.at(draft_probs, token), dists.at(verifier_probs, token)  # [..., m]
-        reach = [torch.ones_like(draft[..., 0])]
+        reaches = [torch.ones_like(draft[..., 0])]
         for i in range(token.shape[-1]):
-            scaled = reach[-1] * verifier[..., i]
-            reach.append(torch.where(scaled < draft[..., i], scaled / draft[..., i], 1.0))
-        reach = torch.stack(reach, -1)  # [..., m + 1]
+            scaled = reaches[-1] * verifier[..., i]
+            reaches.append(torch.where(scaled < draft[..., i], scaled / draft[..., i], 1.0))
+        reach = torch.stack(reaches, -1)  # [..., m + 1]
         surplus = (reach[..., :-1, None] * verifier_probs - draft_probs).clamp_min(0)
         mass = surplus.sum(-1)  # S_0 .. S_(m-1)
         least = mass[..., 1:] + (1 - reach[..., 1:-1])  # never below the mass, even in float arithmetic
@@ -42,14 +48,14 @@ class Block(BlockRule):
         mass = mass.unsqueeze(-1)
         return Verdict(accept, torch.where(mass > 0, surplus / mass.where(mass > 0, 1.0), verifier_probs))
 
-    def output_law(self, verifier_probs, draft_probs):
+    def law(self, verifier_probs: Tensor, draft_probs: Tensor) -> Tensor:
         """The verifier's distribution: the whole emitted sequence follows the verifier (Sun 2024, Thm 1)."""
-        return checked(verifier_probs, draft_probs)[0]
+        return verifier_probs
 
-    def acceptance(self, verifier_probs, draft_probs):
+    def acceptance(self, verifier_probs: Numbers, draft_probs: Numbers) -> Tensor:
         """That of a block of one token, 1 - TV(draft, verifier); longer blocks keep more per token."""
         return torch.minimum(*checked(verifier_probs, draft_probs)).sum(-1)
 
     @classmethod
-    def sweep(cls, pair, settings):
-        return either(pair, strict=np.ones((1, len(settings)), dtype=bool))
+    def curve_at(cls, rows: SortedRows, settings: Sequence[Rule]) -> Outcome:
+        return either(rows, strict=np.ones((1, len(settings)), dtype=bool))

@@ -1,12 +1,18 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
+from torch import Tensor
 
+from specviz.prob import dists
 from specviz.registry import knob
-from specviz.rules import numbers
-from specviz.rules.lift import LiftedRule, Lifts, binary_kl, lift
-from specviz.sums.sorted_rows import Outcome
+from specviz.rules import Rule
+from specviz.rules.inputs import knob_values, knob_words
+from specviz.rules.lift import LiftedRule, lift, lift_cost, lifts
+from specviz.sums.sorted_rows import SortedRows
+from specviz.sums.tally import Outcome
 
 
 @dataclass(frozen=True)
@@ -34,27 +40,22 @@ class Cactus(LiftedRule):
         "taylor", "The paper's approximation of the lift, or the exact one.", choices=("taylor", "exact")
     )
 
-    def allowance(self, verifier_probs, draft_probs):
+    def allowance(self, verifier_probs: Tensor, draft_probs: Tensor) -> float:
         return self.delta
 
-    def lifted(self, prob: torch.Tensor) -> torch.Tensor:
+    def lifted(self, prob: Tensor) -> Tensor:
         """g [...] for tokens of verifier probability `prob` [...], whatever else is in the two distributions."""
         return lift(prob, self.delta, self.solver)
 
-    def flip(self, draft_prob, verifier_prob, uniform, verifier_entropy=None, rank=None):
+    def flip_of(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor, uniform: Tensor) -> Tensor:
         """uniform draft < g, solved for delta: what it costs to lift the verifier's probability to uniform draft."""
-        draft_prob, verifier_prob, uniform = numbers(draft_prob, verifier_prob, uniform)
-        rise = (uniform * draft_prob - verifier_prob).clamp_min(0)
-        if self.solver == "exact":
-            return binary_kl(verifier_prob, rise)
-        return torch.where(rise > 0, rise**2 / (2 * verifier_prob * (1 - verifier_prob)), 0.0)
+        prob = dists.at(verifier_probs, token).double()
+        return lift_cost(prob, uniform * dists.at(draft_probs, token) - prob, self.solver)
 
     @classmethod
-    def sweep(cls, pair, settings):
-        outcomes = np.zeros((len(Outcome._fields), len(pair.ratio), len(settings)))
-        for solver in dict.fromkeys(rule.solver for rule in settings):
-            which = np.array([rule.solver == solver for rule in settings])
-            outcomes[..., which] = Lifts(pair, solver).outcome(
-                np.array([rule.delta for rule in settings], dtype=float)[which]
-            )
+    def curve_at(cls, rows: SortedRows, settings: Sequence[Rule]) -> Outcome:
+        outcomes = np.zeros((len(Outcome._fields), len(rows.ratio), len(settings)))
+        delta, solvers = knob_values(settings, "delta"), knob_words(settings, "solver")
+        for solver in np.unique(solvers):
+            outcomes[..., solvers == solver] = lifts(rows, solver).outcome(delta[solvers == solver])
         return Outcome(*outcomes)

@@ -1,12 +1,19 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from specviz.registry import knob
-from specviz.rules import by_rows, by_token
-from specviz.rules.lift import LiftedRule, Lifts
-from specviz.sums.sorted_rows import Pair
+from specviz.rules import Rule
+from specviz.rules.inputs import by_rows, by_token, knob_values
+from specviz.rules.lift import LiftedRule, lifts
+from specviz.sums.rows import Floats
+from specviz.sums.sorted_rows import SortedRows
+from specviz.sums.tally import Outcome
 
 
 @dataclass(frozen=True)
@@ -35,27 +42,27 @@ class CactusLaw(LiftedRule):
         scale="log",
     )
 
-    def allowance(self, verifier_probs, draft_probs):
+    def allowance(self, verifier_probs: Tensor, draft_probs: Tensor) -> Tensor:
         return by_rows(self._rows, verifier_probs, draft_probs, dtype=torch.float64)
 
-    def _rows(self, verifier: np.ndarray, draft: np.ndarray) -> np.ndarray:
-        return Lifts(Pair(verifier, draft), self.solver).allowance(np.array([self.budget]))
+    def _rows(self, verifier: Floats, draft: Floats) -> Floats:
+        return lifts(SortedRows(verifier, draft), self.solver).allowance(np.array([self.budget]))
 
-    def flip_within(self, verifier_probs, draft_probs, token, uniform):
+    def flip_of(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor, uniform: Tensor) -> Tensor:
         """The divergence of what plain cactus writes at the delta that just keeps the token."""
         return by_token(_flip, verifier_probs, draft_probs, token, uniform)
 
     @classmethod
-    def sweep(cls, pair, settings):
-        budget = np.array([rule.budget for rule in settings], dtype=float)
-        lifts = Lifts(pair, cls.solver)
-        return lifts.outcome(lifts.allowance(budget))
+    def curve_at(cls, rows: SortedRows, settings: Sequence[Rule]) -> Outcome:
+        family = lifts(rows, cls.solver)
+        return family.outcome(family.allowance(knob_values(settings, "budget")))
 
 
-def _flip(verifier: np.ndarray, draft: np.ndarray, token: int, uniform: float) -> float:
+def _flip(verifier: Floats, draft: Floats, token: int, uniform: float) -> float:
     prob, rise = verifier[token], uniform * draft[token] - verifier[token]
     if rise <= 0:
         return 0.0
     if prob == 0:
         return np.inf
-    return float(Lifts(Pair(verifier, draft), CactusLaw.solver).kl(np.array([rise**2 / (2 * prob * (1 - prob))]))[0, 0])
+    allowance = np.array([rise**2 / (2 * prob * (1 - prob))])
+    return float(lifts(SortedRows(verifier, draft), CactusLaw.solver).kl(allowance)[0, 0])

@@ -1,12 +1,17 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from specviz.prob import dists
 from specviz.registry import knob
-from specviz.rules import TargetRule
-from specviz.sums.sorted_rows import either
+from specviz.rules import Rule, TargetRule
+from specviz.rules.inputs import knob_values
+from specviz.sums.sorted_rows import SortedRows
+from specviz.sums.tally import Outcome, either
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,7 @@ class Fuzzy(TargetRule):
     formula = "JS(p, q) < τ: keep every token\nelse: as sps"
     helps = "Where the two models mostly agree: small differences are then not worth a refusal."
     hurts = "It looks at whole distributions, never at the token: one bad token between two otherwise close distributions is kept unseen."
+    flips = "threshold"
 
     threshold: float = knob(
         0.3,
@@ -28,10 +34,15 @@ class Fuzzy(TargetRule):
         unit="nats",
     )
 
-    def target(self, verifier_probs, draft_probs):
+    def target(self, verifier_probs: Tensor, draft_probs: Tensor) -> Tensor:
         close = dists.js(draft_probs, verifier_probs) < self.threshold
         return torch.where(close.unsqueeze(-1), draft_probs, verifier_probs)
 
+    def flip_of(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor, uniform: Tensor) -> Tensor:
+        """A token that a strict check keeps is kept at any threshold, any other at those above the divergence."""
+        strict = uniform * dists.at(draft_probs, token) < dists.at(verifier_probs, token)
+        return torch.where(strict, 0.0, dists.js(draft_probs, verifier_probs).double())
+
     @classmethod
-    def sweep(cls, pair, settings):
-        return either(pair, strict=~(pair.js < np.array([rule.threshold for rule in settings])))
+    def curve_at(cls, rows: SortedRows, settings: Sequence[Rule]) -> Outcome:
+        return either(rows, strict=~(rows.js < knob_values(settings, "threshold")))

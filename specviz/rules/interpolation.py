@@ -1,11 +1,17 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
+from torch import Tensor
 
+from specviz.prob import dists
 from specviz.registry import knob
-from specviz.rules import TargetRule, numbers
-from specviz.sums.sorted_rows import Tally
+from specviz.rules import Rule, TargetRule
+from specviz.rules.inputs import knob_values
+from specviz.sums.sorted_rows import SortedRows
+from specviz.sums.tally import Outcome, Tally
 
 
 @dataclass(frozen=True)
@@ -24,20 +30,20 @@ class Interpolation(TargetRule):
 
     alpha: float = knob(0.5, "Weight of the draft model: 0 is strict, 1 keeps every token.", low=0.0, high=1.0)
 
-    def target(self, verifier_probs, draft_probs):
+    def target(self, verifier_probs: Tensor, draft_probs: Tensor) -> Tensor:
         return self.alpha * draft_probs + (1 - self.alpha) * verifier_probs
 
-    def flip(self, draft_prob, verifier_prob, uniform, verifier_entropy=None, rank=None):
+    def flip_of(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor, uniform: Tensor) -> Tensor:
         """uniform draft < alpha draft + (1 - alpha) verifier, solved for alpha."""
-        draft_prob, verifier_prob, uniform = numbers(draft_prob, verifier_prob, uniform)
-        short = uniform * draft_prob - verifier_prob
-        return torch.where(short > 0, short / (draft_prob - verifier_prob), 0.0)
+        draft, verifier = dists.at(draft_probs, token).double(), dists.at(verifier_probs, token).double()
+        short = uniform * draft - verifier
+        return torch.where(short > 0, short / (draft - verifier), 0.0)
 
     @classmethod
-    def sweep(cls, pair, settings):
-        alpha = np.array([rule.alpha for rule in settings], dtype=float)
-        tally = Tally(pair, len(settings))
-        tally.lines(1 - alpha, alpha, pair.size)
-        tally.ruled_out(alpha * pair.outside)
-        tally.short += alpha * pair.tv
-        return tally.outcome(1 - (1 - alpha) * pair.tv)
+    def curve_at(cls, rows: SortedRows, settings: Sequence[Rule]) -> Outcome:
+        alpha = knob_values(settings, "alpha")
+        tally = Tally(rows, len(settings))
+        tally.lines(1 - alpha, alpha, rows.size)
+        tally.ruled_out(alpha * rows.outside)
+        tally.short += alpha * rows.tv
+        return tally.outcome(1 - (1 - alpha) * rows.tv)

@@ -1,13 +1,19 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from specviz.prob import dists
 from specviz.registry import knob
-from specviz.rules import TokenRule, numbers, ratio
+from specviz.rules import Rule, TokenRule
+from specviz.rules.inputs import knob_values, ratio
 from specviz.sums.rows import find, pick
-from specviz.sums.sorted_rows import Tally
+from specviz.sums.sorted_rows import SortedRows
+from specviz.sums.tally import Outcome, Tally
 
 
 @dataclass(frozen=True)
@@ -27,29 +33,29 @@ class Lenience(TokenRule):
         low=0.0, high=1.0, open_low=True, scale="log",
     )  # fmt: skip
 
-    def accept_probs(self, verifier_probs, draft_probs):
+    def accept_probs(self, verifier_probs: Tensor, draft_probs: Tensor) -> Tensor:
         return ratio(verifier_probs, self.factor * draft_probs)
 
-    def residual_probs(self, verifier_probs, draft_probs, token):
+    def residual_probs(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor) -> Tensor:
         return dists.residual(verifier_probs, draft_probs)
 
-    def flip(self, draft_prob, verifier_prob, uniform, verifier_entropy=None, rank=None):
+    def flip_of(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor, uniform: Tensor) -> Tensor:
         """uniform factor draft < verifier, solved for factor; above 1 for a token that is kept at any factor."""
-        draft_prob, verifier_prob, uniform = numbers(draft_prob, verifier_prob, uniform)
-        return torch.where(verifier_prob > 0, verifier_prob / (uniform * draft_prob), 0.0)
+        verifier = dists.at(verifier_probs, token).double()
+        return torch.where(verifier > 0, verifier / (uniform * dists.at(draft_probs, token)), 0.0)
 
     @classmethod
-    def sweep(cls, pair, settings):
+    def curve_at(cls, rows: SortedRows, settings: Sequence[Rule]) -> Outcome:
         """The law is verifier/factor where the ratio is above 1/factor, the draft from there down to ratio 1, and
         below that the draft plus its share of what was refused, a blend of draft and verifier."""
-        most = 1 / np.array([rule.factor for rule in settings], dtype=float)
-        cut = np.maximum(find(pair.ratio, most, right=True), pair.even)
-        left = pick(pair.verifier_above, cut)
-        refused = np.maximum(pick(pair.draft_above, cut) - most * left, 0.0)
-        share = np.minimum(np.divide(refused, pair.tv, out=np.zeros_like(refused), where=pair.tv > 0), 1.0)
-        tally = Tally(pair, len(settings))
+        most = 1 / knob_values(settings, "factor")
+        cut = np.maximum(find(rows.ratio, most, right=True), rows.even)
+        left = pick(rows.verifier_above, cut)
+        refused = np.maximum(pick(rows.draft_above, cut) - most * left, 0.0)
+        share = np.minimum(np.divide(refused, rows.tv, out=np.zeros_like(refused), where=rows.tv > 0), 1.0)
+        tally = Tally(rows, len(settings))
         tally.scaled(left, most)
-        tally.kept(np.where(share > 0, pair.even, 0), cut)
-        tally.lines(share, 1 - share, np.where(share > 0, pair.even, 0))
-        tally.short = (1 - share) * pair.tv
+        tally.draft_itself(np.where(share > 0, rows.even, 0), cut)
+        tally.lines(share, 1 - share, np.where(share > 0, rows.even, 0))
+        tally.short = (1 - share) * rows.tv
         return tally.outcome(1 - refused)

@@ -1,11 +1,17 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from specviz.registry import knob
-from specviz.rules import TargetRule, by_rows, by_token
-from specviz.sums.rows import find, pick
-from specviz.sums.sorted_rows import Pair, Tally
+from specviz.rules import Rule, TargetRule
+from specviz.rules.inputs import by_rows, by_token, knob_values
+from specviz.sums.rows import Floats, find, pick
+from specviz.sums.sorted_rows import SortedRows
+from specviz.sums.tally import Outcome, Tally
 
 
 @dataclass(frozen=True)
@@ -35,40 +41,39 @@ class Mentored(TargetRule):
         scale="log",
     )
 
-    def target(self, verifier_probs, draft_probs):
+    def target(self, verifier_probs: Tensor, draft_probs: Tensor) -> Tensor:
         return by_rows(self._rows, verifier_probs, draft_probs)
 
-    def _rows(self, verifier: np.ndarray, draft: np.ndarray) -> np.ndarray:
+    def _rows(self, verifier: Floats, draft: Floats) -> Floats:
         if self.budget == 0:
             return verifier
-        clips = Pair(verifier, draft).clips
+        clips = SortedRows(verifier, draft).clips
         moved = clips.spend(self.budget)
         return np.where(moved == 0, draft, clips.target(moved))
 
-    def flip_within(self, verifier_probs, draft_probs, token, uniform):
+    def flip_of(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor, uniform: Tensor) -> Tensor:
         """The token stays while `high` exceeds uniform draft/verifier: the divergence of the clip whose `high` is just that."""
         return by_token(_flip, verifier_probs, draft_probs, token, uniform)
 
     @classmethod
-    def sweep(cls, pair, settings):
-        moved = pair.clips.spend([rule.budget for rule in settings])
-        below, above, low, high = pair.clips.bounds(moved)
-        tally = Tally(pair, len(settings))
-        tally.scaled(pick(pair.verifier_below, below), low)
-        tally.kept(below, above)
-        tally.scaled(pick(pair.verifier_above, above), np.where(above < pair.size, high, 1.0))
-        strict = np.array([rule.budget == 0 for rule in settings])
-        tally.put(strict, Tally(pair, 1))  # a budget of 0 is the verifier to the last bit
+    def curve_at(cls, rows: SortedRows, settings: Sequence[Rule]) -> Outcome:
+        budget = knob_values(settings, "budget")
+        moved = rows.clips.spend(budget)
+        below, above, low, high = rows.clips.bounds(moved)
+        tally = Tally(rows, len(settings))
+        tally.scaled(pick(rows.verifier_below, below), low)
+        tally.draft_itself(below, above)
+        tally.scaled(pick(rows.verifier_above, above), np.where(above < rows.size, high, 1.0))
+        tally.put(budget == 0, Tally(rows, 1))  # a budget of 0 is the verifier to the last bit
         return tally.outcome(1 - moved)
 
 
-def _flip(verifier: np.ndarray, draft: np.ndarray, token: int, uniform: float) -> float:
+def _flip(verifier: Floats, draft: Floats, token: int, uniform: float) -> float:
     if uniform * draft[token] <= verifier[token]:
         return 0.0
     if verifier[token] == 0:
         return np.inf
-    pair, high = Pair(verifier, draft), uniform * draft[token] / verifier[token]
-    above = find(pair.ratio, high)
-    return float(
-        pair.clips.measure(pick(pair.draft_above, above) - high * pick(pair.verifier_above, above), "kl")[0, 0]
-    )
+    rows, high = SortedRows(verifier, draft), uniform * draft[token] / verifier[token]
+    above = find(rows.ratio, high)
+    moved = pick(rows.draft_above, above) - high * pick(rows.verifier_above, above)
+    return float(rows.clips.measure(moved, "kl")[0, 0])

@@ -1,7 +1,13 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from specviz.rules import TokenRule
-from specviz.sums.sorted_rows import Tally
+from torch import Tensor
+
+from specviz.rules import Rule, TokenRule
+from specviz.sums.sorted_rows import SortedRows
+from specviz.sums.tally import Outcome, Tally
 
 
 @dataclass(frozen=True)
@@ -22,17 +28,17 @@ class SamplerMatch(TokenRule):
     helps = "When it must be simple: the verifier's own sampler is all it needs, and the draft model's probabilities are never read."
     hurts = "Where many tokens are fine two draws rarely agree, even of two equal models: it keeps Σ p(n) q(n), never more than sps."
 
-    def accept_probs(self, verifier_probs, draft_probs):
+    def accept_probs(self, verifier_probs: Tensor, draft_probs: Tensor) -> Tensor:
         return verifier_probs.clamp_max(1)
 
-    def residual_probs(self, verifier_probs, draft_probs, token):
+    def residual_probs(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor) -> Tensor:
         others = verifier_probs.scatter(-1, token.unsqueeze(-1), 0.0)
         mass = others.sum(-1, keepdim=True)
         return (others / mass.where(mass > 0, 1.0)).where(mass > 0, verifier_probs)
 
-    def law(self, verifier_probs, draft_probs):
+    def law(self, verifier_probs: Tensor, draft_probs: Tensor) -> Tensor:
         return verifier_probs
 
     @classmethod
-    def sweep(cls, pair, settings):
-        return Tally(pair, len(settings)).outcome((pair.draft * pair.verifier).sum(-1, keepdims=True))
+    def curve_at(cls, rows: SortedRows, settings: Sequence[Rule]) -> Outcome:
+        return Tally(rows, len(settings)).outcome((rows.draft * rows.verifier).sum(-1, keepdims=True))

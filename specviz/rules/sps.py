@@ -1,9 +1,14 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
-from specviz.rules import TargetRule
-from specviz.sums.sorted_rows import either
+from specviz.rules import Rule, TargetRule
+from specviz.sums.sorted_rows import SortedRows
+from specviz.sums.tally import Outcome, either
 
 
 @dataclass(frozen=True)
@@ -18,9 +23,9 @@ class Sps(TargetRule):
     helps = "When the text must be distributed exactly as the verifier's. No rule that judges one token by itself keeps more without distorting."
     hurts = "Where the models differ it refuses tokens that would have read just as well, so a draft model of another taste brings little speed."
 
-    def target(self, verifier_probs, draft_probs):
+    def target(self, verifier_probs: Tensor, draft_probs: Tensor) -> Tensor:
         return verifier_probs
 
     @classmethod
-    def sweep(cls, pair, settings):
-        return either(pair, strict=np.ones((1, len(settings)), dtype=bool))
+    def curve_at(cls, rows: SortedRows, settings: Sequence[Rule]) -> Outcome:
+        return either(rows, strict=np.ones((1, len(settings)), dtype=bool))

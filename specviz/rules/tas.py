@@ -1,14 +1,20 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from specviz.prob import dists
 from specviz.registry import knob
-from specviz.rules import TokenRule, numbers
+from specviz.rules import Rule, TokenRule
 from specviz.rules.exact_match import favourite
-from specviz.sums.rows import pick
-from specviz.sums.sorted_rows import Tally
+from specviz.rules.inputs import knob_values, knob_words
+from specviz.sums.rows import Indices, pick
+from specviz.sums.sorted_rows import SortedRows
+from specviz.sums.tally import Outcome, Tally
 
 
 @dataclass(frozen=True)
@@ -37,41 +43,48 @@ class Tas(TokenRule):
         choices=("greedy", "sample"),
     )
 
-    def accept_probs(self, verifier_probs, draft_probs):
+    def accept_probs(self, verifier_probs: Tensor, draft_probs: Tensor) -> Tensor:
         return (verifier_probs > self.bar(dists.entropy(verifier_probs)).unsqueeze(-1)).to(verifier_probs.dtype)
 
-    def bar(self, verifier_entropy: torch.Tensor) -> torch.Tensor:
+    def bar(self, verifier_entropy: Tensor) -> Tensor:
         """The probability a token must exceed, [...], given the verifier's entropy in nats."""
         return (self.alpha * torch.exp(-verifier_entropy)).clamp_max(self.epsilon)
 
-    def residual_probs(self, verifier_probs, draft_probs, token):
+    def residual_probs(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor) -> Tensor:
         return favourite(verifier_probs) if self.fallback == "greedy" else verifier_probs
 
-    def flip(self, draft_prob, verifier_prob, uniform, verifier_entropy=None, rank=None):
+    def flip_of(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor, uniform: Tensor) -> Tensor:
         """A token over the entropy's bar is kept at any epsilon, any other at those below its probability."""
-        verifier_prob, verifier_entropy = numbers(verifier_prob, verifier_entropy)
-        return torch.where(verifier_prob > self.alpha * torch.exp(-verifier_entropy), torch.inf, verifier_prob)
+        verifier, bar = dists.at(verifier_probs, token), self.alpha * torch.exp(-dists.entropy(verifier_probs))
+        return torch.where(verifier > bar, torch.inf, verifier.double())
 
     @classmethod
-    def sweep(cls, pair, settings):
-        entropy = dists.entropy(torch.from_numpy(pair.verifier)).numpy()[:, None]
-        liked = pair.liked
-        epsilon, alpha = np.array([(rule.epsilon, rule.alpha) for rule in settings]).T
-        kept = liked.over(np.minimum(epsilon, alpha * np.exp(-entropy)), ties=False)
-        refused = pick(liked.draft_above, kept)
-        ratio, favourites = liked.ratio.ravel(), liked.verifier[:, :1]
-        tally = Tally(pair, len(settings))
-        for fallback in {rule.fallback for rule in settings}:
-            part = Tally(pair, len(settings))
-            if fallback == "greedy":  # to keep the favourite or to write it instead is all the same
-                count = np.maximum(kept, 1)
-                given = (pick(liked.draft_above, count) / favourites).ravel()
-                first = np.arange(len(ratio)) % liked.ratio.shape[-1] == 0
-                part.first_liked(count, lambda law, token: ratio[token] + np.where(first[token], given[law], 0.0))  # noqa: B023
-                part.scaled(pick(liked.verifier_above, count), np.zeros(1))
-            else:
-                given = refused.ravel()
-                part.first_liked(kept, lambda law, token: ratio[token] + given[law])  # noqa: B023
-                part.scaled(pick(liked.verifier_above, kept), refused)
-            tally.put(np.array([rule.fallback == fallback for rule in settings]), part)
-        return tally.outcome(1 - refused)
+    def curve_at(cls, rows: SortedRows, settings: Sequence[Rule]) -> Outcome:
+        entropy = dists.entropy(torch.from_numpy(rows.verifier)).numpy()[:, None]
+        bar = np.minimum(knob_values(settings, "epsilon"), knob_values(settings, "alpha") * np.exp(-entropy))
+        kept = rows.liked.over(bar, ties=False)
+        tally, fallbacks = Tally(rows, len(settings)), knob_words(settings, "fallback")
+        for fallback, part in (("greedy", _greedy), ("sample", _sampled)):
+            if (which := fallbacks == fallback).any():
+                tally.put(which, part(rows, kept))
+        return tally.outcome(1 - pick(rows.liked.draft_above, kept))
+
+
+def _greedy(rows: SortedRows, kept: Indices) -> Tally:
+    """The law is the draft on the first `kept` [B, K] of the tokens the verifier likes, and what is left on its favourite."""
+    tally, liked, count = Tally(rows, kept.shape[1]), rows.liked, np.maximum(kept, 1)
+    ratio, given = liked.ratio.ravel(), (pick(liked.draft_above, count) / liked.verifier[:, :1]).ravel()
+    first = np.arange(len(ratio)) % liked.ratio.shape[-1] == 0
+    tally.first_liked(count, lambda law, token: ratio[token] + np.where(first[token], given[law], 0.0))
+    tally.scaled(pick(liked.verifier_above, count), np.zeros(1))
+    return tally
+
+
+def _sampled(rows: SortedRows, kept: Indices) -> Tally:
+    """The law is the draft on the first `kept` [B, K] of the tokens the verifier likes, and what is left times the verifier."""
+    tally, liked = Tally(rows, kept.shape[1]), rows.liked
+    left = pick(liked.draft_above, kept)
+    ratio, given = liked.ratio.ravel(), left.ravel()
+    tally.first_liked(kept, lambda law, token: ratio[token] + given[law])
+    tally.scaled(pick(liked.verifier_above, kept), left)
+    return tally

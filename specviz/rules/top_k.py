@@ -1,13 +1,19 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from specviz.prob import dists
 from specviz.registry import knob
-from specviz.rules import TokenRule, numbers
+from specviz.rules import Rule, TokenRule
+from specviz.rules.inputs import knob_values
 from specviz.sums.rows import before, pick
-from specviz.sums.sorted_rows import Tally
+from specviz.sums.sorted_rows import SortedRows
+from specviz.sums.tally import Outcome, Tally
 
 
 @dataclass(frozen=True)
@@ -27,27 +33,28 @@ class TopK(TokenRule):
 
     k: int = knob(5, "How many of the verifier's favourites are kept.", low=1, high=1000, unit="tokens", scale="log")
 
-    def accept_probs(self, verifier_probs, draft_probs):
+    def accept_probs(self, verifier_probs: Tensor, draft_probs: Tensor) -> Tensor:
         kth = verifier_probs.topk(min(int(self.k), verifier_probs.shape[-1]), -1).values[..., -1:]
         return ((verifier_probs >= kth) & (verifier_probs > 0)).to(verifier_probs.dtype)
 
-    def residual_probs(self, verifier_probs, draft_probs, token):
+    def residual_probs(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor) -> Tensor:
         return dists.residual(self.accept_probs(verifier_probs, draft_probs), draft_probs)
 
-    def flip(self, draft_prob, verifier_prob, uniform, verifier_entropy=None, rank=None):
-        """The rank itself: from this k on the token is kept. `rank` is 1 + how many tokens the verifier likes better."""
-        verifier_prob, rank = numbers(verifier_prob, rank)
-        return torch.where(verifier_prob > 0, rank, torch.inf)
+    def flip_of(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor, uniform: Tensor) -> Tensor:
+        """The rank itself, 1 + how many tokens the verifier likes better: from this k on the token is kept."""
+        verifier = dists.at(verifier_probs, token)
+        rank = torch.count_nonzero(verifier_probs > verifier.unsqueeze(-1), -1) + 1
+        return torch.where(verifier > 0, rank.double(), torch.inf)
 
     @classmethod
-    def sweep(cls, pair, settings):
-        liked = pair.liked
-        most = np.minimum([int(rule.k) for rule in settings], liked.size)
+    def curve_at(cls, rows: SortedRows, settings: Sequence[Rule]) -> Outcome:
+        liked = rows.liked
+        most = np.minimum(knob_values(settings, "k").astype(np.intp), liked.size)
         kept = liked.over(pick(liked.verifier, most - 1), ties=True)
         refused = pick(liked.draft_above, kept)
         room = kept - pick(before(liked.draft), kept)  # sum of 1 - draft over the top k
         share = np.divide(refused, room, out=np.zeros_like(refused), where=room > 0)
-        tally = Tally(pair, len(settings))
+        tally = Tally(rows, len(settings))
         ratio, verifier, given = liked.ratio.ravel(), liked.verifier.ravel(), share.ravel()
         tally.first_liked(kept, lambda law, token: ratio[token] * (1 - given[law]) + given[law] / verifier[token])
         tally.scaled(pick(liked.verifier_above, kept), np.zeros(1))

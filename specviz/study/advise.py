@@ -144,17 +144,17 @@ def candidates(
 def grid(name: str) -> tuple[str | None, list[KnobValue]]:
     """A rule's first numeric knob and the values of it that are tried; (None, [None]) for a rule without one."""
     for info in registry.knobs(rules.get(name)):
-        if info["choices"] is not None:
+        if info["choices"] is not None or info["low"] is None:
             continue
-        low, high = info["low"], info["high"]
-        high = high if high is not None else 1.0
+        low, high = info["low"], 1.0 if info["high"] is None else info["high"]
         if info["type"] == "int":
-            values = np.unique(np.geomspace(max(low, 1), min(high, 1000), POINTS).round().astype(int)).tolist()
-        elif info["scale"] == "log":
-            values = [low] * (not info["open_low"]) + np.geomspace(max(low, high * 1e-5), high, POINTS).tolist()
+            spread = np.geomspace(max(low, 1), min(high, 1000), POINTS)
+            return info["name"], [int(value) for value in np.unique(spread.round())]
+        if info["scale"] == "log":
+            spread = np.append([] if info["open_low"] else low, np.geomspace(max(low, high * 1e-5), high, POINTS))
         else:
-            values = np.linspace(low, high, POINTS + 1)[int(info["open_low"]) :].tolist()
-        return info["name"], sorted({float(f"{v:.4g}") if info["type"] != "int" else v for v in values})
+            spread = np.linspace(low, high, POINTS + 1)[int(info["open_low"]) :]
+        return info["name"], [*sorted({float(f"{value:.4g}") for value in spread})]
     return None, [None]
 
 

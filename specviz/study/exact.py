@@ -11,22 +11,24 @@ KL(law || verifier), "reverse_kl" KL(verifier || law), "tv" total variation in [
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
-from numpy import ndarray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from specviz import rules
-from specviz.sums.rows import few, root
-from specviz.sums.sorted_rows import Outcome, Pair
+from specviz.rules.inputs import Numbers
+from specviz.sums.rows import Floats, Indices, few, root
+from specviz.sums.sorted_rows import SortedRows
+from specviz.sums.tally import Outcome
 
 Divergence = Literal["kl", "tv", "reverse_kl"]
-DIVERGENCES = ("kl", "tv", "reverse_kl")
+DIVERGENCES: tuple[Divergence, ...] = ("kl", "tv", "reverse_kl")
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,11 @@ class Curve:
 
     rule: str
     knob: str
-    values: ndarray  # [K]
-    acceptance: ndarray
-    kl: ndarray
-    tv: ndarray
-    reverse_kl: ndarray
+    values: Floats  # [K]
+    acceptance: Floats
+    kl: Floats
+    tv: Floats
+    reverse_kl: Floats
 
     def mean(self) -> Curve:
         """Averages over positions, [K]. A divergence that is infinite at one position is infinite on average."""
@@ -47,7 +49,14 @@ class Curve:
         return Curve(self.rule, self.knob, self.values, *(part.reshape(-1, part.shape[-1]).mean(0) for part in flat))
 
 
-def curve(rule: str, knob: str | None, values: Sequence, verifier_probs: Tensor, draft_probs: Tensor, **fixed) -> Curve:
+def curve(
+    rule: str,
+    knob: str | None,
+    values: Sequence[float | None],
+    verifier_probs: Numbers,
+    draft_probs: Numbers,
+    **fixed: object,
+) -> Curve:
     """Acceptance and divergences of `rule` at each value of `knob`, its other knobs `fixed` or at their defaults.
 
     A rule without knobs has a single point: knob None, values [None]. Raises ValueError for a wrong rule, knob or value.
@@ -55,31 +64,40 @@ def curve(rule: str, knob: str | None, values: Sequence, verifier_probs: Tensor,
     return curves([(rule, knob, values, fixed)], verifier_probs, draft_probs)[0]
 
 
-def curves(wanted: Sequence[tuple], verifier_probs: Tensor, draft_probs: Tensor) -> list[Curve]:
+Wanted: TypeAlias = (
+    tuple[str, str | None, Sequence[float | None]]
+    | tuple[str, str | None, Sequence[float | None], Mapping[str, object]]
+)
+
+
+def curves(wanted: Sequence[Wanted], verifier_probs: Numbers, draft_probs: Numbers) -> list[Curve]:
     """Several curves (rule, knob, values[, fixed]) over the same positions; faster than one `curve` after the other,
     since each position is sorted once for all of them."""
-    tasks = []
-    for rule, knob, values, *fixed in wanted:
-        values = np.array([np.nan if value is None else value for value in values], dtype=float)
-        given = [{} if knob is None else {knob: _plain(value)} for value in values]
-        tasks.append((rule, knob, values, [rules.make(rule, **dict(*fixed), **one) for one in given]))
+    asked = [
+        (rule, knob, np.array(values, dtype=np.float64), _settings(rule, knob, values, *fixed))
+        for rule, knob, values, *fixed in wanted
+    ]
 
-    def outcomes(pair: Pair) -> ndarray:
+    def outcomes(rows: SortedRows) -> Floats:
         return np.concatenate(
-            [rules.get(rule).sweep(pair, settings) for rule, _, _, settings in tasks], -1
+            [rules.get(rule).curve_at(rows, settings) for rule, _, _, settings in asked], -1
         )  # [4, B, K of all]
 
-    shape, found = _each(outcomes, verifier_probs, draft_probs)
-    parts = np.split(np.concatenate(found, 1), np.cumsum([len(values) for _, _, values, _ in tasks])[:-1], -1)
+    shape, blocks = _each(outcomes, verifier_probs, draft_probs)
+    parts = np.split(np.concatenate(blocks, 1), np.cumsum([len(values) for _, _, values, _ in asked])[:-1], -1)
     return [
         Curve(rule, knob or "", values, *part.reshape(len(part), *shape, len(values)))
-        for (rule, knob, values, _), part in zip(tasks, parts, strict=True)
+        for (rule, knob, values, _), part in zip(asked, parts, strict=True)
     ]
 
 
 def frontier(
-    verifier_probs: Tensor, draft_probs: Tensor, values, divergence: Divergence = "kl", pooled: bool = False
-) -> ndarray:
+    verifier_probs: Numbers,
+    draft_probs: Numbers,
+    values: ArrayLike,
+    divergence: Divergence = "kl",
+    pooled: bool = False,
+) -> Floats:
     """The largest acceptance that any single-draft rule can have at each divergence `values` [K].
 
     Per position, [..., K]: no rule whose output law there diverges by D accepts more than frontier(D). The optimal law
@@ -99,59 +117,67 @@ def frontier(
         raise ValueError("A divergence cannot be below 0 or NaN.")
     if pooled:
         return _pooled(verifier_probs, draft_probs, values, divergence)
-    shape, found = _each(lambda pair: _frontier_of(pair, values, divergence), verifier_probs, draft_probs)
-    return np.concatenate(found).reshape(*shape, len(values))
+    shape, blocks = _each(lambda rows: _frontier_of(rows, values, divergence), verifier_probs, draft_probs)
+    return np.concatenate(blocks).reshape(*shape, len(values))
 
 
 def gap(
-    rule, verifier_probs: Tensor, draft_probs: Tensor, divergence: Divergence = "kl", pooled: bool = False
-) -> ndarray:
+    rule: rules.Rule,
+    verifier_probs: Numbers,
+    draft_probs: Numbers,
+    divergence: Divergence = "kl",
+    pooled: bool = False,
+) -> Floats:
     """How much acceptance `rule` falls short of the frontier at the divergence it has, [...], never below 0.
 
     `pooled`: of its average acceptance, at its average divergence, a single number (array of no dimension).
     """
 
-    def measured(pair: Pair) -> ndarray:
-        outcome = type(rule).sweep(pair, [rule])
+    def measured(rows: SortedRows) -> Floats:
+        outcome = type(rule).curve_at(rows, [rule])
         apart = getattr(outcome, divergence)
         return np.concatenate(
-            [outcome.acceptance, apart if pooled else _frontier_of(pair, apart, divergence)], -1
+            [outcome.acceptance, apart if pooled else _frontier_of(rows, apart, divergence)], -1
         )  # [B, 2]
 
     if divergence not in DIVERGENCES:
         raise ValueError(f"divergence must be one of {', '.join(DIVERGENCES)}; got {divergence!r}.")
-    shape, found = _each(measured, verifier_probs, draft_probs)
-    found = np.concatenate(found)
+    shape, blocks = _each(measured, verifier_probs, draft_probs)
+    measures = np.concatenate(blocks)
     if pooled:
-        acceptance, apart = found.mean(0)
-        return np.maximum(frontier(verifier_probs, draft_probs, apart, divergence, pooled=True)[0] - acceptance, 0.0)
-    return np.maximum(found[:, 1] - found[:, 0], 0.0).reshape(shape)
+        acceptance, apart = measures.mean(0)
+        best = frontier(verifier_probs, draft_probs, apart, divergence, pooled=True)[0]
+        short: Floats = np.maximum(np.asarray(best - acceptance), 0.0)
+        return short
+    return np.maximum(measures[:, 1] - measures[:, 0], 0.0).reshape(shape)
 
 
-def _frontier_of(pair: Pair, values: ndarray, divergence: Divergence) -> ndarray:
+def _frontier_of(rows: SortedRows, values: Floats, divergence: Divergence) -> Floats:
     """The frontier at each position, [B, K]; values [K] or [B, K]."""
     if divergence == "tv":
-        return 1 - np.maximum(pair.tv - values, 0.0)
+        return 1 - np.maximum(rows.tv - values, 0.0)
     finite = np.where(np.isinf(values), 0.0, values)
-    return np.where(np.isinf(values), 1.0, 1 - pair.clips.spend(finite, divergence))
+    return np.where(np.isinf(values), 1.0, 1 - rows.clips.spend(finite, divergence))
 
 
-def _pooled(verifier_probs: Tensor, draft_probs: Tensor, values: ndarray, divergence: Divergence) -> ndarray:
+def _pooled(verifier_probs: Numbers, draft_probs: Numbers, values: Floats, divergence: Divergence) -> Floats:
     """The frontier of averages, [K]: every position is clipped at one common price, the divergence that one more unit
     of acceptance costs, and the price is searched for. A miss by a share e in divergence costs acceptance e squared."""
     if divergence == "tv":
-        _, found = _each(lambda pair: pair.tv, verifier_probs, draft_probs)
-        return 1 - np.maximum(np.concatenate(found).mean() - values, 0.0)
+        _, blocks = _each(lambda rows: rows.tv, verifier_probs, draft_probs)
+        moved: Floats = np.concatenate(blocks).mean() - values
+        return 1 - np.maximum(moved, 0.0)
 
-    def at_prices(prices: ndarray) -> tuple[ndarray, ndarray, ndarray, ndarray]:
+    def at_prices(prices: Floats) -> tuple[Floats, Floats, Floats, Floats]:
         """Averages: acceptance and divergence [K] of the clips at these prices, and [K] of all mass moved, and of none."""
 
-        def measured(pair: Pair) -> ndarray:
-            moved = pair.clips.at_price(prices, divergence)
-            ends = (np.broadcast_to(1 - end, moved.shape) for end in (pair.tv, pair.clips.start(divergence)))
-            return np.stack([1 - moved, pair.clips.measure(moved, divergence), *ends])
+        def measured(rows: SortedRows) -> Floats:
+            moved = rows.clips.at_price(prices, divergence)
+            ends = (np.broadcast_to(1 - end, moved.shape) for end in (rows.tv, rows.clips.start(divergence)))
+            return np.stack([1 - moved, rows.clips.measure(moved, divergence), *ends])
 
-        return np.concatenate(_each(measured, verifier_probs, draft_probs)[1], 1).mean(1)
+        acceptance, apart, least, most = np.concatenate(_each(measured, verifier_probs, draft_probs)[1], 1).mean(1)
+        return acceptance, apart, least, most
 
     grid = np.linspace(np.log(1e-5), np.log(700.0 if divergence == "kl" else 1e9), 64)
     acceptance, apart, least, most = at_prices(np.exp(grid))
@@ -164,7 +190,7 @@ def _pooled(verifier_probs: Tensor, draft_probs: Tensor, values: ndarray, diverg
     within = np.flatnonzero((values >= apart[0]) & (values < apart[-1]))
     wanted = values[within]
 
-    def miss(price: ndarray, which: ndarray) -> ndarray:
+    def miss(price: Floats, which: Indices) -> Floats:
         """ln(divergence / wanted) at these logarithms of prices; each pass tightens the bound by its tangents."""
         acceptance, apart, _, _ = at_prices(np.exp(price))
         k = within[which]
@@ -173,34 +199,41 @@ def _pooled(verifier_probs: Tensor, draft_probs: Tensor, values: ndarray, diverg
 
     if len(within):
         right = np.searchsorted(apart, wanted)
-        ends = [(grid[end], np.log(apart[end] / wanted)) for end in (right - 1, right)]
-        root(miss, *ends, np.full(len(within), 3e-6))
+        low, high = ((grid[end], np.log(apart[end] / wanted)) for end in (right - 1, right))
+        root(miss, low, high, np.full(len(within), 3e-6))
     return np.where(np.isinf(values), 1.0, best)
 
 
 def _each(
-    function: Callable[[Pair], ndarray], verifier_probs: Tensor, draft_probs: Tensor
-) -> tuple[tuple, list[ndarray]]:
-    """(leading shape, results): `function` of the pair of each few positions, on as many threads as torch uses."""
+    function: Callable[[SortedRows], Floats], verifier_probs: Numbers, draft_probs: Numbers
+) -> tuple[tuple[int, ...], list[Floats]]:
+    """(leading shape, results [b, ...]): `function` of the sorted rows of each few positions, on as many threads as torch uses."""
     verifier_probs, draft_probs = rules.checked(verifier_probs, draft_probs)
     shape, size = verifier_probs.shape[:-1], verifier_probs.shape[-1]
     verifier, draft = verifier_probs.reshape(-1, size), draft_probs.reshape(-1, size)
     step = few(size)
 
-    def block(start: int) -> ndarray:
+    def block(start: int) -> Floats:
         part = slice(start, start + step)
-        return function(Pair(_summing_to_one(verifier[part]), _summing_to_one(draft[part])))
+        return function(SortedRows(_summing_to_one(verifier[part]), _summing_to_one(draft[part])))
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         return tuple(shape), list(pool.map(block, range(0, len(verifier), step)))
 
 
-def _summing_to_one(probs: Tensor) -> ndarray:
+def _summing_to_one(probs: Tensor) -> Floats:
     """Rows as float64 arrays [B, V]. float32 rows miss 1 by so much that it would show in the results."""
     rows = probs.detach().to("cpu", torch.float64).numpy()
     total = rows.sum(-1, keepdims=True)
     return rows / np.where(np.abs(total - 1) < 1e-12, 1.0, total)
 
 
-def _plain(value: float) -> float | int:
-    return int(value) if float(value).is_integer() else float(value)
+def _settings(
+    rule: str, knob: str | None, values: Sequence[float | None], fixed: Mapping[str, object] | None = None
+) -> list[rules.Rule]:
+    """The rule at each of the values [K] of its knob; whole numbers as such, for a knob that counts."""
+    made = []
+    for value in values:
+        plain = None if value is None else int(value) if float(value).is_integer() else float(value)
+        made.append(rules.make(rule, **(fixed or {}), **({} if knob is None else {knob: plain})))
+    return made

@@ -25,7 +25,7 @@ VALUES = 17  # of a knob
 FRONTIER = 40  # points
 FAR = 5.0  # nats: a frontier without an end is followed this far
 Worded = float | str  # a number as JSON can hold it: "Infinity" stands for infinity
-KnobValue = float | int | str | None
+KnobValue = float | int | str
 
 
 class Figures(TypedDict):
@@ -55,7 +55,7 @@ class KnobCurve(Figures):
     rule: str
     fixed: dict[str, KnobValue]
     knob: str | None
-    values: list[KnobValue]
+    values: Sequence[float | None]
 
 
 class Frontier(TypedDict):
@@ -79,7 +79,7 @@ class Request(NamedTuple):
 
     rule: str
     knob: str | None
-    values: list[KnobValue]
+    values: Sequence[float | None]
     fixed: dict[str, KnobValue]
 
 
@@ -101,7 +101,8 @@ def bought(trace: Trace, lane: int, settings: Sequence[Rule], pair: Pair, most: 
             key = (request.rule, *request.fixed.items())
             requests.setdefault(key, request._replace(values=thinned(request.rule)))
     single = [as_request(rule) for rule in settings if rule.scope == "token"]
-    curves = [curve.mean() for curve in exact.curves([*requests.values(), *single], verifier_probs, draft_probs)]
+    wanted: list[exact.Wanted] = [(*request,) for request in (*requests.values(), *single)]
+    curves = [curve.mean() for curve in exact.curves(wanted, verifier_probs, draft_probs)]
     gaps: list[dict[str, list[Worded]]] = [{} for _ in curves]
     frontiers: dict[str, Frontier] = {}
     for divergence in exact.DIVERGENCES:
@@ -128,12 +129,12 @@ def bought(trace: Trace, lane: int, settings: Sequence[Rule], pair: Pair, most: 
 def as_request(rule: Rule) -> Request:
     """The curve of one point at a rule's own setting: its first numeric knob at its value, the other knobs fixed."""
     knob = advise.grid(rule.name)[0]
-    values: dict[str, KnobValue] = registry.values(rule)
+    values = registry.values(rule)
     value = values.pop(knob) if knob is not None else None
-    return Request(rule.name, knob, [value], values)
+    return Request(rule.name, knob, [None if isinstance(value, str) else value], values)
 
 
-def thinned(name: str) -> list[KnobValue]:
+def thinned(name: str) -> list[float | None]:
     """Some of the values `advise` tries, the ends among them. A budget's smallest values look alike and take longest."""
     knob, values = advise.grid(name)
     most = VALUES

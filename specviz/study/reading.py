@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from specviz.backends import Model, Pair
-from specviz.drafters import Draft, Drafter
+from specviz.drafters import Drafter
 from specviz.drafters.asks import next_probs
+from specviz.drafters.draft import Draft
 from specviz.engine.decode import alone
 from specviz.prob import noise
 from specviz.record.lane import Lane

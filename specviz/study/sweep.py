@@ -14,7 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -191,7 +191,7 @@ def _points(
     return tuple(_point(rule, settings, texts, plain) for rule, texts in zip(rules_, ordered) if len(texts) == count)
 
 
-def _answers(pair: Pair, jobs: Sequence[batch.Job]) -> Iterator[tuple[int, _Answer] | None]:
+def _answers(pair: Pair, jobs: Sequence[batch.Job]) -> Generator[tuple[int, _Answer] | None, None, None]:
     """(Index of the job, its text) for every job as it ends, and None in between. Much work is shared out to the cores."""
     count = cores(pair) if len(jobs) >= MANY else 1
     if count == 1:
@@ -202,7 +202,7 @@ def _answers(pair: Pair, jobs: Sequence[batch.Job]) -> Iterator[tuple[int, _Answ
 
 
 @torch.inference_mode()
-def _measured(pair: Pair, jobs: Sequence[batch.Job]) -> Iterator[tuple[int, _Answer] | None]:
+def _measured(pair: Pair, jobs: Sequence[batch.Job]) -> Generator[tuple[int, _Answer] | None, None, None]:
     """As `batch.ended`, with what was measured."""
     meter: Meter[int, float] = Meter(_law_divergence)
     answers = [_Answer() for _ in jobs]

@@ -1,1 +1,1 @@
-"""Sums over sorted vocabularies, in NumPy: what makes exact curves of whole families of laws cheap."""
+"""Sums over two distributions sorted by their ratio: what whole families of output laws accept and how far they stray. NumPy only."""

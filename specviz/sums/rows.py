@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import numpy as np
-import torch
-from numpy import ndarray
+from numpy.typing import ArrayLike, NDArray
+
+Floats: TypeAlias = NDArray[np.float64]
+Indices: TypeAlias = NDArray[np.intp]
+Mask: TypeAlias = NDArray[np.bool_]
 
 
 def few(size: int) -> int:
@@ -14,59 +18,96 @@ def few(size: int) -> int:
     return min(max(1, 2**16 // max(1, size)), 256)
 
 
-def chunks(counts: ndarray) -> Iterator[slice]:
+def chunks(counts: Indices) -> Iterator[slice]:
     """Slices of `counts` that add up to some 30,000 each, so that memory stays small."""
     ends = np.flatnonzero(np.diff(np.cumsum(counts) // 2**15, append=-1)) + 1
     return (slice(start, end) for start, end in zip([0, *ends[:-1]], ends))
 
 
-def spread(starts: ndarray, counts: ndarray) -> tuple[ndarray, ndarray]:
+def spread(starts: Indices, counts: Indices) -> tuple[Indices, Indices]:
     """For ranges `starts` .. `starts` + `counts` [m], one after the other: which range, and the number within it, [n]."""
     which = np.repeat(np.arange(len(counts)), counts)
     return which, np.arange(len(which)) + (starts - np.cumsum(counts) + counts)[which]
 
 
-def pick(values: ndarray, index: ndarray) -> ndarray:
-    """values [B, n] at `index` [B, K]."""
-    return values[np.arange(len(values))[:, None], index]
-
-
-def along(values: ndarray, order: ndarray) -> ndarray:
-    """values [B, V] in the order [B, V]."""
-    return torch.gather(torch.from_numpy(values), 1, torch.from_numpy(order)).numpy()
-
-
-def find(rising: ndarray, values, right: bool = False) -> ndarray:
-    """How many of `rising` [B, n] are below `values` [B, K] (or broadcast to it), or with `right` at most that, [B, K]."""
-    values = np.asarray(values, dtype=np.float64)
-    if values.shape[:-1] != rising.shape[:1] or not (values.flags.c_contiguous and values.flags.owndata):
-        values = np.broadcast_to(values, (len(rising), values.shape[-1] if values.ndim else 1)).copy()
-    if len(values) == 1:
-        return rising[0].searchsorted(values[0], "right" if right else "left")[None]
-    return torch.searchsorted(torch.from_numpy(rising), torch.from_numpy(values), right=right).numpy()
-
-
-def before(values: ndarray) -> ndarray:
-    """Prefix sums of [B, n] with a leading 0, [B, n + 1]."""
-    sums = np.zeros((len(values), values.shape[1] + 1))
-    torch.cumsum(torch.from_numpy(values), 1, out=torch.from_numpy(sums)[:, 1:])  # many times faster than NumPy's
+def sums_of(values: Floats, counts: Indices) -> Floats:
+    """Sums of the first counts[0] of `values` [n], of the next counts[1], and so on, [m]; `counts` [m] add up to n."""
+    sums = np.zeros(len(counts))
+    some = np.flatnonzero(counts)
+    if len(some):  # many times faster than np.bincount
+        sums[some] = np.add.reduceat(values, (np.cumsum(counts) - counts)[some])
     return sums
 
 
-def after(values: ndarray) -> ndarray:
+def pick(values: Floats, index: Indices) -> Floats:
+    """values [B, n] at `index` [B, K]."""
+    picked: Floats = values[np.arange(len(values))[:, None], index]
+    return picked
+
+
+def along(order: Indices, *values: Floats) -> list[Floats]:
+    """Each of `values` [B, V] in the order [B, V]."""
+    flat = order + np.arange(len(order))[:, None] * order.shape[1]
+    return [part.take(flat, mode="clip") for part in values]  # mode "raise" would look at every index once more
+
+
+def find(rising: Floats, values: ArrayLike, right: bool = False) -> Indices:
+    """How many of `rising` [B, n] are below `values` [B, K] (or broadcast to it), or with `right` at most that, [B, K]."""
+    values = np.asarray(values, dtype=np.float64)
+    values = np.broadcast_to(values, (len(rising), values.shape[-1] if values.ndim else 1))
+    count: Indices = np.zeros(values.shape, dtype=np.intp)
+    size = rising.shape[1]
+    if size >= 1024 or len(rising) == 1:
+        for row, wanted, part in zip(rising, values, count):
+            part[:] = row.searchsorted(wanted, "right" if right else "left")
+        return count
+    flat, start = rising.ravel(), np.arange(len(rising))[:, None] * size - 1
+    step = 1 << size.bit_length()
+    while step := step >> 1:  # bisection, all rows at once: many short rows are not worth a call each
+        further = count + step
+        there = flat.take(start + np.minimum(further, size))
+        count = np.where((further <= size) & (there <= values if right else there < values), further, count)
+    return count
+
+
+def before(values: Floats) -> Floats:
+    """Prefix sums of [B, n] with a leading 0, [B, n + 1]."""
+    sums = np.zeros((len(values), values.shape[1] + 1))
+    np.cumsum(values, 1, out=sums[:, 1:])
+    return sums
+
+
+def after(values: Floats) -> Floats:
     """Sums of all but the first i values of [B, n], [B, n + 1]."""
-    return before(values[:, ::-1].copy())[:, ::-1]
+    return before(values[:, ::-1])[:, ::-1]
 
 
-def root(function, left: tuple[ndarray, ndarray], right: tuple[ndarray, ndarray], tolerance: ndarray) -> ndarray:
-    """Roots [K] of `function`(points, which of the K) by Chandrupatla's method, to |function| <= tolerance [K].
+def before_both(first: Floats, second: Floats) -> tuple[Floats, Floats]:
+    """`before` of two arrays in the time of one: a sum waits for the one before it, and two of them wait together."""
+    both = np.zeros((len(first), first.shape[1] + 1), dtype=np.complex128)
+    both.real[:, 1:], both.imag[:, 1:] = first, second
+    np.cumsum(both, 1, out=both)
+    return both.real, both.imag
+
+
+def after_both(first: Floats, second: Floats) -> tuple[Floats, Floats]:
+    """`after` of two arrays in the time of one."""
+    first, second = before_both(first[:, ::-1], second[:, ::-1])
+    return first[:, ::-1], second[:, ::-1]
+
+
+Ends: TypeAlias = tuple[Floats, Floats]
+
+
+def root(function: Callable[[Floats, Indices], Floats], left: Ends, right: Ends, tolerance: Floats) -> Floats:
+    """Roots [K] of `function`(points, which of the K) to |function| <= tolerance [K] (Chandrupatla 1997).
 
     `left` and `right` are (points [K], values [K]) with values of opposite signs. Inverse quadratic interpolation where
     it can be trusted, halving elsewhere.
     """
-    which = np.arange(len(tolerance))
+    which: Indices = np.arange(len(tolerance))
     (new, at_new), (old, at_old) = left, right
-    found = np.where(np.abs(at_new) < np.abs(at_old), new, old)
+    roots = np.where(np.abs(at_new) < np.abs(at_old), new, old)
     with np.errstate(divide="ignore", invalid="ignore"):
         step = np.clip(at_new / (at_new - at_old), 0.01, 0.99)
         step = np.where(np.isfinite(step), step, 0.5)
@@ -77,7 +118,7 @@ def root(function, left: tuple[ndarray, ndarray], right: tuple[ndarray, ndarray]
             oldest, at_oldest = np.where(same, new, old), np.where(same, at_new, at_old)
             old, at_old = np.where(same, old, new), np.where(same, at_old, at_new)
             new, at_new = point, value
-            found[which] = np.where(np.abs(at_new) < np.abs(at_old), new, old)
+            roots[which] = np.where(np.abs(at_new) < np.abs(at_old), new, old)
             narrow = 4e-16 * np.maximum(np.abs(new), 1e-3) / np.abs(old - new)
             active = (np.minimum(np.abs(at_new), np.abs(at_old)) > tolerance[which]) & (narrow < 0.5)
             if not active.any():
@@ -87,6 +128,6 @@ def root(function, left: tuple[ndarray, ndarray], right: tuple[ndarray, ndarray]
             guess = at_new / (at_old - at_new) * at_oldest / (at_old - at_oldest)
             guess += (oldest - new) / (old - new) * at_new / (at_oldest - at_new) * at_old / (at_oldest - at_old)
             step = np.clip(np.where(trusted & np.isfinite(guess), guess, 0.5), narrow, 1 - narrow)
-            parts = which, new, old, oldest, at_new, at_old, at_oldest, step
-            which, new, old, oldest, at_new, at_old, at_oldest, step = (part[active] for part in parts)
-    return found
+            which, new, old, oldest = which[active], new[active], old[active], oldest[active]
+            at_new, at_old, at_oldest, step = at_new[active], at_old[active], at_oldest[active], step[active]
+    return roots

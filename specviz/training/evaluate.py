@@ -22,11 +22,14 @@ from pathlib import Path
 import torch
 
 from specviz import backends, rules, tasks
-from specviz.engine import batch, race
+from specviz.drafters.asks import next_probs
+from specviz.engine import batch
+from specviz.engine.race import race
 from specviz.engine.settings import Settings
-from specviz.prob import dists, stats
+from specviz.prob import stats
+from specviz.rules import Rule
 from specviz.training import data, export, loop, tokenizer
-from specviz.types import Emitted, Sampling
+from specviz.types import Sampling
 
 LONGEST_ANSWER = 320  # tokens
 LONGEST_STORY = 200
@@ -54,13 +57,19 @@ class Pair:
 
     def __init__(self, folder: Path, seed: int = 0):
         self.folder, self.seed = Path(folder), seed
-        self.engine = backends.load_pair(str(self.folder / "draft"), str(self.folder / "verifier"))
+        self.engine = backends.load_pair(draft=str(self.folder / "draft"), verifier=str(self.folder / "verifier"))
         self.words = tokenizer.load(self.folder / "verifier" / "tokenizer.json")
         self.draft_alone = backends.Pair(self.engine.draft, self.engine.draft, self.engine.tokenizer, {})
 
     def write(
-        self, prompts: list[list[int]], sampling: Sampling, longest: int, rule=None, *, by_draft: bool = False
-    ) -> list[batch.Text]:
+        self,
+        prompts: list[list[int]],
+        sampling: Sampling,
+        longest: int,
+        rule: Rule | None = None,
+        *,
+        by_draft: bool = False,
+    ) -> list[batch.Written]:
         """What follows each prompt. The i-th prompt has the same seed under any rule."""
         jobs = [
             (prompt, Settings(rule=rule, sampling=sampling, max_new_tokens=longest, seed=1_000_000 * self.seed + i))
@@ -77,15 +86,15 @@ class Pair:
         return [opening + self.words.encode(text).ids[:STORY_START] for text in (texts or [""] * count)[:count]]
 
     def answers(
-        self, items: list[tasks.Question], sampling: Sampling, rule=None, **options
-    ) -> tuple[list[bool], list[batch.Text]]:
+        self, items: list[tasks.Question], sampling: Sampling, rule: Rule | None = None, *, by_draft: bool = False
+    ) -> tuple[list[bool], list[batch.Written]]:
         """Which answers are right, and the texts they were read from."""
-        texts = self.write(self.question_prompts(items), sampling, LONGEST_ANSWER, rule, **options)
+        texts = self.write(self.question_prompts(items), sampling, LONGEST_ANSWER, rule, by_draft=by_draft)
         return [tasks.grade(self.words.decode(text.tokens), item.answer) for text, item in zip(texts, items)], texts
 
-    def accuracy(self, items: list[tasks.Question], sampling: Sampling, **options) -> dict:
+    def accuracy(self, items: list[tasks.Question], sampling: Sampling, *, by_draft: bool = False) -> dict:
         """Right, asked and interval, for every family and for all."""
-        marks, _ = self.answers(items, sampling, **options)
+        marks, _ = self.answers(items, sampling, by_draft=by_draft)
         by_level: dict[str, dict[int, list[bool]]] = {}
         for mark, item in sorted(zip(marks, items), key=lambda pair: (pair[1].family, pair[1].difficulty)):
             by_level.setdefault(item.family, {}).setdefault(item.difficulty, []).append(mark)
@@ -103,7 +112,7 @@ class Pair:
         found, strict = {}, None
         for name in ("plain", *RULES):
             marks, texts = self.answers(items, sampling, None if name == "plain" else rules.parse(name))
-            rounds, accepted = (sum(getattr(text, part) for text in texts) for part in ("rounds", "accepted"))
+            rounds, accepted = sum(text.rounds for text in texts), sum(text.accepted for text in texts)
             strict = marks if name == "sps" else strict
             found[name] = tally(marks) | {
                 "rounds": rounds,
@@ -124,9 +133,8 @@ class Pair:
         """Mean of sum(min(verifier, draft)) over what the verifier writes after the prompts at temperature 1."""
         total = count = 0
         for prompt, text in zip(prompts, self.write(prompts, PLAIN, longest)):
-            whole = prompt + text.tokens
             both = (
-                dists.to_probs(model.session().forward(whole[:-1], len(text.tokens)), PLAIN)
+                next_probs(model, prompt, text.tokens, PLAIN, self.engine.vocabulary)
                 for model in (self.engine.verifier, self.engine.draft)
             )
             total += torch.minimum(*both).sum().item()
@@ -170,7 +178,7 @@ class Pair:
     def _rate(self, prompt: list[int], settings: Settings) -> float:
         """Tokens per second of one lane without measures."""
         began = time.perf_counter()
-        count = sum(isinstance(event, Emitted) for event in race.start(self.engine, prompt, settings, None))
+        count = sum(len(step.result.emitted) for step in race(self.engine, prompt, [settings], measured=False))
         return count / (time.perf_counter() - began)
 
 
@@ -288,6 +296,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     begun = time.monotonic()
     pair = Pair(args.pair, args.seed)
+    backends.dedicate_process(pair.engine)
     texts = data.read(args.data) if args.data else None
     tiny = texts.test.get("tiny", []) if texts else []
     items = tasks.items(args.families, args.count, args.seed)

@@ -1,4 +1,4 @@
-"""The advisor for the page: requests and answers are plain data, the work is done by `specviz.study.advise`.
+"""The advisor for the page: requests and answers are plain data, the work is done by `specviz.study`.
 
 A goal is "spend" (at most `value` nats per judged token) or "accept" (at least `value` kept tokens per round).
 """
@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any, TypeGuard
 
-from specviz.ui.stream import DEADLINE, Refused
+from specviz import registry, rules
+from specviz.backends import Pair
+from specviz.record.trace import Trace
+from specviz.study import advise, knob_curves
+from specviz.ui.requests import MAX_LANES, Refused
 
 POSITIONS = 1000  # of all lanes together: some seconds' work for a vocabulary of a few thousand,
 FEWEST = 200  # and no fewer for a larger one
@@ -17,54 +22,69 @@ MOST = {"spend": 1000.0, "accept": 32.0}
 UNITS = {"spend": "nats per token", "accept": "tokens per round"}
 
 
-def answer(text: str, pair) -> dict:
+def answer(text: str, pair: Pair) -> dict[str, Any]:
     """What {trace, goal, value, draft_length (null: each rule's fastest)} asks for, as
 
-    rows     [{rule, name, knobs, draft_length, kept, interval, kl, speedup, speedup_interval}], as `advise.advise` sorts them
+    rows     [{rule, name, knobs, drafter, draft_length, kept, interval, kl, speedup, speedup_interval}], as `advise.advise`
+             sorts them
     missing  the token rules that cannot reach the goal
     texts    how many texts were read
     """
-    from specviz import registry, rules
-    from specviz.study import advise
-
-    asked, record = _request(text)
+    asked, trace = _request(text)
     goal = asked.get("goal")
     if goal not in MOST:
         raise Refused("", "A goal is to spend at most so many nats, or to keep at least so many tokens.")
     value = _number(asked.get("value"), goal, MOST[goal], UNITS[goal])
     length = asked.get("draft_length")
-    if length is not None and (not isinstance(length, int) or isinstance(length, bool) or not 1 <= length <= 32):
+    if length is not None and not _whole(length, 32):
         raise Refused("draft_length", f"The draft length must be a whole number from 1 to 32 tokens; got {length!r}.")
     most = max(FEWEST, min(POSITIONS, ENTRIES // pair.vocabulary))
-    found = advise.advise([record], pair, **{goal: value}, draft_length=length, most=most)
     rows = []
-    for one in found:
-        rule = rules.parse(one.rule)
+    spend, accept = (value if name == goal else None for name in ("spend", "accept"))
+    for advice in advise.advise([trace], pair, spend=spend, accept=accept, draft_length=length, most=most):
+        rule = rules.parse(advice.rule)
         rows.append(
             {
-                "rule": one.rule, "name": rule.name, "knobs": {k["name"]: getattr(rule, k["name"]) for k in registry.knobs(type(rule))},
-                "draft_length": one.draft_length, "kept": one.accepted_per_round, "interval": one.interval, "kl": plain(one.kl),
-                "speedup": one.speedup, "speedup_interval": one.speedup_interval,
+                "rule": advice.rule, "name": rule.name, "knobs": registry.values(rule), "drafter": advice.drafter,
+                "draft_length": advice.draft_length, "kept": advice.accepted_per_round, "interval": advice.interval, "kl": plain(advice.kl),
+                "speedup": advice.speedup, "speedup_interval": advice.speedup_interval,
             }
         )  # fmt: skip
     able = {row["name"] for row in rows}
     missing = [name for name in rules.names() if rules.get(name).scope == "token" and name not in able]
-    return {"rows": rows, "missing": missing, "texts": sum(bool(lane["rounds"]) for lane in record.data["lanes"])}
+    return {"rows": rows, "missing": missing, "texts": sum(bool(lane.rounds) for lane in trace.lanes)}
 
 
-def tried(text: str, pair) -> dict:
-    """What a real run of a row of `answer` keeps: {trace, rule, draft_length, interval, attempt} -> {kept, kl, inside}. "Infinity" stands for an infinite divergence."""
-    from specviz.study import advise
-
-    asked, record = _request(text)
-    interval, attempt, length = (asked.get(name) for name in ("interval", "attempt", "draft_length"))
-    whole = all(isinstance(n, int) and not isinstance(n, bool) and 1 <= n <= 10_000 for n in (attempt, length))
-    if not (whole and isinstance(asked.get("rule"), str) and isinstance(interval, list) and len(interval) == 2):
+def tried(text: str, pair: Pair, deadline: float = math.inf) -> dict[str, Any]:
+    """What a real run, of at most `deadline` seconds, keeps of a row of `answer`: {trace, rule, drafter, draft_length,
+    interval, attempt} -> {kept, kl, inside}. "Infinity" stands for an infinite divergence."""
+    asked, trace = _request(text)
+    interval, attempt, length = asked.get("interval"), asked.get("attempt"), asked.get("draft_length")
+    named = isinstance(asked.get("rule"), str) and isinstance(asked.get("drafter"), str)
+    ends = interval if isinstance(interval, list) and len(interval) == 2 else None
+    if ends is None or not (named and _whole(attempt, 10_000) and _whole(length, 10_000)):
         raise Refused("", "This is not a piece of advice that could be tried.")
-    low, high = (_number(end, "interval", 32.0, UNITS["accept"]) for end in interval)
-    row = advise.Advice(asked["rule"], length, math.nan, (low, high), math.nan, math.nan, (math.nan, math.nan))
-    kept, kl, inside = advise.check(row, [record], pair, attempt, DEADLINE)
+    low, high = (_number(end, "interval", 32.0, UNITS["accept"]) for end in ends)
+    row = advise.Advice(
+        rule=asked["rule"], drafter=asked["drafter"], draft_length=length, interval=(low, high),
+        accepted_per_round=math.nan, kl=math.nan, speedup=math.nan, speedup_interval=(math.nan, math.nan),
+    )  # fmt: skip
+    kept, kl, inside = advise.check(row, [trace], pair, attempt, deadline)
     return {"kept": kept, "kl": plain(kl), "inside": inside}
+
+
+def bought(text: str, pair: Pair) -> dict[str, Any]:
+    """What knobs buy on one lane's text, see `knob_curves.bought`: {trace, lane, rules: [[name, knobs], ...]}."""
+    asked, trace = _request(text)
+    lane, wanted = asked.get("lane"), asked.get("rules")
+    if not isinstance(lane, int) or not isinstance(wanted, list):
+        raise Refused("", "This is not a question about a lane.")
+    chosen = []
+    for pair_ in wanted[:MAX_LANES]:
+        if not (isinstance(pair_, list) and len(pair_) == 2 and isinstance(pair_[1], dict)):
+            raise Refused("", "This is not a question about a lane.")
+        chosen.append(rules.make(str(pair_[0]), **pair_[1]))
+    return dict(knob_curves.bought(trace, lane, chosen, pair))
 
 
 def plain(value: float | None) -> float | str | None:
@@ -72,19 +92,21 @@ def plain(value: float | None) -> float | str | None:
     return value if value is None or math.isfinite(value) else None if math.isnan(value) else "Infinity"
 
 
-def _request(text: str) -> tuple[dict, object]:
-    from specviz.record import trace
-
+def _request(text: str) -> tuple[dict[str, Any], Trace]:
     try:
         asked = json.loads(text)
     except (ValueError, RecursionError):
         asked = None
     if not isinstance(asked, dict):
         raise Refused("", "This is not a question about a run.")
-    return asked, trace.Trace.from_json(str(asked.get("trace")))
+    return asked, Trace.from_json(str(asked.get("trace")))
 
 
-def _number(value, field: str, high: float, unit: str) -> float:
+def _whole(value: Any, high: int) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= high
+
+
+def _number(value: Any, field: str, high: float, unit: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= high:
         raise Refused(field, f"This must be a number from 0 to {high:g} {unit}; got {value!r}.")
     return float(value)

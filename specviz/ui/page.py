@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import orjson
 
-from specviz import registry, tasks
+from specviz import backends, exports, registry, tasks
 from specviz.assets import ASSETS
 from specviz.engine.settings import Settings
-from specviz.exports.replay import replay
 from specviz.record import metrics
+from specviz.record.trace import Trace
 from specviz.types import Sampling
-from specviz.ui import advice, sweeping
-from specviz.ui.stream import MAX_LANES, WAITING, Desk
-from specviz.view.boot import PLOTLY, inline, rule_words, scripts, styles
-
-STYLES_OF_TEXT = {"tiny": "a story for small children", "tale": "a fairy tale", "task": "a question with one answer"}
+from specviz.ui import advice, runs, sweeping
+from specviz.ui.desk import WAITING, Desk, Message
+from specviz.ui.exporting import exported
+from specviz.view.boot import PLOTLY, drafter_words, inline, rule_words, scripts, styles
 
 # Constant: model text never enters a template. `run`, `stop`, `cancel`, `verify` and `sweep` are the events the view triggers.
 TEMPLATE = '<div class="sv-host"></div>'
@@ -34,13 +34,16 @@ class View(gr.HTML):
         return value
 
 
-def words() -> dict:
-    """What the page must know before any run: rules and their knobs, definitions of figures, examples."""
+def words(shipped: bool = True) -> dict[str, Any]:
+    """What the page must know before any run: rules, drafters and their knobs, definitions of figures, examples.
+    `shipped`: it runs the shipped pair, whose styles are known and whose sweep is recorded."""
     return {
         "rules": rule_words(),
+        "drafters": drafter_words(),
         "definitions": metrics.DEFINITIONS,
         "settings": registry.knobs(Sampling) + registry.knobs(Settings),
-        "styles": _styles(),
+        "styles": _styles() if shipped else {},  # another pair has its own way, and is not asked
+        "exports": exports.words(),
         "prompts": _prompts(),
         "recorded": {trace["prompt"]: trace["url"] for trace in _recorded()},
         "plotly": _url(PLOTLY),
@@ -48,9 +51,7 @@ def words() -> dict:
             "asked": sweeping.usual(),
             "definitions": metrics.SWEEP,
             "families": {name: tasks.family(name).about for name in tasks.names()},
-            "recorded": _url(sweeping.RECORDED)
-            if sweeping.RECORDED.exists() and not os.environ.get("SPECVIZ_VERIFIER")
-            else None,
+            "recorded": _url(sweeping.RECORDED) if shipped and sweeping.RECORDED.exists() else None,
         },
     }
 
@@ -58,71 +59,43 @@ def words() -> dict:
 def build(desk: Desk) -> gr.Blocks:
     """The page over a desk that runs things. Launch it with `launch_options()`."""
 
-    def streamed(event: gr.EventData, work=None) -> Iterator[str]:
-        try:
-            settings = json.loads(event._data.get("settings"))
-        except (ValueError, TypeError):
-            settings = None
-        for message in desk.messages(str(event._data.get("id")), settings if isinstance(settings, dict) else {}, work):
-            yield orjson.dumps(message).decode()
-
     def run(event: gr.EventData) -> Iterator[str]:
-        yield from streamed(event)
+        asked = _settings(event)
+        yield from _texts(desk.messages(str(event._data.get("id")), lambda turn: runs.compute(turn, asked)))
 
     def sweep(event: gr.EventData) -> Iterator[str]:
-        yield from streamed(event, sweeping.compute)
+        asked = _settings(event)
+        yield from _texts(desk.messages(str(event._data.get("id")), lambda turn: sweeping.compute(turn, asked)))
 
     def stop(event: gr.EventData) -> None:
         desk.stop(str(event._data.get("id")))
 
     def verify(event: gr.EventData) -> Iterator[str]:
-        for message in desk.verified(str(event._data.get("trace"))):
-            yield orjson.dumps(message).decode()
+        yield from _texts(runs.verified(desk, str(event._data.get("trace"))))
 
-    def check(text: str) -> dict:
+    def check(text: str) -> dict[str, str]:
         """Whether a text is a trace, without running anything."""
-        from specviz.record import trace
-
         try:
-            trace.Trace.from_json(text)
+            Trace.from_json(text)
         except ValueError as error:
             return {"error": str(error)}
         return {"error": ""}
 
-    def export(text: str) -> str:
-        """A self-contained HTML replay of a trace."""
-        return replay(text)
+    def export(text: str) -> dict[str, str]:
+        """The file that an export makes of a trace: see `exporting.exported`."""
+        return exported(text)
 
-    def buys(text: str) -> dict:
-        """What knobs buy on one lane's text: a request {trace, lane, rules: [[name, knobs], ...]} as JSON."""
+    def buys(text: str) -> Message:
+        """What knobs buy on one lane's text: see `advice.bought`."""
+        return desk.borrow(lambda pair: advice.bought(text, pair))
 
-        def work(pair) -> dict:
-            from specviz import rules
-            from specviz.record import trace
-            from specviz.study import knob_curves as knobs
-
-            try:
-                asked = json.loads(text)
-            except ValueError:
-                asked = None
-            if (
-                not isinstance(asked, dict)
-                or not isinstance(asked.get("lane"), int)
-                or not isinstance(asked.get("rules"), list)
-            ):
-                raise ValueError("This is not a question about a lane.")
-            chosen = [rules.make(str(name), **given) for name, given in asked["rules"][:MAX_LANES]]
-            return knobs.bought(trace.Trace.from_json(str(asked.get("trace"))), asked["lane"], chosen, pair)
-
-        return desk.borrow(work)
-
-    def advise(text: str) -> dict:
+    def advise(text: str) -> Message:
         """Which knob value meets a goal: see `advice.answer`."""
         return desk.borrow(lambda pair: advice.answer(text, pair))
 
-    def tryout(text: str) -> dict:
+    def tryout(text: str) -> Message:
         """Whether a real run does what the advice says: see `advice.tried`."""
-        return desk.borrow(lambda pair: advice.tried(text, pair))
+        return desk.borrow(lambda pair: advice.tried(text, pair, desk.deadline))
 
     gr.set_static_paths([ASSETS / "recorded", PLOTLY, sweeping.RECORDED])
     with gr.Blocks(title="specviz: acceptance rules, seen", analytics_enabled=False, fill_width=True) as blocks:
@@ -143,18 +116,35 @@ def build(desk: Desk) -> gr.Blocks:
     return blocks
 
 
-def launch_options() -> dict:
-    """What `launch` needs for the page to look like itself and to ask no other host for anything."""
+def launch_options(shipped: bool = True) -> dict[str, Any]:
+    """What `launch` needs for the page to look like itself and to ask no other host for anything; `shipped` as in
+    `words`."""
     theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
         body_background_fill="#f6f6f3", body_background_fill_dark="#0f1012"
     )
-    boot = f"window.specviz = window.specviz || {{}}; window.specviz.boot = {inline(_dumps(words()))};"
+    boot = f"window.specviz = window.specviz || {{}}; window.specviz.boot = {inline(_dumps(words(shipped)))};"
     head = "".join(f"<style>{text}</style>" for text in styles())
     head += "".join(f"<script>{text}</script>" for text in (boot, *scripts(), "window.specviz.app.early();"))
     return dict(head=head, theme=theme, ssr_mode=False, footer_links=[], run_history=False, quiet=True)
 
 
-def _dumps(value) -> str:
+def _settings(event: gr.EventData) -> dict[str, Any]:
+    """What the view sent along with an event; nothing, if it is no JSON object."""
+    try:
+        asked = json.loads(event._data.get("settings"))
+    except (ValueError, TypeError):
+        return {}
+    return asked if isinstance(asked, dict) else {}
+
+
+def _texts(messages: Generator[Message, None, None]) -> Iterator[str]:
+    """Messages as JSON texts. Closing this closes them."""
+    with closing(messages):
+        for message in messages:
+            yield orjson.dumps(message).decode()
+
+
+def _dumps(value: object) -> str:
     return json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -163,26 +153,18 @@ def _url(path: Path) -> str:
 
 
 def _styles() -> dict[str, str]:
-    """The styles one can ask the shipped pair for; another pair has its own way, and is not asked."""
-    if os.environ.get("SPECVIZ_VERIFIER"):
-        return {}
-    facts = ASSETS / "pairs" / "small" / "pair.json"
-    return (
-        json.loads(facts.read_text(encoding="utf-8")).get("styles", STYLES_OF_TEXT)
-        if facts.exists()
-        else STYLES_OF_TEXT
-    )
+    """The styles one can ask the shipped pair for."""
+    shipped = next(iter(backends.pairs().values()), None)
+    return {} if shipped is None else shipped.styles
 
 
-def _recorded() -> list[dict]:
+def _recorded() -> list[dict[str, str]]:
     """The recorded runs: prompt and address of each."""
-    found = []
-    for path in sorted((ASSETS / "recorded").glob("*.json")):
-        found.append({"prompt": json.loads(path.read_text(encoding="utf-8"))["prompt"], "url": _url(path)})
-    return found
+    paths = sorted((ASSETS / "recorded").glob("*.json"))
+    return [{"prompt": json.loads(path.read_text(encoding="utf-8"))["prompt"], "url": _url(path)} for path in paths]
 
 
-def _prompts() -> list[dict]:
+def _prompts() -> list[dict[str, Any]]:
     """The examples; the first with a recorded run is what a visitor sees first."""
     path = ASSETS / "prompts.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []

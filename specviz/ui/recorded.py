@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 from specviz import backends, rules
 from specviz.assets import ASSETS
-from specviz.engine import race
+from specviz.backends import Pair
 from specviz.engine.settings import Settings
-from specviz.record import metrics, trace
+from specviz.record.running import run
+from specviz.record.trace import Trace
 from specviz.types import Sampling
 from specviz.ui import sweeping
 
@@ -24,7 +26,7 @@ LIMIT = 300_000  # bytes of one recorded run
 SEEDS = range(24)  # of these the run with the most to see is shown, where a prompt names no seed
 
 
-def record(pair, prompt: dict, seed: int) -> trace.Trace:
+def record(pair: Pair, prompt: dict[str, Any], seed: int) -> Trace:
     """One run of the lanes of a prompt."""
     common = dict(
         sampling=Sampling(**prompt.get("sampling", {})),
@@ -35,26 +37,21 @@ def record(pair, prompt: dict, seed: int) -> trace.Trace:
     lanes = [
         Settings(rule=None if spec is None else rules.parse(spec), **common) for spec in prompt.get("lanes", LANES)
     ]
-    made = trace.begin(pair, prompt["text"], prompt.get("style"), lanes)
-    for step in race.race(pair, made.data["prompt_tokens"], lanes):
-        made.add(step)
-    return made
+    return run(pair, prompt["text"], lanes, style=prompt.get("style")).finish()
 
 
-def telling(made: trace.Trace, prompt: dict) -> int:
+def telling(trace: Trace, prompt: dict[str, Any]) -> int:
     """How much there is to see in a run: tokens kept on budget, refusals in every lane, the right answer in the strict one."""
-    fates = {
-        lane["name"]: {fate for round_ in lane["rounds"] for fate in metrics.fates(lane, round_)}
-        for lane in made.data["lanes"]
-        if lane["rule"]
-    }
+    drafting = [lane for lane in trace.lanes if lane.rule is not None]
+    fates = [{fate for round_ in lane.rounds for fate in round_.fates(lane.lossless)} for lane in drafting]
     expected = prompt.get("expected")
-    right = not expected or str(expected) in made.text(0).rpartition("answer is")[2]
-    return 4 * ("relaxed" in fates.get("cactus", ())) + 2 * right + all("rejected" in found for found in fates.values())
+    right = not expected or str(expected) in trace.text(0).rpartition("answer is")[2]
+    return 4 * ("relaxed" in fates[-1]) + 2 * right + all("rejected" in seen for seen in fates)
 
 
 def main() -> None:
     pair = backends.load_pair()
+    backends.dedicate_process(pair)
     folder = ASSETS / "recorded"
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.json"):

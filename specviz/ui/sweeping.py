@@ -9,14 +9,22 @@ divergence). Each message says everything, so that the page may miss any but the
 from __future__ import annotations
 
 import json
-import threading
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
 
+from specviz import tasks
 from specviz.assets import ASSETS
-from specviz.ui import stream
+from specviz.backends import Pair
+from specviz.engine.settings import Settings
+from specviz.rules import Rule
+from specviz.study import sweep
+from specviz.types import ModelError, Sampling
 from specviz.ui.advice import plain
-from specviz.ui.stream import Refused, failed, named, refusing
+from specviz.ui.desk import Message, Turn, failed
+from specviz.ui.requests import Refused, named, refusing
 
 EVERY = 0.25  # seconds between messages
 MOST_RULES = 12  # specs in a request
@@ -24,11 +32,8 @@ MOST_TEXTS = 4000  # of one sweep: a minute or two for the shipped pair
 RECORDED = ASSETS / "sweep.json"  # what is shown before anyone presses Run
 
 
-def usual() -> dict:
+def usual() -> dict[str, Any]:
     """The request that the page opens with."""
-    from specviz import tasks
-    from specviz.study import sweep
-
     return {
         "rules": list(sweep.DEFAULT),
         "questions": sweep.QUESTIONS,
@@ -39,23 +44,16 @@ def usual() -> dict:
     }
 
 
-def read(asked: dict) -> tuple[list, list, object]:
+def read(asked: Mapping[str, Any]) -> tuple[list[Rule], list[tasks.Question], Settings]:
     """Rules, questions and settings of a request. Refused names the control that is wrong."""
-    from specviz import tasks
-    from specviz.engine.settings import Settings
-    from specviz.study import sweep
-    from specviz.types import Sampling
-
     specs = asked.get("rules")
     if not isinstance(specs, list) or not 1 <= len(specs) <= MOST_RULES:
         raise Refused("rules", f"A sweep is of 1 to {MOST_RULES} rules.")
-    wanted = [
-        rule for i, spec in enumerate(specs) for rule in refusing(f"rule{i}", lambda spec=spec: sweep.expand(str(spec)))
-    ]
+    wanted = [rule for i, spec in enumerate(specs) for rule in refusing(f"rule{i}", partial(sweep.expand, str(spec)))]
     common = {name: asked[name] for name in ("draft_length", "seed") if name in asked}
     temperature = asked.get("temperature", 1.0)
     sampling = refusing("temperature", lambda: Sampling(temperature=temperature))
-    settings = refusing(named(common, lambda one: Settings(**one)), lambda: Settings(sampling=sampling, **common))
+    settings = refusing(named(common, lambda some: Settings(**some)), lambda: Settings(sampling=sampling, **common))
     if not isinstance(settings.draft_length, int):
         raise Refused("draft_length", "A sweep drafts a fixed number of tokens per round: a whole number from 1 to 32.")
     count, families = asked.get("questions"), asked.get("families")
@@ -75,20 +73,17 @@ def read(asked: dict) -> tuple[list, list, object]:
     return wanted, questions, settings
 
 
-def compute(pair, asked: dict, stopped: threading.Event) -> Iterator[dict]:
+def compute(turn: Turn, asked: Mapping[str, Any]) -> Iterator[Message]:
     """Runs a sweep, a message about every EVERY seconds. Closing the generator stops the compute."""
-    from specviz.study import sweep
-    from specviz.types import ModelError
-
     try:
         wanted, questions, settings = read(asked)
-        steps = refusing("questions", lambda: sweep.sweep(pair, wanted, questions, settings))
+        steps = refusing("questions", lambda: sweep.sweep(turn.pair, wanted, questions, settings))
     except Refused as error:
-        yield failed(error.field, str(error))
+        yield failed(error)
         return
     points = [sweep.called(rule) for rule in sweep.planned(wanted)]
 
-    def message(progress, ended: bool = False, words: str = "") -> dict:
+    def message(progress: sweep.Progress, ended: bool = False, words: str = "") -> Message:
         rows = [
             {name: plain(value) if isinstance(value, float) else value for name, value in point.row().items()}
             for point in progress.points
@@ -100,31 +95,26 @@ def compute(pair, asked: dict, stopped: threading.Event) -> Iterator[dict]:
 
     progress = sweep.Progress(0, len(points) * len(questions), 0.0, None, ())
     yield message(progress)
-    began = last = time.monotonic()
-    words = ""
+    last, words = time.monotonic(), ""
     try:
         for progress in steps:
-            now = time.monotonic()
-            if stopped.is_set():
-                words = "Stopped. What is complete stays."
+            if why := turn.over():
+                words = f"{why} What is complete stays."
                 break
-            if now - began > stream.DEADLINE:
-                words = f"Stopped after {stream.DEADLINE:g} seconds, the longest a run may take here. What is complete stays."
-                break
-            if now - last >= EVERY:
+            if time.monotonic() - last >= EVERY:
                 yield message(progress)
                 last = time.monotonic()
     except ModelError as error:
-        yield failed("questions", str(error))
+        yield failed(error, "questions")
         return
     finally:
-        steps.close()
+        steps.close()  # type: ignore[attr-defined]
     yield message(progress, True, words)
 
 
-def record(pair) -> str:
+def record(pair: Pair) -> str:
     """The last message of the usual sweep, as JSON text: what the page shows before anyone presses Run."""
-    *_, end = compute(pair, usual(), threading.Event())
+    *_, end = compute(Turn(pair, deadline=math.inf), usual())
     return json.dumps(
         {name: value for name, value in end.items() if name not in ("seconds", "left", "message")},
         allow_nan=False,

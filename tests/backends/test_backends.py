@@ -79,7 +79,7 @@ def test_the_fast_forward_is_transformers_forward(tmp_path, shape):
     tokens = torch.randint(0, 300, (40,), generator=torch.Generator().manual_seed(3)).tolist()
     for begin, end in ((0, 17), (17, 18), (18, 23), (23, 40)):
         torch.testing.assert_close(
-            fast.forward(tokens[begin:end]), slow.forward(tokens[begin:end]), atol=2e-4, rtol=1e-4
+            fast.forward(tokens[begin:end]).logits, slow.forward(tokens[begin:end]).logits, atol=2e-4, rtol=1e-4
         )
 
 
@@ -98,7 +98,7 @@ def test_rollback_is_as_if_never_seen(tmp_path, backend):
         session.forward(tokens[session.length :])
         fresh.forward(tokens)
         assert session.length == fresh.length == 30
-        torch.testing.assert_close(session.forward([9]), fresh.forward([9]), atol=2e-4, rtol=1e-4)
+        torch.testing.assert_close(session.forward([9]).logits, fresh.forward([9]).logits, atol=2e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("backend", [StaticLlama, Transformers])
@@ -106,7 +106,7 @@ def test_keep_gives_the_last_rows(tmp_path, backend):
     """keep=n returns the logits after the last n tokens, and out-of-range keeps and over-long texts raise."""
     model = backend(make_llama(tmp_path))
     whole, part = model.session().forward([1, 2, 3, 4]), model.session().forward([1, 2, 3, 4], keep=2)
-    torch.testing.assert_close(part, whole[2:], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(part.logits, whole.logits[2:], atol=1e-5, rtol=1e-5)
     with pytest.raises(ValueError, match="keep must be"):
         model.session().forward([1], keep=2)
     with pytest.raises(ModelError, match="longer than the 128 tokens"):
@@ -116,7 +116,7 @@ def test_keep_gives_the_last_rows(tmp_path, backend):
 @pytest.mark.parametrize("backend", ["static_llama", "transformers"])
 def test_any_pair_of_folders_runs_and_reproduces(folders, backend):
     """A pair given by folder, with padded vocabularies, decodes three rules and its trace verifies."""
-    pair = backends.load_pair(*folders, backend=backend)
+    pair = backends.load_pair(draft=folders[0], verifier=folders[1], backend=backend)
     assert pair.verifier.name == backend and pair.vocabulary == 320
     lanes = [Settings(rule=rules.make(name), max_new_tokens=24, seed=3) for name in ("sps", "tas", "cactus")]
     record = trace.begin(pair, "hello there", None, lanes)
@@ -129,7 +129,7 @@ def test_backends_write_the_same_text(folders):
     """The same settings and seed give the same tokens on both backends: randomness is keyed, not consumed."""
     texts = []
     for backend in ("static_llama", "transformers"):
-        pair = backends.load_pair(*folders, backend=backend)
+        pair = backends.load_pair(draft=folders[0], verifier=folders[1], backend=backend)
         lanes = [Settings(rule=rules.make("cactus"), max_new_tokens=40, seed=11)]
         record = trace.begin(pair, "hello", None, lanes)
         for step in race.race(pair, record.data["prompt_tokens"], lanes):
@@ -142,7 +142,7 @@ def test_different_tokenizers_are_refused_with_the_difference(folders, tmp_path)
     """Two models whose token ids mean different things do not load as a pair, and the sentence shows one."""
     other = give_tokenizer(make_llama(tmp_path / "other", vocabulary=304), swap=True)
     with pytest.raises(ModelError, match=r"tokenizers differ: 2 of 300 token ids mean something else; id 5 is"):
-        backends.load_pair(other, folders[1])
+        backends.load_pair(draft=other, verifier=folders[1])
     wider = give_tokenizer(make_llama(tmp_path / "wider", vocabulary=320), size=310)
     assert differences(Tokenizer(folders[0]), Tokenizer(wider)) is None
 
@@ -150,7 +150,7 @@ def test_different_tokenizers_are_refused_with_the_difference(folders, tmp_path)
 def test_unknown_damaged_and_impossible_models_are_sentences(folders, tmp_path):
     """Missing, damaged and unsupported models raise ModelError for people, not a traceback of a library."""
     with pytest.raises(ModelError, match="could not be loaded|not found"):
-        backends.load_pair("nobody/nothing", "nobody/nothing")
+        backends.load_pair(draft="nobody/nothing", verifier="nobody/nothing")
     with pytest.raises(ModelError, match="not found|could not be loaded"):
         backends.load("nobody/nothing")
     with pytest.raises(ModelError, match="no CUDA device|cuda"):
@@ -195,29 +195,32 @@ def test_a_sliding_window_model_rolls_back_or_is_refused(tmp_path):
     session.forward(tokens[:30])
     session.forward([1, 2, 3])
     session.rollback(30)
-    torch.testing.assert_close(session.forward(tokens[30:]), fresh.forward(tokens)[30:], atol=2e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        session.forward(tokens[30:]).logits, fresh.forward(tokens).logits[30:], atol=2e-4, rtol=1e-4
+    )
 
 
 def test_the_shipped_pair_loads_everywhere(pair):
     """The shipped folders are plain transformers: AutoModel gives the fast forward's logits, AutoTokenizer its ids."""
     from transformers import AutoTokenizer
 
-    slow = backends.load(str(backends.SHIPPED / "verifier"), backend="transformers")
+    folder = str(backends.pairs()["small"].folder / "verifier")
+    slow = backends.load(folder, backend="transformers")
     tokens = pair.encode("Once upon a time there was a small dog named Spot.", next(iter(pair.styles)))
     torch.testing.assert_close(
-        pair.verifier.session().forward(tokens), slow.session().forward(tokens), atol=1e-3, rtol=1e-3
+        pair.verifier.session().forward(tokens).logits, slow.session().forward(tokens).logits, atol=1e-3, rtol=1e-3
     )
-    library = AutoTokenizer.from_pretrained(str(backends.SHIPPED / "verifier"))
+    library = AutoTokenizer.from_pretrained(folder)
     text = "Lily saw 12 birds; naïve café 東京 😀\x00\u202e."
-    assert library(text, add_special_tokens=False)["input_ids"] == pair.tokenizer._plain(text)
-    assert pair.tokenizer.decode(pair.tokenizer._plain(text)) == text
+    assert library(text, add_special_tokens=False)["input_ids"] == pair.tokenizer.plain(text)
+    assert pair.tokenizer.decode(pair.tokenizer.plain(text)) == text
 
 
 def test_prompts_cannot_end_the_text_and_pieces_show_bytes(pair):
     """Special tokens spelled out in a prompt are plain characters; a token that is no whole character shows its bytes."""
     tokens = pair.encode("a <|endoftext|> b")
     assert tokens.count(0) == 1 and tokens[0] == 0
-    pieces = [pair.tokenizer.piece(t) for t in pair.tokenizer._plain("😀")]
+    pieces = [pair.tokenizer.piece(t) for t in pair.tokenizer.plain("😀")]
     assert "".join(pieces) == "😀" or all(p.startswith("⟨") for p in pieces)
 
 
@@ -276,19 +279,19 @@ def test_packing_the_linears_of_a_model_changes_none_of_its_numbers():
 
 @pytest.mark.parametrize("keeps", [True, False])
 @pytest.mark.parametrize("records", [True, False])
-def test_a_room_of_fixed_length_gives_the_same_logits(tmp_path, monkeypatch, keeps, records):
-    """Prompts in pieces, few tokens, rolling back, outgrowing the room and moving in after another text; and where a
+def test_an_arena_of_fixed_length_gives_the_same_logits(tmp_path, monkeypatch, keeps, records):
+    """Prompts in pieces, few tokens, rolling back, outgrowing the arena and moving in after another text; and where a
     forward cannot be recorded (there is no GPU for it here), it runs all the same."""
     monkeypatch.setattr(graphed, "MANY", 40)
     model = Transformers(make_llama(tmp_path / "model"))
-    model._keeps = keeps
-    model.rooms.append(model.room(16))
-    room = model.rooms[0]
-    room._records = records
+    model.network.keeps = keeps
+    model.arenas.append(graphed.Arena(model.network, 16))
+    arena = model.arenas[0]
+    arena._records = records
     generator = torch.Generator().manual_seed(1)
     for _ in range(2):
         one, other = model.session(), graphed.GraphedSession(model)
-        assert other._room is room and not model.rooms
+        assert other._arena is arena and not model.arenas
         for count, keep, forget in (
             (9, 1, 0),
             (1, 1, 0),
@@ -300,23 +303,34 @@ def test_a_room_of_fixed_length_gives_the_same_logits(tmp_path, monkeypatch, kee
             (1, 1, 0),
         ):
             tokens = torch.randint(0, model.vocabulary, (count,), generator=generator).tolist()
-            torch.testing.assert_close(other.forward(tokens, keep), one.forward(tokens, keep), rtol=1e-4, atol=1e-5)
+            seen, wanted = other.forward(tokens, keep), one.forward(tokens, keep)
+            torch.testing.assert_close(seen.logits, wanted.logits, rtol=1e-4, atol=1e-5)
             for session in (one, other):
                 session.rollback(session.length - forget)
         del other, session
-        assert model.rooms == [room] and not room._records
+        assert model.arenas == [arena] and not arena._records
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_recorded_forwards_on_a_gpu(tmp_path, dtype):
-    """Replayed forwards give the logits of the library's own cache, for every number of tokens and after rolling back."""
+    """Replayed forwards give the logits and features of the library's own cache, for every number of tokens and after
+    rolling back; and so does a tree, which is not recorded."""
     model = Transformers(make_llama(tmp_path / "model"), device="cuda", dtype=dtype)
     one, other = TransformersSession(model), model.session()
     tolerance = dict(rtol=1e-3, atol=1e-3) if dtype == "float32" else dict(rtol=0.1, atol=0.1)
     for count in (9, 1, 5, 1, 5, 40, 1, 5):
         tokens = list(range(10, 10 + count))
-        torch.testing.assert_close(other.forward(tokens), one.forward(tokens), **tolerance)
+        seen, wanted = (session.forward(tokens, features=[1]) for session in (other, one))
+        torch.testing.assert_close(seen.logits, wanted.logits, **tolerance)
+        torch.testing.assert_close(seen.features[1], wanted.features[1], **tolerance)
         for session in (one, other):
             session.rollback(session.length - count // 2)
-    assert set(other._room._recorded) == {1, 5, 9}
+    tree = dict(parents=[-1, 0, 0, 2, 1], features=[1])
+    seen, wanted = (session.forward([7, 8, 9, 10, 11], **tree) for session in (other, one))
+    torch.testing.assert_close(seen.logits, wanted.logits, **tolerance)
+    torch.testing.assert_close(seen.features[1], wanted.features[1], **tolerance)
+    for session in (one, other):
+        session.settle([0, 2, 3])
+    torch.testing.assert_close(other.forward([5], features=[1]).logits, one.forward([5]).logits, **tolerance)
+    assert set(other._arena._recorded) == {(count, (1,)) for count in (1, 5, 9)}

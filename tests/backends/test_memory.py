@@ -26,7 +26,7 @@ def test_the_estimate_is_what_loading_takes(folder, dtype, width):
     """Weights and cache by the headers equal the bytes of the loaded model's own tensors."""
     found = memory.estimate(folder, "cpu", dtype)
     model = backends.load(folder, dtype=dtype, backend="transformers")
-    assert found.weights == sum(p.numel() * p.element_size() for p in model._model.parameters())
+    assert found.weights == sum(p.numel() * p.element_size() for p in model.network.model.parameters())
     assert (
         found.cache == 2 * 2 * 2 * 24 * 128 * width and found.positions == 128
     )  # keys and values, layers, heads, size, tokens
@@ -104,9 +104,7 @@ def test_a_run_that_outgrows_memory_ends_with_a_sentence_and_the_next_one_runs(m
     with monkeypatch.context() as patch:
         forward, made = backends.Session.forward, pair.verifier.session
         if when == "later":
-            patch.setattr(
-                backends.Session, "forward", lambda self, tokens, keep=None: forward(too_large(self), tokens, keep)
-            )
+            patch.setattr(backends.Session, "forward", lambda self, *given: forward(too_large(self), *given))
         else:
             pair.verifier.session = lambda: too_large(made())
         steps = []

@@ -296,6 +296,62 @@ def test_wrong_inputs_are_refused_in_words(name):
             rule.judge(verifier, draft, torch.full((3,), token))
 
 
+@every_rule
+def test_lists_and_arrays_are_as_good_as_tensors(name):
+    """Whatever is asked of a rule gives the same for lists and NumPy arrays as for tensors: float64 for lists, and the
+    array's own dtype for arrays."""
+    rule = rules.make(name)
+    verifier, draft = random_pairs(3, 6, 12)
+    tokens = torch.tensor([0, 3, 5])
+    asked = {
+        "accept_prob": lambda v, d, t: rule.judge(v, d, t).accept_prob,
+        "residual_probs": lambda v, d, t: rule.judge(v, d, t).residual_probs,
+        "output_law": lambda v, d, t: rule.output_law(v, d),
+        "acceptance": lambda v, d, t: rule.acceptance(v, d),
+        "target_probs": rule.target_probs,
+        "flip_point": lambda v, d, t: rule.flip_point(v, d, t, 0.7),
+    }
+    for ask in asked.values():
+        wanted = ask(verifier, draft, tokens)
+        for inputs in (
+            (verifier.tolist(), draft.tolist(), tokens.tolist()),
+            (verifier.numpy(), draft.numpy(), tokens.numpy()),
+            (verifier.tolist(), draft, tuple(tokens.tolist())),
+        ):
+            answer = ask(*inputs)
+            assert answer is None if wanted is None else torch.equal(answer, wanted) and answer.dtype == torch.float64
+    assert rule.output_law(verifier.float().numpy(), draft.float().numpy()).dtype == torch.float32
+    one_hot = rule.acceptance([1, 0], [1, 0])
+    assert one_hot.dtype == torch.float64 and float(one_hot) == 1, "whole numbers in a list are numbers too"
+
+
+@every_rule
+def test_what_is_no_numbers_is_refused_in_words(name):
+    """Uneven lists, words, nothing at all, tokens between two whole numbers, shapes that do not fit: a ValueError that says what
+    is allowed, whoever is asked."""
+    rule = rules.make(name)
+    verifier, draft = random_pairs(3, 4, 13)
+    wrong = {
+        "verifier_probs must be probabilities": ([[0.5, 0.5], [1.0]], "half and half", None, [None, 1.0]),
+        "do not fit each other": (random_pairs(2, 4, 14)[0],),
+    }
+    for words, values in wrong.items():
+        for value in values:
+            for ask in (rule.judge, rule.target_probs, lambda v, d, t: rule.flip_point(v, d, t, 0.5)):
+                if ask(verifier, draft, [0, 1, 2]) is None:
+                    continue  # a rule without a target, or without a knob
+                with pytest.raises(ValueError, match=words):
+                    ask(value, draft, [0, 1, 2])
+            for ask in (rule.output_law, rule.acceptance):
+                with pytest.raises(ValueError, match=words):
+                    ask(value, draft)
+    for token in ([0.5, 1, 2], [True, False, True], ["a", "b", "c"], None, [4, 0, 0]):
+        with pytest.raises(ValueError, match="whole number"):
+            rule.judge(verifier, draft, token)
+    with pytest.raises(ValueError, match="do not fit"):
+        rule.judge(verifier, draft, [0, 1])
+
+
 @token_rule
 def test_a_token_rule_keeps_up_to_the_first_refusal(name):
     """kept counts from the left and stops at the first uniform that is not below its accept_prob."""

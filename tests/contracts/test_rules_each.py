@@ -7,7 +7,7 @@ import torch
 
 from specviz import rules
 from specviz.prob import dists
-from specviz.sums.sorted_rows import Pair
+from specviz.sums.sorted_rows import SortedRows
 from tests.support.rule_cases import all_pairs, hard_pairs, judge_every_token, law_by_brute_force, random_pairs
 
 both_solvers = pytest.mark.parametrize("solver", ["taylor", "exact"])
@@ -115,7 +115,7 @@ def test_mentored_is_a_clip():
     """The target is the draft clipped between two multiples of the verifier, one at most 1 and one at least 1."""
     verifier, draft = (probs.numpy() for probs in random_pairs(100, 30, 14))
     for q, p in zip(verifier, draft, strict=True):
-        path = Pair(q, p).clips
+        path = SortedRows(q, p).clips
         for moved in (0.1 * path.most, 0.5 * path.most, 0.99 * path.most):
             _, _, low, high = path.bounds(moved)
             target = path.target(moved)[0]

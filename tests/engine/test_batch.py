@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from specviz import backends, drafters, rules
-from specviz.backends import BatchItem as Forward
+from specviz.backends import Forward
 from specviz.backends.hub import Transformers
 from specviz.backends.static_llama import StaticLlama
 from specviz.engine import batch

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -34,10 +36,18 @@ def jobs(pair, count: int) -> list[batch.Job]:
     ]
 
 
-def counted(pair, upto: int, every: float):
+def counted(pair, upto: int):
     for i in range(upto):
-        time.sleep(every)
         yield i if i % 2 else None
+
+
+def noted(pair, file: Path, upto: int):
+    """Adds a byte to a file, slowly, again and again."""
+    for i in range(upto):
+        with file.open("ab") as out:
+            out.write(b".")
+        time.sleep(0.01)
+        yield i
 
 
 def failing(pair, error: type):
@@ -60,19 +70,19 @@ def test_texts_are_those_of_one_process(pair, workers, count):
 
 def test_items_come_from_all_workers(workers):
     """Every item but None, each with the number of its part, in the order of its worker."""
-    found = list(workers.each(counted, [(6, 0.0), (3, 0.0)]))
+    found = list(workers.each(counted, [(6,), (3,)]))
     assert [item for part, item in found if part == 0] == [1, 3, 5]
     assert [item for part, item in found if part == 1] == [1]
 
 
-def test_closing_stops_the_functions(workers):
-    """After the generator is closed the workers are free within an item, not after the hundred seconds asked for."""
-    began = time.monotonic()
-    running = workers.each(counted, [(10_000, 0.01)] * 2)
+def test_closing_stops_the_functions(workers, tmp_path):
+    """After the generator is closed the workers are free, and have not done the ten thousand items first."""
+    files = [tmp_path / "0", tmp_path / "1"]
+    running = workers.each(noted, [(file, 10_000) for file in files])
     next(running)
     running.close()
-    assert [item for _, item in workers.each(counted, [(2, 0.0)])] == [1]
-    assert time.monotonic() - began < 30
+    assert [item for _, item in workers.each(counted, [(2,)] * 2)] == [1, 1]
+    assert all(file.stat().st_size < 10_000 for file in files if file.exists())
 
 
 @pytest.mark.parametrize("error,seen", [(ModelError, ModelError), (ValueError, ValueError), (KeyError, RuntimeError)])
@@ -80,7 +90,7 @@ def test_an_error_is_raised_here_and_the_workers_stay(workers, error, seen):
     """Also while the other worker is still at it."""
     with pytest.raises(seen, match="was lost"):
         list(workers.each(failing, [(error,), (error,)]))
-    assert len(list(workers.each(counted, [(4, 0.0)] * 2))) == 4
+    assert len(list(workers.each(counted, [(4,)] * 2))) == 4
 
 
 def test_a_lost_process_is_a_sentence(pair):
@@ -102,6 +112,17 @@ def test_a_pair_that_no_other_process_can_load(pair, monkeypatch):
         Workers(made, 1)
 
 
+def test_as_many_processes_as_there_are_cores_and_memory_for(monkeypatch):
+    """Each takes the threads that suit its models, and the memory of these; models that take all cores have one process."""
+    monkeypatch.setattr(os, "process_cpu_count", lambda: 8, raising=False)
+    monkeypatch.setattr(backends.memory, "free_bytes", lambda device: 10_000_000_000)
+    small, large = SimpleNamespace(parameters=1_000_000), SimpleNamespace(parameters=200_000_000)
+    for threads, models, expected in (
+        (1, [small, small], 8), (2, [small], 4), (16, [small], 1), (None, [small], 1), (1, [small, large], 2),
+    ):  # fmt: skip
+        assert cores(SimpleNamespace(source={}, threads=threads, models=models)) == expected
+
+
 def test_more_parts_than_workers(workers):
     with pytest.raises(ValueError, match="2 workers for 3 parts"):
-        list(workers.each(counted, [(1, 0.0)] * 3))
+        list(workers.each(counted, [(1,)] * 3))

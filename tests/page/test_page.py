@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from specviz import backends, registry, rules
+from specviz import registry, rules
 from specviz.exports.replay import replay
 from specviz.prob import dists
 from specviz.prob.dists import normalise
 from specviz.record import metrics
 from specviz.record.trace import Trace
-from tests.support.browser import PATIENCE, until, watched
+from tests.support.browser import DRAWN, WIDTHS, beyond, until, watched
+from tests.support.traces import signed
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = sorted((ROOT / "assets" / "recorded").glob("*.json"))
 HOSTILE = '<img src=x onerror="window.broken=1">${window.broken=1}{{window.broken=1}}</script><script>window.broken=1</script>\u202eabc\x00'
 
-pytestmark = [
-    pytest.mark.skipif(not (backends.SHIPPED / "verifier").exists(), reason="the pair of models is not here"),
-    pytest.mark.skipif(not RECORDED, reason="no recorded runs"),
-]
+pytestmark = pytest.mark.skipif(not RECORDED, reason="no recorded runs")
 
 
 def run(page, **fields) -> None:
@@ -47,17 +44,15 @@ def error(page, field: str) -> str:
 def test_first_paint_is_a_recorded_run_already_playing(chromium, home):
     context = chromium.new_context(viewport={"width": 1440, "height": 1000})
     page, wrong = watched(context, home)
-    began = time.monotonic()
     page.goto(home)
     until(page, "window.specviz?.state?.playing && window.specviz.state.time > 0")
-    took = time.monotonic() - began
+    assert page.evaluate("specviz.state.source") == "recorded", "nothing was run for it"
     assert page.inner_text(".timeline .badge") == "recorded"
     before = page.evaluate("specviz.state.time")
     until(page, "before => specviz.state.time > before", arg=before)
     assert page.locator(".inspector .verdict").inner_text()
     context.close()
     assert wrong == []
-    assert took < 10, "on an idle machine this is below one second"
 
 
 def test_three_lanes_stream_and_their_figures_are_those_of_the_engine(tab):
@@ -68,8 +63,8 @@ def test_three_lanes_stream_and_their_figures_are_those_of_the_engine(tab):
     ]
     run(tab, max_new_tokens=40, seed=5)
     record = Trace.from_json(tab.evaluate("specviz.state.raw"))
-    lanes = record.data["lanes"]
-    assert [lane["name"] for lane in lanes] == ["sps", "tas", "cactus", "plain"]
+    lanes = record.lanes
+    assert [lane.name for lane in lanes] == ["sps", "tas", "cactus", "plain"]
     plain = lanes[3]
     for i, lane in enumerate(lanes[:3]):
         wanted = metrics.figures(lane, plain)
@@ -163,20 +158,9 @@ def test_stop_ends_the_compute_within_a_round(tab):
     tab.click(".run")
     until(tab, "!specviz.state.live && specviz.state.raw")
     record = Trace.from_json(tab.evaluate("specviz.state.raw"))
-    assert "stopped" in {lane["finished"] for lane in record.data["lanes"]}
-    assert max(len(lane["rounds"]) for lane in record.data["lanes"]) < 850
+    assert "stopped" in {lane.finished for lane in record.lanes}
+    assert max(len(lane.rounds) for lane in record.lanes) < 850
     assert "Stopped" in tab.inner_text(".notice")
-
-
-def test_closing_the_tab_frees_the_models(tab, chromium, home):
-    other = chromium.new_page()
-    other.goto(home)
-    until(other, "window.specviz?.live?.wire() && window.specviz.state.run")
-    never_ending(other)
-    other.close()
-    began = time.monotonic()
-    run(tab, max_new_tokens=4)
-    assert time.monotonic() - began < 20
 
 
 BAD = [
@@ -233,7 +217,6 @@ def test_hostile_prompts_stay_text(tab):
 def hostile_trace() -> str:
     """A well-formed trace whose every token is a piece of mischief."""
     data = json.loads(RECORDED[0].read_text(encoding="utf-8"))
-    data.pop("digest")
     mischief = [
         HOSTILE,
         "x" * 10_000,
@@ -248,7 +231,7 @@ def hostile_trace() -> str:
     ]
     data["pieces"] = {token: mischief[i % len(mischief)] for i, token in enumerate(data["pieces"])}
     data["prompt"] = HOSTILE
-    return Trace(data).to_json()
+    return signed(data)
 
 
 def test_a_hostile_trace_stays_text(tab, tmp_path):
@@ -273,7 +256,7 @@ def test_importing_runs_nothing_and_says_what_is_wrong(tab, tmp_path):
     cases = [
         (good[: len(good) // 2], "cut off"),
         (edited, "changed after it was saved"),
-        (good.replace('"version":1', '"version":7', 1), "version 7"),
+        (signed(json.loads(good) | {"version": 7}), "version 7"),
         ("[1]", "not a specviz trace"),
         ("hello", "not JSON"),
     ]
@@ -334,8 +317,7 @@ def test_closed_forms_match_the_rules(chromium):
             rules.make(name),
             *([rules.make("cactus", solver="exact", delta=0.3)] if name == "cactus" else []),
         ]:
-            knobs = {knob["name"]: getattr(rule, knob["name"]) for knob in registry.knobs(type(rule))}
-            cases.append([name, knobs, rule.judge(verifier, draft, token).accept_prob.tolist()])
+            cases.append([name, registry.values(rule), rule.judge(verifier, draft, token).accept_prob.tolist()])
     page = chromium.new_page()
     page.add_script_tag(path=ROOT / "specviz" / "view" / "js" / "store.js")
     page.add_script_tag(path=ROOT / "specviz" / "view" / "js" / "rules.js")
@@ -427,47 +409,48 @@ def test_the_replay_plays_from_a_file_without_any_request(chromium, tmp_path):
     page.wait_for_selector(".sv .lane .t")
     assert page.evaluate("window.broken") is None
     page.locator(".plots").first.scroll_into_view_if_needed()
-    page.wait_for_selector(".plots .js-plotly-plot", timeout=PATIENCE)
+    page.wait_for_selector(".plots .js-plotly-plot")
     context.close()
     assert [line for line in wrong if "another host" not in line or "file:" not in line] == []
 
 
 def test_the_replay_can_be_downloaded_from_the_page(tab, tmp_path):
     tab.click("text=Export")
-    with tab.expect_download(timeout=PATIENCE) as download:
+    with tab.expect_download() as download:
         tab.click("[role=menuitem] >> text=Replay")
     path = tmp_path / "replay.html"
     download.value.save_as(path)
     assert path.stat().st_size < 4_000_000 and "specviz-trace" in path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("width", [390, 768, 1440, 2560])
-def test_no_width_scrolls_sideways(chromium, home, width):
-    for scheme in ("light", "dark"):
-        context = chromium.new_context(
-            viewport={"width": width, "height": 900},
-            color_scheme=scheme,
-            reduced_motion="reduce",
-            has_touch=width < 500,
-        )
-        page, wrong = watched(context, home)
-        page.goto(home)
-        until(page, "window.specviz?.state?.run")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert page.evaluate("document.documentElement.dataset.theme") == scheme
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_width_holds_all_of_it(chromium, home, scheme):
+    """From a small phone to a large screen nothing reaches beyond the right edge, the advisor's table included; on a
+    phone, a thumb can hit what can be pressed."""
+    context = chromium.new_context(
+        viewport={"width": 1440, "height": 900}, color_scheme=scheme, reduced_motion="reduce", has_touch=True
+    )
+    page, wrong = watched(context, home)
+    page.goto(home)
+    until(page, "window.specviz?.live?.wire() && window.specviz.state.run")
+    assert page.evaluate("document.documentElement.dataset.theme") == scheme
+    page.click("text=Find settings")
+    until(page, "document.querySelector('.advice tbody tr')")
+    for width in WIDTHS:
+        assert beyond(page, width) == []
         if width < 500:
             small = page.eval_on_selector_all(
                 ".sv button, .sv select, .sv summary, .sv input:not([type=file])",
                 "nodes => nodes.filter(n => n.offsetParent && Math.max(n.getBoundingClientRect().height, n.closest('label')?.getBoundingClientRect().height || 0) < 40).map(n => n.textContent || n.getAttribute('aria-label'))",
             )
             assert small == []
-        context.close()
-        assert wrong == []
+    context.close()
+    assert wrong == []
 
 
 def test_plots_are_drawn_and_follow_the_playhead(tab):
     tab.locator(".plots").last.scroll_into_view_if_needed()
-    until(tab, "document.querySelectorAll('.js-plotly-plot').length === 5")
+    until(tab, DRAWN)
     count = "() => document.querySelector('.js-plotly-plot').data.reduce((n, trace) => n + (trace.customdata ? trace.x.length : 0), 0)"
     full = tab.evaluate(count)
     tab.evaluate("specviz.setTime(specviz.state.run.span / 3)")

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from specviz import backends
 from tests.support.browser import until, watched
-
-pytestmark = pytest.mark.skipif(not (backends.SHIPPED / "verifier").exists(), reason="the pair of models is not here")
 
 
 @pytest.mark.parametrize("width", [1440, 390])

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from specviz import rules
-from specviz.record.trace import Trace
 from specviz.ui import advice
-from specviz.ui.stream import Refused
+from specviz.ui.requests import Refused
 from tests.page.test_page import pytestmark, run  # noqa: F401  (pytestmark: where there is no pair)
-from tests.support.browser import PATIENCE, until
+from tests.support.browser import until
+from tests.support.traces import signed
 
 
 def ask(page, goal: str, value: str) -> None:
@@ -60,8 +61,11 @@ def test_the_table_is_the_advice_and_a_row_can_be_used_and_checked(tab, pair):
 
     before = tab.evaluate("specviz.state.run.lanes.length")
     tab.locator("[data-row=cactus] .try").click()
-    tab.wait_for_selector("[data-row=cactus] td.real b", timeout=PATIENCE)
-    request = {"trace": raw, "rule": row["rule"], "draft_length": 4, "interval": row["interval"], "attempt": 1}
+    tab.wait_for_selector("[data-row=cactus] td.real b")
+    request = {name: row[name] for name in ("rule", "drafter", "draft_length", "interval")} | {
+        "trace": raw,
+        "attempt": 1,
+    }
     tried = advice.tried(json.dumps(request), pair)
     words = tab.inner_text("[data-row=cactus] td.real")
     assert f"{tried['kept']:.2f}" in words and ("inside" if tried["inside"] else "outside") in words
@@ -94,13 +98,13 @@ def test_bad_numbers_get_a_sentence_beside_the_field(tab):
 
 
 def test_a_run_that_cannot_be_read_says_why(tab, tmp_path):
-    data = Trace.from_json(tab.evaluate("specviz.state.raw")).data
+    data = json.loads(tab.evaluate("specviz.state.raw"))
     alone = data | {"lanes": data["lanes"][:1]}
     foreign = json.loads(json.dumps(data))
     foreign["models"]["draft"]["revision"] = "another"
     path = tmp_path / "trace.json"
     for lanes, (made, sentence) in enumerate([(alone, "at least two lanes"), (foreign, "made with another draft")]):
-        path.write_text(Trace(made).to_json(), encoding="utf-8")
+        path.write_text(signed(made), encoding="utf-8")
         tab.set_input_files("#sv-file", path)
         until(
             tab,
@@ -131,11 +135,20 @@ def test_odd_questions(record, pair, change, says):
 
 
 def test_odd_trials(record, pair):
-    good = {"trace": record.to_json(), "rule": "sps", "draft_length": 4, "interval": [0, 4], "attempt": 1}
+    good = {
+        "trace": record.to_json(),
+        "rule": "sps",
+        "drafter": "model",
+        "draft_length": 4,
+        "interval": [0, 4],
+        "attempt": 1,
+    }
     assert advice.tried(json.dumps(good), pair)["inside"]
     for change in (
         {"rule": None},
         {"rule": "no such rule"},
+        {"drafter": None},
+        {"drafter": "no such drafter"},
         {"draft_length": 99},
         {"interval": [1]},
         {"interval": ["a", "b"]},
@@ -150,7 +163,7 @@ def test_odd_trials(record, pair):
 
 
 def test_every_token_rule_is_a_row_or_missing(record, pair):
-    few = Trace({**record.data, "lanes": record.data["lanes"][:2]})
+    few = replace(record, lanes=record.lanes[:2])
     found = advice.answer(
         json.dumps({"trace": few.to_json(), "goal": "accept", "value": 1.0, "draft_length": None}), pair
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 from specviz.exports.replay import replay
-from specviz.record.trace import Trace
+from specviz.record.trace import Continued, Trace
 from tests.page.test_page import HOSTILE, error, hostile_trace, pytestmark, run, texts  # noqa: F401  (pytestmark: where there is no pair)
 from tests.support.browser import until, watched
+from tests.support.traces import signed
 
 SETTLED = "!specviz.state.live && specviz.state.source === 'live' && specviz.state.raw"
 ON = f"{SETTLED} && specviz.state.run.trace.continued"
@@ -35,14 +36,10 @@ def test_nothing_changed_nothing_changes_and_the_way_back(tab):
         go_on(tab, ".outlined")
         assert tab.evaluate(WRITTEN, i) == before
         record = record_of(tab)
-        assert record.data["continued"] == {
-            "prompt_length": len(first.data["prompt_tokens"]),
-            "position": len(first.data["prompt_tokens"]) + kept,
-            "forced": None,
-        }
-        rounds = first.data["lanes"][i]["rounds"]
-        assert [r["emitted"] for r in record.data["lanes"][i]["rounds"]] == [
-            r["emitted"] for r in rounds if r["start"] >= record.data["continued"]["position"]
+        length = len(first.prompt_tokens)
+        assert record.continued == Continued(length, length + kept, None)
+        assert [r.emitted for r in record.lanes[i].rounds] == [
+            r.emitted for r in first.lanes[i].rounds if r.start >= record.continued.position
         ]
         banner = tab.inner_text(".continued")
         assert "Continued" in banner and f"The first {kept} tokens are kept" in banner
@@ -66,8 +63,10 @@ def test_a_fork_puts_the_token_there_and_the_trace_says_so(tab, chromium, tmp_pa
     chip.click()
     until(tab, ON)
     record = record_of(tab)
-    assert record.data["continued"]["forced"] == token == record.data["prompt_tokens"][-1]
-    assert record.kept()[0] == [t for r in json.loads(first)["lanes"][1]["rounds"] for t in r["emitted"]][:kept]
+    assert record.continued.forced == token == record.prompt_tokens[-1]
+    assert (
+        record.continued_from()[0] == [t for r in json.loads(first)["lanes"][1]["rounds"] for t in r["emitted"]][:kept]
+    )
     banner = tab.inner_text(".continued")
     assert "Forked" in banner and name in banner and f"Token {kept + 1}" in banner
     assert (
@@ -84,13 +83,13 @@ def test_a_fork_puts_the_token_there_and_the_trace_says_so(tab, chromium, tmp_pa
     other = chromium.new_page()
     other.goto(link)
     until(other, ON)
-    assert texts(other) == shown and record_of(other).data["continued"] == record.data["continued"]
+    assert texts(other) == shown and record_of(other).continued == record.continued
     other.close()
 
     raw = tab.evaluate("specviz.state.raw")
     tab.locator(".goon .chip, .goon .outlined").first.click()  # once more, from what is selected: two runs to go back
     until(tab, f"{SETTLED} && specviz.fork.earlier() === 2")
-    assert record_of(tab).data["continued"]["prompt_length"] == record.data["continued"]["prompt_length"]
+    assert record_of(tab).continued.prompt_length == record.continued.prompt_length
     tab.click("text=Back to the earlier run")
     assert tab.evaluate("specviz.state.raw") == raw
     tab.click("text=Back to the earlier run")
@@ -106,7 +105,7 @@ def test_a_fork_puts_the_token_there_and_the_trace_says_so(tab, chromium, tmp_pa
         and tab.locator("text=Back to the earlier run").count() == 0
     )
     run(tab)
-    assert not tab.locator(".continued").is_visible() and "continued" not in record_of(tab).data, (
+    assert not tab.locator(".continued").is_visible() and record_of(tab).continued is None, (
         "Run begins at the prompt again"
     )
 
@@ -133,9 +132,9 @@ def test_what_if_becomes_real_from_the_first_changed_fate(tab):
     assert first is not None, "this seed has a token kept on budget"
     tab.click(".whatif:visible >> text=Re-run from there")
     until(tab, ON)
-    data = record_of(tab).data
-    assert data["continued"]["position"] == first and data["lanes"][2]["knobs"]["delta"] == 0
-    assert data["lanes"][2]["rounds"][0]["kept"] == 0, "without a budget that token is refused, with the same draw"
+    record = record_of(tab)
+    assert record.continued.position == first and record.lanes[2].knobs["delta"] == 0
+    assert record.lanes[2].rounds[0].kept == 0, "without a budget that token is refused, with the same draw"
 
 
 def test_garbage_gets_a_sentence_and_the_run_stays(tab, chromium, home, tmp_path):
@@ -162,10 +161,10 @@ def test_garbage_gets_a_sentence_and_the_run_stays(tab, chromium, home, tmp_path
     assert "ignored" in other.inner_text("[data-error=prompt]")
     other.close()
 
-    data = record_of(tab).data
+    data = json.loads(tab.evaluate("specviz.state.raw"))
     data["models"]["verifier"]["revision"] = "another"
     path = tmp_path / "trace.json"
-    path.write_text(Trace(data).to_json(), encoding="utf-8")
+    path.write_text(signed(data), encoding="utf-8")
     tab.set_input_files("#sv-file", path)
     until(tab, "specviz.state.source === 'imported'")
     tab.evaluate(ROUND_START, [0, 4])
@@ -176,7 +175,6 @@ def test_garbage_gets_a_sentence_and_the_run_stays(tab, chromium, home, tmp_path
 
 def test_hostile_text_stays_text(tab, chromium, tmp_path):
     data = json.loads(hostile_trace())
-    data.pop("digest")
     tail = data["lanes"][0]["rounds"][0]["emitted"][0]
     data["continued"] = {
         "prompt_length": len(data["prompt_tokens"]) - 3,
@@ -192,7 +190,7 @@ def test_hostile_text_stays_text(tab, chromium, tmp_path):
     forked["pieces"][str(tail)] = HOSTILE
     path = tmp_path / "trace.json"
     for one in (data, forked):
-        path.write_text(Trace(one).to_json(), encoding="utf-8")
+        path.write_text(signed(one), encoding="utf-8")
         tab.set_input_files("#sv-file", path)
         until(
             tab,
@@ -207,7 +205,7 @@ def test_hostile_text_stays_text(tab, chromium, tmp_path):
     assert "<img src=x" in tab.inner_text(".continued") and "<img src=x" in tab.locator(".forced").first.inner_text()
 
     page_file = tmp_path / "replay.html"
-    page_file.write_text(replay(Trace(forked).to_json()), encoding="utf-8")
+    page_file.write_text(replay(signed(forked)), encoding="utf-8")
     page, wrong = watched(chromium, page_file.as_uri())
     page.goto(page_file.as_uri())
     page.wait_for_selector(".sv .lane .given")

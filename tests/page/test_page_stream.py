@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import time
 
 import pytest
 
 from specviz.record.trace import Trace
 from specviz.types import ModelError
-from specviz.ui import stream
-from specviz.ui.stream import Desk
+from specviz.ui import desk as desks
+from specviz.ui import runs
+from specviz.ui.desk import Desk
 
 SETTINGS = {
     "prompt": "One day a dog", "style": "tiny", "temperature": 1.0, "top_k": 0, "top_p": 1.0, "draft_length": 3, "max_new_tokens": 24, "seed": 2,
@@ -24,16 +27,21 @@ def desk(pair):
     return made
 
 
+def run(desk: Desk, name: str, asked: dict):
+    """The messages of a run."""
+    return desk.messages(name, lambda turn: runs.compute(turn, asked))
+
+
 def fold(messages: list[dict]) -> dict[int, dict]:
     """What a page that lost some messages still knows: the deltas by number."""
     return {delta["seq"]: delta for message in messages for delta in message.get("deltas", [])}
 
 
 def test_the_deltas_add_up_to_the_final_trace(desk, monkeypatch):
-    monkeypatch.setattr(stream, "EVERY", 0.0)
-    messages = [message for message in desk.messages("a", SETTINGS) if message["kind"] != "wait"]
+    monkeypatch.setattr(runs, "EVERY", 0.0)
+    messages = [message for message in run(desk, "a", SETTINGS) if message["kind"] != "wait"]
     assert [messages[0]["kind"], messages[-1]["kind"]] == ["start", "end"]
-    final = Trace.from_json(messages[-1]["final"]).data
+    final = json.loads(messages[-1]["final"])
     deltas = fold(messages)
     assert sorted(deltas) == list(range(1, len(deltas) + 1))
     for i, lane in enumerate(final["lanes"]):
@@ -49,35 +57,36 @@ def test_the_deltas_add_up_to_the_final_trace(desk, monkeypatch):
 
 
 def test_closing_the_generator_frees_the_turn(desk):
-    messages = desk.messages("a", SETTINGS | {"max_new_tokens": 900, "temperature": 1.8})
+    messages = run(desk, "a", SETTINGS | {"max_new_tokens": 900, "temperature": 1.8})
     for message in messages:
         if message["kind"] == "delta":
             break
     messages.close()
-    assert list(desk.messages("b", SETTINGS | {"max_new_tokens": 2}))[-1]["kind"] == "end"
+    assert list(run(desk, "b", SETTINGS | {"max_new_tokens": 2}))[-1]["kind"] == "end"
 
 
 def test_stop_ends_with_a_whole_trace(desk, monkeypatch):
-    monkeypatch.setattr(stream, "EVERY", 0.0)
+    monkeypatch.setattr(runs, "EVERY", 0.0)
     seen = []
-    for message in desk.messages("a", SETTINGS | {"max_new_tokens": 900, "temperature": 1.8}):
+    for message in run(desk, "a", SETTINGS | {"max_new_tokens": 900, "temperature": 1.8}):
         seen.append(message)
         if message["kind"] == "delta":
             desk.stop("a")
     assert seen[-1]["kind"] == "end" and seen[-1]["message"] == "Stopped."
-    assert {lane["finished"] for lane in Trace.from_json(seen[-1]["final"]).data["lanes"]} == {"stopped"}
+    assert {lane.finished for lane in Trace.from_json(seen[-1]["final"]).lanes} == {"stopped"}
     assert len(fold(seen)) <= 2
 
 
-def test_a_run_has_a_deadline(desk, monkeypatch):
-    monkeypatch.setattr(stream, "DEADLINE", 0.0)
-    last = list(desk.messages("a", SETTINGS))[-1]
+def test_a_run_has_a_deadline(pair):
+    late = Desk(lambda: pair, deadline=0.0)
+    late.open()
+    last = list(run(late, "a", SETTINGS))[-1]
     assert last["kind"] == "end" and "the longest a run may take" in last["message"]
 
 
 def test_a_full_line_and_missing_models_have_their_sentences(desk):
-    desk._waiting = stream.WAITING
-    (message,) = desk.messages("a", SETTINGS)
+    desk._waiting = desks.WAITING
+    (message,) = run(desk, "a", SETTINGS)
     assert message["kind"] == "error" and "already waiting" in message["message"]
 
     def broken():
@@ -85,7 +94,7 @@ def test_a_full_line_and_missing_models_have_their_sentences(desk):
 
     other = Desk(broken)
     other.open()
-    last = list(other.messages("a", SETTINGS))[-1]
+    last = list(run(other, "a", SETTINGS))[-1]
     assert (last["kind"], last["message"]) == ("error", "The draft model is not there.")
 
 
@@ -105,22 +114,37 @@ def test_a_full_line_and_missing_models_have_their_sentences(desk):
         ({"lanes": [{"rule": "cactus", "knobs": {"delta": "a lot"}}]}, "lane0", "must be a number"),
         ({"lanes": [{"rule": "cactus", "knobs": {"width": 1}}]}, "lane0", "no parameter 'width'"),
         ({"lanes": [7]}, "lane0", "rule"),
+        ({"lanes": [{"rule": 7}]}, "lane0", "A lane names a rule"),
+        ({"drafter": "ngram"}, "drafter", "named with its knobs"),
+        ({"drafter": {"name": 7}}, "drafter", "named with its knobs"),
+        ({"drafter": {"name": "ngram", "knobs": [3]}}, "drafter", "named with its knobs"),
+        ({"drafter": {"name": "magic"}}, "drafter", "no drafter called 'magic'. There are: model, ngram"),
+        (
+            {"drafter": {"name": "ngram", "knobs": {"longest": 99}}},
+            "drafter",
+            "longest must be from 1 to 16 tokens; got 99",
+        ),
+        ({"drafter": {"name": "ngram", "knobs": {"longest": "long"}}}, "drafter", "must be a number"),
+        ({"drafter": {"name": "ngram", "knobs": {"width": 1}}}, "drafter", "no parameter 'width'"),
+        ({"drafter": {"name": "nothing"}}, "drafter", "drafts nothing. Choose the rule plain"),
+        ({"lanes": [{"rule": "sps", "drafter": {"name": "magic"}}]}, "drafter", "no drafter called 'magic'"),
     ],
 )
 def test_settings_that_cannot_run_name_their_control(desk, change, field, sentence):
-    last = list(desk.messages("a", SETTINGS | change))[-1]
+    last = list(run(desk, "a", SETTINGS | change))[-1]
     assert last["kind"] == "error" and last["field"] == field and sentence in last["message"]
 
 
 def test_one_run_at_a_time(desk):
-    first = desk.messages("a", SETTINGS | {"max_new_tokens": 400, "temperature": 1.8})
+    first = run(desk, "a", SETTINGS | {"max_new_tokens": 400, "temperature": 1.8})
     while next(first)["kind"] != "delta":
         pass
     seen = []
-    second = threading.Thread(target=lambda: seen.extend(desk.messages("b", SETTINGS | {"max_new_tokens": 2})))
+    second = threading.Thread(target=lambda: seen.extend(run(desk, "b", SETTINGS | {"max_new_tokens": 2})))
     second.start()
-    second.join(timeout=1.2)
+    while not seen and second.is_alive():
+        time.sleep(0.05)
     assert {message["kind"] for message in seen} == {"wait"}
     first.close()
-    second.join(timeout=20)
+    second.join()
     assert seen[-1]["kind"] == "end"

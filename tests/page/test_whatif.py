@@ -7,21 +7,21 @@ CLOSE of one at which the rule itself changes its mind; how many do is counted, 
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from specviz import backends, registry, rules
-from specviz.drafters import proposal
+from specviz import registry, rules
+from specviz.engine import race
 from specviz.engine.settings import Settings
 from specviz.prob import dists
 from specviz.record import metrics, trace
 from specviz.types import Sampling
-from tests.conftest import run
-
-pytestmark = pytest.mark.skipif(not (backends.SHIPPED / "verifier").exists(), reason="the pair of models is not here")
+from tests.support.browser import arithmetic
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = sorted((ROOT / "assets" / "recorded").glob("*.json"))
@@ -63,31 +63,20 @@ class Again:
     """A run of several lanes, and per lane the distributions [N, V] and tokens [N] at the N positions it judged."""
 
     def __init__(self, pair, prompt, style, lanes):
-        rounds: dict[str, list] = {}
-        judged_by = proposal.Proposal.judged_by
-
-        def kept_aside(self, rule, verifier_probs, sampling):
-            rounds.setdefault(rule.spec, []).append(
-                (verifier_probs.clone(), self.draft_probs.clone(), torch.tensor(self.tokens))
-            )
-            return judged_by(self, rule, verifier_probs, sampling)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(proposal.Proposal, "judged_by", kept_aside)
-            self.record = trace.Trace.from_json(run(pair, prompt, style, lanes).to_json())
-        self.judged = []
-        for lane in self.record.data["lanes"]:
-            drafted = [r for r in lane["rounds"] if r["drafted"]]
-            parts = [
-                [part[: len(r["judged"]["uniform"])] for part in parts]
-                for r, parts in zip(drafted, rounds.get(lane["rule"], []), strict=True)
-            ]
-            self.judged.append([torch.cat(column) for column in zip(*parts)])
+        made = trace.begin(pair, prompt, style, lanes)
+        rounds: list[list[tuple[torch.Tensor, ...]]] = [[] for _ in lanes]
+        for step in race.race(pair, made.prompt_tokens, lanes):
+            made.add(step, pair.tokenizer.piece)
+            if judgement := step.result.judgement:
+                nodes = list(step.result.walk.judged)
+                parts = (judgement.verifier_probs, judgement.draft_probs, judgement.tokens)
+                rounds[step.lane].append(tuple(part[nodes] for part in parts))
+        self.record = trace.Trace.from_json(made.to_json())
+        self.judged = [[torch.cat(column) for column in zip(*parts)] for parts in rounds]
 
     def column(self, lane: int, name: str) -> torch.Tensor:
         """A recorded column over all judged tokens of a lane, float64 [N]."""
-        rounds = self.record.data["lanes"][lane]["rounds"]
-        return torch.tensor([value for r in rounds for value in r["judged"].get(name, [])], dtype=torch.float64)
+        return torch.tensor(self.record.lanes[lane].column(name), dtype=torch.float64)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +86,7 @@ def runs(pair):
     for path in RECORDED:
         record = trace.load(path)
         lanes = [lane for lane in record.settings() if lane.rule is not None]
-        made.append(Again(pair, record.data["prompt"], record.data["style"], lanes))
+        made.append(Again(pair, record.prompt, record.style, lanes))
     for prompt, style, seed, sampling, specs in OTHERS:
         made.append(
             Again(
@@ -114,11 +103,8 @@ def runs(pair):
 @pytest.fixture(scope="module")
 def page(chromium):
     """An empty page with the page's own arithmetic."""
-    made = chromium.new_page()
-    for name in ("store.js", "rules.js"):
-        made.add_script_tag(path=ROOT / "specviz" / "view" / "js" / name)
-    yield made
-    made.close()
+    with arithmetic(chromium) as made:
+        yield made
 
 
 def variants(name: str, knobs: dict) -> list[tuple[str, dict]]:
@@ -197,16 +183,16 @@ def test_recolouring_equals_judging_again(page, runs):
     count = differ = 0
     seen = set()
     for made in runs:
-        lanes = made.record.data["lanes"]
-        asked = [(i, variants(lane["name"], lane["knobs"])) for i, lane in enumerate(lanes) if lane["knobs"]]
+        lanes = made.record.lanes
+        asked = [(i, variants(lane.name, lane.knobs)) for i, lane in enumerate(lanes) if lane.knobs]
         answers = page.evaluate(
             WHATIF, [made.record.to_json(), [[i, [knobs for _, knobs in some]] for i, some in asked]]
         )
         for (i, some), fates in zip(asked, answers, strict=True):
             columns = made.column(i, "uniform"), made.column(i, "strict_accept_prob")
-            found = compare(lanes[i]["name"], some, fates, made.judged[i], *columns, made.record.data["prompt"])
+            found = compare(lanes[i].name, some, fates, made.judged[i], *columns, made.record.prompt)
             count, differ = count + found[0], differ + found[1]
-            seen.add(lanes[i]["name"])
+            seen.add(lanes[i].name)
     print(f"{count:,} fates compared, {differ} undecided")
     assert seen == {name for name in rules.names() if registry.knobs(rules.get(name))}, "every rule with a knob ran"
     assert count > 20_000 and differ <= count / 1000
@@ -223,13 +209,12 @@ def test_every_rule_judges_every_lane(page, runs, name):
     """The same over all judged tokens of all lanes, whichever rule ran there: where the page answers, it answers as the rule does."""
     asked = variants(name, {info["name"]: info["default"] for info in registry.knobs(rules.get(name))}) or [("", {})]
     count = differ = 0
+    whole = page.evaluate("(name) => Boolean(specviz.twins[name].whole)", name)
     for made in runs:
         answers = page.evaluate(EVERY, [made.record.to_json(), name, [knobs for _, knobs in asked]])
         for i, fates in enumerate(answers):
             if any(fate is None for some in fates for fate in some):
-                assert name in ("cascade_token", "mentored", "cactus_law"), (
-                    "only these depend on more than a trace holds"
-                )
+                assert whole, "only a rule that says so depends on more than a trace holds"
                 continue
             found = compare(
                 name,
@@ -238,11 +223,75 @@ def test_every_rule_judges_every_lane(page, runs, name):
                 made.judged[i],
                 made.column(i, "uniform"),
                 made.column(i, "strict_accept_prob"),
-                made.record.data["prompt"],
+                made.record.prompt,
             )
             count, differ = count + found[0], differ + found[1]
     print(f"{name}: {count:,} fates compared, {differ} undecided")
     assert differ <= count / 1000
+
+
+SAYS = """(text) => { const run = specviz.store.open(JSON.parse(text));
+  return run.lanes.map((lane) => lane.tokens.filter((token) => token.judged >= 0).map((token) =>
+    specviz.rules.keptWords(lane, specviz.store.detail(run, token).facts)?.join("") ?? null)); }"""
+SAID = re.compile(r"(?:below . = ([\d.e-]+))?(?:, and again from |from . = )?([-\d.e]+)?$")
+
+
+def claimed(words: str, info: dict) -> tuple[float, float]:
+    """(below, start): the words say that a token is kept at values of the knob less than `below`, and of at least `start`."""
+    if words.startswith("at any "):
+        return np.inf, np.inf
+    below, start = SAID.match(words).groups()
+    return float(below or -np.inf), float(start or np.inf)
+
+
+def unit(number: float) -> float:
+    """One in the second digit of a number, which is what rounding may add to it."""
+    return 10.0 ** (np.floor(np.log10(abs(number))) - 1) if number and np.isfinite(number) else 0.0
+
+
+@pytest.mark.parametrize("recorded", [True, False], ids=["as recorded", "without flip points"])
+def test_what_is_said_to_keep_a_token_keeps_it(page, runs, recorded):
+    """The inspector's words ("from δ = 0.13", "below α = 0.39, and again from 0.6"), held against the rule at values all over
+    the range of its main knob, the very numbers named among them: where they say kept it is kept, and elsewhere it is refused,
+    but for the room that rounding to two digits takes. The same for a run from before flip points were recorded, where
+    the words must do without, or are not said."""
+    seen, kinds = set(), set()
+    for made in runs:
+        data = json.loads(made.record.to_json())
+        if not recorded:
+            for lane in data["lanes"]:
+                for round_ in lane["rounds"]:
+                    round_["judged"].pop("flip", None)
+        for i, (lane, each) in enumerate(zip(data["lanes"], page.evaluate(SAYS, json.dumps(data)), strict=True)):
+            cls = rules.get(lane["name"])
+            if cls.flips is None:
+                assert set(each) <= {None}
+                continue
+            whole = page.evaluate("(name) => Boolean(specviz.twins[name].whole)", lane["name"])
+            if whole and not recorded:
+                assert set(each) == {None}, "what needs whole distributions is not guessed"
+                continue
+            seen.add(lane["name"])
+            info = next(info for info in registry.knobs(cls) if info["name"] == cls.flips)
+            ends = np.array([claimed(words, info) for words in each])  # [N, 2]
+            kinds |= {(lane["name"], bool(b > -np.inf), bool(s < np.inf)) for b, s in ends}
+            named = sorted({float(v) for v in (*ends[:, 0] * (1 - 1e-9), *ends[:, 1]) if np.isfinite(v)})
+            grid = [knobs[cls.flips] for knob, knobs in variants(lane["name"], lane["knobs"]) if knob == cls.flips]
+            for value in (*grid, *named):
+                if not info["low"] <= value <= info["high"] or (info["open_low"] and value == info["low"]):
+                    continue
+                value = int(value) if info["type"] == "int" else value
+                uniform = made.column(i, "uniform")
+                keeps = kept(lane["name"], {**lane["knobs"], cls.flips: value}, made.judged[i], uniform).tolist()
+                for (below, start), words, keep in zip(ends.tolist(), each, keeps, strict=True):
+                    where = f"{lane['rule']} at {value}: {words!r}, and it is {'kept' if keep else 'refused'}"
+                    if value < below or value >= start:
+                        assert keep, where
+                    elif not below <= value <= below + 1.01 * unit(below) and not start - 1.01 * unit(start) <= value:
+                        assert not keep, where
+    whole = {name for name in rules.names() if page.evaluate("(name) => Boolean(specviz.twins[name].whole)", name)}
+    assert seen == {name for name in rules.names() if rules.get(name).flips} - (set() if recorded else whole)
+    assert not recorded or any(below and start for _, below, start in kinds), "a token kept on both sides is among them"
 
 
 SPENT = """(text) => { const run = specviz.store.open(JSON.parse(text)), { spending, spent } = specviz.rules;
@@ -256,25 +305,25 @@ def test_the_budget_is_held_against_what_was_spent(page, runs):
     seen = over = 0
     for made in runs:
         answers = page.evaluate(SPENT, made.record.to_json())
-        for i, (lane, (sums, each)) in enumerate(zip(made.record.data["lanes"], answers, strict=True)):
+        for i, (lane, (sums, each)) in enumerate(zip(made.record.lanes, answers, strict=True)):
             figures = metrics.figures(lane)
-            if lane["name"] != "cactus":
+            if lane.name != "cactus":
                 assert sums is None and figures["over_budget"] is None and set(each) <= {None}
                 continue
             verifier, draft = (dists.normalise(part.double()) for part in made.judged[i][:2])
             tokens = made.judged[i][2]
             for solver in ("taylor", "exact"):
-                rule = rules.make("cactus", delta=lane["knobs"]["delta"], solver=solver)
+                rule = rules.make("cactus", delta=lane.knobs["delta"], solver=solver)
                 cost = dists.kl(rule.target_probs(verifier, draft, tokens), verifier)
                 assert torch.allclose(
                     torch.tensor([one[solver] for one in each], dtype=torch.float64), cost, rtol=1e-3, atol=2e-5
                 )
                 assert solver == "taylor" or float(cost.max()) <= rule.delta + 1e-9
-            law = dists.kl(rules.parse(lane["rule"]).output_law(verifier, draft), verifier)
+            law = dists.kl(lane.rule.output_law(verifier, draft), verifier)
             assert torch.allclose(
                 torch.tensor([one["law"] for one in each], dtype=torch.float64), law, rtol=1e-3, atol=2e-5
             )
-            delta = lane["knobs"]["delta"]
+            delta = lane.knobs["delta"]
             wanted = {
                 "judged": len(each),
                 "lawOver": figures["over_budget"],

@@ -9,7 +9,7 @@ import torch
 from specviz import registry, rules
 from specviz.prob import dists
 from specviz.study import exact
-from specviz.sums.sorted_rows import Pair
+from specviz.sums.sorted_rows import SortedRows
 from tests.support.rule_cases import all_pairs, hard_pairs, law_by_brute_force, random_pairs, settings, steps
 
 every_rule = pytest.mark.parametrize("name", rules.names())
@@ -51,13 +51,14 @@ def test_curves_follow_the_definitions(name):
 
 
 @every_rule
-def test_sweeps_follow_the_definitions_at_every_setting(name):
+def test_curves_follow_the_definitions_at_every_setting(name):
     """A rule's shortcut through many settings at once, words included, agrees with the one that goes through every law."""
     cls, chosen = rules.get(name), settings(name)
     for verifier, draft in (random_pairs(40, 6, 22), hard_pairs()):
         for one, other in zip(verifier[::3].numpy(), draft[::3].numpy(), strict=True):
-            pair = Pair(one, other)
-            for short, plain in zip(cls.sweep(pair, chosen), rules.Rule.sweep.__func__(cls, pair, chosen), strict=True):
+            rows = SortedRows(one, other)
+            long_way = rules.Rule.curve_at.__func__(cls, rows, chosen)
+            for short, plain in zip(cls.curve_at(rows, chosen), long_way, strict=True):
                 assert_close(short, plain)
 
 
@@ -79,9 +80,9 @@ def test_curves_over_a_larger_vocabulary(name):
 def test_sorted_rows_know_how_far_they_lie_apart():
     """tv and js of a pair of sorted rows are those of the distributions."""
     verifier, draft = all_pairs()
-    pair = Pair(verifier.numpy(), draft.numpy())
-    assert_close(pair.tv[:, 0], dists.tv(verifier, draft), 1e-14)
-    assert_close(pair.js[:, 0], dists.js(verifier, draft), 1e-14)
+    rows = SortedRows(verifier.numpy(), draft.numpy())
+    assert_close(rows.tv[:, 0], dists.tv(verifier, draft), 1e-14)
+    assert_close(rows.js[:, 0], dists.js(verifier, draft), 1e-14)
 
 
 def test_many_curves_in_one_pass():
@@ -271,122 +272,85 @@ def test_cactus_law_is_cactus_at_its_own_delta():
             assert torch.allclose(rule.acceptance(one, other), plain.acceptance(one, other), atol=1e-12)
 
 
-FLIPPING = [name for name in rules.names() if rules.get(name).flip is not rules.Rule.flip]
-WITHIN = [name for name in rules.names() if rules.get(name).flip_within is not rules.Rule.flip_within]
+def main_knob(name):
+    """A rule's first knob of numbers; None for a rule without one."""
+    return next((info for info in registry.knobs(rules.get(name)) if not info["choices"]), None)
 
 
-def test_these_rules_have_flip_points():
-    """The closed forms that exist are offered."""
-    assert set(FLIPPING) >= {"cactus", "interpolation", "lenience", "tas", "top_k"}
-    assert set(WITHIN) == {"mentored", "cactus_law", "cascade_token"}
-    assert rules.make("mentored").flip(0.5, 0.5, 0.5) is None
-    for name in rules.names():
-        cls = rules.get(name)
-        answers_some_way = name in FLIPPING + WITHIN + [
-            "fuzzy",
-            "cascade_opt",
-        ]  # the last two: js, or (max q - max p)/tv, is the flip point
-        assert answers_some_way or not [info for info in registry.knobs(cls) if not info["choices"]], (
-            f"{name} cannot be judged again from a trace"
-        )
+FLIPPING = [name for name in rules.names() if main_knob(name)]
+
+
+@every_rule
+def test_every_main_knob_has_flip_points(name):
+    """A rule with a knob of numbers gives flip points of the first of them, and a rule without one gives none."""
+    rule, info = rules.make(name), main_knob(name)
+    assert rule.flips == (info and info["name"])
+    flip = rule.flip_point([0.5, 0.5], [0.9, 0.1], [0], 0.99)
+    assert flip is None if info is None else flip.dtype == torch.float64 and flip.shape == (1,)
 
 
 @pytest.mark.parametrize("name", FLIPPING)
 def test_flip_points_agree_with_judging_again(name):
-    """Judged again with the knob just on the loose side of its flip point a token is kept, just on the strict side refused."""
-    cls = rules.get(name)
-    info = next(info for info in registry.knobs(cls) if info["name"] == cls.flips)
-    verifier, draft = random_pairs(250, 7, 35)
-    verifier[::7, 2] = 0.0
-    verifier = dists.normalise(verifier)
-    tokens = torch.multinomial(draft, 1, generator=torch.Generator().manual_seed(1)).squeeze(-1)
-    uniforms = torch.rand(250, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    of_token = dists.at(verifier, tokens)
-    rank = (verifier > of_token.unsqueeze(-1)).sum(-1) + 1
+    """Judged again all over the range of the knob, and within 1e-6 of its flip point, a token is kept on the loose side and
+    refused on the other; under cascade_token it is kept again where the verifier likes it nearly as much as its favourite."""
+    cls, info = rules.get(name), main_knob(name)
     others = [{}] + [
         {other["name"]: choice}
         for other in registry.knobs(cls)
         if other["name"] != cls.flips
         for choice in (other["choices"] or (0.05, 1.0))
     ]
-    checked = {True: 0, False: 0}
-    for fixed in others:
-        start = rules.make(name, **fixed)
-        flips = start.flip(dists.at(draft, tokens), of_token, uniforms, dists.entropy(verifier), rank)
-        assert flips.shape == tokens.shape and not flips.isnan().any()
-        for row, flip in enumerate(flips.tolist()):
-            if info["type"] == "int":
-                sides = {flip: True, flip - 1: False, info["high"]: flip <= info["high"]}
-            elif cls.loose_below:
-                sides = {flip * (1 - 1e-6): True, flip * (1 + 1e-6): False, info["low"] + 1e-9: flip > 1e-8}
-            else:
-                sides = {
-                    flip * (1 + 1e-6) + 1e-12: True,
-                    flip * (1 - 1e-6) - 1e-12: False,
-                    info["high"]: flip <= info["high"],
-                }
-            for value, kept in sides.items():
-                if not info["low"] <= value <= info["high"] or (info["open_low"] and value == info["low"]):
-                    continue
-                rule = rules.make(name, **fixed, **{info["name"]: int(value) if info["type"] == "int" else value})
-                accept = rule.judge(verifier[row], draft[row], tokens[row]).accept_prob
-                assert bool(uniforms[row] < accept) == kept, (rule, row, flip)
-                checked[kept] += 1
-    assert min(checked.values()) > 30
-
-
-@pytest.mark.parametrize("name", WITHIN)
-def test_flip_points_within_distributions_agree_with_judging_again(name):
-    """Judged again at many values of the knob, a token is kept just where its flip point says; each within 1e-6 of it too."""
-    cls = rules.get(name)
-    info = next(info for info in registry.knobs(cls) if info["name"] == cls.flips)
+    ruled_out = random_pairs(70, 7, 35)
+    ruled_out[0][::7, 2] = 0.0
     checked = {True: 0, False: 0}
     for verifier, draft in (
-        random_pairs(150, 7, 37),
-        random_pairs(10, 300, 38),
-        tuple(part[::3] for part in hard_pairs()),
+        (dists.normalise(ruled_out[0]), ruled_out[1]),
+        random_pairs(8, 300, 38),
+        tuple(part[::5] for part in hard_pairs()),
     ):
         tokens = torch.multinomial(draft, 1, generator=torch.Generator().manual_seed(3)).squeeze(-1)
         uniforms = torch.rand(len(tokens), generator=torch.Generator().manual_seed(4), dtype=torch.float64)
-        flips = rules.make(name).flip_within(verifier, draft, tokens, uniforms)
-        assert flips.shape == tokens.shape and not flips.isnan().any()
         enters = 1 - dists.at(verifier, tokens) / verifier.amax(-1)  # the alpha at which cascade_token likes it
-        around = [torch.full_like(flips, value) for value in (info["low"], 0.03, 0.2, 0.5, 0.9, info["high"])]
-        around += [flips * (1 - 1e-6) - 1e-12, flips * (1 + 1e-6) + 1e-12, enters - 1e-9, enters + 1e-9]
-        for values in around:
-            for row, value in enumerate(values.tolist()):
-                if not info["low"] <= value <= info["high"] or abs(value - flips[row]) < 1e-13:
+        for fixed in others:
+            flips = rules.make(name, **fixed).flip_point(verifier, draft, tokens, uniforms)
+            assert flips.shape == tokens.shape and not flips.isnan().any()
+            around = [torch.full_like(flips, value) for value in np.linspace(info["low"], info["high"], 7)]
+            around += [flips - 1e-6 * flips.abs() - 1e-12, flips + 1e-6 * flips.abs() + 1e-12, flips - 1, flips]
+            around += [enters - 1e-9, enters + 1e-9]
+            for row, value in itertools.product(range(len(tokens)), range(len(around))):
+                value, flip = float(around[value][row]), float(flips[row])
+                if info["type"] == "int":
+                    value = round(value) if abs(value) < 1e6 else value
+                elif value == flip != info["low"]:
+                    continue  # there rounding decides
+                if not info["low"] <= value <= info["high"] or (info["open_low"] and value == info["low"]):
                     continue
-                wanted = value > flips[row]
+                wanted = value < flip if cls.loose_below else value >= flip
                 if name == "cascade_token":
                     if abs(value - enters[row]) < 1e-12:
                         continue
-                    wanted = value < flips[row] or value > enters[row]
-                accept = (
-                    rules.make(name, **{info["name"]: value}).judge(verifier[row], draft[row], tokens[row]).accept_prob
-                )
-                assert bool(uniforms[row] < accept) == bool(wanted), (
-                    name,
-                    value,
-                    float(flips[row]),
-                    float(uniforms[row]),
-                    float(accept),
-                    verifier[row],
-                    draft[row],
-                )
-                checked[bool(wanted)] += 1
+                    wanted |= value > float(enters[row])
+                rule = rules.make(name, **fixed, **{info["name"]: value})
+                accept = rule.judge(verifier[row], draft[row], tokens[row]).accept_prob
+                assert bool(uniforms[row] < accept) == wanted, (rule, flip, verifier[row], draft[row], tokens[row])
+                checked[wanted] += 1
     assert min(checked.values()) > 100
 
 
 def test_the_flip_of_cactus_by_hand():
     """delta* = (u draft - verifier)^2 / (2 verifier (1 - verifier)); a token kept by sps flips at 0, an impossible one never."""
+
+    def flip(rule, draft, verifier, uniform):
+        return float(rule.flip_point([verifier, 1 - verifier], [draft, 1 - draft], 0, uniform))
+
     rule = rules.make("cactus")
-    assert float(rule.flip(0.8, 0.2, 0.5)) == pytest.approx(0.04 / 0.32)
-    assert float(rule.flip(0.8, 0.2, 0.25)) == 0.0
-    assert float(rule.flip(0.8, 0.0, 0.25)) == float("inf")
+    assert flip(rule, 0.8, 0.2, 0.5) == pytest.approx(0.04 / 0.32)
+    assert flip(rule, 0.8, 0.2, 0.25) == 0.0
+    assert flip(rule, 0.8, 0.0, 0.25) == float("inf")
     exactly = rules.make("cactus", solver="exact")
-    assert float(exactly.flip(0.8, 0.2, 0.5)) == pytest.approx(0.4 * np.log(2) + 0.6 * np.log(0.75))
-    assert rule.flip([0.8, 0.8], [0.2, 0.3], [0.5, 0.5]).shape == (2,)
+    assert flip(exactly, 0.8, 0.2, 0.5) == pytest.approx(0.4 * np.log(2) + 0.6 * np.log(0.75))
+    both = rule.flip_point([[0.2, 0.8], [0.3, 0.7]], [0.8, 0.2], 0, [0.5, 0.5])
+    assert both.shape == (2,)
 
 
 def test_wrong_questions_are_refused_in_words():

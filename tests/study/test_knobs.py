@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from specviz import backends, drafters, rules
+from specviz import drafters, rules
 from specviz.engine.settings import Settings
 from specviz.prob import dists
 from specviz.study import exact, reading
@@ -16,7 +16,6 @@ from specviz.study import knob_curves as knobs
 from specviz.types import Sampling
 from tests.conftest import run
 
-pytestmark = pytest.mark.skipif(not (backends.SHIPPED / "verifier").exists(), reason="the pair of models is not here")
 FEW = 24
 
 
@@ -118,16 +117,3 @@ def test_an_infinite_divergence_has_a_name(pair):
     assert (
         any("Infinity" in curve["kl"] for curve in answer["curves"]) and answer["frontiers"]["kl"]["acceptance"][-1] < 1
     )
-
-
-def test_the_desk_lends_the_models_to_one_at_a_time_and_takes_them_back():
-    from specviz.ui.stream import Desk
-
-    desk = Desk(lambda: "models")
-    desk.open()
-    assert desk.borrow(lambda pair: {"pair": pair}) == {"pair": "models"}
-    assert desk.borrow(lambda pair: {"busy": desk.borrow(lambda again: {}, patience=0.05)})["busy"]["error"].startswith(
-        "Another run"
-    )
-    assert "ZeroDivisionError" in desk.borrow(lambda pair: 1 / 0)["error"]
-    assert desk.borrow(lambda pair: {}) == {}

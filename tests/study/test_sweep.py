@@ -94,7 +94,7 @@ def test_a_pair_without_the_style_is_asked_plainly(folders, backend, monkeypatch
     monkeypatch.setattr(sweep, "ROWS", 4)
     monkeypatch.setattr(sweep, "HELD", 3000)
     monkeypatch.setattr(tasks, "grade", lambda text, answer: len(text) % 2 == 0)
-    pair = backends.load_pair(*folders, backend=backend)
+    pair = backends.load_pair(draft=folders[0], verifier=folders[1], backend=backend)
     asked = [tasks.Question(word, "", "", "none", 1) for word in ("one", "two words", "three", "four of them", "five")]
     for point in last(sweep.sweep(pair, [rules.parse(spec) for spec in RULES], asked, SETTINGS)).points:
         counts, _, nats = alone(pair, point.rule, asked, None)

@@ -14,8 +14,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from specviz.view import boot
+
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 60_000  # ms; the machine may be busy
+PATIENCE = 120_000  # ms, for whatever is waited for: the machine may be busy
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -30,7 +32,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def app(log: Path, program: tuple[str, ...] = ("app.py",), **environment: str):
+def app(log: Path, command: tuple[str, ...] = (sys.executable, "app.py"), cwd: Path = ROOT, **environment: str):
     """The real app in its own process; gives its address once it says that it is ready."""
     port = free_port()
     env = (
@@ -39,16 +41,15 @@ def app(log: Path, program: tuple[str, ...] = ("app.py",), **environment: str):
         | environment
     )
     with log.open("w") as out:
-        process = subprocess.Popen([sys.executable, *program], cwd=ROOT, env=env, stdout=out, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=cwd, env=env, stdout=out, stderr=subprocess.STDOUT)
     try:
-        for _ in range(1800):
-            if "ready" in log.read_text():
-                break
+        began = time.monotonic()
+        while "ready" not in log.read_text():
             if process.poll() is not None:
                 raise RuntimeError(f"The app ended before it was ready:\n{log.read_text()}")
+            if time.monotonic() - began > PATIENCE / 1000:
+                raise RuntimeError(f"The app was not ready in time:\n{log.read_text()}")
             time.sleep(0.1)
-        else:
-            raise RuntimeError(f"The app was not ready within three minutes:\n{log.read_text()}")
         yield f"http://127.0.0.1:{port}/"
     finally:
         process.terminate()
@@ -60,14 +61,41 @@ def app(log: Path, program: tuple[str, ...] = ("app.py",), **environment: str):
 
 @contextmanager
 def browser():
-    """Chromium, or a skip that says why."""
+    """Chromium, or a skip that says why. All that its pages wait for by themselves (a click, a download) has PATIENCE."""
     if CHROMIUM is None:
         pytest.skip("There is no chromium on this machine.")
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with sync_api.sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=PATIENCE)
+        for name in ("new_context", "new_page"):
+            setattr(made, name, _patient(getattr(made, name)))
         yield made
         made.close()
+
+
+def _patient(make):
+    """`make` for a browser's contexts or pages, so that these wait for PATIENCE instead of playwright's 30 seconds."""
+
+    def made(**options):
+        new = make(**options)
+        new.set_default_timeout(PATIENCE)
+        return new
+
+    return made
+
+
+@contextmanager
+def arithmetic(chromium):
+    """A page of nothing but the page's own arithmetic: store.js, laws.js, rules.js and the twins. Fails on a script error."""
+    page = chromium.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.evaluate("(rules) => { window.specviz = { boot: { rules } }; }", boot.rule_words())
+    for path in boot.ARITHMETIC:
+        page.add_script_tag(content=path.read_text(encoding="utf-8"))
+    yield page
+    page.close()
+    assert wrong == []
 
 
 def watched(context, home: str):
@@ -88,6 +116,8 @@ def watched(context, home: str):
     return page, wrong
 
 
+# Every plot of the run has been drawn at least once.
+DRAWN = "document.querySelectorAll('.plots .js-plotly-plot').length === specviz.plots.cards.filter(card => !card.served).length"
 SAFE = """given => { try { const value = (%s); return typeof value === 'function' ? value(given) : value } catch { return false } }"""
 
 
@@ -95,3 +125,17 @@ def until(page, condition: str, arg=None, timeout: float = PATIENCE) -> None:
     """Waits for a condition, an expression or a function of `arg`, in a page that may not have come so far yet: what
     cannot be looked up is not true yet. Raises playwright's TimeoutError after `timeout` ms."""
     page.wait_for_function(SAFE % condition, arg=arg, timeout=timeout)
+
+
+WIDTHS = (360, 390, 820, 1001, 1181, 1280, 1440, 2560)  # px, at both ends of what the style sheets tell apart
+# What reaches beyond the right edge, though no scroll bar says so: the body hides it.
+BEYOND = """[...document.querySelectorAll('.sv *')].filter(node => node.checkVisibility({ visibilityProperty: true }) && node.getBoundingClientRect().right > innerWidth + 1
+  && node.getBoundingClientRect().width > 1 && !node.closest('.sr, .scroller, .text, .js-plotly-plot')).map(node => `${node.tagName}.${node.classList}: ${node.textContent.slice(0, 40)}`)"""
+
+
+def beyond(page, width: int) -> list[str]:
+    """What of the page is out of sight to the right in a window `width` px wide."""
+    page.set_viewport_size({"width": width, "height": 900})
+    until(page, "width => innerWidth === width", arg=width)
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return page.evaluate(BEYOND)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import product
 
 import torch
@@ -14,7 +13,7 @@ class TableModel:
     """`logits` [V + 1, V + 1, V]: the next token's logits after (second last, last); index V stands for "no token"."""
 
     name, id, revision, parameters, dtype, max_positions = "table", "table", "0", 0, "float32", 512
-    layers, threads, can = 1, 1, frozenset({"tree"})
+    layers, threads, can = 1, 1, frozenset({"tree", "features"})
 
     def __init__(self, vocabulary: int, seed: int, spread: float = 1.0):
         generator = torch.Generator().manual_seed(seed)
@@ -25,10 +24,9 @@ class TableModel:
         return TableSession(self)
 
     def batch(self, rows: int, positions: int) -> Batch:
-        return TableBatch(self)
+        return Batch(self)
 
     def probs(self, text: tuple[int, ...]) -> torch.Tensor:
-        """[V], float64: the distribution after a text."""
         padded = (self.vocabulary, self.vocabulary, *text)
         return torch.softmax(self.logits[padded[-2], padded[-1]].double(), -1)
 
@@ -44,44 +42,27 @@ class TableModel:
 
 
 class TableSession(Session):
+    """Features: layer 0 is the token, one-hot [V]; layer 1 its logits [V], which say all that the model knows."""
+
     def __init__(self, model: TableModel):
         super().__init__(model)
-        self._model = model
-        self.seen: list[int] = []
-        self._parents: list[int] = []  # of the last forward
+        self.seen: list[int] = []  # by slot
 
-    def forward(
-        self, tokens: list[int], keep: int | None = None, parents: Sequence[int] | None = None, features=()
-    ) -> Seen:
+    def _forward(self, shown):
         table, nobody = self._model.logits, self._model.vocabulary
-        start, keep = len(self.seen), len(tokens) if keep is None else keep
-        tokens = [token if token < nobody else 0 for token in tokens]
-        self._parents = list(range(-1, len(tokens) - 1)) if parents is None else list(parents)
-        depths: list[int] = []
-        for parent in self._parents:
-            depths.append(depths[parent] + 1 if parent >= 0 else 1)
-        assert start + max(depths) <= self.max_positions, "the text is longer than the model can hold"
-        self.seen += tokens
+        start, parents = len(self.seen), range(-1, len(shown.tokens) - 1)
+        assert start == self.length
+        self.seen += shown.tokens
         rows = []
-        for token, parent in zip(tokens, self._parents, strict=True):
+        for token, parent in zip(shown.tokens, parents if shown.tree is None else shown.tree.parents):
             slot = start + parent if parent >= 0 else start - 1
             rows.append(table[self.seen[slot] if slot >= 0 else nobody, token])
-        self.length = len(self.seen)
-        return Seen(torch.stack(rows)[-keep:], {})
+        rows = torch.stack(rows)
+        features = {0: torch.nn.functional.one_hot(torch.tensor(shown.tokens), nobody).float(), 1: rows}
+        return Seen(rows[-shown.keep :], {layer: features[layer] for layer in shown.layers})
 
-    def settle(self, path: Sequence[int]) -> None:
-        start = len(self.seen) - len(self._parents)
-        before = -1
-        for node in path:
-            assert self._parents[node] == before, "settle takes a path from the text on"
-            before = node
-        self.seen[start:] = [self.seen[start + node] for node in path]
-        self.length, self._parents = len(self.seen), []
-
-    def _rollback(self, length: int) -> None:
+    def _rollback(self, length):
         del self.seen[length:]
 
-
-class TableBatch(Batch):
-    def forward(self, asked):
-        return [item.session.forward(item.tokens, item.keep, item.parents, item.features) for item in asked]
+    def _move(self, target, slots):
+        self.seen[target : target + len(slots)] = [self.seen[slot] for slot in slots]

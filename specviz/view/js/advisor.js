@@ -49,7 +49,7 @@
     const asked = { goal, trace: state.raw, run: state.run };
     const fixedLength = parts.length.value !== "";
     working(true);
-    say("Both models read the texts once more, then every rule is tried at some thirty settings: a few seconds.");
+    say("The models read the texts once more, then every rule is tried at some thirty settings: a few seconds.");
     const found = await server("advise", { trace: asked.trace, goal, value, draft_length: fixedLength ? Number(parts.length.value) : null });
     working(false);
     if (!found) return;
@@ -80,6 +80,8 @@
     const old = state.columns[index];
     state.columns[index] = { rule: row.name, knobs: { ...row.knobs }, from: old && old.rule === row.name ? old.from : from >= 0 ? from : null };
     sv.controls.put("draft_length", row.draft_length);
+    state.form.drafter = sv.store.drafter(row.drafter);
+    sv.drafter.draw();
     state.front = index;
     sv.emit("columns"); // draws this table too
     parts.table.querySelector(`[data-row="${row.name}"] .outlined`)?.focus({ preventScroll: true });
@@ -92,7 +94,7 @@
     const { trace } = answer;
     working(true);
     say(`Running ${sv.store.label(row.name, row.knobs)} on the same prompt with another seed…`);
-    const found = await server("tryout", { trace, rule: row.rule, draft_length: row.draft_length, interval: row.interval, attempt: row.attempt });
+    const found = await server("tryout", { trace, rule: row.rule, drafter: row.drafter, draft_length: row.draft_length, interval: row.interval, attempt: row.attempt });
     working(false);
     if (!found) return;
     row.tried = { ...found, kl: sv.store.finite(found.kl) };

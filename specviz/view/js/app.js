@@ -102,8 +102,11 @@
     const versions = el("span");
     sv.on("run", () => {
       const { draft, verifier } = state.run.trace.models;
-      set(models, `Draft ${sv.dom.count(draft.parameters)}, verifier ${sv.dom.count(verifier.parameters)} parameters`);
-      set(versions, `specviz ${state.run.trace.versions.specviz ?? ""} · revisions ${draft.revision.slice(0, 12)}, ${verifier.revision.slice(0, 12)}`);
+      const used = draft && state.run.lanes.some((lane) => lane.drafter && sv.drafter.words(lane.drafter.name).uses_draft_model);
+      const size = `${sv.dom.count(verifier.parameters)} parameters`;
+      set(models, used ? `Draft ${sv.dom.count(draft.parameters)}, verifier ${size}` : `Verifier ${size}, no draft model`);
+      const revisions = [draft, verifier].filter(Boolean).map((model) => model.revision.slice(0, 12));
+      set(versions, `specviz ${state.run.trace.versions.specviz ?? ""} · revisions ${revisions.join(", ")}`);
     });
     const node = el("div.sv", null,
       el("header.top", null, el("h1.brand", { "aria-label": "specviz" }, "spec", el("i", null, "viz")), el("span.strap", null, "Acceptance rules in speculative decoding, seen token by token"),

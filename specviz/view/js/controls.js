@@ -1,4 +1,4 @@
-// What a visitor can set: prompt, sampling, lanes and their knobs. Nothing here touches a model.
+// What a visitor can set: prompt, sampling, drafter, lanes and their knobs. Nothing here touches a model.
 (function (root) {
   "use strict";
   const sv = root.specviz;
@@ -11,74 +11,17 @@
     ["temperature", "Temperature"], ["top_k", "Top-k"], ["top_p", "Top-p"], ["draft_length", "Draft length"], ["max_new_tokens", "Tokens"], ["seed", "Seed"],
   ];
 
-  const SYMBOL = (name) => sv.store.SYMBOLS[name] || name;
-
-  function show(value) {
-    return typeof value === "number" ? String(+value.toPrecision(6)) : String(value);
-  }
-
-  // Slider positions for a knob: 0..1000 over its useful range, by its own scale.
-  function scale(knob) {
-    const low = knob.low ?? 0;
-    const high = Math.min(knob.high ?? 10, knob.type === "int" ? 50 : 10);
-    if (knob.scale === "log") {
-      const floor = low > 0 ? low : high / 1e4;
-      return {
-        to: (value) => (value <= floor ? 0 : Math.round(1000 * Math.log(value / floor) / Math.log(high / floor))),
-        from: (at) => (at <= 0 ? (knob.open_low ? floor : low) : +(floor * (high / floor) ** (at / 1000)).toPrecision(2)),
-      };
-    }
-    const step = knob.type === "int" ? 1 : (high - low) / 200;
-    return {
-      to: (value) => Math.round(1000 * (value - low) / (high - low)),
-      from: (at) => {
-        const value = low + Math.round(((at / 1000) * (high - low)) / step) * step;
-        return +(knob.open_low && value <= low ? low + step : value).toPrecision(6);
-      },
-    };
-  }
+  const { show } = sv.knobs;
 
   function knobs(column, index) {
-    const found = sv.boot_data().rules[column.rule]?.knobs || [];
-    const box = el("div.knobs", { "data-knobs": index });
-    const change = (knob, value) => {
-      column.knobs[knob.name] = value;
+    const known = sv.boot_data().rules[column.rule]?.knobs || [];
+    const change = () => {
       error(`lane${index}`, "");
       sv.emit("whatif", index);
       sv.emit("settings");
     };
-    found.forEach((knob, at) => {
-      const name = `${column.rule} ${knob.name}`;
-      const title = `${knob.name}: ${knob.help}${knob.unit ? ` (${knob.unit})` : ""}`;
-      if (knob.choices) {
-        const pick = el("select", { "aria-label": name, onchange: (e) => change(knob, e.target.value) }, knob.choices.map((word) => el("option", { value: word }, word)));
-        pick.value = column.knobs[knob.name];
-        box.append(el("label.knob", { title }, el("i", null, SYMBOL(knob.name)), pick));
-        return;
-      }
-      const text = el("input", { type: "text", inputmode: "decimal", "aria-label": name, value: show(column.knobs[knob.name]), autocomplete: "off" });
-      text.addEventListener("change", () => {
-        const value = text.value.trim() === "" || Number.isNaN(Number(text.value)) ? text.value : Number(text.value);
-        change(knob, value);
-        if (range) range.value = scale(knob).to(Number(value) || 0);
-      });
-      let range = null;
-      if (at === 0) {
-        const { to, from } = scale(knob);
-        range = el("input", { type: "range", min: 0, max: 1000, step: 1, "aria-label": `${name}, slider`, value: 0 });
-        range.value = to(column.knobs[knob.name]);
-        range.setAttribute("aria-valuetext", show(column.knobs[knob.name]));
-        range.addEventListener("input", () => {
-          const value = from(Number(range.value));
-          text.value = show(value);
-          range.setAttribute("aria-valuetext", text.value);
-          change(knob, value);
-        });
-        range.addEventListener("keydown", (event) => event.stopPropagation());
-      }
-      box.append(el(at === 0 ? "label.knob.main" : "label.knob", { title }, el("i", null, SYMBOL(knob.name)), range, text));
-    });
-    if (!found.length) box.append(el("span.caption", null, "No knob."));
+    const box = el("div.knobs", { "data-knobs": index }, sv.knobs.inputs(column.rule, known, column.knobs, change));
+    if (!known.length) box.append(el("span.caption", null, "No knob."));
     return box;
   }
 
@@ -110,19 +53,20 @@
     const used = state.columns.map((column) => column.rule);
     const rule = ["plain", "cactus", "sps", "tas", "lenience", "interpolation"].find((name) => sv.boot_data().rules[name] && !used.includes(name)) || "cactus";
     const from = state.run ? state.run.lanes.findIndex((lane) => lane.rule === rule) : -1;
-    state.columns.push({ rule, knobs: from >= 0 ? { ...state.run.lanes[from].knobs } : sv.defaults(rule), from: from >= 0 ? from : null });
+    const lane = from >= 0 ? state.run.lanes[from] : null;
+    state.columns.push({ rule, knobs: lane ? { ...lane.knobs } : sv.defaults(rule), drafter: lane?.drafter, from: lane ? from : null });
     sv.emit("columns");
     document.querySelectorAll(".sv .lanehead select")[state.columns.length - 1]?.focus();
   }
 
+  // A sentence beside the control it belongs to, or else beside the prompt; an empty one takes it away.
   function error(field, sentence) {
-    const known = document.querySelector(`.sv [data-error="${field}"]`) || document.querySelector('.sv [data-error="prompt"]');
-    if (known) set(known, sentence);
-    const holder = parts.fields[field]?.closest(".field");
-    if (holder) {
-      holder.classList.toggle("bad", Boolean(sentence));
-      parts.fields[field].setAttribute("aria-invalid", Boolean(sentence));
-      set(parts.settingsError, [...parts.settings.querySelectorAll(".bad")].length ? sentence : "");
+    const control = document.querySelector(`.sv [data-field="${field}"]`);
+    const place = document.querySelector(`.sv [data-error="${field}"]`) || (control ? parts.settingsError : parts.error);
+    set(place, sentence);
+    if (control) {
+      control.closest(".field").classList.toggle("bad", Boolean(sentence));
+      control.setAttribute("aria-invalid", Boolean(sentence));
     }
     if (sentence && field === "prompt") parts.prompt.setAttribute("aria-invalid", "true");
   }
@@ -141,8 +85,11 @@
       const given = parts.fields[name].value.trim();
       form[name] = given !== "" && Number.isFinite(Number(given)) ? Number(given) : given;
     });
-    const lanes = state.columns.map(({ rule, knobs: values }) => ({ rule: rule === "plain" ? null : rule, knobs: values }));
-    return { ...form, lanes };
+    const { drafter } = state.form;
+    const lanes = state.columns.map((column) => ({
+      rule: column.rule === "plain" ? null : column.rule, knobs: column.knobs, ...(drafter || !column.drafter ? {} : { drafter: column.drafter }),
+    }));
+    return { ...form, drafter, lanes };
   }
 
   // The same with a plain lane behind the others, to measure the speed-up against.
@@ -164,6 +111,7 @@
     grow();
     FIELDS.forEach(([name]) => { parts.fields[name].value = show(form[name]); });
     parts.style.value = form.style || "";
+    sv.drafter.draw();
     examples();
   }
 
@@ -210,12 +158,14 @@
     parts.why = el("p.caption.why");
     parts.style = el("select", { "aria-label": "Style", onchange: () => { state.form.style = parts.style.value || null; } },
       el("option", { value: "" }, "none"), Object.entries(boot.styles).map(([name, words]) => el("option", { value: name, title: words }, name)));
+    const drafter = sv.drafter.build();
     parts.settings = el("details.settingsbox", { open: !matchMedia("(max-width: 720px)").matches }, el("summary", null, "Settings"), el("div.settings", null,
-      FIELDS.map(([name, label]) => {
+      FIELDS.flatMap(([name, label]) => {
         const help = (boot.settings || []).find((knob) => knob.name === name)?.help;
         parts.fields[name] = el("input", { type: "text", inputmode: "decimal", "aria-label": label, class: name === "seed" ? "wide" : null, autocomplete: "off", "data-field": name });
         parts.fields[name].addEventListener("input", () => { error(name, ""); });
-        return el("label.field", { title: help }, label, parts.fields[name]);
+        const field = el("label.field", { title: help }, label, parts.fields[name]);
+        return name === "draft_length" ? [drafter.box, field] : field;
       }), el("label.field", { title: "What kind of text the models are asked for." }, "Style", parts.style)));
     parts.settingsError = el("p.error", { role: "alert" });
     parts.style.closest("label").hidden = !Object.keys(boot.styles).length;
@@ -230,7 +180,7 @@
     }
     return el("form.ask", { onsubmit: (e) => { e.preventDefault(); } },
       el("div.promptbox", null, parts.prompt, sv.offline ? null : parts.run), parts.error, parts.notice,
-      el("div.underprompt", null, parts.examples, parts.settings), parts.settingsError, parts.why);
+      el("div.underprompt", null, parts.examples, parts.settings), parts.settingsError, drafter.said, parts.why);
   }
 
   function running(on, words = "") {

@@ -22,13 +22,16 @@
     return tokens.slice(first).map((id, i) => ({ id, text: trace.pieces[id] ?? "", forced: Number.isInteger(continued.forced) && first + i === continued.position }));
   }
 
+  // Of the models that wrote a run; null where there was no draft model.
+  const revisions = ({ models }) => [models.draft?.revision ?? null, models.verifier.revision];
+
   const givenText = () => (state.run ? given(state.run.trace).map((token) => token.text).join("") : "");
 
   // What Python needs to go on from a position of a lane, with `forced` put there (or null).
   function request(lane, position, forced) {
     const { trace } = state.run;
     const kept = [...given(trace), ...lane.tokens.filter((token) => !token.cut && token.position < position)].map((token) => token.id);
-    return { prompt: trace.prompt, style: trace.style, continued: { given: kept, forced, position, revisions: [trace.models.draft.revision, trace.models.verifier.revision] } };
+    return { prompt: trace.prompt, style: trace.style, continued: { given: kept, forced, position, revisions: revisions(trace) } };
   }
 
   // The same for the run on display, as a link holds it; null if it began at its prompt.
@@ -36,7 +39,7 @@
     const trace = state.run?.trace;
     if (!trace?.continued) return null;
     const { position, forced = null } = trace.continued;
-    return { given: trace.prompt_tokens.slice(promptLength(trace), position), forced, position, revisions: [trace.models.draft.revision, trace.models.verifier.revision] };
+    return { given: trace.prompt_tokens.slice(promptLength(trace), position), forced, position, revisions: revisions(trace) };
   }
 
   function readable(value) {

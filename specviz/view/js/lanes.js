@@ -48,7 +48,7 @@
       el("div.lanehead", null, key(column.rule), choose, sv.about.button(column.rule, () => column.knobs),
         el("div.tail", null, rule.lossless ? el("span", { title: "The text it writes is distributed exactly as the verifier's." }, "lossless") : null,
           state.columns.length > 1 ? el("button.iconbutton", { type: "button", "aria-label": `Remove lane ${index + 1}, ${column.rule}`, title: "Remove this lane", onclick: () => sv.controls.removeLane(index) }, "×") : null)),
-      el("div.summary", null, (view.summary = el("p", { title: rule.source || "" }, rule.summary || "")), (view.whatif = el("p.whatif", { hidden: true, role: "status" }))),
+      el("div.summary", null, (view.summary = el("p", { title: rule.source || "" }, rule.summary || "")), (view.whatif = el("p.whatif", { hidden: true, role: "status" })), drafted(column)),
       el("div", null, (view.knobs = sv.controls.knobs(column, index)), (view.error = el("p.error.laneerror", { role: "alert", "data-error": `lane${index}` }))),
       el("dl.big", null, BIG.map(([name, label]) => figure(view, name, label))),
       (view.small = el("div.small", null, SMALL.map(([name]) => (view.figures[name] = el("span", { "data-figure": name, tabindex: -1 }))))),
@@ -57,6 +57,13 @@
         el("button", { type: "button", "aria-label": `Copy the text of ${column.rule}`, onclick: (e) => copy(view, e.currentTarget) }, "Copy"))));
     SMALL.forEach(([name]) => describe(view.figures[name], name));
     return view;
+  }
+
+  // Who drafted what a column shows, where that is not the usual drafter.
+  function drafted(column) {
+    const drafter = sv.laneOf(column)?.drafter;
+    if (!drafter || sv.drafter.usual(drafter)) return null;
+    return el("p.caption.drafted", { title: sv.drafter.words(drafter.name).summary }, `Drafter ${sv.drafter.label(drafter)}`);
   }
 
   function figure(view, name, label) {
@@ -273,7 +280,7 @@
     view.summary.hidden = false;
     if (!lane || (!dirty && !view.wasDirty)) return;
     view.wasDirty = dirty;
-    const possible = dirty && sv.rules.canRejudge(lane);
+    const possible = dirty && sv.rules.canRejudge(lane, view.column.knobs);
     const { changed, first } = possible ? sv.rules.whatIf(state.run, lane, view.column.knobs) : { changed: new Map(), first: null };
     let flips = 0;
     view.text.querySelectorAll(".t").forEach((node) => {
@@ -290,7 +297,7 @@
     const knobs = Object.keys(lane.knobs).filter((name) => String(lane.knobs[name]) !== String(view.column.knobs[name]));
     const what = knobs.map((name) => `${sv.store.SYMBOLS[name] || name} ${sv.store.number(view.column.knobs[name])}`).join(", ");
     let words = `${what}: no fate changes.`;
-    if (!possible) words = `${what} has not run yet.`;
+    if (!possible) words = `${what} ${sv.rules.refusal(lane)}.`;
     else if (flips) words = `${what}: ${flips === 1 ? "one fate changes" : `${flips} fates change`}. What follows the first is counterfactual.`;
     view.whatif.replaceChildren(words, " ", ...(sv.offline ? [] : [el("button", { type: "button", onclick: () => sv.controls.run() }, "Re-run"), " ",
       first === null ? "" : el("button", { type: "button", title: "Keeps the text before the first changed fate, and every lane goes on from there.", onclick: () => sv.fork.start(lane, lane.tokens[first].position) }, "Re-run from there"), " "]),

@@ -34,7 +34,7 @@
     let value;
     try { value = decode(found[1]); } catch { throw new Error("This link is damaged, so its settings were ignored."); }
     if (!value || value.v !== 1 || typeof value.prompt !== "string" || !Array.isArray(value.lanes) || !value.lanes.length || value.lanes.length > sv.controls.MAX_LANES) throw new Error("This link was made by another version, so its settings were ignored.");
-    const { pick, at = null, v, lanes, continued = null, ...form } = value;
+    const { pick, at = null, v, lanes, continued = null, drafter, ...form } = value;
     const damaged = (continued && !sv.fork.readable(continued)) || (at !== null && !(typeof at === "number" && at >= 0 && at <= 1));
     if (damaged) throw new Error("This link is damaged, so its settings were ignored.");
     const known = sv.boot_data().rules;
@@ -43,10 +43,11 @@
       if (typeof rule !== "string" || !Object.hasOwn(known, rule)) throw new Error("This link names a rule that does not exist here, so its settings were ignored.");
       const knobs = sv.defaults(rule);
       Object.keys(knobs).forEach((name) => { const given = lane.knobs?.[name]; if (typeof given === "number" || typeof given === "string") knobs[name] = given; });
-      return { rule, knobs, from: null };
+      return { rule, knobs, drafter: sv.drafter.readable(lane.drafter), from: null };
     });
     const clean = {};
     Object.keys(state.form).forEach((name) => { if (["string", "number"].includes(typeof form[name]) || form[name] === null) clean[name] = form[name]; });
+    clean.drafter = sv.drafter.readable(drafter) ?? (columns.some((column) => column.drafter) ? null : sv.store.drafter());
     return { form: clean, columns, continued, pick: Array.isArray(pick) && pick.every(Number.isInteger) ? pick : null, at };
   }
 
@@ -54,8 +55,10 @@
   function matches(trace, wanted) {
     const form = wanted.form;
     if (wanted.continued || trace.continued) return false;
+    const drafted = (lane, column) => lane.draft_length === form.draft_length &&
+      sv.drafter.same(sv.store.drafter(lane.drafter), form.drafter ?? column.drafter ?? sv.store.drafter());
     const same = trace.prompt === form.prompt && (trace.style || null) === (form.style || null) && trace.seed === form.seed && trace.max_new_tokens === form.max_new_tokens;
-    const lanes = wanted.columns.map((column) => trace.lanes.findIndex((lane) => sv.store.ruleKey(lane.rule) === column.rule && (!lane.rule || lane.draft_length === form.draft_length) &&
+    const lanes = wanted.columns.map((column) => trace.lanes.findIndex((lane) => sv.store.ruleKey(lane.rule) === column.rule && (!lane.rule || drafted(lane, column)) &&
       Object.entries(lane.knobs || {}).every(([name, value]) => String(value) === String(column.knobs[name]))));
     if (!same || lanes.includes(-1) || !["temperature", "top_k", "top_p"].every((name) => trace.sampling[name] === form[name])) return false;
     wanted.columns.forEach((column, i) => { column.from = lanes[i]; });
@@ -98,15 +101,15 @@
     else sv.controls.notice("This run has not ended yet.");
   }
 
-  async function saveReplay(button) {
+  // A file that the server makes of the run: `specviz.exports` has one for each name.
+  async function saveExport(name, button) {
     const wire = sv.live.wire();
-    if (!state.raw || !wire) return;
+    if (!state.raw || !wire) return sv.controls.notice("This run has not ended yet.");
     flash(button, "Packing…");
-    try {
-      sv.dom.download("specviz-replay.html", await wire.server.export(json()), "text/html");
-    } catch {
-      sv.controls.notice("The replay could not be packed. Is the server still there?");
-    }
+    let made;
+    try { made = await wire.server.export(JSON.stringify({ name, trace: json() })); } catch { made = { error: "The file could not be made. Is the server still there?" }; }
+    if (made.error) return sv.controls.notice(made.error);
+    sv.dom.download(made.file, Uint8Array.from(atob(made.data), (char) => char.charCodeAt(0)), made.type);
   }
 
   async function open(given) {
@@ -168,9 +171,10 @@
     file = el("input", { type: "file", accept: ".json,application/json", class: "sr", tabindex: -1, "aria-label": "Open a trace", id: "sv-file" });
     file.addEventListener("change", () => { if (file.files[0]) open(file.files[0]); file.value = ""; });
     if (sv.offline) return [menu("Export", [["Trace", "The whole run as JSON", saveTrace]])];
+    const exported = sv.boot_data().exports.map(({ name, summary }) => [name[0].toUpperCase() + name.slice(1), summary.replace(/\.$/, ""), (button) => saveExport(name, button)]);
     return [
       menu("Share", [["Copy link", "Settings, seed, selection and playhead", copyLink]]),
-      menu("Export", [["Replay", "One HTML file that plays without a server", saveReplay], ["Trace", "The whole run as JSON", saveTrace]]),
+      menu("Export", [...exported, ["Trace", "The whole run as JSON", saveTrace]]),
       menu("Open", [["Open a trace", "Shows a saved run. Nothing is run", () => file.click()], ["Re-run and verify", "Does the run on display reproduce here?", verify]]), file,
     ];
   }

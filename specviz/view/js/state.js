@@ -2,7 +2,8 @@
 //   run      the run on display (see store.js), or null
 //   source   recorded | live | imported       where it came from
 //   time     playhead, seconds of compute; Infinity is the end
-//   columns  the lanes as configured: {rule, knobs, from}; `from`: index of the run's lane it shows, or null
+//   form     the settings: drafter is {name, knobs}, or null while every column keeps a drafter of its own
+//   columns  the lanes as configured: {rule, knobs, drafter?, from}; `from`: index of the run's lane it shows, or null
 //   picked   {lane, key} of the selected token, or null
 // Events: run, append, time, pick, columns, whatif, theme
 (function (root) {
@@ -12,7 +13,7 @@
 
   const state = {
     run: null, source: null, example: null, time: Infinity, live: false, playing: false, picked: null, front: 0, hideCut: false, withPlain: true, raw: null,
-    form: { prompt: "", style: null, temperature: 1, top_k: 0, top_p: 1, draft_length: 4, max_new_tokens: 120, seed: 0 },
+    form: { prompt: "", style: null, temperature: 1, top_k: 0, top_p: 1, draft_length: 4, max_new_tokens: 120, seed: 0, drafter: sv.store.drafter() },
     columns: [],
   };
 
@@ -63,12 +64,14 @@
     Object.assign(form, trace.sampling);
     const first = trace.lanes.find((lane) => lane.rule) || trace.lanes[0];
     if (first) form.draft_length = first.draft_length;
+    form.drafter = sv.drafter.common(run.lanes, form.drafter);
     state.run = run;
     state.source = source;
     state.raw = raw || null;
     const drafting = run.lanes.filter((lane) => lane.rule !== "plain").length;
     const seen = run.lanes.filter((lane) => drafting < 2 || lane.rule !== "plain").slice(0, 4);
     state.columns = columns || seen.map((lane) => ({ rule: lane.rule, knobs: { ...lane.knobs }, from: lane.index }));
+    shown().forEach(({ column, lane }) => { column.drafter = lane.drafter; });
     state.front = Math.min(state.front, state.columns.length - 1);
     state.picked = null;
     emit("run");
@@ -96,17 +99,11 @@
   // The kind of a measured number, given where the run came from.
   const measured = () => (state.source === "live" ? "measured" : "recorded");
 
-  // How a rule is drawn: ink only, told apart by dash and mark.
-  const STROKES = {
-    plain: ["ink3", 1, "", "none", "solid"], sps: ["ink3", 1.5, "1.5 3", "circle-open", "dot"], tas: ["ink2", 1.5, "5 3", "square", "dash"],
-    cactus: ["ink", 2.25, "", "circle", "solid"], lenience: ["ink3", 1.25, "", "triangle-up-open", "solid"],
-    interpolation: ["ink3", 1.25, "", "diamond-open", "solid"], top_k: ["ink3", 1.25, "", "triangle-down-open", "solid"],
-    cascade_opt: ["ink3", 1.25, "", "cross-open", "solid"], cascade_token: ["ink3", 1.25, "5 2 1 2", "cross-open", "dashdot"],
-    block: ["ink3", 1.25, "7 3", "square-open", "longdash"], mentored: ["ink2", 1.25, "", "hexagon", "solid"], fuzzy: ["ink3", 1.25, "5 2 1 2", "diamond", "dashdot"],
-    exact_match: ["ink3", 1.25, "7 3", "triangle-up", "longdash"], sampler_match: ["ink3", 1.25, "1.5 3", "triangle-down", "dot"], cactus_law: ["ink2", 1.25, "7 3", "circle", "longdash"],
-  };
+  // How a rule is drawn: ink only, told apart by dash and mark; its twin says how.
+  const PLAIN = ["ink3", 1, "", "none", "solid"];
+  const UNKNOWN = ["ink3", 1.25, "7 2 1 2", "hexagon-open", "longdashdot"];
   function stroke(rule) {
-    const [color, width, dash, symbol, plotly] = STROKES[rule] || ["ink3", 1.25, "7 2 1 2", "hexagon-open", "longdashdot"];
+    const [color, width, dash, symbol, plotly] = rule === "plain" ? PLAIN : sv.twins[rule]?.stroke || UNKNOWN;
     return { color, width, dash, symbol, plotly };
   }
 

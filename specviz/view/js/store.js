@@ -1,14 +1,15 @@
 // Everything a view needs, derived from a Trace and nothing else. Pure: no page, no clock, no network.
 //   run    {trace, lanes, span}            span: compute seconds until the last lane on display ended
-//   lane   {index, rule, name, label, knobs, lossless, rounds, tokens, sums, finished}
-//   round  {index, from, drafted, to, first, tokens, start}   three instants on the lane's own clock
+//   lane   {index, rule, name, label, knobs, drafter, lossless, rounds, tokens, sums, finished}
+//   round  {index, from, drafted, to, first, tokens, start, shape}   three instants on the lane's own clock
 //   token  {key, lane, round, slot, id, text, fate, position, cut, judged, uniform, accept, strict, draft, verifier}
+// slot: the token's number in its draft; judged: its row in the columns of what was judged, -1 without one
 // fate: accepted | relaxed | rejected | discarded | resampled | bonus | plain
 (function (root) {
   "use strict";
   const sv = (root.specviz = root.specviz || {});
 
-  const SYMBOLS = { delta: "δ", epsilon: "ε", alpha: "α", factor: "l", k: "k", budget: "b", threshold: "τ" };
+  const SYMBOLS = {}; // of knobs; each rule brings those of its own, see rules.js
   const ADDED = { resampled: "resampled", bonus: "bonus" };
 
   function finite(value) {
@@ -19,6 +20,19 @@
 
   function ruleKey(spec) {
     return spec ? String(spec).split(":")[0] : "plain";
+  }
+
+  const DRAFTER = "model"; // of traces and links from before there were others
+
+  // {name, knobs} from a text such as "ngram:longest=3".
+  function drafter(spec = DRAFTER) {
+    const [, name, rest] = /^([^:]*):?(.*)$/s.exec(spec);
+    const knobs = {};
+    rest.split(",").filter(Boolean).forEach((part) => {
+      const [knob, value] = part.split("=");
+      knobs[knob] = Number.isFinite(Number(value)) ? Number(value) : value;
+    });
+    return { name, knobs };
   }
 
   function number(value, digits = 3) {
@@ -38,6 +52,7 @@
       const lane = {
         index, given, knobs, rule: ruleKey(given.rule), name: given.name || ruleKey(given.rule),
         label: label(given.name || ruleKey(given.rule), knobs), lossless: given.lossless, scope: given.scope,
+        drafter: given.rule ? drafter(given.drafter) : null, // plain decoding has none
         rounds: [], tokens: [], sums: [zero()], finished: null,
       };
       run.lanes.push(lane);
@@ -51,12 +66,27 @@
     return { rounds: 0, drafted: 0, judged: 0, kept: 0, relaxed: 0, emitted: 0, kl: 0, klCount: 0, target: 0, targetCount: 0, seconds: 0 };
   }
 
-  function fateOf(lane, round, slot) {
-    const ended = round.origin === null || round.origin === undefined; // on an accepted end-of-text: nothing was refused
-    if (slot > round.kept || (ended && slot === round.kept)) return "discarded";
-    if (slot === round.kept) return "rejected";
-    const { uniform, strict_accept_prob: strict } = round.judged; // kept, so both have this slot
-    return !lane.lossless && uniform[slot] >= strict[slot] ? "relaxed" : "accepted";
+  // What follows what in a draft, see specviz/record/round.py; a trace leaves out what is so in every chain.
+  // parents, depths: of each drafted token; path: the kept ones; rows: the judged ones, each with its row in the columns
+  function shapeOf({ drafted, kept, parents, path, node, judged }) {
+    const before = parents ?? drafted.map((_, slot) => slot - 1);
+    const depths = [];
+    before.forEach((parent, slot) => { depths[slot] = parent < 0 ? 0 : depths[parent] + 1; });
+    const nodes = node ?? (judged.uniform || []).map((_, slot) => slot);
+    return {
+      parents: before, depths, path: path ?? drafted.map((_, slot) => slot).slice(0, kept), depth: Math.max(0, ...depths.map((depth) => depth + 1)),
+      rows: new Map(nodes.map((slot, row) => [slot, row])),
+    };
+  }
+
+  function fatesOf(lane, round, { parents, path, rows }) {
+    const kept = new Set(path);
+    const { uniform, strict_accept_prob: strict } = round.judged;
+    return parents.map((parent, slot) => {
+      const row = rows.get(slot);
+      if (kept.has(slot)) return !lane.lossless && uniform[row] >= strict[row] ? "relaxed" : "accepted";
+      return row !== undefined && (parent < 0 || kept.has(parent)) ? "rejected" : "discarded";
+    });
   }
 
   // Adds one round; `silent` when the trace already holds it. Returns the round's view.
@@ -64,11 +94,13 @@
     const lane = run.lanes[laneIndex];
     if (!silent) lane.given.rounds.push(round);
     const { judged } = round;
-    const looked = (judged.uniform || []).length;
+    const shape = shapeOf(round);
+    const fates = fatesOf(lane, round, shape);
+    const looked = shape.rows.size;
     const from = finite(round.clock) - round.seconds;
     const view = {
       index: lane.rounds.length, given: round, start: round.start, from, to: round.clock,
-      drafted: Math.min(round.clock, from + (round.draft_seconds || 0)), first: lane.tokens.length, tokens: [],
+      drafted: Math.min(round.clock, from + (round.draft_seconds || 0)), first: lane.tokens.length, tokens: [], shape,
     };
     const sum = { ...lane.sums[lane.sums.length - 1] };
     const add = (token) => {
@@ -80,20 +112,20 @@
       view.tokens.push(token);
     };
     round.drafted.forEach((id, slot) => {
-      const fate = fateOf(lane, round, slot);
-      const token = { id, slot, fate, position: round.start + slot, cut: fate === "rejected" || fate === "discarded", judged: -1 };
-      if (slot < looked) {
+      const fate = fates[slot];
+      const row = shape.rows.get(slot) ?? -1;
+      const cut = fate === "rejected" || fate === "discarded";
+      const token = { id, slot, fate, position: round.start + shape.depths[slot], cut, judged: row };
+      if (row >= 0) {
         Object.assign(token, {
-          judged: slot, uniform: judged.uniform[slot], accept: finite(judged.accept_prob[slot]), strict: finite(judged.strict_accept_prob[slot]),
-          draft: judged.draft_prob[slot], verifier: judged.verifier_prob[slot],
+          uniform: judged.uniform[row], accept: finite(judged.accept_prob[row]), strict: finite(judged.strict_accept_prob[row]),
+          draft: judged.draft_prob[row], verifier: judged.verifier_prob[row],
         });
       }
       add(token);
-      if (fate !== "discarded") {
-        sum.kept += fate === "rejected" ? 0 : 1;
-        sum.relaxed += fate === "relaxed" ? 1 : 0;
-      }
+      sum.relaxed += fate === "relaxed" ? 1 : 0;
     });
+    sum.kept += shape.path.length;
     sum.judged += looked;
     for (let slot = 0; slot < looked; slot += 1) {
       const kl = finite((judged.kl_output_verifier || [])[slot]);
@@ -155,17 +187,22 @@
     };
   }
 
-  // By draft slot: how often it was kept given that it was judged, and how often at all.
+  // Whether so many drafted tokens were kept, and the draft offered one to follow them.
+  function goesOn({ given, shape }, count) {
+    return count <= given.kept && shape.parents.includes(count ? shape.path[count - 1] : -1);
+  }
+
+  // By place in the draft: how often it was kept given that it was judged, and how often at all.
   function bySlot(lane, rounds) {
     const reached = [];
     const kept = [];
     const all = [];
     lane.rounds.slice(0, rounds).forEach((view) => {
-      view.given.drafted.forEach((_, slot) => {
-        all[slot] = (all[slot] || 0) + 1;
-        if (slot <= view.given.kept) reached[slot] = (reached[slot] || 0) + 1;
-        if (slot < view.given.kept) kept[slot] = (kept[slot] || 0) + 1;
-      });
+      for (let place = 0; place < view.shape.depth; place += 1) {
+        all[place] = (all[place] || 0) + 1;
+        if (goesOn(view, place)) reached[place] = (reached[place] || 0) + 1;
+        if (place < view.given.kept) kept[place] = (kept[place] || 0) + 1;
+      }
     });
     return all.map((count, slot) => ({
       slot: slot + 1, drafted: count, judged: reached[slot] || 0,
@@ -192,13 +229,19 @@
     return lane.tokens.filter((token) => !token.cut && token.round < rounds).map((token) => token.text).join("");
   }
 
+  // The row of the last candidate that was refused where the kept path ends; undefined if there was none.
+  function refusedRow({ parents, path, rows }) {
+    const end = path.length ? path[path.length - 1] : -1;
+    return [...rows].filter(([slot]) => parents[slot] === end).map(([, row]) => row).pop();
+  }
+
   // Everything known about a judged token, for the inspector.
   function detail(run, token) {
     const lane = run.lanes[token.lane];
-    const round = lane.rounds[token.round].given;
+    const { given: round, shape } = lane.rounds[token.round];
     const of = (name, slot) => finite((round.judged[name] || [])[slot]);
     const slot = token.judged;
-    if (slot < 0) return { lane, round, slice: (round.slices || [])[round.kept] || null }; // an extra token has none: nothing was judged there
+    if (slot < 0) return { lane, round, slice: (round.slices || [])[refusedRow(shape)] || null }; // an extra token has none: nothing was judged there
     return {
       lane, round, slice: (round.slices || [])[slot] || null,
       facts: {
@@ -210,5 +253,5 @@
     };
   }
 
-  sv.store = { open, append, at, figures, bySlot, lengths, writtenAt, text, detail, label, ruleKey, number, finite, SYMBOLS };
+  sv.store = { open, append, at, figures, bySlot, lengths, writtenAt, text, detail, label, drafter, ruleKey, number, finite, SYMBOLS };
 })(typeof window === "undefined" ? globalThis : window);

@@ -6,7 +6,7 @@
   const { el, set, percent, nats } = sv.dom;
   const { state } = sv;
   const { layout, note, focusLane } = sv.plots.tools;
-  const WORDS = "Both models read this text once more; then every rule's acceptance and divergence on it are exact.";
+  const WORDS = "The models read this text once more; then every rule's acceptance and divergence on it are exact.";
   const found = new Map(); // lane index -> answer, for the run on display
   const parts = {};
   let run = null;

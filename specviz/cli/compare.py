@@ -1,0 +1,23 @@
+"""`specviz compare`: decodes a prompt with several rules under shared randomness."""
+
+from __future__ import annotations
+
+import argparse
+
+from specviz.cli import generate
+from specviz.cli import options as shared
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--rule",
+        action="append",
+        required=True,
+        metavar="RULE[:NAME=VALUE,...]",
+        help="one lane, for example cactus:delta=0.5; repeat for more; plain is the verifier alone",
+    )
+    shared.add_run(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    return generate.decode(options, shared.lanes(options, options.rule))

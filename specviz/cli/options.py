@@ -1,0 +1,121 @@
+"""What several commands take: settings, models, a prompt; and what is made of it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from specviz import drafters, registry, rules
+from specviz.backends import Pair
+from specviz.engine.settings import Settings
+from specviz.record.trace import Trace
+from specviz.types import Sampling
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """A run: its prompt, how it is decoded, where its trace goes, and the models."""
+    parser.add_argument("--prompt", required=True, help="the text to go on from")
+    parser.add_argument(
+        "--style", help="how the prompt is put to the models; the shipped pair knows tiny, tale and task"
+    )
+    add_settings(parser)
+    parser.add_argument(
+        "--json", metavar="FILE", help="save the trace; - writes it to the standard output and nothing else"
+    )
+    add_models(parser)
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Sampling, drafter, draft length and the other numbers of `Settings`; what there is to choose stands below the options."""
+    for cls in (Sampling, Settings):
+        for info in registry.knobs(cls):
+            kind = _length if info["name"] == "draft_length" else int if info["type"] == "int" else float
+            parser.add_argument(
+                "--" + info["name"].replace("_", "-"),
+                type=kind,
+                default=info["default"],
+                metavar=info["name"].split("_")[-1].upper(),
+                help=f"{info['help']} ({registry.allowed(info)}; default {info['default']})",
+            )
+    parser.add_argument(
+        "--drafter",
+        default=Settings().drafter.spec,
+        metavar="DRAFTER[:NAME=VALUE,...]",
+        help="who proposes the tokens (see below), for example ngram:longest=4 (default %(default)s)",
+    )
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "\n".join(
+        [
+            "acceptance rules:", *_listed(rules.get(name) for name in rules.names()), "",
+            "drafters:", *_listed(type(drafters.make(name)) for name in drafters.names() if drafters.make(name).drafts),
+        ]
+    )  # fmt: skip
+
+
+def add_models(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--pair", help="a pair by its name, or a folder with a pair.json (default: the first that ships)"
+    )
+    parser.add_argument("--draft", help="instead: a draft model, a folder or a Hub id")
+    parser.add_argument("--verifier", help="and its verifier; alone, for drafters that need no model")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, or auto to spread a model over devices")
+    parser.add_argument(
+        "--dtype", help="float32, bfloat16 or float16 (default: float32 on CPU, the model's own elsewhere)"
+    )
+
+
+def lanes(options: argparse.Namespace, specs: Iterable[str]) -> list[Settings]:
+    """Settings of a lane for each rule, given as text; "plain" is the verifier alone. ValueError says what is allowed."""
+    sampling = Sampling(**_given(options, Sampling))
+    drafter = drafters.parse(options.drafter)
+    if not drafter.drafts:
+        raise ValueError(f"The drafter {drafter.name} drafts nothing. Choose the rule plain for that.")
+    shared = _given(options, Settings)
+    return [
+        Settings(rule=None if spec == "plain" else rules.parse(spec), sampling=sampling, drafter=drafter, **shared)
+        for spec in specs
+    ]
+
+
+def load(options: argparse.Namespace) -> Pair:
+    """The models that the options name. What given models take is said on the error stream before they are loaded."""
+    from specviz import backends
+    from specviz.backends import memory
+
+    for model in (options.draft, options.verifier):
+        if model and (estimate := memory.estimate(model, options.device, options.dtype)):
+            print(estimate.sentence, file=sys.stderr)
+    pair = backends.load_pair(
+        options.pair, draft=options.draft, verifier=options.verifier, device=options.device, dtype=options.dtype
+    )
+    backends.dedicate_process(pair)
+    return pair
+
+
+def load_for(trace: Trace, options: argparse.Namespace) -> Pair:
+    """The models that the options name, or else those that made a trace."""
+    from specviz import backends
+
+    if options.pair is None and options.draft is None and options.verifier is None:
+        ids = [trace.models[role].id if role in trace.models else None for role in ("draft", "verifier")]
+        options = argparse.Namespace(**(vars(options) | backends.pair_of(ids)))
+    return load(options)
+
+
+def _given(options: argparse.Namespace, cls: type) -> dict[str, Any]:
+    return {info["name"]: getattr(options, info["name"]) for info in registry.knobs(cls)}
+
+
+def _length(text: str) -> int | str:
+    return int(text) if text.lstrip("-").isdigit() else text
+
+
+def _listed(variants: Iterable[Any]) -> list[str]:
+    """Rules or drafters, each with its knobs and its summary."""
+    lines = []
+    for cls in variants:
+        knobs = ", ".join(f"{info['name']}={info['default']}" for info in registry.knobs(cls))
+        lines.append(f"  {cls.name:<15}{knobs}".rstrip() + f"\n{'':17}{cls.summary}")
+    return lines

@@ -1,0 +1,63 @@
+"""`specviz sweep`: what rules and knob values cost in right answers."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from specviz import tasks
+from specviz.cli import options as shared
+from specviz.cli import terminal
+from specviz.study import sweep
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--rule",
+        action="append",
+        default=[],
+        metavar="RULE[:NAME=VALUE,...]",
+        help="a rule; several values of a knob are a point each, for example cactus:delta=0.1,0.3,1; may be repeated (default: sps, cactus and tas)",
+    )
+    parser.add_argument(
+        "--questions",
+        type=int,
+        default=sweep.QUESTIONS,
+        metavar="N",
+        help=f"how many questions each point answers (default {sweep.QUESTIONS})",
+    )
+    parser.add_argument(
+        "--family",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help=f"only questions of this family; may be repeated ({', '.join(tasks.names())}; default: all)",
+    )
+    parser.add_argument("--csv", metavar="FILE", help="save the table")
+    shared.add_settings(parser)
+    shared.add_models(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    wanted = [rule for spec in options.rule or sweep.DEFAULT if spec != "plain" for rule in sweep.expand(spec)]
+    questions = tasks.items(options.family or tasks.names(), options.questions, options.seed)
+    (settings,) = shared.lanes(options, ["plain"])
+    shown = 0.0
+    points: tuple[sweep.Point, ...] = ()
+    try:
+        for progress in sweep.sweep(shared.load(options), wanted, questions, settings):
+            points = progress.points
+            if progress.seconds - shown >= 0.2 or progress.done == progress.total:
+                shown = progress.seconds
+                left = "" if progress.left is None else f", about {progress.left:.0f} s left"
+                said = f"\r{progress.done} of {progress.total} texts, {shown:.0f} s{left}".ljust(60)
+                print(said, end="", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        print("\nStopped; what is complete stays.", end="", file=sys.stderr)
+    print(file=sys.stderr)
+    terminal.show_points(points, sys.stdout)
+    if options.csv:
+        Path(options.csv).write_text(sweep.csv_text(points), encoding="utf-8")
+        print(f"Table saved to {options.csv}")
+    return 0 if points else 1

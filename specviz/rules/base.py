@@ -1,0 +1,253 @@
+"""What every rule says about itself and can be asked, and the kinds of rules there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from specviz import registry
+from specviz.prob import dists
+from specviz.rules.inputs import Numbers, checked, checked_tokens, ratio
+from specviz.sums.sorted_rows import SortedRows
+from specviz.sums.tally import Outcome, Tally
+from specviz.types import Verdict, Walk
+
+
+class Rule:
+    """What every rule says about itself, and what it can be asked."""
+
+    name: ClassVar[str]
+    scope: ClassVar[Literal["token", "block"]]
+    lossless: ClassVar[bool] = False  # output_law is the verifier's distribution, whatever the draft
+    flips: ClassVar[str | None] = None  # the main knob, of which `flip_point` speaks
+    loose_below: ClassVar[bool] = False  # a smaller value of it keeps more
+    summary: ClassVar[str]  # one plain sentence
+    source: ClassVar[str]  # the paper
+    formula: ClassVar[str]  # n the drafted token, p the draft, q the verifier
+    helps: ClassVar[str]  # one or two plain sentences: when to use it
+    hurts: ClassVar[str]  # and when not to
+
+    def __post_init__(self) -> None:
+        registry.check_knobs(self)
+
+    @property
+    def spec(self) -> str:
+        """Text that `parse` turns back into this rule."""
+        return registry.spec(self)
+
+    def judge(self, verifier_probs: Numbers, draft_probs: Numbers, token: Numbers) -> Verdict:
+        """Judges drafted tokens: Verdict(accept_prob [...], residual_probs [..., V])."""
+        raise NotImplementedError
+
+    def verdict(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor) -> Verdict:
+        """`judge` without its checks."""
+        raise NotImplementedError
+
+    def output_law(self, verifier_probs: Numbers, draft_probs: Numbers) -> Tensor:
+        """What one verified position really emits, [..., V], exact."""
+        return self.law(*checked(verifier_probs, draft_probs))
+
+    def law(self, verifier_probs: Tensor, draft_probs: Tensor) -> Tensor:
+        """`output_law` without its checks."""
+        raise NotImplementedError
+
+    def acceptance(self, verifier_probs: Numbers, draft_probs: Numbers) -> Tensor:
+        """Probability that a drafted token is kept, [...], exact."""
+        raise NotImplementedError
+
+    def target_probs(self, verifier_probs: Numbers, draft_probs: Numbers, token: Numbers) -> Tensor | None:
+        """The distribution aimed at once `token` was drafted, [..., V]; None for a rule without a target."""
+        return self.target_of(*checked_tokens(verifier_probs, draft_probs, token))
+
+    def target_of(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor) -> Tensor | None:
+        """`target_probs` without its checks."""
+        return None
+
+    def flip_point(
+        self, verifier_probs: Numbers, draft_probs: Numbers, token: Numbers, uniform: Numbers
+    ) -> Tensor | None:
+        """The value of the knob `flips` at which the fate of a judged token changes, float64 [...]; None without such a knob.
+
+        `uniform` [...] is what was drawn for the token, which is kept iff uniform < accept_prob. It is kept on the loose
+        side of the value: from there on, or below it where `loose_below`. A value beyond the range of the knob, or
+        infinity, says that its fate is the same all through the range; so does the tight end itself, for a token that is
+        kept from there on.
+        """
+        if self.flips is None:
+            return None
+        verifier_probs, draft_probs, token = checked_tokens(verifier_probs, draft_probs, token)
+        uniform = torch.as_tensor(uniform, dtype=torch.float64, device=token.device).expand(token.shape)
+        return self.flip_of(verifier_probs, draft_probs, token, uniform)
+
+    def flip_of(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor, uniform: Tensor) -> Tensor | None:
+        """`flip_point` without its checks."""
+        return None
+
+    def kept(self, accept_prob: Sequence[float], uniforms: Sequence[float]) -> int:
+        """How many tokens of a drafted block stay, given accept_prob and one uniform in [0, 1) per position."""
+        raise NotImplementedError
+
+    def walk(self, parents: Sequence[int], accept_prob: Sequence[float], uniforms: Sequence[float]) -> Walk:
+        """Which nodes of a draft stay, given each node's parent (-1: the text), accept_prob, and one uniform in [0, 1)."""
+        raise NotImplementedError
+
+    def younger(self) -> Rule | None:
+        """The rule that judges the next candidate for a place, against what the refusal of its elder left over; None if
+        this rule cannot judge several candidates for one place."""
+        return None
+
+    @classmethod
+    def curve_at(cls, rows: SortedRows, settings: Sequence[Rule]) -> Outcome:
+        """Acceptance and divergences of many `settings` [K] of this rule at the positions of `rows` [B], exact (see
+        `specviz.study.exact`): arrays [B, K].
+
+        This one goes through every output law; a rule that knows a shorter way gives its own.
+        """
+        different = list(dict.fromkeys(settings))
+        verifier, draft = torch.from_numpy(rows.verifier), torch.from_numpy(rows.draft)
+        tally = Tally(rows, len(different))
+        if not cls.lossless:
+            tally.laws(torch.stack([rule.output_law(verifier, draft) for rule in different], 1).numpy())
+        outcome = tally.outcome(torch.stack([rule.acceptance(verifier, draft) for rule in different], 1).numpy())
+        where = np.array([different.index(rule) for rule in settings])
+        return Outcome(*(values[:, where] for values in outcome))
+
+
+class TokenRule(Rule):
+    """A rule that judges one drafted token at a time.
+
+    A subclass gives `accept_probs` and `residual_probs`; one whose residual depends on the drafted token also gives `law`.
+    These hooks get inputs that were checked and broadcast.
+    """
+
+    scope = "token"
+
+    def accept_probs(self, verifier_probs: Tensor, draft_probs: Tensor) -> Tensor:
+        """phi for every token that could have been drafted, [..., V]. A token of draft probability 0 may get any value."""
+        raise NotImplementedError
+
+    def residual_probs(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor) -> Tensor:
+        """The distribution drawn from when `token` [...] is refused, [..., V]."""
+        raise NotImplementedError
+
+    def judge(self, verifier_probs: Numbers, draft_probs: Numbers, token: Numbers) -> Verdict:
+        """Judges drafted tokens, each by itself: accept_prob [...], residual_probs [..., V]."""
+        return self.verdict(*checked_tokens(verifier_probs, draft_probs, token))
+
+    def verdict(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor) -> Verdict:
+        accept = dists.at(self.accept_probs(verifier_probs, draft_probs), token)
+        return Verdict(accept, self.residual_probs(verifier_probs, draft_probs, token))
+
+    def law(self, verifier_probs: Tensor, draft_probs: Tensor) -> Tensor:
+        """sum over n of draft[n] (phi[n] 1_n + (1 - phi[n]) residual), [..., V], for a residual that is the same whichever
+        token was drafted (Hao & Mou 2026, h_alg)."""
+        accept = self.accept_probs(verifier_probs, draft_probs)
+        refused = (draft_probs * (1 - accept)).sum(-1, keepdim=True)
+        any_token = torch.zeros(accept.shape[:-1], dtype=torch.int64, device=accept.device)
+        return draft_probs * accept + refused * self.residual_probs(verifier_probs, draft_probs, any_token)
+
+    def acceptance(self, verifier_probs: Numbers, draft_probs: Numbers) -> Tensor:
+        """Probability that a drafted token is kept, sum over n of draft[n] phi[n], [...], exact."""
+        verifier_probs, draft_probs = checked(verifier_probs, draft_probs)
+        return (draft_probs * self.accept_probs(verifier_probs, draft_probs)).sum(-1).clamp_max(1)
+
+    def kept(self, accept_prob: Sequence[float], uniforms: Sequence[float]) -> int:
+        """Left to right up to the first token whose uniform is not below its accept_prob."""
+        for index, (accept, uniform) in enumerate(zip(accept_prob, uniforms, strict=True)):
+            if not uniform < accept:
+                return index
+        return len(accept_prob)
+
+    def walk(self, parents: Sequence[int], accept_prob: Sequence[float], uniforms: Sequence[float]) -> Walk:
+        """From the text on, candidate by candidate: the first whose uniform is below its accept_prob is kept, and its own
+        candidates come next."""
+        path: list[int] = []
+        judged: list[int] = []
+        end, refused = -1, None
+        for node, (parent, accept, uniform) in enumerate(zip(parents, accept_prob, uniforms, strict=True)):
+            if parent != end:
+                continue
+            judged.append(node)
+            if uniform < accept:
+                path.append(node)
+                end, refused = node, None
+            else:
+                refused = node
+        return Walk(tuple(path), tuple(judged), refused)
+
+    def younger(self) -> Rule | None:
+        """A lossless token rule writes what it judges against, whatever that is: an elder's residual as well."""
+        return self if self.lossless else None
+
+
+class TargetRule(TokenRule):
+    """A token rule with one target for all tokens: keep with min(1, target/draft), else norm(max(target - draft, 0)).
+
+    Its output law is the target itself (Leviathan 2023, Thm 3.5), and its acceptance 1 - TV(draft, target).
+    """
+
+    def target(self, verifier_probs: Tensor, draft_probs: Tensor) -> Tensor:
+        """The target distribution, [..., V]."""
+        raise NotImplementedError
+
+    def target_of(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor) -> Tensor:
+        return self.target(verifier_probs, draft_probs)
+
+    def accept_probs(self, verifier_probs: Tensor, draft_probs: Tensor) -> Tensor:
+        return ratio(self.target(verifier_probs, draft_probs), draft_probs)
+
+    def residual_probs(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor) -> Tensor:
+        return dists.residual(self.target(verifier_probs, draft_probs), draft_probs)
+
+    def verdict(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor) -> Verdict:
+        target = self.target(verifier_probs, draft_probs)
+        return Verdict(
+            ratio(dists.at(target, token), dists.at(draft_probs, token)), dists.residual(target, draft_probs)
+        )
+
+    def law(self, verifier_probs: Tensor, draft_probs: Tensor) -> Tensor:
+        return self.target(verifier_probs, draft_probs)
+
+    def younger(self) -> Rule | None:
+        """Loosened once: the eldest is judged against the target, the younger strictly against its residual, so that the
+        law stays the target."""
+        from specviz.rules import make
+
+        return self if self.lossless else make("sps")
+
+
+class BlockRule(Rule):
+    """A rule that judges a whole drafted block of m tokens together. A subclass gives `verdict` and `law`.
+
+    judge(verifier_probs [..., m, V], draft_probs [..., m, V], token [..., m]) returns accept_prob [..., m], and
+    residual_probs [..., m, V] whose row i is drawn from when exactly i tokens were kept, i = 0 .. m-1 (after all
+    m the verifier adds a bonus token). `output_law` and `acceptance` speak of a block of one token.
+    """
+
+    scope = "block"
+
+    def judge(self, verifier_probs: Numbers, draft_probs: Numbers, token: Numbers) -> Verdict:
+        """Judges drafted blocks: accept_prob [..., m], residual_probs [..., m, V]."""
+        verifier_probs, draft_probs, token = checked_tokens(verifier_probs, draft_probs, token)
+        if not token.ndim:
+            raise ValueError("A block rule judges a block of tokens: token must have a dimension for the positions.")
+        return self.verdict(verifier_probs, draft_probs, token)
+
+    def kept(self, accept_prob: Sequence[float], uniforms: Sequence[float]) -> int:
+        """Up to the last token whose own uniform is below its accept_prob; a later success rescues earlier tokens."""
+        passed = [uniform < accept for accept, uniform in zip(accept_prob, uniforms, strict=True)]
+        return max((index + 1 for index, ok in enumerate(passed) if ok), default=0)
+
+    def walk(self, parents: Sequence[int], accept_prob: Sequence[float], uniforms: Sequence[float]) -> Walk:
+        """Up to the last token whose own uniform is below its accept_prob; a later success rescues earlier tokens.
+        ValueError unless the draft is a chain."""
+        count = len(parents)
+        if list(parents) != list(range(-1, count - 1)):
+            raise ValueError(f"{self.spec} judges a draft of one candidate per place, and this one has several.")
+        passed = [uniform < accept for accept, uniform in zip(accept_prob, uniforms, strict=True)]
+        kept = max((index + 1 for index, ok in enumerate(passed) if ok), default=0)
+        return Walk(tuple(range(kept)), tuple(range(count)), kept if kept < count else None)

@@ -1,0 +1,109 @@
+"""A run for the page, told in small messages while it goes on.
+
+    {"kind": "start" | "delta", "trace"?, "deltas": [{"seq", "rounds": [[lane, round], ...], "pieces", "finished"}]}
+    {"kind": "end", "deltas", "finished": how each lane ended, "final": the whole trace as JSON text, "message"?}
+    {"kind": "error", "field", "message", "final"?}
+`trace` is the trace's data before its first round. The page may miss a message, so each one repeats the last few deltas,
+`trace` comes with the first few, and the end brings everything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any
+
+from specviz.record.running import run
+from specviz.record.trace import Added, Trace
+from specviz.record.verify import verify
+from specviz.types import ModelError
+from specviz.ui.desk import Desk, Message, Turn, failed
+from specviz.ui.requests import MAX_LANES, Refused, read, refusing
+
+EVERY = 0.05  # seconds between messages: 20 a second
+REPEATED = 3  # deltas that every message carries
+HEADERS = 3  # messages that carry the trace's data
+
+
+class Telling:
+    """Puts what a run adds into messages."""
+
+    def __init__(self, trace: Trace):
+        self._header = {**trace.to_data(), "pieces": dict(trace.pieces)}
+        self._recent: deque[Message] = deque(maxlen=REPEATED)
+        self._delta: Message | None = None  # what the next message will bring
+        self._deltas = self._sent = 0
+
+    def add(self, added: Added) -> None:
+        if self._delta is None:
+            self._deltas += 1
+            self._delta = {"seq": self._deltas, "rounds": [], "pieces": {}, "finished": {}}
+        self._delta["rounds"].append([added.lane, added.round.to_json()])
+        self._delta["pieces"] |= added.pieces
+        if added.finished:
+            self._delta["finished"][str(added.lane)] = added.finished
+
+    def message(self, kind: str) -> Message:
+        """What was added since the last message, and what that may have failed to bring."""
+        self._sent += 1
+        if self._delta is not None:
+            self._recent.append(self._delta)
+            self._delta = None
+        header = {"trace": self._header} if self._sent <= HEADERS else {}
+        return {"kind": kind, "deltas": list(self._recent), **header}
+
+
+def compute(turn: Turn, asked: Mapping[str, Any]) -> Iterator[Message]:
+    """Runs what the page asks for, see `requests`; a message about every EVERY seconds. Closing the generator stops it."""
+    try:
+        prompt, style, lanes, kept, forced = read(turn.pair, asked)
+        running = refusing("continued", lambda: run(turn.pair, prompt, lanes, style=style, kept=kept, forced=forced))
+    except (Refused, ModelError) as error:
+        yield failed(error)
+        return
+    trace, telling, note = running.trace, Telling(running.trace), ""
+    try:
+        yield telling.message("start")
+        last = time.monotonic()
+        for added in running:
+            telling.add(added)
+            if note := turn.over():
+                break
+            if time.monotonic() - last >= EVERY:
+                yield telling.message("delta")
+                last = time.monotonic()
+    except ModelError as error:
+        running.close()
+        yield {**failed(error), "final": trace.to_json()}
+        return
+    finally:
+        running.close()
+    yield telling.message("delta")  # the last tokens are seen while the whole trace is still being written out
+    finished = [lane.finished for lane in trace.lanes]
+    yield {**telling.message("end"), "finished": finished, "final": trace.to_json(), "message": note}
+
+
+def verified(desk: Desk, text: str) -> Generator[Message, None, None]:
+    """Runs a trace again: {"kind": "verified", "same", "message"} says whether it reproduces."""
+
+    def job(turn: Turn) -> list[Message]:
+        try:
+            same, sentence = verify(trace, turn.pair)
+        except (ValueError, ModelError) as error:
+            return [failed(error)]
+        return [{"kind": "verified", "same": same, "message": sentence}]
+
+    try:
+        trace = Trace.from_json(text)
+    except ValueError as error:
+        yield {"kind": "verified", "same": False, "message": str(error)}
+        return
+    if len(trace.lanes) > MAX_LANES:
+        words = f"This trace has {len(trace.lanes)} lanes; here at most {MAX_LANES} are re-run. Use: specviz verify"
+        yield {"kind": "verified", "same": False, "message": words}
+        return
+    for message in desk.in_turn(job):
+        if message["kind"] == "error":
+            message = {"kind": "verified", "same": False, "message": message["message"]}
+        yield message

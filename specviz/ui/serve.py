@@ -1,0 +1,62 @@
+"""Serves the page: `specviz page`, and `python app.py` on a Space. This module is cheap to import; gradio and torch
+are imported when the page starts."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from specviz.backends import Pair
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `specviz page`; each may come from the environment instead."""
+    for option, variable, help_text in (
+        ("--host", "GRADIO_SERVER_NAME", "address to listen at (default 127.0.0.1: this machine alone)"),
+        ("--port", "GRADIO_SERVER_PORT", "port to listen at (default: the first free one from 7860)"),
+        ("--pair", "SPECVIZ_PAIR", "a pair by its name, or a folder with a pair.json (default: the first that ships)"),
+        ("--draft", "SPECVIZ_DRAFT", "instead: a draft model, a folder or a Hub id"),
+        ("--verifier", "SPECVIZ_VERIFIER", "and its verifier; alone, for drafters that need no model"),
+        ("--device", "SPECVIZ_DEVICE", "cpu, cuda, or auto to spread a model over devices (default cpu)"),
+        ("--dtype", "SPECVIZ_DTYPE", "float32, bfloat16 or float16 (default: float32 on CPU, the model's own elsewhere)"),
+        ("--deadline", "SPECVIZ_DEADLINE", "seconds that one run may take (default 120)"),
+    ):  # fmt: skip
+        kind = {"--port": int, "--deadline": float}.get(option, str)
+        parser.add_argument(
+            option, type=kind, default=os.environ.get(variable) or None, help=f"{help_text} [{variable}]"
+        )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serves until interrupted; returns 0. Raises ValueError if the address cannot be listened at."""
+    from specviz.ui import page
+    from specviz.ui.desk import DEADLINE, Desk
+
+    def load() -> Pair:
+        from specviz import backends  # brings torch: the first picture does not wait for it
+
+        placing = {"device": options.device or "cpu", "dtype": options.dtype}
+        pair = backends.load_pair(options.pair, draft=options.draft, verifier=options.verifier, **placing)
+        backends.dedicate_process(pair)
+        return pair
+
+    desk = Desk(load, DEADLINE if options.deadline is None else options.deadline)
+    blocks = page.build(desk)
+    try:
+        _, url, _ = blocks.launch(
+            server_name=options.host,
+            server_port=options.port,
+            prevent_thread_lock=True,
+            **page.launch_options(shipped=options.pair is None and options.verifier is None),
+        )
+    except OSError as error:
+        raise ValueError(
+            f"The page cannot be served at {options.host or '127.0.0.1'}, port {options.port or '7860 or one after it'}: in use, "
+            "or no address of this machine. Choose with --host and --port."
+        ) from error
+    desk.open()
+    print(f"specviz is ready at {url}", flush=True)
+    blocks.block_thread()
+    return 0

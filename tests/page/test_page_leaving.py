@@ -1,0 +1,47 @@
+"""A tab that goes away gives the models back: what it had asked for ends there, long before its own end."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from specviz.ui import runs, sweeping
+from tests.page.test_page import never_ending, pytestmark  # noqa: F401  (where there is no pair)
+from tests.page.test_page_bad_input import READY, page_of
+from tests.support.browser import PATIENCE, until
+
+
+def sweep(page) -> None:
+    """A sweep of 3,600 texts, with the first of them written."""
+    page.click(".sections button:has-text('Sweep')")
+    until(page, "document.querySelector('.sweeptable tbody tr')")
+    page.evaluate("specviz.sweepForm.fill({ rules: ['sps', 'cactus:delta=0.1,1'], questions: 900 })")
+    page.click("text=Run sweep")
+    until(page, "/^[1-9]/.test(document.querySelector('.sweepsaid').textContent)")
+
+
+@pytest.mark.parametrize(("room", "start"), [(runs, never_ending), (sweeping, sweep)])
+def test_closing_the_tab_ends_what_it_runs(chromium, pair, monkeypatch, room, start):
+    """The compute is closed before it has ended, and the turn at the models is free."""
+    closed = threading.Event()
+    compute = room.compute
+
+    def watched(*given):
+        try:
+            yield from compute(*given)
+        except GeneratorExit:
+            closed.set()
+            raise
+
+    monkeypatch.setattr(room, "compute", watched)
+    with page_of(lambda: pair) as (url, desk):
+        desk.deadline = 1e6
+        tab = chromium.new_page()
+        tab.goto(url)
+        until(tab, READY)
+        start(tab)
+        assert desk._turn.locked() and not closed.is_set()
+        tab.close()
+        assert closed.wait(PATIENCE / 1000), "it went on to its end"
+        assert desk._turn.acquire(timeout=PATIENCE / 1000)
