@@ -94,7 +94,7 @@ def test_given_models_are_announced_with_what_they_take(capsys):
         capsys, "generate", *PROMPT[:2], "--max-new-tokens", "3", "--draft", folders[0], "--verifier", folders[1]
     )
     assert status == 0 and err.count("of weights and up to") == 2 and "is free on cpu." in err
-    status, _, err = call(capsys, "generate", *PROMPT[:2], "--max-new-tokens", "3")
+    status, _, err = call(capsys, "generate", *PROMPT[:2], "--max-new-tokens", "3", "--pair", "small")
     assert status == 0 and "weights" not in err
 
 
@@ -213,6 +213,8 @@ def test_json_to_standard_output_is_json_alone(capsys):
         (["generate", *PROMPT, "--draft", "nowhere/at-all"], "Give both models"),
         (["generate", *PROMPT, "--draft", "nowhere/at-all", "--verifier", "nowhere/at-all"], "nowhere/at-all"),
         (["generate", *PROMPT[:2], "--style", "opera"], "no style 'opera'"),
+        (["generate", *PROMPT[:2], "--pair", "large"], "no pair called 'large', and no folder of that name"),
+        (["generate", *PROMPT[:2], "--pair", "small", "--verifier", "x"], "but not both"),
         (["verify", "no-such-file.json"], "there is no file"),
     ],
 )

@@ -93,7 +93,7 @@ class StaticLlama:
             self._weights.append(tuple(map(Matrix, (qkv, w["o"], gate_up, w["down"]))))
         head = self._embed if self._config.get("tie_word_embeddings") else weights["lm_head.weight"]
         self._last_gain = weights["model.norm.weight"] * gain
-        self._head = Matrix(head * self._last_gain)
+        self._head = Matrix(head * weights["model.norm.weight"] * gain)
         theta = (self._config.get("rope_parameters") or {}).get("rope_theta") or self._config.get("rope_theta", 10000.0)
         angles = torch.outer(
             torch.arange(self.max_positions).double(), theta ** (-torch.arange(0, size, 2).double() / size)

@@ -50,7 +50,7 @@ class Family:
 
     @property
     def about(self) -> str:
-        return self.module.ABOUT
+        return str(self.module.ABOUT)
 
     @property
     def levels(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 
 GIRLS = ("Lily", "Mia", "Sue", "Anna", "Lucy", "Jane", "Emma", "Sara", "Amy", "Rose", "Kate", "Ella")
 BOYS = ("Tom", "Ben", "Max", "Sam", "Tim", "Jack", "Bob", "Leo", "Dan", "Peter", "Mark", "Joe")
@@ -95,5 +96,5 @@ def plural(count: int, thing: str) -> str:
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
-def listing(parts: list) -> str:
+def listing(parts: Iterable[object]) -> str:
     return ", ".join(str(part) for part in parts)

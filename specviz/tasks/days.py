@@ -28,6 +28,8 @@ MONTHS = (
 
 
 def generate(rng: random.Random, difficulty: int) -> tuple[str, str, str]:
+    names: tuple[str, ...]
+    asks: tuple[str, ...]
     if difficulty == 1 and rng.random() < 0.1:
         return whole(rng)
     if rng.random() < 0.35:

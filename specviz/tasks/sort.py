@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from specviz.tasks._words import WORDS, listing
 
@@ -12,6 +13,7 @@ TEST = (1, 1, 1, 1, 1)
 
 
 def generate(rng: random.Random, difficulty: int) -> tuple[str, str, str]:
+    row: list[Any]  # words, or numbers
     count = rng.randint(difficulty + 2, difficulty + 3)
     down = rng.random() < 0.3
     if rng.random() < 0.3:

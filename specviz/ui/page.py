@@ -81,7 +81,7 @@ def build(desk: Desk) -> gr.Blocks:
             return {"error": str(error)}
         return {"error": ""}
 
-    def export(text: str) -> dict:
+    def export(text: str) -> dict[str, str]:
         """The file that an export makes of a trace: see `exporting.exported`."""
         return exported(text)
 

@@ -13,24 +13,43 @@ PLOTLY = (
     ASSETS / "plotly-basic.min.js"
 )  # plotly.js-basic-dist-min 4.1.1: only what the plots use, a seventh of the whole to start
 STYLES = ("base.css", "compare.css", "playground.css", "about.css", "fork.css", "advisor.css", "sweep.css")
-PLOTS = tuple(
-    f"plots/{path.name}" for path in sorted((VIEW / "js" / "plots").glob("*.js"))
-)  # a plot is a file there, named nowhere else
+JS = VIEW / "js"
+PLOTS = tuple(sorted((JS / "plots").glob("*.js")))  # a plot is a file there, named nowhere else
+TWINS = tuple(sorted(Path(rules.__file__).parent.glob("*.js")))  # of the rules, beside them; see js/rules.js
+ARITHMETIC = (JS / "store.js", JS / "laws.js", JS / "rules.js", *TWINS)  # runs without a page
+
+
+def _named(names: str) -> tuple[Path, ...]:
+    return tuple(JS / f"{name}.js" for name in names.split())
+
+
 SCRIPTS = (
+<<<<<<< HEAD
     "store.js", "rules.js", "dom.js", "state.js", "pointing.js", "knobs.js", "drafter.js", "controls.js", "lanes.js", "timeline.js", "fork.js", "inspector.js", "plots.js", *PLOTS, "share.js", "live.js", "sections.js",
     "laws.js", "playground-state.js", "playground-svg.js", "playground-labels.js", "playground-bars.js", "playground-chart.js", "playground-table.js", "playground-check.js", "playground.js",
     "about.js", "advisor.js", "sweep-form.js", "sweep-plots.js", "sweep-table.js", "sweep.js",
     "app.js",
 )  # fmt: skip
+=======
+    *ARITHMETIC,
+    *_named("dom state pointing controls lanes timeline fork inspector plots"),
+    *PLOTS,
+    *_named("share live sections"),
+    *_named("playground-state playground-svg playground-labels playground-bars playground-chart"),
+    *_named("playground-table playground-check playground about"),
+    *_named("advisor sweep-form sweep-plots sweep-table sweep app"),
+)
+WORDS = ("summary", "formula", "helps", "hurts", "source", "lossless", "scope", "flips", "loose_below")
+>>>>>>> rules
 PLAIN = {
     "summary": "The verifier alone, one token per call. What the others are measured against.", "formula": "draw y from q; write y", "helps": "As the yardstick: its text and its speed are what every rule is held against.",
-    "hurts": "The big model is called once for every token, which is slow.", "source": "", "lossless": True, "knobs": [],
+    "hurts": "The big model is called once for every token, which is slow.", "source": "", "lossless": True, "scope": "token", "flips": None, "loose_below": False, "knobs": [],
 }  # fmt: skip
 
 
 def scripts() -> list[str]:
     """The texts of all scripts, in the order in which they must run."""
-    return [(VIEW / "js" / name).read_text(encoding="utf-8") for name in SCRIPTS]
+    return [path.read_text(encoding="utf-8") for path in SCRIPTS]
 
 
 def styles() -> list[str]:
@@ -54,10 +73,18 @@ def rule_words() -> dict[str, dict[str, Any]]:
     known: dict[str, dict[str, Any]] = {"plain": PLAIN}
     for name in rules.names():
         cls = rules.get(name)
+<<<<<<< HEAD
         knobs = knob_words(cls)
         known[name] = {
             word: getattr(cls, word) for word in ("summary", "formula", "helps", "hurts", "source", "lossless")
         } | {"knobs": knobs}
+=======
+        knobs = [
+            info | {"allowed": " or ".join(info["choices"]) if info["choices"] else registry.allowed(info)}
+            for info in registry.knobs(cls)
+        ]
+        known[name] = {word: getattr(cls, word) for word in WORDS} | {"knobs": knobs}
+>>>>>>> rules
     return known
 
 

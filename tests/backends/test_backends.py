@@ -314,7 +314,8 @@ def test_an_arena_of_fixed_length_gives_the_same_logits(tmp_path, monkeypatch, k
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_recorded_forwards_on_a_gpu(tmp_path, dtype):
-    """Replayed forwards give the logits of the library's own cache, for every number of tokens and after rolling back."""
+    """Replayed forwards give the logits and features of the library's own cache, for every number of tokens and after
+    rolling back; and so does a tree, which is not recorded."""
     model = Transformers(make_llama(tmp_path / "model"), device="cuda", dtype=dtype)
     one, other = TransformersSession(model), model.session()
     tolerance = dict(rtol=1e-3, atol=1e-3) if dtype == "float32" else dict(rtol=0.1, atol=0.1)
@@ -325,4 +326,11 @@ def test_recorded_forwards_on_a_gpu(tmp_path, dtype):
         torch.testing.assert_close(seen.features[1], wanted.features[1], **tolerance)
         for session in (one, other):
             session.rollback(session.length - count // 2)
+    tree = dict(parents=[-1, 0, 0, 2, 1], features=[1])
+    seen, wanted = (session.forward([7, 8, 9, 10, 11], **tree) for session in (other, one))
+    torch.testing.assert_close(seen.logits, wanted.logits, **tolerance)
+    torch.testing.assert_close(seen.features[1], wanted.features[1], **tolerance)
+    for session in (one, other):
+        session.settle([0, 2, 3])
+    torch.testing.assert_close(other.forward([5], features=[1]).logits, one.forward([5]).logits, **tolerance)
     assert set(other._arena._recorded) == {(count, (1,)) for count in (1, 5, 9)}

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -109,6 +110,17 @@ def test_a_pair_that_no_other_process_can_load(pair, monkeypatch):
     made.source = dict(draft="no/such", verifier="no/such/either")
     with pytest.raises(ModelError):
         Workers(made, 1)
+
+
+def test_as_many_processes_as_there_are_cores_and_memory_for(monkeypatch):
+    """Each takes the threads that suit its models, and the memory of these; models that take all cores have one process."""
+    monkeypatch.setattr(os, "process_cpu_count", lambda: 8, raising=False)
+    monkeypatch.setattr(backends.memory, "free_bytes", lambda device: 10_000_000_000)
+    small, large = SimpleNamespace(parameters=1_000_000), SimpleNamespace(parameters=200_000_000)
+    for threads, models, expected in (
+        (1, [small, small], 8), (2, [small], 4), (16, [small], 1), (None, [small], 1), (1, [small, large], 2),
+    ):  # fmt: skip
+        assert cores(SimpleNamespace(source={}, threads=threads, models=models)) == expected
 
 
 def test_more_parts_than_workers(workers):

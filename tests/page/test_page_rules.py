@@ -6,6 +6,11 @@ import pytest
 
 from specviz import rules
 from specviz.exports.replay import replay
+<<<<<<< HEAD
+=======
+from specviz.record.trace import Trace, load
+from specviz.view import boot
+>>>>>>> rules
 from specviz.view.boot import rule_words
 from tests.page.test_page import RECORDED
 from tests.support.browser import until, watched
@@ -76,6 +81,67 @@ def test_rule_pages_work_in_the_replay_and_on_a_phone(chromium, tmp_path):
     assert dialog.locator(".aboutpicture svg").count() >= 1
     assert dialog.evaluate("node => node.scrollWidth <= node.clientWidth") and dialog.bounding_box()["width"] <= 390
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    context.close()
+    assert [line for line in wrong if "file:" not in line] == []
+
+
+PICKED = """() => { const { state, rules, store } = specviz;
+  return state.run.lanes.filter((lane) => !lane.lossless).flatMap((lane) => lane.tokens
+    .filter((token) => ["relaxed", "rejected"].includes(token.fate)).slice(0, 12).map((token) => {
+      specviz.pick(lane.index, token.key);
+      return [rules.keptWords(lane, store.detail(state.run, token).facts)?.join("") ?? null, document.querySelector(".inspector .verdict").textContent]; })); }"""
+
+
+@needs_a_run
+def test_the_inspector_says_what_would_keep_a_token(tab):
+    """Its sentence of a token that the budget kept, or that was refused, ends with the values of the knob that keep it."""
+    picked = tab.evaluate(PICKED)
+    assert len(picked) > 10
+    for words, shown in picked:
+        assert shown.endswith(f" It would be kept {words}." if words else " would keep it.") or words is None
+
+
+@needs_a_run
+def test_a_rule_without_a_twin_is_said_to_be_unknown_to_the_browser(chromium, tmp_path, monkeypatch):
+    """A replay whose page lacks the twin of a rule that ran: its row in the playground, its what-if, the inspector and its page
+    say in words that the browser cannot compute it; everything else works, and no script fails."""
+    record = next(trace for trace in map(load, RECORDED) if any(lane["knobs"] for lane in trace.data["lanes"]))
+    name = next(lane["name"] for lane in record.data["lanes"] if lane["knobs"])
+    monkeypatch.setattr(boot, "SCRIPTS", tuple(path for path in boot.SCRIPTS if path.stem != name))
+    path = tmp_path / "replay.html"
+    path.write_text(replay(record.to_json()), encoding="utf-8")
+    context = chromium.new_context(viewport={"width": 1440, "height": 1000}, reduced_motion="reduce", offline=True)
+    page, wrong = watched(context, path.as_uri())
+    page.goto(path.as_uri())
+    until(page, "document.querySelector('.sv .lane .t')")
+    knob = rules.get(name).flips
+    page.evaluate(
+        """([name, knob]) => { const { columns } = specviz.state, index = columns.findIndex((column) => column.rule === name);
+             columns[index].knobs = { ...columns[index].knobs, [knob]: columns[index].knobs[knob] / 2 }; specviz.emit('whatif', index); }""",
+        [name, knob],
+    )
+    until(
+        page, "name => document.querySelector('.sv').innerText.includes(`the browser cannot compute ${name}`)", arg=name
+    )
+    page.evaluate("name => specviz.about.open(name, {}, null)", name)
+    assert "The browser cannot compute this rule." in page.inner_text("dialog.aboutrule[open]")
+    page.keyboard.press("Escape")
+    other = next(lane["name"] for lane in record.data["lanes"] if lane["rule"] and lane["name"] != name)
+    page.evaluate(
+        """(other) => { const lane = specviz.state.run.lanes.find((lane) => lane.rule === other);
+             specviz.pick(lane.index, lane.tokens.find((token) => token.judged >= 0 && token.fate !== 'discarded').key); }""",
+        other,
+    )
+    until(
+        page,
+        "name => document.querySelector('.inspector').innerText.includes(`The browser cannot compute: ${name}.`)",
+        arg=name,
+    )
+    page.click(".sections button:has-text('Playground')")
+    until(page, "document.querySelector('.playtable tbody tr')")
+    assert f"The browser cannot compute {name}." in page.inner_text(".playtable")
+    shown = {text.strip() for text in page.locator(".playtable tbody .rulename").all_inner_texts()}
+    assert shown == set(rules.names()) - {name}
     context.close()
     assert [line for line in wrong if "file:" not in line] == []
 

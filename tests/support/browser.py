@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from specviz.view import boot
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120_000  # ms, for whatever is waited for: the machine may be busy
 CHROMIUM = shutil.which("chromium")
@@ -71,6 +73,7 @@ def browser():
         made.close()
 
 
+<<<<<<< HEAD
 def _patient(make):
     """`make` for a browser's contexts or pages, so that these wait for PATIENCE instead of playwright's 30 seconds."""
 
@@ -80,6 +83,20 @@ def _patient(make):
         return new
 
     return made
+=======
+@contextmanager
+def arithmetic(chromium):
+    """A page of nothing but the page's own arithmetic: store.js, laws.js, rules.js and the twins. Fails on a script error."""
+    page = chromium.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.evaluate("(rules) => { window.specviz = { boot: { rules } }; }", boot.rule_words())
+    for path in boot.ARITHMETIC:
+        page.add_script_tag(content=path.read_text(encoding="utf-8"))
+    yield page
+    page.close()
+    assert wrong == []
+>>>>>>> rules
 
 
 def watched(context, home: str):

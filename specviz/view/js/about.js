@@ -3,7 +3,6 @@
   "use strict";
   const sv = root.specviz;
   const { el, nats, percent } = sv.dom;
-  const CLOSED = ["sps", "block", "cactus", "lenience", "interpolation", "sampler_match"]; // phi depends on (p, q) alone
   const LEVELS = [0.5, 0.1, 0.01];
   const EXAMPLES = [["Several words are fine", "two"], ["The verifier is sure", "confident"]];
   let dialog = null;
@@ -48,7 +47,7 @@
     const [top, bottom] = [26, 150];
     const y = (phi) => bottom - phi * (bottom - top);
     const text = (content, at, to, anchor, more) => svg("text", { x: at, y: to, "font-size": 11, fill: "var(--ink3)", "text-anchor": anchor, ...more }, content);
-    const panels = LEVELS.map((q) => ({ q, own: grid.map((p) => accept(rule, knobs, p, q)), strict: grid.map((p) => accept("sps", {}, p, q)) }));
+    const panels = LEVELS.map((q) => ({ q, own: grid.map((p) => accept(rule, knobs, p, q)), strict: grid.map((p) => sv.laws.ratio(q, p)) }));
     const anywhere = (test) => panels.some(({ own, strict }) => own.some((phi, i) => test(phi - strict[i])));
     const apart = anywhere((more) => Math.abs(more) > 1e-9);
     const looser = anywhere((more) => more > 1e-9);
@@ -67,7 +66,7 @@
           apart ? line(strict, { stroke: "var(--ink3)", "stroke-width": 1.4, "stroke-dasharray": "1.5 3" }) : null, line(own, { stroke: "var(--ink)", "stroke-width": 2.25 }),
           text("0.001", left, bottom + 16, "start"), text("1", left + each, bottom + 16, "end"), each > 150 ? text("0.03", left + each / 2, bottom + 16, "middle") : null];
       }), text("draft probability p", wide, bottom + 33, "end"));
-    return [chart, [`Chance that a drafted token is kept, for three verifier probabilities q${rule === "block" ? ", in a block of one token" : ""}.`, apart ? "Dotted: strict sampling." : "", looser ? "Amber: kept only because the rule is not strict." : ""].join(" ").trim()];
+    return [chart, [`Chance that a drafted token is kept, for three verifier probabilities q${words(rule).scope === "block" ? ", in a block of one token" : ""}.`, apart ? "Dotted: strict sampling." : "", looser ? "Amber: kept only because the rule is not strict." : ""].join(" ").trim()];
   }
 
   // What is written in two small examples: hollow the draft, filled the output law, a tick for the verifier.
@@ -95,7 +94,7 @@
     if (!wide || wide === drawn) return;
     drawn = wide;
     const { rule, knobs } = shown;
-    if (CLOSED.includes(rule)) {
+    if (sv.twins[rule].pairwise) {
       const [chart, caption] = curves(rule, knobs, Math.min(wide, 620));
       return holder.replaceChildren(chart, el("p.caption", null, caption));
     }
@@ -120,7 +119,7 @@
       el("p", null, lossless ? "Lossless: whatever the draft, the text is distributed exactly as the verifier's." : "Lossy: what is written is not distributed as the verifier's; how far it strays is counted as KL(output law ‖ verifier)."),
       ...part("Formula", el("p.formula", null, formula), el("p.caption", null, "n is the drafted token, p the draft model's probabilities, q the verifier's.")),
       ...(list.length ? part("Knobs", el("dl.knoblist", null, list)) : []),
-      ...(known ? part(`Picture${list.length ? `, at ${settings(shown.knobs)}` : ""}`, el("div.aboutpicture")) : []),
+      ...(known ? part(`Picture${list.length ? `, at ${settings(shown.knobs)}` : ""}`, el("div.aboutpicture")) : rule === "plain" ? [] : part("Picture", el("p.caption", null, "The browser cannot compute this rule."))),
       ...(source ? part("Source", el("p", null, sourced(source))) : []));
     dialog.showModal();
     dialog.scrollTop = 0;

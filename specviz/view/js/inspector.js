@@ -17,18 +17,18 @@
   const strong = (text) => el("b", null, text);
 
   function sentence(token, lane, facts) {
-    const symbol = (knob) => sv.store.SYMBOLS[knob] || knob;
-    const flip = facts ? sv.rules.flip(lane.rule, facts, lane.knobs) : null;
-    const from = (lead) => {
-      if (!flip || flip.value === null) return [];
-      const range = (sv.boot_data().rules[lane.rule]?.knobs || []).find((knob) => knob.name === flip.knob);
-      if (range && range.high !== null && flip.value > range.high) return [` No ${symbol(flip.knob)} up to ${range.high} would keep it.`];
-      const words = { from: "from", "up to": "up to", below: "below", above: "above" }[flip.keeps];
-      return [` ${lead} ${words} ${symbol(flip.knob)} = `, strong(sv.store.number(flip.value, 2)), "."];
+    // At which values of the main knob the same draw would keep it.
+    const from = () => {
+      const kept = facts && sv.rules.keptWords(lane, facts);
+      if (!kept) return [];
+      const { knob } = sv.rules.keptAt(lane, facts);
+      const symbol = sv.store.SYMBOLS[knob.name] || knob.name;
+      if (!kept.length) return [` No ${symbol} ${knob.allowed} would keep it.`];
+      return [" It would be kept ", ...kept.map((part, i) => (i % 2 ? strong(part) : part)), "."];
     };
     switch (token.fate) {
-      case "relaxed": return [strong("Kept only because the budget allowed it."), " Strict sampling would have refused it.", ...from("It would be kept")];
-      case "rejected": return [strong("Refused."), facts.uniform < facts.strict ? " A strict check would have kept it." : " A strict check refuses it too.", ...(lane.lossless ? [] : from("It would be kept"))];
+      case "relaxed": return [strong("Kept only because the budget allowed it."), " Strict sampling would have refused it.", ...from()];
+      case "rejected": return [strong("Refused."), facts.uniform < facts.strict ? " A strict check would have kept it." : " A strict check refuses it too.", ...(lane.lossless ? [] : from())];
       case "accepted": return [strong("Kept."), lane.lossless ? " The rule is strict: it keeps it as often as the verifier would say it." : " A strict check keeps it too."];
       case "resampled": return [strong("The verifier's own word."), " The drafted token here was refused, so this one was drawn instead."];
       case "bonus": return [strong("Extra."), " The whole draft was kept, so the verifier's look at it pays for one more token."];
@@ -107,11 +107,12 @@
 
   function others(token, lane, facts) {
     const found = [];
-    const missing = [];
+    const undecided = [];
+    const unknown = [];
     const rules = sv.boot_data().rules;
     const add = (rule, knobs, own) => {
       const phi = own ? token.accept : sv.rules.accept(rule, facts, knobs);
-      if (phi === null) missing.push(rule);
+      if (phi === null) (sv.twins[rule] ? undecided : unknown).push(rule);
       else found.push({ label: sv.store.label(rule, knobs), phi, own });
     };
     add(lane.rule, lane.knobs, true);
@@ -125,15 +126,16 @@
     });
     const list = el("div.others", { role: "img", "aria-label": found.map(({ label, phi }) => `${label} ${facts.uniform < phi ? "keeps" : "refuses"}, ${fixed(phi)}`).join("; ") }, rows);
     list.style.setProperty("--u", `${facts.uniform * 100}%`);
-    return [list, missing.length ? el("p.aside", null, `Not decided by what a trace holds: ${missing.join(", ")}.`) : null];
+    const aside = (words, names) => (names.length ? el("p.aside", null, `${words}: ${names.join(", ")}.`) : null);
+    return [list, aside("Not decided by what a trace holds", undecided), aside("The browser cannot compute", unknown)];
   }
 
   function facts(lane, f) {
     const rows = [];
     const row = (name, value, words) => rows.push(el("dt", { title: words }, name), el("dd", null, value));
-    if (typeof lane.knobs.delta === "number") row("Budget δ", fixed(lane.knobs.delta, 3), "What one drafted token's target may stray from the verifier.");
-    if (typeof f.klTarget === "number") row("Spent on this token, KL(h‖q)", nats(f.klTarget), "Divergence of the target this drafted token got.");
     const budget = sv.rules.spending(lane, f);
+    if (budget) row("Budget δ", fixed(budget.delta, 3), "What one drafted token's target may stray from the verifier.");
+    if (typeof f.klTarget === "number") row("Spent on this token, KL(h‖q)", nats(f.klTarget), "Divergence of the target this drafted token got.");
     const other = lane.knobs.solver === "exact" ? "taylor" : "exact";
     if (budget) row(`The same by solver ${other}`, nats(budget[other]), other === "exact" ? "The exact solver spends the whole budget, or what it takes to be certain." : "The paper's approximation may spend more or less than the budget.");
     row("Of the whole step, KL(output‖q)", nats(f.klOutput), "Divergence of what the position really emits, over all tokens that could have been drafted.");
@@ -177,7 +179,7 @@
     }
     const { lane, slice, facts: recorded, round } = sv.store.detail(state.run, token);
     const column = sv.shown().find((one) => one.lane === lane)?.column;
-    const accept = recorded && column && sv.differs(column, lane) && sv.rules.canRejudge(lane) ? sv.rules.accept(lane.rule, recorded, column.knobs) : null;
+    const accept = recorded && column && sv.differs(column, lane) && sv.rules.canRejudge(lane, column.knobs) ? sv.rules.accept(lane.rule, recorded, column.knobs) : null;
     const f = accept === null ? recorded : { ...recorded, accept }; // as the dragged knob would have it
     const [kind, found] = worth(lane);
     const nav = found.length ? el("div.nav", null, el("button", { type: "button", "aria-label": `Previous ${kind} token`, onclick: () => jump(lane, token, -1) }, "‹"), el("span.caption", { style: "line-height:28px" }, kind),

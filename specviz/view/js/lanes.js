@@ -280,7 +280,7 @@
     view.summary.hidden = false;
     if (!lane || (!dirty && !view.wasDirty)) return;
     view.wasDirty = dirty;
-    const possible = dirty && sv.rules.canRejudge(lane);
+    const possible = dirty && sv.rules.canRejudge(lane, view.column.knobs);
     const { changed, first } = possible ? sv.rules.whatIf(state.run, lane, view.column.knobs) : { changed: new Map(), first: null };
     let flips = 0;
     view.text.querySelectorAll(".t").forEach((node) => {
@@ -297,7 +297,7 @@
     const knobs = Object.keys(lane.knobs).filter((name) => String(lane.knobs[name]) !== String(view.column.knobs[name]));
     const what = knobs.map((name) => `${sv.store.SYMBOLS[name] || name} ${sv.store.number(view.column.knobs[name])}`).join(", ");
     let words = `${what}: no fate changes.`;
-    if (!possible) words = `${what} has not run yet.`;
+    if (!possible) words = `${what} ${sv.rules.refusal(lane)}.`;
     else if (flips) words = `${what}: ${flips === 1 ? "one fate changes" : `${flips} fates change`}. What follows the first is counterfactual.`;
     view.whatif.replaceChildren(words, " ", ...(sv.offline ? [] : [el("button", { type: "button", onclick: () => sv.controls.run() }, "Re-run"), " ",
       first === null ? "" : el("button", { type: "button", title: "Keeps the text before the first changed fate, and every lane goes on from there.", onclick: () => sv.fork.start(lane, lane.tokens[first].position) }, "Re-run from there"), " "]),

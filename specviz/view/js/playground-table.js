@@ -90,7 +90,7 @@
     });
   }
 
-  const note = (one) => (one.lossless ? "lossless" : one.rule === "mentored" ? "the optimum" : one.kl === Infinity ? "writes what the verifier rules out" : one.kl < 1e-12 ? "as the verifier, here" : "");
+  const note = (one) => (one.lossless ? "lossless" : sv.twins[one.rule].note ? sv.twins[one.rule].note : one.kl === Infinity ? "writes what the verifier rules out" : one.kl < 1e-12 ? "as the verifier, here" : "");
 
   function render() {
     const { rows, focus } = play.now;
@@ -115,7 +115,7 @@
       made.node.classList.toggle("kin", one.rule === focus.rule && one.id !== focus.id);
     });
     const absent = play.missing();
-    set(parts.absent, absent.length ? `Not shown here: ${absent.join(", ")}.` : "");
+    set(parts.absent, absent.length ? `The browser cannot compute ${absent.join(", ")}.` : "");
     sort();
   }
 

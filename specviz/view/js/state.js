@@ -99,17 +99,11 @@
   // The kind of a measured number, given where the run came from.
   const measured = () => (state.source === "live" ? "measured" : "recorded");
 
-  // How a rule is drawn: ink only, told apart by dash and mark.
-  const STROKES = {
-    plain: ["ink3", 1, "", "none", "solid"], sps: ["ink3", 1.5, "1.5 3", "circle-open", "dot"], tas: ["ink2", 1.5, "5 3", "square", "dash"],
-    cactus: ["ink", 2.25, "", "circle", "solid"], lenience: ["ink3", 1.25, "", "triangle-up-open", "solid"],
-    interpolation: ["ink3", 1.25, "", "diamond-open", "solid"], top_k: ["ink3", 1.25, "", "triangle-down-open", "solid"],
-    cascade_opt: ["ink3", 1.25, "", "cross-open", "solid"], cascade_token: ["ink3", 1.25, "5 2 1 2", "cross-open", "dashdot"],
-    block: ["ink3", 1.25, "7 3", "square-open", "longdash"], mentored: ["ink2", 1.25, "", "hexagon", "solid"], fuzzy: ["ink3", 1.25, "5 2 1 2", "diamond", "dashdot"],
-    exact_match: ["ink3", 1.25, "7 3", "triangle-up", "longdash"], sampler_match: ["ink3", 1.25, "1.5 3", "triangle-down", "dot"], cactus_law: ["ink2", 1.25, "7 3", "circle", "longdash"],
-  };
+  // How a rule is drawn: ink only, told apart by dash and mark; its twin says how.
+  const PLAIN = ["ink3", 1, "", "none", "solid"];
+  const UNKNOWN = ["ink3", 1.25, "7 2 1 2", "hexagon-open", "longdashdot"];
   function stroke(rule) {
-    const [color, width, dash, symbol, plotly] = STROKES[rule] || ["ink3", 1.25, "7 2 1 2", "hexagon-open", "longdashdot"];
+    const [color, width, dash, symbol, plotly] = rule === "plain" ? PLAIN : sv.twins[rule]?.stroke || UNKNOWN;
     return { color, width, dash, symbol, plotly };
   }
 

@@ -9,7 +9,7 @@
   "use strict";
   const sv = (root.specviz = root.specviz || {});
 
-  const SYMBOLS = { delta: "δ", epsilon: "ε", alpha: "α", factor: "l", k: "k", budget: "b", threshold: "τ" };
+  const SYMBOLS = {}; // of knobs; each rule brings those of its own, see rules.js
   const ADDED = { resampled: "resampled", bonus: "bonus" };
 
   function finite(value) {
@@ -187,6 +187,11 @@
     };
   }
 
+  // Whether so many drafted tokens were kept, and the draft offered one to follow them.
+  function goesOn({ given, shape }, count) {
+    return count <= given.kept && shape.parents.includes(count ? shape.path[count - 1] : -1);
+  }
+
   // By place in the draft: how often it was kept given that it was judged, and how often at all.
   function bySlot(lane, rounds) {
     const reached = [];
@@ -195,7 +200,7 @@
     lane.rounds.slice(0, rounds).forEach((view) => {
       for (let place = 0; place < view.shape.depth; place += 1) {
         all[place] = (all[place] || 0) + 1;
-        if (place <= view.given.kept) reached[place] = (reached[place] || 0) + 1;
+        if (goesOn(view, place)) reached[place] = (reached[place] || 0) + 1;
         if (place < view.given.kept) kept[place] = (kept[place] || 0) + 1;
       }
     });

@@ -9,7 +9,7 @@
     const focus = focusLane();
     if (!focus) return null;
     const { lane } = focus;
-    const wanted = sv.differs(focus.column, lane) && sv.rules.canRejudge(lane) ? sv.rules.whatIf(state.run, lane, focus.column.knobs).changed : new Map();
+    const wanted = sv.differs(focus.column, lane) && sv.rules.canRejudge(lane, focus.column.knobs) ? sv.rules.whatIf(state.run, lane, focus.column.knobs).changed : new Map();
     const floor = 1e-6;
     const clamp = (value) => Math.min(1, Math.max(floor, value));
     const points = upTo(lane).filter((token) => token.judged >= 0 && token.fate !== "discarded").map((token) => ({ token, fate: wanted.get(token.key)?.fate, x: Math.max(1e-4, token.draft), y: clamp(token.verifier) }));

@@ -1,0 +1,17 @@
+// The twin of cascade_opt.py.
+specviz.twin("cascade_opt", ({ aimed, tv, strict, short, ROUNDING }) => ({
+  symbols: { alpha: "α" },
+  stroke: ["ink3", 1.25, "", "cross-open", "solid"],
+  law(verifier, draft, { alpha }) {
+    const ahead = Math.max(...verifier) - alpha * tv(draft, verifier);
+    return aimed(alpha < 1 && Math.max(...draft) < ahead ? verifier : draft, draft);
+  },
+  accept(facts, { alpha }) {
+    const ahead = facts.verifierMax - alpha * facts.tv - facts.draftMax;
+    return ahead > ROUNDING ? strict(facts) : 1;
+  },
+  flip(facts) {
+    if (short(facts) < 0 || !(facts.tv > 0)) return -1;
+    return Math.max(-1, Math.min(1, (facts.verifierMax - facts.draftMax) / facts.tv));
+  },
+}));

@@ -1,0 +1,14 @@
+// The twin of lenience.py.
+specviz.twin("lenience", ({ leftover, ratio }) => ({
+  symbols: { factor: "l" },
+  stroke: ["ink3", 1.25, "", "triangle-up-open", "solid"],
+  pairwise: true,
+  law(verifier, draft, { factor }) {
+    const rest = leftover(verifier, draft);
+    const accept = verifier.map((q, n) => ratio(q, factor * draft[n]));
+    return { accept, target: null, residual: () => rest };
+  },
+  accept: (facts, { factor }) => ratio(facts.verifier, factor * facts.draft),
+  flip: (facts) => (facts.verifier > 0 ? facts.verifier / (facts.uniform * facts.draft) : 0),
+  contour: (knobs, draft) => Math.min(1, knobs.factor * draft),
+}));

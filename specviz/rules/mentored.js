@@ -1,0 +1,13 @@
+// The twin of mentored.py.
+specviz.twin("mentored", ({ aimed, clips }) => ({
+  symbols: { budget: "b" },
+  stroke: ["ink2", 1.25, "", "hexagon", "solid"],
+  note: "the optimum",
+  whole: true,
+  law(verifier, draft, { budget }) {
+    if (budget <= 0) return aimed(verifier, draft);
+    const all = clips(verifier, draft);
+    const moved = all.spend(budget);
+    return aimed(moved === 0 ? draft : all.target(moved), draft);
+  },
+}));

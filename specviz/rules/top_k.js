@@ -1,0 +1,13 @@
+// The twin of top_k.py.
+specviz.twin("top_k", ({ leftover }) => ({
+  symbols: { k: "k" },
+  stroke: ["ink3", 1.25, "", "triangle-down-open", "solid"],
+  law(verifier, draft, { k }) {
+    const kth = [...verifier].sort((a, b) => b - a)[Math.min(k, verifier.length) - 1];
+    const liked = verifier.map((q) => (q >= kth && q > 0 ? 1 : 0));
+    const rest = leftover(liked, draft);
+    return { accept: liked, target: null, residual: () => rest };
+  },
+  accept: (facts, { k }) => (facts.rank <= k && facts.verifier > 0 ? 1 : 0),
+  flip: (facts) => (facts.verifier > 0 ? facts.rank : Infinity),
+}));
