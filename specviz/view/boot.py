@@ -24,15 +24,8 @@ def _named(names: str) -> tuple[Path, ...]:
 
 
 SCRIPTS = (
-<<<<<<< HEAD
-    "store.js", "rules.js", "dom.js", "state.js", "pointing.js", "knobs.js", "drafter.js", "controls.js", "lanes.js", "timeline.js", "fork.js", "inspector.js", "plots.js", *PLOTS, "share.js", "live.js", "sections.js",
-    "laws.js", "playground-state.js", "playground-svg.js", "playground-labels.js", "playground-bars.js", "playground-chart.js", "playground-table.js", "playground-check.js", "playground.js",
-    "about.js", "advisor.js", "sweep-form.js", "sweep-plots.js", "sweep-table.js", "sweep.js",
-    "app.js",
-)  # fmt: skip
-=======
     *ARITHMETIC,
-    *_named("dom state pointing controls lanes timeline fork inspector plots"),
+    *_named("dom state pointing knobs drafter controls lanes timeline fork inspector plots"),
     *PLOTS,
     *_named("share live sections"),
     *_named("playground-state playground-svg playground-labels playground-bars playground-chart"),
@@ -40,7 +33,6 @@ SCRIPTS = (
     *_named("advisor sweep-form sweep-plots sweep-table sweep app"),
 )
 WORDS = ("summary", "formula", "helps", "hurts", "source", "lossless", "scope", "flips", "loose_below")
->>>>>>> rules
 PLAIN = {
     "summary": "The verifier alone, one token per call. What the others are measured against.", "formula": "draw y from q; write y", "helps": "As the yardstick: its text and its speed are what every rule is held against.",
     "hurts": "The big model is called once for every token, which is slow.", "source": "", "lossless": True, "scope": "token", "flips": None, "loose_below": False, "knobs": [],
@@ -73,18 +65,7 @@ def rule_words() -> dict[str, dict[str, Any]]:
     known: dict[str, dict[str, Any]] = {"plain": PLAIN}
     for name in rules.names():
         cls = rules.get(name)
-<<<<<<< HEAD
-        knobs = knob_words(cls)
-        known[name] = {
-            word: getattr(cls, word) for word in ("summary", "formula", "helps", "hurts", "source", "lossless")
-        } | {"knobs": knobs}
-=======
-        knobs = [
-            info | {"allowed": " or ".join(info["choices"]) if info["choices"] else registry.allowed(info)}
-            for info in registry.knobs(cls)
-        ]
-        known[name] = {word: getattr(cls, word) for word in WORDS} | {"knobs": knobs}
->>>>>>> rules
+        known[name] = {word: getattr(cls, word) for word in WORDS} | {"knobs": knob_words(cls)}
     return known
 
 

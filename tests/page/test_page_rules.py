@@ -6,11 +6,8 @@ import pytest
 
 from specviz import rules
 from specviz.exports.replay import replay
-<<<<<<< HEAD
-=======
-from specviz.record.trace import Trace, load
+from specviz.record.trace import load
 from specviz.view import boot
->>>>>>> rules
 from specviz.view.boot import rule_words
 from tests.page.test_page import RECORDED
 from tests.support.browser import until, watched

@@ -16,13 +16,7 @@ import torch
 
 from specviz import rules
 from specviz.exports.replay import replay
-<<<<<<< HEAD
-from specviz.prob import dists
 from tests.support.browser import WIDTHS, beyond, until, watched
-from tests.support.rule_cases import hard_pairs, judge_every_token, random_pairs, settings
-=======
-from tests.support.browser import until, watched
->>>>>>> rules
 
 ROOT = Path(__file__).resolve().parents[2]
 CLOSE = 1e-9

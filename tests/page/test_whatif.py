@@ -20,15 +20,8 @@ from specviz.engine import race
 from specviz.engine.settings import Settings
 from specviz.prob import dists
 from specviz.record import metrics, trace
-<<<<<<< HEAD
 from specviz.types import Sampling
-=======
-from specviz.types import Sampling, Settings
-from tests.conftest import run
 from tests.support.browser import arithmetic
-
-pytestmark = pytest.mark.skipif(not (backends.SHIPPED / "verifier").exists(), reason="the pair of models is not here")
->>>>>>> rules
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = sorted((ROOT / "assets" / "recorded").glob("*.json"))

@@ -73,7 +73,6 @@ def browser():
         made.close()
 
 
-<<<<<<< HEAD
 def _patient(make):
     """`make` for a browser's contexts or pages, so that these wait for PATIENCE instead of playwright's 30 seconds."""
 
@@ -83,7 +82,8 @@ def _patient(make):
         return new
 
     return made
-=======
+
+
 @contextmanager
 def arithmetic(chromium):
     """A page of nothing but the page's own arithmetic: store.js, laws.js, rules.js and the twins. Fails on a script error."""
@@ -96,7 +96,6 @@ def arithmetic(chromium):
     yield page
     page.close()
     assert wrong == []
->>>>>>> rules
 
 
 def watched(context, home: str):
