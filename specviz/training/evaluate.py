@@ -59,7 +59,7 @@ class Pair:
         self.folder, self.seed = Path(folder), seed
         self.engine = backends.load_pair(draft=str(self.folder / "draft"), verifier=str(self.folder / "verifier"))
         self.words = tokenizer.load(self.folder / "verifier" / "tokenizer.json")
-        self.draft_alone = backends.Pair(self.engine.draft, self.engine.draft, self.engine.tokenizer, {})
+        self.draft_alone = backends.Pair(None, self.engine.draft, self.engine.tokenizer, {})
 
     def write(
         self,
