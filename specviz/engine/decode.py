@@ -135,14 +135,14 @@ class Decoding:
         return dists.draw_token(probs, exponentials.to(probs.device)), origin
 
 
-@torch.inference_mode()
 def alone(asking: Asking[Result], probe: Probe | None = None) -> Result:
     """Drives a coroutine of one lane: every ask is answered at once. `probe` learns where the time goes."""
     answer: Answer | None = None
-    while True:
-        try:
-            ask = asking.send(answer)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
-        answer = probe.answer(ask) if probe else ask.answer()
+    with torch.inference_mode():
+        while True:
+            try:
+                ask = asking.send(answer)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            answer = probe.answer(ask) if probe else ask.answer()
