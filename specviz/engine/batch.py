@@ -18,6 +18,7 @@ import torch
 from specviz.backends import Batch, Forward, Pair, Session
 from specviz.drafters.asks import Ask, Judge, Judgement, Look, Looked, judge
 from specviz.engine.decode import Answer, Asking, Decoding, RoundResult
+from specviz.engine.lengths import LONGEST
 from specviz.engine.settings import Settings
 from specviz.engine.workers import Workers
 from specviz.prob import dists
@@ -64,8 +65,11 @@ def decode(pair: Pair, jobs: Sequence[Job], *, rows: int = 32) -> Iterator[tuple
     these models or under its rule.
     """
     positions = max((len(prompt) + settings.max_new_tokens for prompt, settings in jobs), default=0)
-    verifier = pair.verifier.batch(rows, min(positions, pair.verifier.max_positions))
-    draft = pair.draft.batch(rows, min(positions, pair.draft.max_positions)) if pair.draft is not None else None
+    # A tree takes more room than the path that stays of it.
+    branching = [settings for _, settings in jobs if settings.drafting.branches]
+    nodes = max((settings.drafting.most_nodes(_longest(settings)) for settings in branching), default=0)
+    verifier = pair.verifier.batch(rows, min(positions, pair.verifier.max_positions) + nodes)
+    draft = pair.draft.batch(rows, min(positions, pair.draft.max_positions) + nodes) if pair.draft is not None else None
     waiting = iter(range(len(jobs)))
     lanes: dict[int, _Lane] = {}
     while True:
@@ -104,6 +108,12 @@ def _answers(lanes: dict[int, _Lane], draft: Batch | None, verifier: Batch) -> l
     if drafting and draft is not None:
         return [*zip(drafting, _looked(draft, list(drafting.values())))]
     return [*zip(looks, _looked(verifier, list(looks.values())))]
+
+
+def _longest(settings: Settings) -> int:
+    """The most tokens on one path of a draft."""
+    length = settings.draft_length
+    return length if isinstance(length, int) else LONGEST
 
 
 def _advance(lane: _Lane, answer: Answer | None) -> RoundResult | None:

@@ -186,7 +186,7 @@ def _shape(where: str, round_: dict[str, Any], rule: Rule | None) -> tuple[list[
     for name, numbers in (("path", path), ("node", nodes)):
         if not all(_is_whole(node) and 0 <= node < count for node in numbers) or numbers != sorted(set(numbers)):
             _wrong(f"{where}.{name}", "rising numbers of drafted tokens")
-    if rule is not None and rule.scope == "block" and parents != list(range(-1, count - 1)):
+    if rule is not None and rule.younger() is None and parents != list(range(-1, count - 1)):
         _wrong(f"{where}.parents", "those of a chain, which is all that this rule judges")
     return parents, path, nodes
 
