@@ -66,6 +66,10 @@ class Drafter:
         """What it holds for one text; `session` is a new one of the draft model where `uses_draft_model`, else None."""
         raise NotImplementedError
 
+    def nodes(self, length: int) -> int:
+        """The most nodes in a draft of at most `length` tokens on a path. One that `branches` has more than a chain."""
+        return length
+
     def laws(self, pair: Pair, prompt: list[int], written: list[int], sampling: Sampling) -> Tensor | None:
         """[N, V]: what a token drafted at the place of each of the N tokens written behind a prompt is drawn from, given the
         text before that place alone; None where it depends on more, such as where the round began."""

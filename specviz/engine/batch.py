@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from specviz.backends import Batch, Forward, Pair, Session
+from specviz.backends import Batch, Forward, Model, Pair, Session
 from specviz.drafters.asks import Ask, Judge, Judgement, Look, Looked, judge
+from specviz.engine import lengths
 from specviz.engine.decode import Answer, Asking, Decoding, RoundResult
 from specviz.engine.settings import Settings
 from specviz.engine.workers import Workers
@@ -63,9 +64,8 @@ def decode(pair: Pair, jobs: Sequence[Job], *, rows: int = 32) -> Iterator[tuple
     Closing the generator stops the compute. ModelError if a model returns NaN; ValueError if a drafter cannot work with
     these models or under its rule.
     """
-    positions = max((len(prompt) + settings.max_new_tokens for prompt, settings in jobs), default=0)
-    verifier = pair.verifier.batch(rows, min(positions, pair.verifier.max_positions))
-    draft = pair.draft.batch(rows, min(positions, pair.draft.max_positions)) if pair.draft is not None else None
+    verifier = pair.verifier.batch(rows, _room(jobs, pair.verifier))
+    draft = pair.draft.batch(rows, _room(jobs, pair.draft)) if pair.draft is not None else None
     waiting = iter(range(len(jobs)))
     lanes: dict[int, _Lane] = {}
     while True:
@@ -91,6 +91,17 @@ def decode(pair: Pair, jobs: Sequence[Job], *, rows: int = 32) -> Iterator[tuple
                 lane.round = lane.decoding.round()
                 _advance(lane, None)
             yield job, result
+
+
+def _room(jobs: Sequence[Job], model: Model) -> int:
+    """The most tokens that a text takes up in a cache: its own, and those of a draft that share a place."""
+    most = 0
+    for prompt, settings in jobs:
+        length = settings.draft_length if isinstance(settings.draft_length, int) else lengths.LONGEST
+        drafts = range(min(length, settings.max_new_tokens) + 1)
+        shared = max(settings.drafting.nodes(n) - n for n in drafts)
+        most = max(most, min(len(prompt) + settings.max_new_tokens, model.max_positions) + shared)
+    return most
 
 
 def _answers(lanes: dict[int, _Lane], draft: Batch | None, verifier: Batch) -> list[tuple[int, Answer]]:
