@@ -64,6 +64,7 @@ def check_round(result, settings, text):
     """One round of the loop, which begins behind `text`."""
     draft, walk, rule = result.draft, result.walk, result.rule
     assert result.start == draft.start == len(text) and draft.depth <= draft.budget
+    assert len(draft) <= settings.drafting.nodes(draft.budget)
     assert all(-1 <= parent < node for node, parent in enumerate(draft.parents))
     assert not any(draft.tokens[parent] == STOP for parent in draft.parents if parent >= 0)
     kept = draft.path(walk.path)

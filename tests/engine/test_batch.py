@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -98,6 +99,19 @@ def test_drafts_are_kept_and_refused_in_these_tests(any_pair):
         kept += sum(len(round_.walk.path) for round_ in rounds)
         refused += sum(round_.walk.refused is not None for round_ in rounds)
     assert min(kept, refused) > 10
+
+
+@pytest.mark.parametrize("way", ["apart", "drawn_first"])
+def test_trees_in_a_batch(any_pair, way):
+    """Trees on real models: their nodes, which are more than the places they stand for, have room in the batch up to the
+    last token of the longest text, and the texts are those written alone."""
+    tree = Candidates(width=3, levels=3, way=way)
+    work = [(prompt, replace(settings, drafter=tree, draft_length=3)) for prompt, settings in jobs("sps", Sampling())]
+    kept = 0
+    for rounds, (prompt, settings) in zip(together(any_pair, work, rows=4), work, strict=True):
+        assert decided(rounds) == decided(rounds_of(any_pair, prompt, settings))
+        kept += sum(len(round_.walk.path) for round_ in rounds)
+    assert kept > 10
 
 
 def test_drafters_may_be_mixed():
