@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from specviz.engine.probe import Probe
@@ -60,8 +61,8 @@ def compute(turn: Turn, asked: Mapping[str, Any], probe: Probe | None = None) ->
     Closing the generator stops it."""
     try:
         prompt, style, lanes, kept, forced = read(turn.pair, asked)
-        more = {"style": style, "kept": kept, "forced": forced, "probe": probe}
-        running = refusing("continued", lambda: run(turn.pair, prompt, lanes, **more))
+        begun = partial(run, turn.pair, prompt, lanes, style=style, kept=kept, forced=forced, probe=probe)
+        running = refusing("continued", begun)
     except (Refused, ModelError) as error:
         yield failed(error)
         return
