@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import random
+from dataclasses import replace
 
 from specviz import backends, rules, tasks
 from specviz.engine.settings import Settings
@@ -34,9 +35,9 @@ WORDS = (
 
 def questions(count: int, seed: int) -> list[str]:
     """Held-out questions, all families in turn, in random order."""
-    found = [item.prompt for item in tasks.items(tasks.names(), count, seed)]
-    random.Random(seed).shuffle(found)
-    return found
+    prompts = [item.prompt for item in tasks.items(tasks.names(), count, seed)]
+    random.Random(seed).shuffle(prompts)
+    return prompts
 
 
 def openings(count: int, seed: int) -> list[str]:
@@ -72,24 +73,12 @@ def main() -> None:
             learned = [run(pair, prompt, style, [lane]) for prompt in mine[:LEARNED]]
             advised = advise.advise(learned, pair, spend=args.spend, names=RULES, draft_length=args.draft_length)
             for i, prompt in enumerate(mine[LEARNED:]):
-                other = trace.begin(
-                    pair,
-                    prompt,
-                    style,
-                    [
-                        Settings(
-                            rule=lane.rule, sampling=SAMPLING, max_new_tokens=args.tokens, seed=args.seed + 1000 * n + i
-                        )
-                    ],
-                )
-                for one in advised:
-                    inside.setdefault((one.rule.partition(":")[0], style), []).append(
-                        advise.check(one, [other], pair)[2]
-                    )
-            print(
-                f"{style} {n + 1}/{sets}: {', '.join(f'{one.rule} {one.interval[0]:.2f} to {one.interval[1]:.2f}' for one in advised)}",
-                flush=True,
-            )
+                unseen = trace.begin(pair, prompt, style, [replace(lane, seed=args.seed + 1000 * n + i)])
+                for advice in advised:
+                    name = advice.rule.partition(":")[0]
+                    inside.setdefault((name, style), []).append(advise.check(advice, [unseen], pair)[2])
+            intervals = (f"{advice.rule} {advice.interval[0]:.2f} to {advice.interval[1]:.2f}" for advice in advised)
+            print(f"{style} {n + 1}/{sets}: {', '.join(intervals)}", flush=True)
     print(f"\n{'rule':16}{'kind':8}{'inside':>8}{'of':>6}{'share':>8}   95 % interval of the share")
     total = []
     for (rule, style), hits in sorted(inside.items()):

@@ -27,14 +27,14 @@ def best(accept: Sequence[float], draft: float, verify: Sequence[float], rest: f
     of the verifier's forward in a round that drafts 1, 2, ..., N tokens; rest: seconds of a round besides.
     A round of n drafts writes 1 + sum over k <= n of accept_1 ... accept_k tokens (Leviathan 2023, eq. 1, by position).
     """
-    found, fastest, written, reach = 1, 0.0, 1.0, 1.0
+    length, fastest, written, reach = 1, 0.0, 1.0, 1.0
     for n, (chance, seconds) in enumerate(zip(accept, verify), 1):
         reach *= chance
         written += reach
         rate = written / (n * draft + seconds + rest)
         if rate > fastest:
-            found, fastest = n, rate
-    return found
+            length, fastest = n, rate
+    return length
 
 
 def chooser(draft_length: int | str | tuple[int, ...]) -> Fixed | Adaptive:
@@ -125,11 +125,11 @@ class Adaptive:
         ]
         slope = max(_weighted_median(pairs), 0.0) if pairs else 0.0
         level = _weighted_median([(seconds - slope * n, count) for n, (seconds, count) in known.items()])
-        found = []
+        drawn = []
         for n in range(1, LONGEST + 1):
             seconds, count = known.get(n, (0.0, 1))
-            found.append((seconds * (count - 1) + max(level + slope * n, 0.0) * STRENGTH) / (count - 1 + STRENGTH))
-        return found
+            drawn.append((seconds * (count - 1) + max(level + slope * n, 0.0) * STRENGTH) / (count - 1 + STRENGTH))
+        return drawn
 
 
 def _weighted_median(pairs: Sequence[tuple[float, float]]) -> float:

@@ -90,14 +90,14 @@ def _lane(where: str, lane: Any, sampling: Sampling, data: dict[str, Any]) -> Se
     return settings
 
 
-def _continued(found: Any, tokens: list[int]) -> None:
-    _fields("continued", found, {"prompt_length": int, "position": int})
-    forced = found.get("forced")
+def _continued(continued: Any, tokens: list[int]) -> None:
+    _fields("continued", continued, {"prompt_length": int, "position": int})
+    forced = continued.get("forced")
     if forced is not None and (not tokens or forced != tokens[-1] or isinstance(forced, bool)):
         _wrong("continued.forced", "the last of prompt_tokens, or null")
-    if found["position"] != len(tokens) - (forced is not None):
+    if continued["position"] != len(tokens) - (forced is not None):
         _wrong("continued.position", "where the kept tokens end")
-    if not 1 <= found["prompt_length"] <= found["position"] or found["prompt_length"] == len(tokens):
+    if not 1 <= continued["prompt_length"] <= continued["position"] or continued["prompt_length"] == len(tokens):
         _wrong("continued.prompt_length", "the number of tokens before the kept ones")
 
 
