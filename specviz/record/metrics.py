@@ -12,7 +12,7 @@ DEFINITIONS = {
         label="rounds", unit="", kind="measured", definition="Times the verifier ran: each round is one forward of it."
     ),
     "drafted": dict(
-        label="drafted", unit="tokens", kind="measured", definition="Tokens the draft model wrote, judged or not."
+        label="drafted", unit="tokens", kind="measured", definition="Tokens the drafter proposed, judged or not."
     ),
     "judged": dict(
         label="judged",
@@ -94,7 +94,7 @@ DEFINITIONS = {
         definition="Tokens per second against the plain lane of the same run.",
     ),
     "draft_share": dict(
-        label="draft", unit="%", kind="measured", definition="Share of this lane's time spent in the draft model."
+        label="draft", unit="%", kind="measured", definition="Share of this lane's time spent drafting."
     ),
     "verify_share": dict(
         label="verify", unit="%", kind="measured", definition="Share of this lane's time spent in the verifier."
