@@ -139,6 +139,8 @@ def pair_of(ids: Sequence[str | None]) -> PairSource:
     """The arguments of `load_pair` that load the models with these ids, the draft's (None: there is none) and the
     verifier's, as a trace records them."""
     draft, verifier = ids
+    if draft is None and verifier is not None and Path(verifier).is_dir():  # it was loaded alone, by its folder
+        return {"verifier": verifier}
     named = {_pair_named(role, model) for role, model in zip(ROLES, ids) if model is not None}
     if len(named) == 1 and None not in named:
         return {"pair": named.pop()}

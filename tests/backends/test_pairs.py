@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from specviz import backends
+from specviz import backends, rules
 from specviz.assets import ASSETS
 from specviz.backends import pair as pairs_file
+from specviz.engine.settings import Settings
 from specviz.record import trace
-from specviz.types import ModelError, Settings
+from specviz.types import ModelError
 from tests.backends.test_backends import give_tokenizer, make_llama
 
 ROOT = Path(__file__).parents[2]
@@ -105,7 +106,7 @@ def test_models_of_ones_own(registered):
     assert alone.draft is None and alone.models == [alone.verifier] and alone.threads == 1
     assert (alone.vocabulary, alone.max_positions) == (300, 128) and alone.encode("a") == alone.tokenizer.plain("a")
     with pytest.raises(ValueError, match="needs a draft model"):
-        trace.begin(alone, "a", None, [Settings()])
+        trace.begin(alone, "a", None, [Settings(rule=rules.make("sps"))])
     with pytest.raises(ValueError, match="Give both models"):
         backends.load_pair(draft=draft)
     with pytest.raises(ValueError, match="but not both"):
