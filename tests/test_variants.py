@@ -251,7 +251,7 @@ def test_the_backend_is_a_candidate(copy):
 
 
 PYTEST = ("-m", "pytest", "-p", "no:cacheprovider", "-o", "addopts=")
-CONTRACTS = ("test_rules.py", "test_laws.py", "test_rounds.py")
+CONTRACTS = ("test_rules.py", "test_drafters.py", "test_laws.py", "test_rounds.py")
 
 
 def outcomes(copy: Path, words: str, fails: bool = False) -> dict[str, list[str]]:
@@ -268,6 +268,7 @@ def test_the_contract_tests_hold_rule_and_drafter_to_account(copy):
     new drafter under all rules, the new rule with all drafters and with trees."""
     passed = outcomes(copy, "halfway or echo")
     assert len([test for test in passed["test_rules.py"] if "halfway" in test]) > 10
+    assert len([test for test in passed["test_drafters.py"] if "echo" in test]) > 6
     for name in ("test_laws.py", "test_rounds.py"):
         assert any("halfway" in test and "echo" in test for test in passed[name])
         assert any("sps" in test and "echo" in test for test in passed[name])
