@@ -2,7 +2,7 @@
 for all drafts that wait for the same rule.
 
     for i, result in batch.decode(pair, [(prompt, settings), ...]): ...     # a round of the i-th text
-    texts = batch.texts(pair, [(prompt, settings), ...])                    # the same, summed up
+    written = batch.write(pair, [(prompt, settings), ...])                  # the same, summed up
 
 Every text has its own settings, randomness and length. It gets the tokens it would get alone, unless two choices are
 so close that the last bits of float arithmetic decide between them.
@@ -141,7 +141,7 @@ def _looked(batch: Batch, looks: Sequence[Look]) -> list[Looked]:
     return [answers[i] for i in range(len(looks))]
 
 
-def texts(pair: Pair, jobs: Sequence[Job], *, rows: int = 32, workers: Workers | None = None) -> list[Written]:
+def write(pair: Pair, jobs: Sequence[Job], *, rows: int = 32, workers: Workers | None = None) -> list[Written]:
     """Decodes all jobs, at most `rows` at a time, and sums up each; with `workers`, each takes a part of the jobs."""
     written = [Written() for _ in jobs]
     ends = (

@@ -11,6 +11,14 @@ A rule is a file here, x.py, and its twin for the browser beside it, x.js. It is
 `knob`s; the class states `name`, `lossless`, and the words of its page: `summary`, `formula`, `helps`, `hurts`, `source`.
 No models, no randomness, no text, no logits in here.
 
+Words
+    target, residual, output law    see `specviz.types`
+    strict     as `sps` judges: the verifier's distribution itself is the target
+    knob       a number or word that a rule is set by; its main knob, the first number, is the one that `flips`
+    loose      the side of the main knob that keeps more: upwards, or downwards where `loose_below`
+    flip point the value of the main knob at which the fate of a judged token changes, its draw being the same
+    twin       what the page computes of a rule, x.js beside x.py (see view/js/rules.js)
+
 Probabilities are [..., V] and sum to 1: float tensors, or arrays or lists of numbers; `token` is whole numbers [...];
 leading dimensions broadcast; float64 and lists are computed in float64. A rule of scope "token" judges every drafted token
 by itself, one of scope "block" a whole drafted block [..., m, V] at once. Inputs that are not distributions over one

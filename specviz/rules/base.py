@@ -11,7 +11,7 @@ from torch import Tensor
 
 from specviz import registry
 from specviz.prob import dists
-from specviz.rules.inputs import Numbers, checked, checked_tokens, ratio
+from specviz.rules.inputs import Numbers, checked, checked_tokens, ratio, tensor_of
 from specviz.sums.sorted_rows import SortedRows
 from specviz.sums.tally import Outcome, Tally
 from specviz.types import Verdict, Walk
@@ -23,6 +23,7 @@ class Rule:
     name: ClassVar[str]
     scope: ClassVar[Literal["token", "block"]]
     lossless: ClassVar[bool] = False  # output_law is the verifier's distribution, whatever the draft
+    searches: ClassVar[bool] = False  # its exact curve needs a search at every value of its knob, most at small ones
     flips: ClassVar[str | None] = None  # the main knob, of which `flip_point` speaks
     loose_below: ClassVar[bool] = False  # a smaller value of it keeps more
     summary: ClassVar[str]  # one plain sentence
@@ -72,16 +73,18 @@ class Rule:
     ) -> Tensor | None:
         """The value of the knob `flips` at which the fate of a judged token changes, float64 [...]; None without such a knob.
 
-        `uniform` [...] is what was drawn for the token, which is kept iff uniform < accept_prob. It is kept on the loose
-        side of the value: from there on, or below it where `loose_below`. A value beyond the range of the knob, or
-        infinity, says that its fate is the same all through the range; so does the tight end itself, for a token that is
-        kept from there on.
+        `uniform` [...] is what was drawn for the token, which is kept iff uniform < accept_prob. With the same draw it is
+        kept at values of the knob from the flip point on, or, where `loose_below`, at values below it. So a flip point at
+        an end of the knob's range or beyond, infinity included, says that no value changes its fate. `cascade_token`
+        alone keeps a token on the other side as well, see there.
         """
         if self.flips is None:
             return None
         verifier_probs, draft_probs, token = checked_tokens(verifier_probs, draft_probs, token)
-        uniform = torch.as_tensor(uniform, dtype=torch.float64, device=token.device).expand(token.shape)
-        return self.flip_of(verifier_probs, draft_probs, token, uniform)
+        uniform = tensor_of(uniform, "uniform", "numbers from 0 to 1", torch.float64).to(token.device)
+        shape, size = dists.common(token.shape, uniform.shape), verifier_probs.shape[-1]
+        verifier_probs, draft_probs = verifier_probs.expand(*shape, size), draft_probs.expand(*shape, size)
+        return self.flip_of(verifier_probs, draft_probs, token.expand(shape), uniform.expand(shape))
 
     def flip_of(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor, uniform: Tensor) -> Tensor | None:
         """`flip_point` without its checks."""

@@ -32,6 +32,7 @@ class CactusLaw(LiftedRule):
     hurts = "It must read both whole distributions and search for delta at each position, which takes time, and mentored keeps at least as much for the same divergence."
 
     flips = "budget"
+    searches = True
 
     budget: float = knob(
         0.2,

@@ -40,7 +40,7 @@ def checked_tokens(verifier_probs: Numbers, draft_probs: Numbers, token: Numbers
     """The same with drafted tokens, int64 [...]. ValueError also if they are no tokens of the vocabulary."""
     verifier_probs, draft_probs = checked(verifier_probs, draft_probs)
     size = verifier_probs.shape[-1]
-    token = _tensor(token, "token", "whole numbers")
+    token = tensor_of(token, "token", "whole numbers")
     whole = not (token.is_floating_point() or token.is_complex() or token.dtype == torch.bool)
     if token.numel() and not (whole and bool(((token >= 0) & (token < size)).all())):
         raise ValueError(f"Every token must be a whole number from 0 to {size - 1}.")
@@ -51,10 +51,11 @@ def checked_tokens(verifier_probs: Numbers, draft_probs: Numbers, token: Numbers
 
 def _probs(values: Numbers, name: str) -> Tensor:
     dtype = None if isinstance(values, Tensor | np.ndarray) else torch.float64
-    return _tensor(values, name, "probabilities", dtype)
+    return tensor_of(values, name, "probabilities", dtype)
 
 
-def _tensor(values: Numbers, name: str, kind: str, dtype: torch.dtype | None = None) -> Tensor:
+def tensor_of(values: Numbers, name: str, kind: str, dtype: torch.dtype | None = None) -> Tensor:
+    """`values` as a tensor. ValueError that calls them `name`, and says that they must be `kind`, if they are no numbers."""
     try:
         return torch.as_tensor(values, dtype=dtype)
     except (TypeError, ValueError, RuntimeError):

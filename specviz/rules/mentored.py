@@ -31,6 +31,7 @@ class Mentored(TargetRule):
     hurts = "It spends the same budget at every position, also where that buys little, and it must read both whole distributions and search at each one."
 
     flips = "budget"
+    searches = True
 
     budget: float = knob(
         0.2,

@@ -73,9 +73,9 @@ class Tas(TokenRule):
 def _greedy(rows: SortedRows, kept: Indices) -> Tally:
     """The law is the draft on the first `kept` [B, K] of the tokens the verifier likes, and what is left on its favourite."""
     tally, liked, count = Tally(rows, kept.shape[1]), rows.liked, np.maximum(kept, 1)
-    ratio, given = liked.ratio.ravel(), (pick(liked.draft_above, count) / liked.verifier[:, :1]).ravel()
+    ratio, extra = liked.ratio.ravel(), (pick(liked.draft_above, count) / liked.verifier[:, :1]).ravel()
     first = np.arange(len(ratio)) % liked.ratio.shape[-1] == 0
-    tally.first_liked(count, lambda law, token: ratio[token] + np.where(first[token], given[law], 0.0))
+    tally.first_liked(count, lambda law, token: ratio[token] + np.where(first[token], extra[law], 0.0))
     tally.scaled(pick(liked.verifier_above, count), np.zeros(1))
     return tally
 
@@ -84,7 +84,7 @@ def _sampled(rows: SortedRows, kept: Indices) -> Tally:
     """The law is the draft on the first `kept` [B, K] of the tokens the verifier likes, and what is left times the verifier."""
     tally, liked = Tally(rows, kept.shape[1]), rows.liked
     left = pick(liked.draft_above, kept)
-    ratio, given = liked.ratio.ravel(), left.ravel()
-    tally.first_liked(kept, lambda law, token: ratio[token] + given[law])
+    ratio, extra = liked.ratio.ravel(), left.ravel()
+    tally.first_liked(kept, lambda law, token: ratio[token] + extra[law])
     tally.scaled(pick(liked.verifier_above, kept), left)
     return tally

@@ -55,7 +55,7 @@ class TopK(TokenRule):
         room = kept - pick(before(liked.draft), kept)  # sum of 1 - draft over the top k
         share = np.divide(refused, room, out=np.zeros_like(refused), where=room > 0)
         tally = Tally(rows, len(settings))
-        ratio, verifier, given = liked.ratio.ravel(), liked.verifier.ravel(), share.ravel()
-        tally.first_liked(kept, lambda law, token: ratio[token] * (1 - given[law]) + given[law] / verifier[token])
+        ratio, verifier, extra = liked.ratio.ravel(), liked.verifier.ravel(), share.ravel()
+        tally.first_liked(kept, lambda law, token: ratio[token] * (1 - extra[law]) + extra[law] / verifier[token])
         tally.scaled(pick(liked.verifier_above, kept), np.zeros(1))
         return tally.outcome(1 - refused)

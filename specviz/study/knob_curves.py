@@ -135,10 +135,11 @@ def as_request(rule: Rule) -> Request:
 
 
 def thinned(name: str) -> list[float | None]:
-    """Some of the values `advise` tries, the ends among them. A budget's smallest values look alike and take longest."""
-    knob, values = advise.grid(name)
+    """Some of the values `advise` tries, the ends among them: fewer, and not the smallest, which look alike, of a rule that
+    searches at every value."""
+    _, values = advise.grid(name)
     most = VALUES
-    if knob == "budget":
+    if rules.get(name).searches:
         high = values[-1] or 0.0
         values = [value for value in values if value is not None and (value == 0 or value >= 5e-4 * high)]
         most = VALUES // 2

@@ -125,11 +125,11 @@ class Lifts:
             after(gained)[place],
         )  # on the takers between the reach before and this one
 
-        given = givers > 0
+        refusing = givers > 0
         first, last = np.zeros((2, count), dtype=np.int64)
-        first[given], last[given] = reach[start[given]], reach[stop[given] - 1]
+        first[refusing], last[refusing] = reach[start[refusing]], reach[stop[refusing] - 1]
         slope, level = np.ones(count), np.zeros(count)
-        slope[given], level[given] = kept[start[given]], gained[start[given]]
+        slope[refusing], level[refusing] = kept[start[refusing]], gained[start[refusing]]
         done = tally.lines(*(values.reshape(tally.shape) for values in (level, slope, first))).ravel()
         tally.draft_itself(last.reshape(tally.shape), np.broadcast_to(rows.even, tally.shape))
 

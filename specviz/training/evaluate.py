@@ -59,7 +59,7 @@ class Pair:
         self.folder, self.seed = Path(folder), seed
         self.engine = backends.load_pair(draft=str(self.folder / "draft"), verifier=str(self.folder / "verifier"))
         self.words = tokenizer.load(self.folder / "verifier" / "tokenizer.json")
-        self.draft_alone = backends.Pair(self.engine.draft, self.engine.draft, self.engine.tokenizer, {})
+        self.draft_alone = backends.Pair(None, self.engine.draft, self.engine.tokenizer, {})
 
     def write(
         self,
@@ -75,7 +75,7 @@ class Pair:
             (prompt, Settings(rule=rule, sampling=sampling, max_new_tokens=longest, seed=1_000_000 * self.seed + i))
             for i, prompt in enumerate(prompts)
         ]
-        return batch.texts(self.draft_alone if by_draft else self.engine, jobs)
+        return batch.write(self.draft_alone if by_draft else self.engine, jobs)
 
     def question_prompts(self, items: list[tasks.Question]) -> list[list[int]]:
         opening = tokenizer.opening(self.words, "task")

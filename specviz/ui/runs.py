@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
+from specviz.engine.probe import Probe
 from specviz.record.running import run
 from specviz.record.trace import Added, Trace
 from specviz.record.verify import verify
@@ -54,11 +55,13 @@ class Telling:
         return {"kind": kind, "deltas": list(self._recent), **header}
 
 
-def compute(turn: Turn, asked: Mapping[str, Any]) -> Iterator[Message]:
-    """Runs what the page asks for, see `requests`; a message about every EVERY seconds. Closing the generator stops it."""
+def compute(turn: Turn, asked: Mapping[str, Any], probe: Probe | None = None) -> Iterator[Message]:
+    """Runs what the page asks for, see `requests`; a message about every EVERY seconds. `probe` learns where the time goes.
+    Closing the generator stops it."""
     try:
         prompt, style, lanes, kept, forced = read(turn.pair, asked)
-        running = refusing("continued", lambda: run(turn.pair, prompt, lanes, style=style, kept=kept, forced=forced))
+        more = {"style": style, "kept": kept, "forced": forced, "probe": probe}
+        running = refusing("continued", lambda: run(turn.pair, prompt, lanes, **more))
     except (Refused, ModelError) as error:
         yield failed(error)
         return

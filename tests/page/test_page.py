@@ -6,12 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
-from specviz import registry, rules
 from specviz.exports.replay import replay
-from specviz.prob import dists
-from specviz.prob.dists import normalise
 from specviz.record import metrics
 from specviz.record.trace import Trace
 from tests.support.browser import DRAWN, WIDTHS, beyond, until, watched
@@ -287,45 +283,6 @@ def test_the_browser_judges_recorded_tokens_as_the_rules_do(tab):
             data,
         )
         assert worst[0] < 1e-4 and worst[1] > 20
-
-
-def test_closed_forms_match_the_rules(chromium):
-    """The same for every other rule with a closed form, over made-up distributions."""
-    generator = torch.Generator().manual_seed(1)
-    draft, verifier = (normalise(torch.rand(200, 12, generator=generator, dtype=torch.float64) ** 5) for _ in range(2))
-    token = torch.multinomial(draft, 1, generator=generator).squeeze(-1)
-    verifier_prob = dists.at(verifier, token)
-    facts = {
-        "draft": dists.at(draft, token), "verifier": verifier_prob, "entropy": dists.entropy(verifier), "rank": (verifier > verifier_prob.unsqueeze(-1)).sum(-1) + 1,
-        "tv": dists.tv(draft, verifier), "js": dists.js(draft, verifier), "draftMax": draft.amax(-1), "verifierMax": verifier.amax(-1),
-    }  # fmt: skip
-    rows = [dict(zip(facts, values)) for values in zip(*(column.tolist() for column in facts.values()))]
-    cases = []
-    for name in (
-        "sps",
-        "cactus",
-        "lenience",
-        "interpolation",
-        "tas",
-        "top_k",
-        "fuzzy",
-        "cascade_opt",
-        "exact_match",
-        "sampler_match",
-    ):
-        for rule in [
-            rules.make(name),
-            *([rules.make("cactus", solver="exact", delta=0.3)] if name == "cactus" else []),
-        ]:
-            cases.append([name, registry.values(rule), rule.judge(verifier, draft, token).accept_prob.tolist()])
-    page = chromium.new_page()
-    page.add_script_tag(path=ROOT / "specviz" / "view" / "js" / "store.js")
-    page.add_script_tag(path=ROOT / "specviz" / "view" / "js" / "rules.js")
-    judged = """([cases, rows]) => cases.map(([rule, knobs, wanted]) =>
-      [rule, Math.max(...rows.map((facts, i) => Math.abs(specviz.rules.accept(rule, facts, knobs) - wanted[i])))])"""
-    worst = page.evaluate(judged, [cases, rows])
-    page.close()
-    assert {name: error for name, error in worst if error > 1e-7} == {}
 
 
 def test_a_dragged_knob_recolours_without_a_model(tab):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -13,23 +14,26 @@ from tests.support.browser import PATIENCE, until
 
 
 def sweep(page) -> None:
-    """A sweep of 3,600 texts, with the first of them written."""
+    """A sweep of 3,600 texts that has begun."""
     page.click(".sections button:has-text('Sweep')")
     until(page, "document.querySelector('.sweeptable tbody tr')")
     page.evaluate("specviz.sweepForm.fill({ rules: ['sps', 'cactus:delta=0.1,1'], questions: 900 })")
     page.click("text=Run sweep")
-    until(page, "/^[1-9]/.test(document.querySelector('.sweepsaid').textContent)")
+    until(page, "document.querySelector('.sweep[aria-busy=true] .badge.measured')")
 
 
 @pytest.mark.parametrize(("room", "start"), [(runs, never_ending), (sweeping, sweep)])
 def test_closing_the_tab_ends_what_it_runs(chromium, pair, monkeypatch, room, start):
-    """The compute is closed before it has ended, and the turn at the models is free."""
+    """The compute is closed before it has ended, and the turn at the models is free. It is held up after each message,
+    so that its own end is minutes away."""
     closed = threading.Event()
     compute = room.compute
 
     def watched(*given):
         try:
-            yield from compute(*given)
+            for message in compute(*given):
+                yield message
+                time.sleep(0.3)
         except GeneratorExit:
             closed.set()
             raise
