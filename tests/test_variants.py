@@ -250,13 +250,14 @@ def test_the_backend_is_a_candidate(copy):
     assert "copied static_llama" in said and re.search(r"There are: copied, .*static_llama", said)
 
 
-CONTRACTS = ("test_rules.py", "test_laws.py", "test_rounds.py")
+PYTEST = ("-m", "pytest", "-p", "no:cacheprovider", "-o", "addopts=")
+CONTRACTS = ("test_rules.py", "test_drafters.py", "test_laws.py", "test_rounds.py")
 
 
 def outcomes(copy: Path, words: str, fails: bool = False) -> dict[str, list[str]]:
     """The contract tests whose names hold one of the words, by file, as they passed (or failed)."""
     paths = [f"tests/contracts/{name}" for name in CONTRACTS]
-    said = ran(copy, "-m", "pytest", "-vv", "-p", "no:cacheprovider", "-k", words, *paths, fails=fails)
+    said = ran(copy, *PYTEST, "-v", "-k", words, *paths, fails=fails)
     outcome = "FAILED" if fails else "PASSED"
     found = re.findall(rf"^tests/contracts/(\w+\.py)::(.+?) {outcome}", said, re.MULTILINE)
     return {name: [test for file, test in found if file == name] for name in CONTRACTS}
@@ -267,6 +268,7 @@ def test_the_contract_tests_hold_rule_and_drafter_to_account(copy):
     new drafter under all rules, the new rule with all drafters and with trees."""
     passed = outcomes(copy, "halfway or echo")
     assert len([test for test in passed["test_rules.py"] if "halfway" in test]) > 10
+    assert len([test for test in passed["test_drafters.py"] if "echo" in test]) > 6
     for name in ("test_laws.py", "test_rounds.py"):
         assert any("halfway" in test and "echo" in test for test in passed[name])
         assert any("sps" in test and "echo" in test for test in passed[name])
@@ -291,7 +293,7 @@ def test_the_contract_tests_catch_a_rule_that_lies(copy):
 @pytest.mark.skipif(CHROMIUM is None, reason="There is no chromium on this machine.")
 def test_the_contract_tests_hold_the_twin_to_its_rule(copy):
     """A twin that computes another law than its rule is caught; the right one is not."""
-    test = ("-m", "pytest", "-v", "-p", "no:cacheprovider", "-k", "halfway", "tests/contracts/test_twins.py")
+    test = (*PYTEST, "-k", "halfway", "tests/contracts/test_twins.py")
     assert re.search(r"\d+ passed", ran(copy, *test))
     path = copy / "specviz" / "rules" / "halfway.js"
     right = path.read_text(encoding="utf-8")

@@ -14,15 +14,12 @@ from dataclasses import replace
 
 import pytest
 
-from specviz import drafters
 from specviz.engine.settings import Settings
 from specviz.record.running import run
 from specviz.record.trace import Continued, Trace, load
 from specviz.record.verify import verify
 from tests.conftest import QUESTION
-from tests.support.drafters import WAYS, Candidates
-from tests.support.pairs import table_pair
-from tests.support.runs import rounds_of, settings_of, written
+from tests.support.runs import settings_of
 
 LENGTH = 40  # of the fixture's lanes
 
@@ -63,28 +60,6 @@ def test_from_inside_a_round_a_token_rule_repeats_itself_up_to_the_bonus(record,
                 assert again[:same] == text[:same]
                 compared += 1
     assert compared > 20
-
-
-@pytest.mark.parametrize(
-    "drafter",
-    [drafters.make("ngram"), *(Candidates(width=2, levels=3, way=way) for way in WAYS)],
-    ids=lambda drafter: drafter.spec,
-)
-def test_other_drafters_repeat_themselves_from_the_start_of_a_round(drafter):
-    """A copying drafter and trees: what a round does depends on the text before it, not on the rounds before it."""
-    pair = table_pair(3)
-    for seed in range(10):
-        settings = settings_of("sps", drafter=drafter, max_new_tokens=LENGTH, seed=seed)
-        rounds = rounds_of(pair, [0, 1], settings)
-        text = written(rounds)
-        for i in range(1, len(rounds), 3):
-            kept = text[: rounds[i].start - 2]
-            more = replace(settings, max_new_tokens=LENGTH - len(kept))
-            again = rounds_of(pair, [0, 1, *kept], more)
-            assert [(r.draft.tokens, r.draft.parents, r.walk) for r in again] == [
-                (r.draft.tokens, r.draft.parents, r.walk) for r in rounds[i:]
-            ]
-            assert written(again) == text[len(kept) :]
 
 
 def test_a_forked_run_says_so_and_reproduces(record, pair, tmp_path):
