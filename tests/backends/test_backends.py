@@ -13,9 +13,10 @@ from specviz.backends import graphed, packed
 from specviz.backends.hub import Transformers, TransformersSession
 from specviz.backends.static_llama import StaticLlama
 from specviz.backends.tokenizer import Tokenizer, differences
-from specviz.engine import race
 from specviz.engine.settings import Settings
-from specviz.record import trace
+from specviz.record.running import run
+from specviz.record.trace import Trace
+from specviz.record.verify import verify
 from specviz.types import ModelError
 
 
@@ -119,10 +120,8 @@ def test_any_pair_of_folders_runs_and_reproduces(folders, backend):
     pair = backends.load_pair(draft=folders[0], verifier=folders[1], backend=backend)
     assert pair.verifier.name == backend and pair.vocabulary == 320
     lanes = [Settings(rule=rules.make(name), max_new_tokens=24, seed=3) for name in ("sps", "tas", "cactus")]
-    record = trace.begin(pair, "hello there", None, lanes)
-    for step in race.race(pair, record.data["prompt_tokens"], lanes):
-        record.add(step)
-    assert trace.verify(trace.Trace.from_json(record.to_json()), pair)[0]
+    trace = run(pair, "hello there", lanes).finish()
+    assert verify(Trace.from_json(trace.to_json()), pair)[0]
 
 
 def test_backends_write_the_same_text(folders):
@@ -131,10 +130,7 @@ def test_backends_write_the_same_text(folders):
     for backend in ("static_llama", "transformers"):
         pair = backends.load_pair(draft=folders[0], verifier=folders[1], backend=backend)
         lanes = [Settings(rule=rules.make("cactus"), max_new_tokens=40, seed=11)]
-        record = trace.begin(pair, "hello", None, lanes)
-        for step in race.race(pair, record.data["prompt_tokens"], lanes):
-            record.add(step)
-        texts.append(record.text(0))
+        texts.append(run(pair, "hello", lanes).finish().text(0))
     assert texts[0] == texts[1]
 
 

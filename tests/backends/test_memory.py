@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 
@@ -13,7 +11,7 @@ from specviz.engine import race
 from specviz.engine.settings import Settings
 from specviz.types import ModelError
 from tests.backends.test_backends import make_llama
-from tests.support.table import TableModel
+from tests.support.pairs import table_pair
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +91,9 @@ def test_running_out_of_memory_is_a_sentence():
 @pytest.mark.parametrize("when", ["at the start", "later"])
 def test_a_run_that_outgrows_memory_ends_with_a_sentence_and_the_next_one_runs(monkeypatch, when):
     """Whether the cache or a later forward cannot be had: what was written before arrives, then comes a ModelError."""
-    pair = SimpleNamespace(draft=TableModel(3, 1), verifier=TableModel(3, 2), vocabulary=3, stop_tokens=frozenset())
+    pair = table_pair(3)
     lanes = [Settings(rule=rules.make("sps"), max_new_tokens=30)]
-    whole = [step.events for step in race.race(pair, [0, 1], lanes)]
+    whole = [step.result.emitted for step in race.race(pair, [0, 1], lanes)]
 
     def too_large(session):
         torch.empty(2**60 if when == "at the start" or session.length > 15 else 1)
@@ -104,7 +102,9 @@ def test_a_run_that_outgrows_memory_ends_with_a_sentence_and_the_next_one_runs(m
     with monkeypatch.context() as patch:
         forward, made = backends.Session.forward, pair.verifier.session
         if when == "later":
-            patch.setattr(backends.Session, "forward", lambda self, *given: forward(too_large(self), *given))
+            patch.setattr(
+                backends.Session, "forward", lambda self, *given, **named: forward(too_large(self), *given, **named)
+            )
         else:
             pair.verifier.session = lambda: too_large(made())
         steps = []
@@ -113,4 +113,4 @@ def test_a_run_that_outgrows_memory_ends_with_a_sentence_and_the_next_one_runs(m
                 steps.append(step)
         assert bool(steps) == (when == "later")
         vars(pair.verifier).pop("session", None)
-    assert len([step.events for step in race.race(pair, [0, 1], lanes)]) == len(whole)
+    assert [step.result.emitted for step in race.race(pair, [0, 1], lanes)] == whole
