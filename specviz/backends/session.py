@@ -196,18 +196,22 @@ class Session:
         if not self._last:
             raise ValueError("There is nothing to settle: no token was seen since the text was settled or rolled back.")
         path, start = list(path), self.length - self._last
+        if self._tree is not None or path != list(range(min(len(path), self._last))):
+            self._check_path(path)
+            stay = next((k for k, i in enumerate(path) if k != i), len(path))  # this many are where they belong
+            if stay < len(path):
+                self._move(start + stay, [start + i for i in path[stay:]])
+            self._tree = None
+        self.rollback(start + len(path))
+        self._last = 0
+
+    def _check_path(self, path: list[int]) -> None:
         parents = range(-1, self._last - 1) if self._tree is None else self._tree.parents
         before = -1
         for i in path:
             if not 0 <= i < self._last or parents[i] != before:
                 raise ValueError(f"{path} is no path through the last {self._last} tokens from the text on.")
             before = i
-        stay = next((k for k, i in enumerate(path) if k != i), len(path))  # this many are where they belong
-        if stay < len(path):
-            self._move(start + stay, [start + i for i in path[stay:]])
-        self._tree = None
-        self.rollback(start + len(path))
-        self._last = 0
 
     def rollback(self, length: int) -> None:
         """Forgets every token from absolute position `length` on. No effect if fewer have been seen. ValueError if

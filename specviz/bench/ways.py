@@ -141,7 +141,7 @@ def one_and_many(
     def at_once(workers: Workers | None, seed: int) -> Timed:
         jobs = [(pair.encode(*prompts[i % len(prompts)]), replace(sps, seed=count * seed + i)) for i in range(count)]
         began = perf_counter()
-        texts = batch.texts(pair, jobs, rows=count, workers=workers)
+        texts = batch.write(pair, jobs, rows=count, workers=workers)
         return Timed(sum(len(text.tokens) for text in texts), perf_counter() - began)
 
     alone = "specviz sps, one at a time"

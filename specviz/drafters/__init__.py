@@ -66,11 +66,9 @@ class Drafter:
         """What it holds for one text; `session` is a new one of the draft model where `uses_draft_model`, else None."""
         raise NotImplementedError
 
-    def most_nodes(self, draft_length: int) -> int:
-        """The most nodes of one draft; one that branches says how many."""
-        if self.branches:
-            raise NotImplementedError
-        return draft_length
+    def nodes(self, length: int) -> int:
+        """The most nodes in a draft of at most `length` tokens on a path. One that `branches` has more than a chain."""
+        return length
 
     def laws(self, pair: Pair, prompt: list[int], written: list[int], sampling: Sampling) -> Tensor | None:
         """[N, V]: what a token drafted at the place of each of the N tokens written behind a prompt is drawn from, given the

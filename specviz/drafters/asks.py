@@ -25,6 +25,8 @@ Answer = TypeVar("Answer")
 class Ask(Generic[Answer]):
     """Something to wait for."""
 
+    __slots__ = ()
+
     def __await__(self) -> Generator[Ask[Answer], Answer, Answer]:
         return (yield self)
 
@@ -40,7 +42,7 @@ class Looked(NamedTuple):
     features: dict[int, Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class Look(Ask[Looked]):
     """Lets `session` see `tokens`, and asks for the distributions, over `vocabulary` tokens and under `sampling`, that
     follow each of the last `keep`. `parents` and `features` as in `Session.forward`."""
@@ -78,7 +80,7 @@ class Judgement(NamedTuple):
     judges: tuple[Rule, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class Judge(Ask[Judgement]):
     """Asks `rule` about every node of a draft. probs [m + 1, V]: the verifier's distribution behind the text, then behind
     each node, under the draft's own sampling."""
@@ -122,8 +124,7 @@ def _verdicts(
 
     The eldest nodes of all places are judged in one call, then all second ones against what their elders left, and so on.
     """
-    ranks = _ranks(parents)
-    if len(ranks) == 1 and parents == tuple(range(-1, len(parents) - 1)):
+    if parents == tuple(range(-1, len(parents) - 1)):  # a chain
         verifier = probs[:, :-1]
         verdict = rule.verdict(verifier, draft, tokens)
         return (rule,) * len(parents), verifier, verdict.accept_prob, verdict.residual_probs
@@ -131,7 +132,7 @@ def _verdicts(
     accept, residual = torch.empty_like(draft[..., 0]), torch.empty_like(draft)
     judging: Rule | None = rule
     judges = [rule] * len(parents)
-    for rank, nodes in enumerate(ranks):
+    for rank, nodes in enumerate(_ranks(parents)):
         if rank:
             judging = judging.younger() if judging is not None else None
             verifier[:, nodes] = residual[:, [_elder(parents, node) for node in nodes]]

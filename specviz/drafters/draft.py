@@ -78,7 +78,7 @@ class Draft:
 
     def room(self, parent: int | None = None) -> bool:
         """Whether a token may follow node `parent` (default: the newest): the budget is not spent there, nor the text ended."""
-        parent = len(self) - 1 if parent is None else parent
+        parent = len(self._tokens) - 1 if parent is None else parent
         return self._depth_behind(parent) < self.budget and (parent == TEXT or self._tokens[parent] not in self._stop)
 
     def draw(self, probs: Tensor, parent: int | None = None) -> int:
@@ -134,15 +134,15 @@ class Draft:
 
     def _place(self, parent: int | None) -> tuple[int, int]:
         """Depth and branch of the next node behind `parent`."""
-        last = len(self) - 1
+        last = len(self._tokens) - 1
         parent = last if parent is None else parent
         if not TEXT <= parent <= last:
-            raise ValueError(f"A node follows the text (-1) or one of the {len(self)} nodes before it; got {parent}.")
+            raise ValueError(f"A node follows the text (-1) or one of the {last + 1} nodes before it; got {parent}.")
         depth = self._depth_behind(parent)
         return depth, self._depths.count(depth)
 
     def _add(self, token: int, parent: int | None, depth: int, branch: int, probs: Tensor | None) -> None:
-        self._parents.append(len(self) - 1 if parent is None else parent)
+        self._parents.append(len(self._parents) - 1 if parent is None else parent)
         self._tokens.append(token)
         self._depths.append(depth)
         self._branches.append(branch)

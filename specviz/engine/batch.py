@@ -2,7 +2,7 @@
 for all drafts that wait for the same rule.
 
     for i, result in batch.decode(pair, [(prompt, settings), ...]): ...     # a round of the i-th text
-    texts = batch.texts(pair, [(prompt, settings), ...])                    # the same, summed up
+    written = batch.write(pair, [(prompt, settings), ...])                  # the same, summed up
 
 Every text has its own settings, randomness and length. It gets the tokens it would get alone, unless two choices are
 so close that the last bits of float arithmetic decide between them.
@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 
 import torch
 
-from specviz.backends import Batch, Forward, Pair, Session
+from specviz.backends import Batch, Forward, Model, Pair, Session
 from specviz.drafters.asks import Ask, Judge, Judgement, Look, Looked, judge
+from specviz.engine import lengths
 from specviz.engine.decode import Answer, Asking, Decoding, RoundResult
-from specviz.engine.lengths import LONGEST
 from specviz.engine.settings import Settings
 from specviz.engine.workers import Workers
 from specviz.prob import dists
@@ -64,12 +64,8 @@ def decode(pair: Pair, jobs: Sequence[Job], *, rows: int = 32) -> Iterator[tuple
     Closing the generator stops the compute. ModelError if a model returns NaN; ValueError if a drafter cannot work with
     these models or under its rule.
     """
-    positions = max((len(prompt) + settings.max_new_tokens for prompt, settings in jobs), default=0)
-    # A tree takes more room than the path that stays of it.
-    branching = [settings for _, settings in jobs if settings.drafting.branches]
-    nodes = max((settings.drafting.most_nodes(_longest(settings)) for settings in branching), default=0)
-    verifier = pair.verifier.batch(rows, min(positions, pair.verifier.max_positions) + nodes)
-    draft = pair.draft.batch(rows, min(positions, pair.draft.max_positions) + nodes) if pair.draft is not None else None
+    verifier = pair.verifier.batch(rows, _room(jobs, pair.verifier))
+    draft = pair.draft.batch(rows, _room(jobs, pair.draft)) if pair.draft is not None else None
     waiting = iter(range(len(jobs)))
     lanes: dict[int, _Lane] = {}
     while True:
@@ -97,6 +93,17 @@ def decode(pair: Pair, jobs: Sequence[Job], *, rows: int = 32) -> Iterator[tuple
             yield job, result
 
 
+def _room(jobs: Sequence[Job], model: Model) -> int:
+    """The most tokens that a text takes up in a cache: its own, and those of a draft that share a place."""
+    most = 0
+    for prompt, settings in jobs:
+        length = settings.draft_length if isinstance(settings.draft_length, int) else lengths.LONGEST
+        drafts = range(min(length, settings.max_new_tokens) + 1)
+        shared = max(settings.drafting.nodes(n) - n for n in drafts)
+        most = max(most, min(len(prompt) + settings.max_new_tokens, model.max_positions) + shared)
+    return most
+
+
 def _answers(lanes: dict[int, _Lane], draft: Batch | None, verifier: Batch) -> list[tuple[int, Answer]]:
     """What some of the lanes wait for, all at once: drafts are judged first, then whoever still drafts is served; then all
     go to the verifier together."""
@@ -108,12 +115,6 @@ def _answers(lanes: dict[int, _Lane], draft: Batch | None, verifier: Batch) -> l
     if drafting and draft is not None:
         return [*zip(drafting, _looked(draft, list(drafting.values())))]
     return [*zip(looks, _looked(verifier, list(looks.values())))]
-
-
-def _longest(settings: Settings) -> int:
-    """The most tokens on one path of a draft."""
-    length = settings.draft_length
-    return length if isinstance(length, int) else LONGEST
 
 
 def _advance(lane: _Lane, answer: Answer | None) -> RoundResult | None:
@@ -140,7 +141,7 @@ def _looked(batch: Batch, looks: Sequence[Look]) -> list[Looked]:
     return [answers[i] for i in range(len(looks))]
 
 
-def texts(pair: Pair, jobs: Sequence[Job], *, rows: int = 32, workers: Workers | None = None) -> list[Written]:
+def write(pair: Pair, jobs: Sequence[Job], *, rows: int = 32, workers: Workers | None = None) -> list[Written]:
     """Decodes all jobs, at most `rows` at a time, and sums up each; with `workers`, each takes a part of the jobs."""
     written = [Written() for _ in jobs]
     ends = (

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 
@@ -24,8 +23,7 @@ Asking = Coroutine[Ask[Looked] | Ask[Judgement], Answer | None, Result]  # None 
 NOTHING = Walk((), (), None)
 
 
-@dataclass(frozen=True)
-class RoundResult:
+class RoundResult(NamedTuple):
     """What one round did, distributions included, which nothing outlives but its measures (see `meter`).
 
     start          position of the round's first token
@@ -59,16 +57,16 @@ class Decoding:
     """
 
     def __init__(self, pair: Pair, prompt: list[int], settings: Settings, verifier: Session, draft: Session | None):
-        if refusal := settings.drafting.refusal(settings.rule, pair):
+        self.settings, self.drafter, self.verifier = settings, settings.drafting, verifier
+        if refusal := self.drafter.refusal(settings.rule, pair):
             raise ValueError(refusal)
-        self.settings, self.verifier = settings, verifier
         self.text = list(prompt)
         room = verifier.max_positions if draft is None else min(verifier.max_positions, draft.max_positions)
         self.limit = min(len(prompt) + settings.max_new_tokens, room)
         if len(prompt) >= self.limit:
             raise ValueError(f"The prompt is {len(prompt):,} tokens long; these models hold {room:,}.")
         self.finished: Reason | None = None
-        self.proposer = settings.drafting.open(pair, draft)
+        self.proposer = self.drafter.open(pair, draft)
         self.vocabulary, self.stop_tokens = pair.vocabulary, pair.stop_tokens
         self._source = noise.Noise(settings.seed)
         self._lengths = lengths.chooser(settings.draft_length)
@@ -86,7 +84,7 @@ class Decoding:
 
         unseen = self.text[self.verifier.length :]
         parents = None if draft.is_chain else [*range(-1, len(unseen) - 1), *(p + len(unseen) for p in draft.parents)]
-        before, reads = self.verifier.seconds, settings.drafting.reads
+        before, reads = self.verifier.seconds, self.drafter.reads
         tokens = [*unseen, *draft.tokens]
         seen = await Look(self.verifier, tokens, len(draft) + 1, settings.sampling, self.vocabulary, parents, reads)
         verify_seconds = self.verifier.seconds - before
@@ -122,7 +120,7 @@ class Decoding:
         # left to right. A block rule has let it decide about earlier tokens, so each attempt draws its own.
         attempt = start if settings.rule is not None and settings.rule.scope == "block" else 0
         most = self.limit - start - 1  # the round adds a token of its own
-        budget = self._lengths.choose(start, most) if settings.drafting.drafts and most else 0
+        budget = self._lengths.choose(start, most) if self.drafter.drafts and most else 0
         return Draft(start, budget, settings.sampling, self._source, self.vocabulary, self.stop_tokens, attempt)
 
     def _next_token(self, draft: Draft, judgement: Judgement | None, walk: Walk, seen: Looked) -> tuple[int, Origin]:
@@ -137,14 +135,14 @@ class Decoding:
         return dists.draw_token(probs, exponentials.to(probs.device)), origin
 
 
-@torch.inference_mode()
 def alone(asking: Asking[Result], probe: Probe | None = None) -> Result:
     """Drives a coroutine of one lane: every ask is answered at once. `probe` learns where the time goes."""
     answer: Answer | None = None
-    while True:
-        try:
-            ask = asking.send(answer)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
-        answer = probe.answer(ask) if probe else ask.answer()
+    with torch.inference_mode():
+        while True:
+            try:
+                ask = asking.send(answer)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            answer = probe.answer(ask) if probe else ask.answer()

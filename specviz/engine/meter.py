@@ -33,7 +33,7 @@ class Meter(Generic[Key, Measured]):
 
     def flush(self) -> list[tuple[Key, RoundResult, list[Measured]]]:
         """All rounds added since the last call, in their order, each with the measures of what it judged."""
-        waiting = self._taken()
+        waiting, self._waiting, self.rows = self._waiting, [], 0
         by_rule: dict[Rule, list[tuple[int, list[int]]]] = {}  # the places in `waiting`, and which nodes there
         for i, (_, result) in enumerate(waiting):
             if result.judgement is not None:
@@ -50,14 +50,6 @@ class Meter(Generic[Key, Measured]):
             (key, result, [measures[node] for node in result.walk.judged])
             for (key, result), measures in zip(waiting, measured)
         ]
-
-    def unmeasured(self) -> list[tuple[Key, RoundResult, list[Measured]]]:
-        """The same without any measures."""
-        return [(key, result, []) for key, result in self._taken()]
-
-    def _taken(self) -> list[tuple[Key, RoundResult]]:
-        waiting, self._waiting, self.rows = self._waiting, [], 0
-        return waiting
 
 
 def judged_rows(result: RoundResult, nodes: list[int]) -> Rows:

@@ -58,26 +58,29 @@ def steps(
     vocabulary = max(decoding.vocabulary for decoding in decodings)
     if probe is not None:
         probe.verifiers |= {decoding.verifier for decoding in decodings}
-    running = set(range(len(decodings)))
-    clocks = dict.fromkeys(running, 0.0)
+    clocks = [0.0] * len(decodings)
+    running = list(range(len(decodings)))
     meter: Meter[_Timed, Measures] = Meter(measure)
     since = perf_counter()
     while running:
-        lane = min(running, key=lambda i: (clocks[i], i))
+        lane = min(running, key=clocks.__getitem__)
         began = perf_counter()
         try:
             with memory.explained(NO_MEMORY):
                 result = alone(decodings[lane].round(), probe)
         except Exception:
-            yield from _measured(meter, clocks, measured, probe)
+            yield from _measured(meter, clocks, probe)
             raise
         now = perf_counter()
         clocks[lane] += now - began
-        meter.add(_Timed(lane, now - began, clocks[lane]), result)
         if result.finished:
-            running.discard(lane)
-        if not running or meter.rows * vocabulary >= HELD or now - since >= HELD_SECONDS or not measured:
-            yield from _measured(meter, clocks, measured, probe)
+            running.remove(lane)
+        if not measured:
+            yield Step(lane, result, [], now - began, clocks[lane])
+            continue
+        meter.add(_Timed(lane, now - began, clocks[lane]), result)
+        if not running or meter.rows * vocabulary >= HELD or now - since >= HELD_SECONDS:
+            yield from _measured(meter, clocks, probe)
             since = perf_counter()
 
 
@@ -87,16 +90,13 @@ class _Timed(NamedTuple):
     clock: float
 
 
-def _measured(
-    meter: Meter[_Timed, Measures], clocks: dict[int, float], measured: bool, probe: Probe | None
-) -> Iterator[Step]:
+def _measured(meter: Meter[_Timed, Measures], clocks: list[float], probe: Probe | None) -> Iterator[Step]:
     """The steps held back, measured now; the time this takes is added to each by its judged positions."""
     rows, began = max(1, meter.rows), perf_counter()
-    flush = meter.flush if measured else meter.unmeasured
-    measured_rounds = flush() if probe is None else probe.counting("measure", flush)
+    rounds = meter.flush() if probe is None else probe.counting("measure", meter.flush)
     seconds = (perf_counter() - began) / rows
-    late = dict.fromkeys(clocks, 0.0)
-    for timed, result, measures in measured_rounds:
+    late = [0.0] * len(clocks)
+    for timed, result, measures in rounds:
         share = seconds * len(result.walk.judged)
         late[timed.lane] += share
         clocks[timed.lane] += share

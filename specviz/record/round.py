@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -35,7 +35,7 @@ class ChainData(TypedDict):
     kept: int
     emitted: list[int]
     origin: Origin | None
-    judged: dict[str, list[Number | str]]
+    judged: Mapping[str, Sequence[Number | str]]
     slices: list[SliceData]
     draft_seconds: float
     verify_seconds: float
@@ -209,7 +209,7 @@ class Round:
 
 def short(value: Number) -> Number:
     """A number with 5 significant digits; whole numbers, infinity and None as they are."""
-    return float(f"{value:.5g}") if isinstance(value, float) and math.isfinite(value) else value
+    return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
 def _seconds(value: float) -> float:
@@ -238,9 +238,9 @@ def _slice(data: SliceData) -> Slice:
     return Slice(*parts)
 
 
-def _worded(column: Column) -> list[Number | str]:
+def _worded(column: Column) -> Sequence[Number | str]:
     """Numbers as JSON can hold them."""
-    return ["Infinity" if value == math.inf else value for value in column]
+    return ["Infinity" if value == math.inf else value for value in column] if math.inf in column else column
 
 
 def _numbers(column: Sequence[Number | str]) -> Column:

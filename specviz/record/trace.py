@@ -27,8 +27,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import orjson
-
 from specviz import __version__, registry
 from specviz.backends import Model, Pair
 from specviz.engine.race import Step
@@ -150,8 +148,8 @@ class Trace:
 
     def to_json(self) -> str:
         """The JSON text, with its digest."""
-        data = self.to_data()
-        return orjson.dumps(data | {"digest": digest(data)}).decode()
+        text = _plain_text(self.to_data())
+        return f'{text[:-1]},"digest":"{_sha256(text)}"}}'
 
     @classmethod
     def from_json(cls, text: str) -> Trace:
@@ -272,9 +270,16 @@ def _parsed(text: str) -> dict[str, Any]:
 
 def digest(data: Mapping[str, object]) -> str:
     """SHA-256 of plain data, the same after a browser has read and written it."""
-    plain = _whole({k: v for k, v in data.items() if k != "digest"})
-    text = json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _sha256(_plain_text({k: v for k, v in data.items() if k != "digest"}))
+
+
+def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _plain_text(data: Mapping[str, object]) -> str:
+    """The one JSON text of some data."""
+    return json.dumps(_whole(data), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _whole(value: object) -> object:

@@ -75,7 +75,7 @@ class Pair:
             (prompt, Settings(rule=rule, sampling=sampling, max_new_tokens=longest, seed=1_000_000 * self.seed + i))
             for i, prompt in enumerate(prompts)
         ]
-        return batch.texts(self.draft_alone if by_draft else self.engine, jobs)
+        return batch.write(self.draft_alone if by_draft else self.engine, jobs)
 
     def question_prompts(self, items: list[tasks.Question]) -> list[list[int]]:
         opening = tokenizer.opening(self.words, "task")

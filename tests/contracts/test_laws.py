@@ -288,7 +288,7 @@ def test_refusals_are_sentences_for_exactly_the_rules_that_judge_one_candidate(n
         lane = Settings(rule, drafter=Candidates())
         for start in (
             lambda: rounds_of(pair, [0, 1], lane),
-            lambda: batch.texts(pair, [([0, 1], lane)]),
+            lambda: batch.write(pair, [([0, 1], lane)]),
             lambda: run(pair, "ab", [lane]),
         ):
             with pytest.raises(ValueError, match="several candidates for one place"):

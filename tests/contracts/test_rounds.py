@@ -13,11 +13,12 @@ from specviz.engine.settings import Settings
 from specviz.record.lane import judged_count
 from specviz.record.round import JUDGED, Round
 from specviz.record.running import run
-from specviz.record.trace import Trace, digest, load
+from specviz.record.trace import Trace, load
 from specviz.record.verify import verify
 from tests.support.drafters import WAYS, Candidates
 from tests.support.pairs import table_pair
 from tests.support.runs import settings_of
+from tests.support.traces import signed
 
 STOP, LENGTH = 4, 30
 SHAPES = {"chain": (1, 4), "three": (3, 1), "tree": (2, 2)}  # candidates for one place, places
@@ -63,6 +64,7 @@ def check_round(result, settings, text):
     """One round of the loop, which begins behind `text`."""
     draft, walk, rule = result.draft, result.walk, result.rule
     assert result.start == draft.start == len(text) and draft.depth <= draft.budget
+    assert len(draft) <= settings.drafting.nodes(draft.budget)
     assert all(-1 <= parent < node for node, parent in enumerate(draft.parents))
     assert not any(draft.tokens[parent] == STOP for parent in draft.parents if parent >= 0)
     kept = draft.path(walk.path)
@@ -120,7 +122,7 @@ def check_record(record, result, rule):
             assert draft.tokens[node] in slice_.tokens
     data = json.loads(json.dumps(record.to_json()))
     assert ("parents" in data) == (not draft.is_chain)
-    assert Round.from_json(data, judged_count(rule, data)) == record
+    assert Round.from_json(data, judged_count(rule, len(record.drafted), record.kept)) == record
 
 
 @pytest.mark.parametrize("name,drafter", COMBINED)
@@ -180,7 +182,7 @@ def edited(data, *changes):
         for key in path[:-1]:
             place = place[key]
         place[path[-1]] = value
-    return json.dumps(data | {"digest": digest(data)})
+    return signed(data)
 
 
 @pytest.mark.parametrize(
@@ -228,11 +230,11 @@ def test_a_tree_that_lacks_a_part_of_its_shape_is_refused(known, tree, name):
     data = json.loads(json.dumps(tree))
     del data["lanes"][0]["rounds"][0][name]
     with pytest.raises(ValueError, match=rf"lanes\[0\].rounds\[0\] lacks '{name}'"):
-        Trace.from_json(json.dumps(data | {"digest": digest(data)}))
+        Trace.from_json(signed(data))
     for other in {"parents", "path", "node"} - {name}:
         del data["lanes"][0]["rounds"][0][other]
     with pytest.raises(ValueError, match="kept should be"):
-        Trace.from_json(json.dumps(data | {"digest": digest(data)}))
+        Trace.from_json(signed(data))
 
 
 @pytest.mark.parametrize("name", [name for name in rules.names() if rules.make(name).younger() is None])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -57,10 +58,14 @@ def plain(value):
 
 
 def test_every_twin_stands_beside_its_rule(bare):
-    """Each rule's file has a twin of its name and each twin a rule; nothing in the shared scripts names one of their files."""
+    """Each rule's file has a twin of its name and each twin a rule, and the scripts that all rules share name none of them."""
     beside = {name: Path(inspect.getfile(rules.get(name))).with_suffix(".js") for name in rules.names()}
     assert set(boot.TWINS) == set(beside.values())
     assert set(bare.evaluate("Object.keys(specviz.twins)")) == set(rules.names())
+    scopes = {rules.get(name).scope for name in rules.names()}  # a rule may be called as its scope is
+    for shared in ("laws", "rules", "inspector", "about"):
+        text = (boot.JS / f"{shared}.js").read_text(encoding="utf-8")
+        assert not [name for name in set(rules.names()) - scopes if re.search(rf"\b{name}\b", text)], shared
 
 
 @every_rule

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -100,6 +101,19 @@ def test_drafts_are_kept_and_refused_in_these_tests(any_pair):
     assert min(kept, refused) > 10
 
 
+@pytest.mark.parametrize("way", ["apart", "drawn_first"])
+def test_trees_in_a_batch(any_pair, way):
+    """Trees on real models: their nodes, which are more than the places they stand for, have room in the batch up to the
+    last token of the longest text, and the texts are those written alone."""
+    tree = Candidates(width=3, levels=3, way=way)
+    work = [(prompt, replace(settings, drafter=tree, draft_length=3)) for prompt, settings in jobs("sps", Sampling())]
+    kept = 0
+    for rounds, (prompt, settings) in zip(together(any_pair, work, rows=4), work, strict=True):
+        assert decided(rounds) == decided(rounds_of(any_pair, prompt, settings))
+        kept += sum(len(round_.walk.path) for round_ in rounds)
+    assert kept > 10
+
+
 def test_drafters_may_be_mixed():
     """Texts of all drafters and shapes of drafts in one batch, on tables: the numbers of each text are to the bit those that
     it has alone."""
@@ -126,15 +140,15 @@ def test_drafters_may_be_mixed():
 def test_the_number_of_rows_changes_nothing(any_pair, rows):
     """From one row to more rows than prompts."""
     work = jobs("sps", Sampling(), count=7)
-    assert [t.tokens for t in batch.texts(any_pair, work, rows=rows)] == [
-        t.tokens for t in batch.texts(any_pair, work, rows=4)
+    assert [t.tokens for t in batch.write(any_pair, work, rows=rows)] == [
+        t.tokens for t in batch.write(any_pair, work, rows=4)
     ]
 
 
 def test_rules_and_samplings_may_be_mixed(any_pair):
     """Jobs of one batch need not be alike in anything."""
     work = [jobs(rule, sampling)[i] for i, (rule, sampling) in enumerate(zip(RULES, SAMPLINGS * 2))]
-    for text, (prompt, settings) in zip(batch.texts(any_pair, work), work):
+    for text, (prompt, settings) in zip(batch.write(any_pair, work), work):
         alone = rounds_of(any_pair, prompt, settings)
         assert tuple(text.tokens) == written(alone)
         assert text.accepted == sum(len(round_.emitted) - (round_.origin is not None) for round_ in alone)
@@ -211,12 +225,12 @@ def test_a_model_that_forgets_is_asked_one_by_one(tmp_path):
 
 def test_nothing_to_do_and_too_long(any_pair):
     """No jobs give no rounds; a prompt that fills the model is a sentence, and so is a text that outgrows it."""
-    assert list(batch.decode(any_pair, [])) == [] and batch.texts(any_pair, []) == []
+    assert list(batch.decode(any_pair, [])) == [] and batch.write(any_pair, []) == []
     full = ([9] * any_pair.max_positions, Settings(max_new_tokens=5))
     almost = ([9] * (any_pair.max_positions - 1), Settings(rules.make("sps"), max_new_tokens=5))
     with pytest.raises(ValueError, match="The prompt is 128 tokens long; these models hold 128"):
-        batch.texts(any_pair, [almost, full])
-    (text,) = batch.texts(any_pair, [almost])
+        batch.write(any_pair, [almost, full])
+    (text,) = batch.write(any_pair, [almost])
     assert len(text.tokens) == 1 and text.finished in ("length", "end of text")
     with pytest.raises(ModelError, match="longer than the 128 tokens"):
         any_pair.verifier.batch(1, 128).session().forward([9] * 129)
@@ -238,5 +252,5 @@ def test_the_shipped_pair_in_a_batch(pair):
         for text in ("Once upon a time", "The little dog was", "Lily", "Tom had a big red ball and")
     ]
     work = [(prompts[i % 4], Settings(rule=rules.make("sps"), max_new_tokens=30 + i, seed=i)) for i in range(8)]
-    for text, (prompt, settings) in zip(batch.texts(pair, work, rows=8), work):
+    for text, (prompt, settings) in zip(batch.write(pair, work, rows=8), work):
         assert tuple(text.tokens) == written(rounds_of(pair, prompt, settings))

@@ -112,7 +112,7 @@ def test_it_works_without_a_draft_model():
         seen += sum(round_.kept for round_ in lane.rounds)
         assert lane.drafter == drafters.make("ngram")
     assert seen > 0
-    texts = batch.texts(pair, [(trace.prompt_tokens, settings) for settings in lanes])
+    texts = batch.write(pair, [(trace.prompt_tokens, settings) for settings in lanes])
     assert [text.tokens for text in texts] == [lane.tokens for lane in trace.lanes]
     with pytest.raises(ValueError, match="The drafter model needs a draft model, and only a verifier is loaded"):
         run(pair, "abcab", [settings_of("sps")])

@@ -65,7 +65,7 @@ def dying(pair):
 def test_texts_are_those_of_one_process(pair, workers, count):
     """Jobs shared out to two processes, each text in its place."""
     work = jobs(pair, count)
-    assert batch.texts(pair, work, rows=6, workers=workers) == batch.texts(pair, work, rows=6)
+    assert batch.write(pair, work, rows=6, workers=workers) == batch.write(pair, work, rows=6)
 
 
 def test_items_come_from_all_workers(workers):

@@ -141,6 +141,21 @@ def test_going_on_from_a_place_keeps_the_drafter(tab):
     assert tab.evaluate("specviz.fork.givenText() + specviz.store.text(specviz.state.run.lanes[0])") == before
 
 
+SURE = """() => { const { run } = specviz.state, { rounds, tokens } = run.lanes[0];
+  const token = tokens.find(one => one.fate === 'accepted' && specviz.store.detail(run, one).slice.verifier.some((q, i) => q === 0 && specviz.store.detail(run, one).slice.draft[i] === 0));
+  if (token) specviz.pick(0, token.key); return Boolean(token); }"""
+
+
+def test_tokens_that_nobody_would_say_are_not_offered(tab):
+    """Where a copied token meets a verifier that is sure of it, the slice is filled up with tokens of no probability."""
+    tab.fill("#sv-prompt", QUESTION)
+    choose(tab, "ngram")
+    run(tab, max_new_tokens=40, seed=6, temperature=0.6, top_k=20)
+    assert tab.evaluate(SURE), "this run has such a place"
+    offered = tab.eval_on_selector_all(".goon .chip", "nodes => nodes.map(node => node.title)")
+    assert [chances for chances in offered if "verifier 0 %, draft 0 %" in chances] == []
+
+
 def test_a_link_restores_the_drafter(tab, chromium):
     """With its knobs, and with the run that they make; a link to a recorded run names the drafter of that run."""
     tab.fill("#sv-prompt", QUESTION)

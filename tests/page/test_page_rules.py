@@ -102,8 +102,8 @@ def test_the_inspector_says_what_would_keep_a_token(tab):
 def test_a_rule_without_a_twin_is_said_to_be_unknown_to_the_browser(chromium, tmp_path, monkeypatch):
     """A replay whose page lacks the twin of a rule that ran: its row in the playground, its what-if, the inspector and its page
     say in words that the browser cannot compute it; everything else works, and no script fails."""
-    record = next(trace for trace in map(load, RECORDED) if any(lane["knobs"] for lane in trace.data["lanes"]))
-    name = next(lane["name"] for lane in record.data["lanes"] if lane["knobs"])
+    record = next(trace for trace in map(load, RECORDED) if any(lane.knobs for lane in trace.lanes))
+    name = next(lane.name for lane in record.lanes if lane.knobs)
     monkeypatch.setattr(boot, "SCRIPTS", tuple(path for path in boot.SCRIPTS if path.stem != name))
     path = tmp_path / "replay.html"
     path.write_text(replay(record.to_json()), encoding="utf-8")
@@ -123,7 +123,7 @@ def test_a_rule_without_a_twin_is_said_to_be_unknown_to_the_browser(chromium, tm
     page.evaluate("name => specviz.about.open(name, {}, null)", name)
     assert "The browser cannot compute this rule." in page.inner_text("dialog.aboutrule[open]")
     page.keyboard.press("Escape")
-    other = next(lane["name"] for lane in record.data["lanes"] if lane["rule"] and lane["name"] != name)
+    other = next(lane.name for lane in record.lanes if lane.rule and lane.name != name)
     page.evaluate(
         """(other) => { const lane = specviz.state.run.lanes.find((lane) => lane.rule === other);
              specviz.pick(lane.index, lane.tokens.find((token) => token.judged >= 0 && token.fate !== 'discarded').key); }""",

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from specviz import drafters
 from specviz.engine.race import race
 from specviz.record import running
-from specviz.record.trace import Trace, begin, digest, load
+from specviz.record.trace import Trace, begin, load
 from specviz.record.verify import verify
 from tests.conftest import QUESTION, run
 from tests.support.drafters import WAYS, Candidates
 from tests.support.pairs import table_pair
 from tests.support.runs import settings_of
+from tests.support.traces import signed
 
 
 def test_save_and_load_give_the_same_trace(record, tmp_path):
@@ -154,11 +155,6 @@ def told(step):
     ]
     draft = (result.draft.tokens, result.draft.parents, len(result.draft) and result.draft.probs.tolist())
     return repr((step.lane, draft, judged, result.walk, result.emitted, step.measures, step.seconds, step.clock))
-
-
-def signed(data) -> str:
-    """Plain data as the JSON text of a trace, with its digest."""
-    return json.dumps(data | {"digest": digest(data)})
 
 
 def _edit(path, value):

@@ -36,8 +36,8 @@ class Candidates(Drafter):
     levels: int = knob(1, "Places drafted for.", low=1, high=32)
     way: str = knob("drawn", "How the candidates come.", choices=tuple(WAYS))
 
-    def most_nodes(self, draft_length):
-        return sum(self.width ** (level + 1) for level in range(self.levels))
+    def nodes(self, length: int) -> int:
+        return sum(self.width**level for level in range(1, min(self.levels, length) + 1))
 
     def open(self, pair, session):
         return CandidatesProposer(self, session)

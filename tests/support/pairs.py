@@ -34,7 +34,4 @@ def table_pair(
     draft = draft or TableModel(vocabulary, 2)
     if exact:
         verifier.logits, draft.logits = verifier.logits.double(), draft.logits.double()
-    pair = Pair(draft, verifier, Letters(vocabulary, stop), {})
-    if not drafting:
-        pair.draft = None
-    return pair
+    return Pair(draft if drafting else None, verifier, Letters(vocabulary, stop), {})

@@ -117,7 +117,8 @@
     const before = token.position - promptLength(state.run.trace);
     const words = `${before === 0 ? "From the beginning" : `Keeps the ${before === 1 ? "one token" : `${before} tokens`} before this one`}. Every lane goes on with its knobs as they are now, and the same draws.`;
     const written = sv.store.writtenAt(lane, token.position)?.id;
-    const offered = slice && token.fate !== "bonus" ? slice.tokens.map((id, i) => ({ id, draft: slice.draft[i], verifier: slice.verifier[i] })).filter(({ id }) => id !== written) : [];
+    const likely = slice && token.fate !== "bonus" ? slice.tokens.map((id, i) => ({ id, draft: slice.draft[i], verifier: slice.verifier[i] })) : [];
+    const offered = likely.filter(({ id, draft, verifier }) => id !== written && (draft > 0 || verifier > 0)); // a slice is filled up where little is possible
     const button = (spec, attributes, ...content) => el(spec, { type: "button", "aria-disabled": state.live ? "true" : null, ...attributes }, ...content);
     const chips = offered.map(({ id, draft, verifier }) => {
       const name = named(state.run.trace.pieces[id] ?? "");
