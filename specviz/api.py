@@ -10,7 +10,6 @@ run.save("run.html")      # a replay that opens from a file; "run.json": the tra
 from __future__ import annotations
 
 import html
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from specviz import rules as rules_
 from specviz.backends import Pair
 from specviz.drafters import Drafter
 from specviz.engine.settings import Settings
-from specviz.exports.replay import replay
+from specviz.exports.replay import Replay, replay
 from specviz.record import metrics
 from specviz.record.running import run
 from specviz.record.trace import Trace
@@ -32,6 +31,7 @@ from specviz.rules import Rule
 from specviz.types import Sampling
 
 FRAME_HEIGHT = 760  # CSS pixels
+SHOWN = ("accepted_per_round", "emitted_per_round", "acceptance_rate", "mean_kl", "tokens_per_second", "speedup")
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,31 +57,18 @@ class Run:
     def save(self, path: str | Path) -> None:
         """Writes the trace, or a replay that opens from a file where the name ends in .html."""
         if str(path).endswith((".html", ".htm")):
-            Path(path).write_text(replay(self.trace.to_json()), encoding="utf-8")
+            Replay().write(self.trace, Path(path))
         else:
             self.trace.save(path)
 
     def __repr__(self) -> str:
-        out = io.StringIO()
-        shown = (
-            "accepted_per_round",
-            "emitted_per_round",
-            "acceptance_rate",
-            "mean_kl",
-            "tokens_per_second",
-            "speedup",
-        )
-        wide = max(len(name) for name in self.figures()) + 2
-        out.write(" " * wide + "  ".join(metrics.DEFINITIONS[name]["label"] for name in shown) + "\n")
-        for lane, figures in self.figures().items():
-            cells = [("" if figures[name] is None else f"{figures[name]:.4g}") for name in shown]
-            heads = [metrics.DEFINITIONS[name]["label"] for name in shown]
-            out.write(lane.ljust(wide) + "  ".join(cell.rjust(len(head)) for cell, head in zip(cells, heads)) + "\n")
-        return out.getvalue().rstrip("\n")
+        return metrics.table(
+            list(self.figures().items()), {name: metrics.DEFINITIONS[name]["label"] for name in SHOWN}
+        )  # fmt: skip
 
     def _repr_html_(self) -> str:
         """The replay in a frame of its own, so that nothing of the notebook and of the page meet."""
-        page = html.escape(replay(self.trace.to_json()), quote=True)
+        page = html.escape(replay(self.trace), quote=True)
         return (
             f'<iframe srcdoc="{page}" title="specviz replay" sandbox="allow-scripts allow-downloads allow-popups" '
             f'style="width: 100%; height: {FRAME_HEIGHT}px; border: 1px solid #cfcfc8; border-radius: 10px"></iframe>'

@@ -30,6 +30,7 @@ Units: divergences and entropies in nats, times in seconds, lengths in tokens.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -64,6 +65,14 @@ class Verdict:
 
     accept_prob: Tensor
     residual_probs: Tensor
+
+
+def depths(parents: Sequence[int]) -> list[int]:
+    """How deep each node of a draft lies, given the parent of each (an earlier node, or -1): 0 right behind the text."""
+    deep: list[int] = []
+    for parent in parents:
+        deep.append(deep[parent] + 1 if parent >= 0 else 0)
+    return deep
 
 
 @dataclass(frozen=True)

@@ -224,7 +224,7 @@ def long_trace(chromium, home: str, pair, folder: Path) -> None:
     scrub(chromium, page, "    the same with the plots drawn")
     page.context.close()
     file = folder / "replay.html"
-    file.write_text(replay(made.to_json()), encoding="utf-8")
+    file.write_text(replay(made), encoding="utf-8")
     page = chromium.new_context(viewport={"width": 1440, "height": 1000}).new_page()
     page.goto(file.as_uri(), wait_until="commit")
     took = page.evaluate(FIRST)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
-from specviz.types import ModelError
+from specviz.types import ModelError, depths
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,11 +70,10 @@ class Tree:
 
     def __init__(self, parents: Sequence[int]):
         self.parents = list(parents)
-        self.depths: list[int] = []  # [n], of each token behind the text: 0 for one that follows it directly
         for i, parent in enumerate(self.parents):
             if not -1 <= parent < i:
                 raise ValueError(f"The parent of token {i} must be an earlier token, from -1 to {i - 1}; got {parent}.")
-            self.depths.append(self.depths[parent] + 1 if parent >= 0 else 0)
+        self.depths = depths(self.parents)  # [n], of each token behind the text: 0 for one that follows it directly
 
     @property
     def is_chain(self) -> bool:

@@ -62,19 +62,13 @@ class Terminal:
         plain = self._trace.plain()
         rows = [metrics.figures(lane, plain) for lane in lanes]
         shown = [key for key in SHOWN if any(figures[key] is not None for figures in rows)]
-        wide = max(len(lane.name) for lane in lanes) + 2
         self._out.write("\n\n")
         if self._colour:
             self._out.write("  ".join(self._paint(fate, fate) + " " + WORDS[fate] for fate in STYLES) + "\n\n")
         if drafters := dict.fromkeys(lane.drafter.spec for lane in lanes if lane.drafter.drafts):
             self._out.write(f"drafter: {', '.join(drafters)}\n")
         heads = {key: _head(metrics.DEFINITIONS[key]) for key in shown}
-        self._out.write(" " * wide + "  ".join(heads.values()) + "\n")
-        for lane, figures in zip(lanes, rows):
-            cells = ("" if (figure := figures[key]) is None else f"{figure:.4g}" for key in shown)
-            columns = (cell.rjust(len(head)) for cell, head in zip(cells, heads.values()))
-            self._out.write(lane.name.ljust(wide) + "  ".join(columns) + "\n")
-        self._out.write("\n")
+        self._out.write(metrics.table([(lane.name, figures) for lane, figures in zip(lanes, rows)], heads) + "\n\n")
         for key in shown:
             self._out.write(_defined(metrics.DEFINITIONS[key]))
 

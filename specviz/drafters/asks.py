@@ -62,8 +62,7 @@ class Look(Ask[Looked]):
 
 def next_probs(model: Model, prompt: list[int], written: list[int], sampling: Sampling, vocabulary: int) -> Tensor:
     """[N, vocabulary]: a model's distribution at the place of each of N tokens written behind a prompt."""
-    seen = model.session().forward([*prompt, *written[:-1]], keep=len(written))
-    return dists.pad(dists.to_probs(seen.logits, sampling), vocabulary)
+    return Look(model.session(), [*prompt, *written[:-1]], len(written), sampling, vocabulary).answer().probs
 
 
 class Judgement(NamedTuple):

@@ -13,9 +13,8 @@ from specviz.engine.meter import Meter
 from specviz.engine.probe import Probe
 from specviz.engine.settings import Settings
 
-HELD = (
-    100_000  # probabilities of judged positions that wait to be measured together: more do not fit into a core's cache
-)
+# Probabilities of judged positions that wait to be measured together: more do not fit into a core's cache.
+HELD = 100_000
 HELD_SECONDS = 0.04  # the longest that a step is held back for them
 NO_MEMORY = "There is not enough memory for this run. Ask for fewer lanes or a shorter text, or choose smaller models."
 

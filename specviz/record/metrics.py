@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from specviz.prob.stats import wilson
@@ -187,6 +188,16 @@ class DraftPosition(TypedDict):
     conditional_interval: tuple[float, float] | None
     unconditional: float | None
     unconditional_interval: tuple[float, float] | None
+
+
+def table(rows: Sequence[tuple[str, Mapping[str, float | None]]], heads: Mapping[str, str]) -> str:
+    """Figures by name as lines of text, a row for each (name, figures); `heads`: the figures shown, and their headings."""
+    wide = max(len(name) for name, _ in rows) + 2
+    lines = [" " * wide + "  ".join(heads.values())]
+    for name, figured in rows:
+        cells = ["" if (figure := figured[key]) is None else f"{figure:.4g}" for key in heads]
+        lines.append(name.ljust(wide) + "  ".join(cell.rjust(len(head)) for cell, head in zip(cells, heads.values())))
+    return "\n".join(lines)
 
 
 def acceptance_by_position(lane: Lane) -> list[DraftPosition]:

@@ -9,7 +9,7 @@ from typing import TypedDict
 
 from specviz.engine.measure import COLUMNS, Slice
 from specviz.engine.race import Step
-from specviz.types import Origin, Walk
+from specviz.types import Origin, depths
 
 Number = float | int | None
 Column = list[Number]
@@ -90,9 +90,8 @@ class Round:
             columns = {
                 "uniform": [result.uniforms[i] for i in judged],
                 "accept_prob": [judgement.accept_prob[i] for i in judged],
-                "strict_accept_prob": [
-                    min(1.0, verifier[i] / draft[i]) for i in judged
-                ],  # what was drafted had a chance
+                # What was drafted had a chance.
+                "strict_accept_prob": [min(1.0, verifier[i] / draft[i]) for i in judged],
                 "draft_prob": [draft[i] for i in judged],
                 "verifier_prob": [verifier[i] for i in judged],
             }
@@ -128,10 +127,7 @@ class Round:
     @property
     def depth(self) -> int:
         """The most drafted tokens on one path."""
-        depths: list[int] = []
-        for parent in self.parents:
-            depths.append(1 if parent < 0 else depths[parent] + 1)
-        return max(depths, default=0)
+        return max(depths(self.parents), default=-1) + 1
 
     def reached(self, kept: int) -> bool:
         """Whether so many drafted tokens were kept, and the draft offered one to follow them."""
@@ -139,20 +135,12 @@ class Round:
 
     def places(self) -> list[int]:
         """The position in the text of each judged node."""
-        depths: list[int] = []
-        for parent in self.parents:
-            depths.append(0 if parent < 0 else depths[parent] + 1)
-        return [self.start + depths[node] for node in self.nodes]
+        deep = depths(self.parents)
+        return [self.start + deep[node] for node in self.nodes]
 
     def column(self, name: str) -> list[float]:
         """A column's numbers, those that are there; none if the column is not."""
         return [float(value) for value in self.judged.get(name, []) if value is not None]
-
-    def walk(self) -> Walk:
-        """The same shape as the engine has it."""
-        end = self.path[-1] if self.path else -1
-        refused = [node for node in self.nodes if self.parents[node] == end]
-        return Walk(tuple(self.path), tuple(self.nodes), refused[-1] if refused and self.origin != "bonus" else None)
 
     def fates(self, lossless: bool) -> list[str]:
         """The fate of each drafted token: accepted, relaxed, rejected or discarded."""

@@ -90,10 +90,6 @@ class Rule:
         """`flip_point` without its checks."""
         return None
 
-    def kept(self, accept_prob: Sequence[float], uniforms: Sequence[float]) -> int:
-        """How many tokens of a drafted block stay, given accept_prob and one uniform in [0, 1) per position."""
-        raise NotImplementedError
-
     def walk(self, parents: Sequence[int], accept_prob: Sequence[float], uniforms: Sequence[float]) -> Walk:
         """Which nodes of a draft stay, given each node's parent (-1: the text), accept_prob, and one uniform in [0, 1)."""
         raise NotImplementedError
@@ -157,13 +153,6 @@ class TokenRule(Rule):
         """Probability that a drafted token is kept, sum over n of draft[n] phi[n], [...], exact."""
         verifier_probs, draft_probs = checked(verifier_probs, draft_probs)
         return (draft_probs * self.accept_probs(verifier_probs, draft_probs)).sum(-1).clamp_max(1)
-
-    def kept(self, accept_prob: Sequence[float], uniforms: Sequence[float]) -> int:
-        """Left to right up to the first token whose uniform is not below its accept_prob."""
-        for index, (accept, uniform) in enumerate(zip(accept_prob, uniforms, strict=True)):
-            if not uniform < accept:
-                return index
-        return len(accept_prob)
 
     def walk(self, parents: Sequence[int], accept_prob: Sequence[float], uniforms: Sequence[float]) -> Walk:
         """From the text on, candidate by candidate: the first whose uniform is below its accept_prob is kept, and its own
@@ -239,11 +228,6 @@ class BlockRule(Rule):
         if not token.ndim:
             raise ValueError("A block rule judges a block of tokens: token must have a dimension for the positions.")
         return self.verdict(verifier_probs, draft_probs, token)
-
-    def kept(self, accept_prob: Sequence[float], uniforms: Sequence[float]) -> int:
-        """Up to the last token whose own uniform is below its accept_prob; a later success rescues earlier tokens."""
-        passed = [uniform < accept for accept, uniform in zip(accept_prob, uniforms, strict=True)]
-        return max((index + 1 for index, ok in enumerate(passed) if ok), default=0)
 
     def walk(self, parents: Sequence[int], accept_prob: Sequence[float], uniforms: Sequence[float]) -> Walk:
         """Up to the last token whose own uniform is below its accept_prob; a later success rescues earlier tokens.

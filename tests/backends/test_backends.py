@@ -20,6 +20,18 @@ from specviz.record.verify import verify
 from specviz.types import ModelError
 
 
+def make_mistral(folder) -> None:
+    """A random Mistral folder, whose attention looks back 8 tokens."""
+    from transformers import MistralConfig, MistralForCausalLM
+
+    torch.manual_seed(0)
+    config = MistralConfig(
+        vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=2, head_dim=16, sliding_window=8, max_position_embeddings=128,
+    )  # fmt: skip
+    MistralForCausalLM(config).save_pretrained(folder)
+
+
 def make_llama(folder, *, vocabulary=300, heads=4, groups=2, tied=False, seed=0, layers=2, **more):
     """A random Llama folder, made by transformers itself."""
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -166,21 +178,7 @@ def test_unknown_damaged_and_impossible_models_are_sentences(folders, tmp_path):
 
 def test_a_sliding_window_model_rolls_back_or_is_refused(tmp_path):
     """A model whose cache forgets the past either refuses to load with a sentence or stays exact beyond its window."""
-    from transformers import MistralConfig, MistralForCausalLM
-
-    torch.manual_seed(0)
-    config = MistralConfig(
-        vocab_size=64,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        head_dim=16,
-        sliding_window=8,
-        max_position_embeddings=128,
-    )
-    MistralForCausalLM(config).save_pretrained(tmp_path)
+    make_mistral(tmp_path)
     try:
         model = Transformers(str(tmp_path))
     except ModelError as error:

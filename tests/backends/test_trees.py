@@ -16,7 +16,7 @@ from specviz.backends.hub import Transformers
 from specviz.backends.session import Tree
 from specviz.backends.static_llama import StaticLlama
 from specviz.types import ModelError
-from tests.backends.test_backends import make_llama
+from tests.backends.test_backends import make_llama, make_mistral
 from tests.support.table import TableModel
 
 WAYS = ["static", "static, grouped", "transformers", "arena", "table"]  # to run one text
@@ -297,14 +297,7 @@ def test_masks_and_depths_by_definition(choices, before):
 def test_a_model_with_a_window_says_that_it_cannot(tmp_path):
     """Where the attention cannot be told by a mask, a tree is refused in a sentence, alone and in a batch; a chain is
     fine, and so are features."""
-    from transformers import MistralConfig, MistralForCausalLM
-
-    torch.manual_seed(0)
-    config = MistralConfig(
-        vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=2, head_dim=16, sliding_window=8, max_position_embeddings=128,
-    )  # fmt: skip
-    MistralForCausalLM(config).save_pretrained(tmp_path)
+    make_mistral(tmp_path)
     model = backends.load(str(tmp_path))
     assert model.can == {"features"}
     for one in (model.session(), model.batch(2, 40).session()):

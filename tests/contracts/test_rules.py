@@ -17,6 +17,7 @@ from tests.support.rule_cases import (
     all_pairs,
     hard_pairs,
     judge_every_token,
+    kept_of,
     law_by_brute_force,
     random_pairs,
     settings,
@@ -356,10 +357,10 @@ def test_what_is_no_numbers_is_refused_in_words(name):
 def test_a_token_rule_keeps_up_to_the_first_refusal(name):
     """kept counts from the left and stops at the first uniform that is not below its accept_prob."""
     rule = rules.make(name)
-    assert rule.kept([0.5, 0.5, 0.5], [0.4, 0.5, 0.1]) == 1
-    assert rule.kept([1.0, 1.0], [0.999, 0.0]) == 2
-    assert rule.kept([0.0], [0.0]) == 0
-    assert rule.kept([], []) == 0
+    assert kept_of(rule, [0.5, 0.5, 0.5], [0.4, 0.5, 0.1]) == 1
+    assert kept_of(rule, [1.0, 1.0], [0.999, 0.0]) == 2
+    assert kept_of(rule, [0.0], [0.0]) == 0
+    assert kept_of(rule, [], []) == 0
 
 
 @token_rule

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from specviz import rules
-from tests.support.rule_cases import all_pairs, judge_every_token
+from tests.support.rule_cases import all_pairs, judge_every_token, kept_of
 
 VOCABULARY, LENGTH = 3, 3
 
@@ -53,7 +53,7 @@ def enumerate_round(rule, verifier, draft):
                 chance * 0.5 if passed else chance + (1 - chance) * 0.5
                 for chance, passed in zip(accept, passes, strict=True)
             ]
-            kept = rule.kept(accept, uniforms)
+            kept = kept_of(rule, accept, uniforms)
             mean_kept += prob * kept
             following = verifier[context[-1]] if kept == LENGTH else verdict.residual_probs[kept]
             for token in range(VOCABULARY):
@@ -88,10 +88,10 @@ def test_a_block_of_one_is_sps():
 def test_a_late_success_rescues_earlier_tokens():
     """The largest passing position counts, whatever happened before it."""
     rule = rules.make("block")
-    assert rule.kept([0.5, 0.5, 0.5], [0.9, 0.9, 0.4]) == 3
-    assert rule.kept([0.5, 0.5, 0.5], [0.4, 0.9, 0.9]) == 1
-    assert rule.kept([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]) == 0
-    assert rule.kept([], []) == 0
+    assert kept_of(rule, [0.5, 0.5, 0.5], [0.9, 0.9, 0.4]) == 3
+    assert kept_of(rule, [0.5, 0.5, 0.5], [0.4, 0.9, 0.9]) == 1
+    assert kept_of(rule, [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]) == 0
+    assert kept_of(rule, [], []) == 0
 
 
 def test_a_block_needs_a_dimension_for_its_positions():

@@ -15,7 +15,7 @@ from specviz.backends.static_llama import StaticLlama
 from specviz.engine import batch
 from specviz.engine.settings import Settings
 from specviz.types import ModelError, Sampling
-from tests.backends.test_backends import give_tokenizer, make_llama
+from tests.backends.test_backends import give_tokenizer, make_llama, make_mistral
 from tests.support.drafters import WAYS, Candidates
 from tests.support.pairs import table_pair
 from tests.support.runs import choices, rounds_of, settings_of, written
@@ -199,22 +199,7 @@ def test_long_additions_in_a_batch(tmp_path, backend):
 
 def test_a_model_that_forgets_is_asked_one_by_one(tmp_path):
     """A sliding window cannot share rows of different lengths; its batch gives the same logits all the same."""
-    from transformers import MistralConfig, MistralForCausalLM
-
-    torch.manual_seed(0)
-    MistralForCausalLM(
-        MistralConfig(
-            vocab_size=64,
-            hidden_size=32,
-            intermediate_size=48,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            num_key_value_heads=2,
-            head_dim=16,
-            sliding_window=8,
-            max_position_embeddings=128,
-        )
-    ).save_pretrained(tmp_path)
+    make_mistral(tmp_path)
     model = Transformers(str(tmp_path))
     shared = model.batch(rows=2, positions=40)
     assert type(shared) is backends.Batch

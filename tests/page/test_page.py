@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from specviz.exports.replay import replay
 from specviz.record import metrics
 from specviz.record.trace import Trace
 from tests.support.browser import DRAWN, WIDTHS, beyond, until, watched
-from tests.support.traces import signed
+from tests.support.traces import replay, signed
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = sorted((ROOT / "assets" / "recorded").glob("*.json"))

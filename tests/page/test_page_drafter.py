@@ -11,7 +11,6 @@ import pytest
 from specviz import drafters, rules
 from specviz.backends import Pair
 from specviz.engine.settings import Settings
-from specviz.exports.replay import replay
 from specviz.record.running import run as begin
 from specviz.record.trace import Trace
 from specviz.ui import runs
@@ -19,11 +18,10 @@ from specviz.ui.desk import Desk
 from specviz.view.boot import drafter_words
 from tests.conftest import QUESTION
 from tests.page.test_page import pytestmark, run, texts  # noqa: F401  (pytestmark: where nothing is recorded)
-from tests.page.test_page_accessibility import serious
 from tests.page.test_page_bad_input import page_of, visit
 from tests.page.test_page_fork import ON, ROUND_START
-from tests.support.browser import WIDTHS, beyond, until, watched
-from tests.support.traces import of_version_1, signed
+from tests.support.browser import WIDTHS, beyond, serious, until, watched
+from tests.support.traces import of_version_1, replay, signed
 
 SETTLED = "specviz.state.source === 'live' && !specviz.state.live && specviz.state.raw"
 FORM = "JSON.stringify(specviz.state.form.drafter)"
@@ -324,9 +322,6 @@ def test_versions_are_verified_alike(record, pair):
 def test_the_control_fits_and_can_be_used_by_all(chromium, home, scheme, width):
     """With a drafter that has a knob chosen: nothing out of sight at any width, nothing serious by axe, targets that a
     thumb can hit."""
-    axe = pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
-    ).Axe()
     context = chromium.new_context(
         viewport={"width": width, "height": 844}, color_scheme=scheme, reduced_motion="reduce"
     )
@@ -336,7 +331,7 @@ def test_the_control_fits_and_can_be_used_by_all(chromium, home, scheme, width):
     if width == 390:
         page.click(".settingsbox summary")
     choose(page, "ngram")
-    assert serious(axe, page) == []
+    assert serious(page) == []
     heights = page.eval_on_selector_all(
         ".drafter select, .drafter input", "nodes => nodes.map(node => node.getBoundingClientRect().height)"
     )

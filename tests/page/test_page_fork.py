@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 
-from specviz.exports.replay import replay
 from specviz.record.trace import Continued, Trace
 from tests.page.test_page import HOSTILE, error, hostile_trace, pytestmark, run, texts  # noqa: F401  (pytestmark: where there is no pair)
 from tests.support.browser import until, watched
-from tests.support.traces import signed
+from tests.support.traces import replay, signed
 
 SETTLED = "!specviz.state.live && specviz.state.source === 'live' && specviz.state.raw"
 ON = f"{SETTLED} && specviz.state.run.trace.continued"

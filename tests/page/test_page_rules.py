@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from specviz import rules
-from specviz.exports.replay import replay
 from specviz.record.trace import load
 from specviz.view import boot
 from specviz.view.boot import rule_words
 from tests.page.test_page import RECORDED
 from tests.support.browser import until, watched
+from tests.support.traces import replay
 
 needs_a_run = pytest.mark.skipif(not RECORDED, reason="no recorded runs")
 

@@ -18,7 +18,7 @@ from specviz.ui import sweeping
 from specviz.ui.desk import Desk, Turn
 from specviz.ui.requests import Refused
 from tests.page.test_page import pytestmark  # noqa: F401  (where there is no pair)
-from tests.support.browser import WIDTHS, beyond, until, watched
+from tests.support.browser import WIDTHS, beyond, serious, until, watched
 
 FEW = {
     "rules": ["sps", "cactus:delta=0.1,1"],
@@ -253,17 +253,13 @@ def test_every_width_holds_all_of_it(chromium, home, scheme):
 @pytest.mark.parametrize("width", [390, 1440])
 def test_it_can_be_used_by_all(chromium, home, scheme, width):
     """Nothing serious by axe, and touch targets that a thumb can hit."""
-    axe = pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
-    ).Axe()
     context = chromium.new_context(
         viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
     )
     page, wrong = watched(context, home)
     page.goto(home + "#sweep=")
     until(page, "document.querySelectorAll('.sweep .js-plotly-plot').length === 2")
-    found = axe.run(page, options={"resultTypes": ["violations"]}).response["violations"]
-    assert [(one["id"], one["nodes"][0]["target"]) for one in found if one["impact"] in ("serious", "critical")] == []
+    assert serious(page) == []
     if width == 390:
         sizes = page.eval_on_selector_all(
             ".sweep button, .sweep select, .sweep input",

@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from specviz import rules
-from specviz.exports.replay import replay
 from tests.support.browser import WIDTHS, beyond, until, watched
+from tests.support.traces import replay
 
 ROOT = Path(__file__).resolve().parents[2]
 CLOSE = 1e-9

@@ -139,3 +139,14 @@ def beyond(page, width: int) -> list[str]:
     until(page, "width => innerWidth === width", arg=width)
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     return page.evaluate(BEYOND)
+
+
+def serious(page) -> list[tuple]:
+    """What axe holds against the page, of serious or critical impact: the rule, where, and how often."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    violations = axe.Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    return [
+        (violation["id"], [node["target"] for node in violation["nodes"]][:5], len(violation["nodes"]))
+        for violation in violations
+        if violation["impact"] in ("serious", "critical")
+    ]

@@ -87,3 +87,8 @@ def law_by_brute_force(rule, verifier_probs, draft_probs):
     """The output law [..., V], by its definition: a sum over every token that could be drafted."""
     accept, residual = judge_every_token(rule, verifier_probs, draft_probs)
     return draft_probs * accept + ((draft_probs * (1 - accept)).unsqueeze(-1) * residual).sum(-2)
+
+
+def kept_of(rule, accept_prob, uniforms) -> int:
+    """How many tokens of a chain stay, given accept_prob and one uniform in [0, 1) of each."""
+    return len(rule.walk(range(-1, len(accept_prob) - 1), accept_prob, uniforms).path)

@@ -1,10 +1,11 @@
-"""Traces that were changed on purpose, with a digest that fits."""
+"""Traces that were changed on purpose, with a digest that fits; and replays of such texts."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from specviz.exports import replay as replays
 from specviz.record.trace import Trace, digest
 
 
@@ -19,3 +20,8 @@ def of_version_1(trace: Trace) -> str:
     for lane in data["lanes"]:
         assert lane.pop("drafter") in ("model", "nothing") and all("parents" not in round_ for round_ in lane["rounds"])
     return signed(data)
+
+
+def replay(text: str) -> str:
+    """The HTML that replays a trace given as JSON text."""
+    return replays.replay(Trace.from_json(text))
