@@ -153,12 +153,15 @@ def is_partial(folder: Path) -> bool:
         return False
 
 
-def partial_model(folder: Path, lender: Lender | None, dtype: torch.dtype) -> PreTrainedModel:
-    """A folder that borrows or is cut as transformers' own kind of model, on the CPU. ModelError as `Weights`."""
+def partial_model(folder: Path, lender: Lender | None, dtype: torch.dtype | str) -> PreTrainedModel:
+    """A folder that borrows or is cut as transformers' own kind of model, on the CPU; "auto" is the dtype that its
+    config.json names. ModelError as `Weights`; KeyError if a tensor is missing."""
     from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
     weights = Weights(folder, lender)
     config = AutoConfig.from_pretrained(folder)
+    if not isinstance(dtype, torch.dtype):
+        dtype = config.dtype or torch.float32
     model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype)
     head = weights[HEAD].to("cpu", dtype)
     kept, rows = weights.kept, len(head)
