@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from specviz.backends import cached
 from specviz.backends.packed import Matrix
 from specviz.backends.ragged import Places, RaggedBatch
 from specviz.backends.session import Seen, Session, Shown
@@ -290,7 +291,10 @@ def _interleave(weight: Tensor, heads: int, size: int) -> Tensor:
 
 
 def weights_hash(files: list[Path]) -> str:
-    """The first 12 hex digits of a SHA-256 over weight files: the revision of a model without one."""
+    """The first 12 hex digits of a SHA-256 over weight files, or over the file that they were made of: the revision of a
+    model without one."""
+    if files and (made_of := cached.revision(files[0].parent)):
+        return made_of
     digest = hashlib.sha256()
     for file in files:
         with file.open("rb") as opened:
