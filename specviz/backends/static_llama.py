@@ -19,8 +19,8 @@ from torch import Tensor
 from specviz.backends import cached
 from specviz.backends.packed import Matrix
 from specviz.backends.ragged import Places, RaggedBatch
-from specviz.backends.session import Seen, Session, Shown
-from specviz.backends.weights import EMBEDDING, HEAD, Lender, Weights, widen
+from specviz.backends.session import Model, Seen, Session, Shown
+from specviz.backends.weights import EMBEDDING, HEAD, Weights, widen
 from specviz.types import ModelError
 
 SMALL = 1_000_000_000  # bytes of weight files; beyond this the arithmetic dominates and transformers does as well
@@ -54,7 +54,7 @@ class StaticLlama:
         size = sum(f.stat().st_size for f in folder.glob("*.safetensors"))
         return plain and rope.get("rope_type", "default") == "default" and 0 < size < SMALL
 
-    def __init__(self, model: str, *, device: str = "cpu", dtype: str | None = None, lender: Lender | None = None):
+    def __init__(self, model: str, *, device: str = "cpu", dtype: str | None = None, lender: Model | None = None):
         self._folder = folder = Path(model)
         self.id, self.dtype = model, "float32"
         weights = Weights(folder, lender)
@@ -102,7 +102,7 @@ class StaticLlama:
         self._rotary = torch.polar(torch.ones_like(angles), angles).to(torch.complex64)  # [positions, size / 2]
 
     def lend(self, name: str) -> Tensor:
-        """See `Lender`."""
+        """See `Model.lend`."""
         return self._embed if name == EMBEDDING else Weights(self._folder).lend(name)
 
     def session(self) -> StaticLlamaSession:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -19,17 +19,9 @@ from specviz.types import ModelError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from specviz.backends.session import Model
+
 EMBEDDING, HEAD, KEPT = "model.embed_tokens.weight", "lm_head.weight", "kept_tokens"
-
-
-class Lender(Protocol):
-    """A model that others may borrow of."""
-
-    @property
-    def threads(self) -> int | None: ...
-
-    def lend(self, name: str) -> Tensor:
-        """EMBEDDING or HEAD, [V, width], in any dtype on any device. KeyError for any other name."""
 
 
 class Weights:
@@ -43,14 +35,14 @@ class Weights:
     KeyError if a tensor is neither there nor borrowed.
     """
 
-    def __init__(self, folder: Path, lender: Lender | None = None):
+    def __init__(self, folder: Path, lender: Model | None = None):
         from safetensors import safe_open
 
         self._folder, self._lender = folder, lender
         try:
             self.config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             self._borrows = frozenset((self.config.get("specviz") or {}).get("borrows", ()))
-            files = [safe_open(file, "pt") for file in sorted(folder.glob("*.safetensors"))]
+            files: list[Any] = [safe_open(file, "pt") for file in sorted(folder.glob("*.safetensors"))]
             self._places = {name: file for file in files for name in file.keys()}
             shapes = {name: file.get_slice(name).get_shape() for name, file in self._places.items()}
         except Exception as error:  # damaged in any of many ways
@@ -86,7 +78,7 @@ class Weights:
         return tensor if name in self._borrows else tensor.clone()
 
     def lend(self, name: str) -> Tensor:
-        """What `Lender.lend` gives of the model in this folder. KeyError if it has none, or one that is cut."""
+        """What `Model.lend` gives of the model in this folder. KeyError if it has none, or one that is cut."""
         if name not in (EMBEDDING, HEAD) or self.kept is not None:
             raise KeyError(name)
         return self[name]
@@ -126,6 +118,8 @@ class Weights:
 class CutHead(nn.Module):
     """An output layer [K, width] whose logits are those of the `kept` [K] tokens; all others of V get -inf."""
 
+    kept: Tensor
+
     def __init__(self, rows: Tensor, kept: Tensor, vocabulary: int):
         super().__init__()
         self.weight, self._vocabulary = nn.Parameter(rows, requires_grad=False), vocabulary
@@ -146,14 +140,15 @@ def is_partial(folder: Path) -> bool:
 
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        if (config.get("specviz") or {}).get("borrows"):
+        if config.get("specviz"):
             return True
-        return any(KEPT in safe_open(file, "pt").keys() for file in folder.glob("*.safetensors"))
+        files: list[Any] = [safe_open(file, "pt") for file in folder.glob("*.safetensors")]
+        return any(KEPT in file.keys() for file in files)
     except Exception:  # no folder, or damaged in any of many ways: loading it says so
         return False
 
 
-def partial_model(folder: Path, lender: Lender | None, dtype: torch.dtype | str) -> PreTrainedModel:
+def partial_model(folder: Path, lender: Model | None, dtype: torch.dtype | str) -> PreTrainedModel:
     """A folder that borrows or is cut as transformers' own kind of model, on the CPU; "auto" is the dtype that its
     config.json names. ModelError as `Weights`; KeyError if a tensor is missing."""
     from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
@@ -171,4 +166,5 @@ def partial_model(folder: Path, lender: Lender | None, dtype: torch.dtype | str)
     model.load_state_dict(state)
     if (folder / "generation_config.json").is_file():
         model.generation_config = GenerationConfig.from_pretrained(folder)
-    return model.eval()
+    model.eval()
+    return model
