@@ -199,14 +199,15 @@ def load_pair(
 def _load_known(pair: str | Path | None, source: PairSource, progress: Progress | None) -> Pair:
     """A pair with a pair.json; without a name the first that can be had."""
     refusal: ModelError | None = None
-    for facts in _facts(pair):
+    tried = _facts(pair)
+    for facts in tried:
         try:
             made = _load_facts(facts, source | {"pair": facts.name if pair is None else str(pair)}, progress)
         except ModelError as error:
             refusal = refusal or error
         else:
             if refusal is not None:
-                made.notice = f"This is the pair {facts.name!r}, in place of the usual one. {refusal}"
+                made.notice = f"The pair {facts.name!r} runs in place of {tried[0].name!r}: {refusal}"
             return made
     assert refusal is not None
     raise refusal
