@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -15,9 +15,10 @@ from specviz.backends.cache import RowCache, row_cache, states_of
 from specviz.backends.graphed import Arena, GraphedSession
 from specviz.backends.packed import pack_linears
 from specviz.backends.ragged import Places, RaggedBatch
-from specviz.backends.session import Batch, Seen, Session, Shown
+from specviz.backends.session import Batch, Model, Seen, Session, Shown
 from specviz.backends.static_llama import weights_hash
 from specviz.backends.tokenizer import why_not
+from specviz.backends.weights import EMBEDDING, HEAD, Weights, is_partial, partial_model
 from specviz.types import ModelError
 
 if TYPE_CHECKING:
@@ -76,12 +77,12 @@ class Transformers:
     def can_run(cls, model: str, device: str, dtype: str | None) -> bool:
         return True
 
-    def __init__(self, model: str, *, device: str = "cpu", dtype: str | None = None):
+    def __init__(self, model: str, *, device: str = "cpu", dtype: str | None = None, lender: Model | None = None):
         from transformers import AutoModelForCausalLM
 
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise ModelError("There is no CUDA device here. Use the device 'cpu'.")
-        wanted = (
+        wanted: Any = (
             getattr(torch, dtype, None)
             if dtype
             else (
@@ -92,11 +93,20 @@ class Transformers:
         )
         if dtype and not isinstance(wanted, torch.dtype):
             raise ModelError(f"There is no dtype {dtype!r}. Use float32, bfloat16 or float16.")
+        folder = Path(model)
+        partial = is_partial(folder)
         placing = {"device_map": "auto"} if device == "auto" else {}
         try:
-            loaded = AutoModelForCausalLM.from_pretrained(model, dtype=wanted, **placing).eval()
+            if partial:
+                loaded: Any = partial_model(folder, lender, wanted)
+            else:
+                loaded = AutoModelForCausalLM.from_pretrained(model, dtype=wanted, **placing).eval()
             if not placing:
                 loaded.to(device)
+            elif partial:
+                loaded.to("cuda" if torch.cuda.is_available() else "cpu")
+        except ModelError:
+            raise
         except torch.OutOfMemoryError as error:
             raise ModelError(f"{model!r} does not fit into the memory of {device}.") from error
         except Exception as error:
@@ -107,15 +117,14 @@ class Transformers:
                 f"{model!r} keeps a state that cannot be rolled back, so drafts cannot be refused. Choose a model with plain attention."
             )
         self.id = model
-        folder = Path(model)
         self.revision = (
             weights_hash(sorted(folder.glob("*.safetensors")))
             if folder.is_dir()
             else getattr(loaded.config, "_commit_hash", None) or "unknown"
         )
-        self.parameters = loaded.num_parameters()
+        self.parameters = Weights(folder, lender).parameters if partial else loaded.num_parameters()
         self.dtype = str(loaded.dtype).removeprefix("torch.")
-        self.vocabulary = loaded.get_output_embeddings().weight.shape[0]
+        self.vocabulary = network.config.vocab_size if partial else loaded.get_output_embeddings().weight.shape[0]
         self.max_positions = getattr(network.config, "max_position_embeddings", None) or 1_000_000
         self.layers = network.config.num_hidden_layers
         free = memory.free_bytes("cpu")
@@ -130,6 +139,13 @@ class Transformers:
     @cached_property
     def can(self) -> frozenset[str]:
         return frozenset({"tree", "features"} if self._masked else {"features"})
+
+    def lend(self, name: str) -> Tensor:
+        """See `Model.lend`."""
+        model = self.network.model
+        layers: dict[str, Any] = {EMBEDDING: model.get_input_embeddings(), HEAD: model.get_output_embeddings()}
+        weight: Tensor = layers[name].weight.detach()
+        return weight
 
     def session(self) -> Session:
         model = self.network.model

@@ -57,6 +57,10 @@ class Model(Protocol):
     def threads(self) -> int | None:
         """The number of torch threads that suits the model; None: as many as torch itself would take."""
 
+    def lend(self, name: str) -> Tensor:
+        """The embedding ("model.embed_tokens.weight") or the output layer ("lm_head.weight"), [V, width], in any float dtype
+        on any device, for a draft that does without its own. KeyError if there is none to lend."""
+
     def session(self) -> Session:
         """A new text."""
 

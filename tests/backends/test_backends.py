@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from specviz import backends, rules
-from specviz.backends import graphed, packed
+from specviz.backends import Forward, graphed, packed, static_llama
 from specviz.backends.hub import Transformers, TransformersSession
 from specviz.backends.static_llama import StaticLlama
 from specviz.backends.tokenizer import Tokenizer, differences
@@ -94,6 +94,37 @@ def test_the_fast_forward_is_transformers_forward(tmp_path, shape):
         torch.testing.assert_close(
             fast.forward(tokens[begin:end]).logits, slow.forward(tokens[begin:end]).logits, atol=2e-4, rtol=1e-4
         )
+
+
+def test_long_texts_in_parts_and_caches_that_grow(tmp_path, monkeypatch):
+    """A text many times a part and a first cache long, with rollbacks between, gives transformers' logits and features;
+    so do texts of different lengths in one batch, which they outgrow together, and a tree that is longer than a part."""
+    monkeypatch.setattr(static_llama, "FIRST", 8)
+    monkeypatch.setattr(static_llama, "PART", 16)
+    folder = make_llama(tmp_path)
+    model, slow = StaticLlama(folder), Transformers(folder).session()
+    fast, batch = model.session(), model.batch(3, 128)
+    tokens = torch.randint(0, 300, (128,), generator=torch.Generator().manual_seed(5)).tolist()
+    for begin, end, forget in ((0, 40, 3), (37, 38, 0), (38, 55, 30), (25, 90, 1), (89, 128, 0)):
+        seen, wanted = (session.forward(tokens[begin:end], features=[1, 2]) for session in (fast, slow))
+        torch.testing.assert_close(seen.logits, wanted.logits, atol=2e-4, rtol=1e-4)
+        for layer in (1, 2):
+            torch.testing.assert_close(seen.features[layer], wanted.features[layer], atol=2e-4, rtol=1e-4)
+        for session in (fast, slow):
+            session.rollback(end - forget)
+    slow.rollback(0)
+    whole = slow.forward(tokens).logits
+    rows = [batch.session() for _ in range(3)]
+    for length in (5, 8, 9, 30, 100):
+        asked = [Forward(row, tokens[row.length : length - i]) for i, row in enumerate(rows)]
+        for ask, seen in zip(asked, batch.forward(asked)):
+            end = ask.session.length
+            torch.testing.assert_close(seen.logits, whole[end - len(ask.tokens) : end], atol=2e-4, rtol=1e-4)
+    parents = [-1, *(i // 2 for i in range(39))]
+    fast.rollback(0), slow.rollback(0)
+    fast.forward(tokens[:3]), slow.forward(tokens[:3])
+    seen, wanted = (session.forward(tokens[:40], parents=parents).logits for session in (fast, slow))
+    torch.testing.assert_close(seen, wanted, atol=2e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("backend", [StaticLlama, Transformers])
@@ -236,12 +267,13 @@ def test_prompts_that_cannot_run_are_sentences(pair, prompt, says):
 
 @pytest.mark.parametrize("rows", [1, 2, 5, 9, 33])
 @pytest.mark.parametrize("shape", [(96, 32), (1408, 256)])
-def test_a_packed_matrix_multiplies_like_the_plain_one(rows, shape):
-    """Both ways through a Matrix, and adding to what is there, against float64."""
+@pytest.mark.parametrize("twice", [True, False])
+def test_a_packed_matrix_multiplies_like_the_plain_one(rows, shape, twice):
+    """Both ways through a Matrix, stored once or twice, and adding to what is there, against float64."""
     generator = torch.Generator().manual_seed(rows)
     weight, x, to = (torch.randn(size, generator=generator) for size in (shape, (rows, shape[1]), (rows, shape[0])))
     exact = x.double() @ weight.double().T
-    matrix = packed.Matrix(weight)
+    matrix = packed.Matrix(weight, twice)
     torch.testing.assert_close(matrix(x).double(), exact, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(matrix(x, to.clone()).double(), exact + to, rtol=1e-4, atol=1e-4)
 
