@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import pty
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from specviz import cli
+import specviz
+from specviz import api, backends, cli
 from specviz.cli import terminal
 from specviz.record import trace
+from tests.backends.test_backends import make_llama
+from tests.support import gguf_files
 
 PROMPT = [
     "--prompt",
@@ -141,6 +146,62 @@ def test_a_verifier_alone_runs_with_a_drafter_that_needs_no_model(capsys, tmp_pa
     assert status == 0 and out.startswith("Reproduced")
     status, _, err = call(capsys, *asked)
     assert status == 2 and "The drafter model needs a draft model, and only a verifier is loaded." in err
+
+
+def test_a_gguf_file_chats_with_a_system_message(capsys, tmp_path, monkeypatch):
+    """A file of llama.cpp is a verifier; its system message is in the trace, which verifies by it and not by another; the
+    call from Python writes the same."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    gguf_files.write(tmp_path / "model.gguf", make_llama(tmp_path / "model", vocabulary=320))
+    models = ["--verifier", tmp_path / "model.gguf"]
+    asked = ["--prompt", "Why?", "--style", "chat", "--system", "Rhyme.", "--max-new-tokens", "12", "--seed", "4"]
+    status, _, err = call(capsys, "generate", *asked, *models, "--drafter", "ngram", "--json", tmp_path / "trace.json")
+    assert status == 0 and "model.gguf' takes" in err
+    record = trace.load(tmp_path / "trace.json")
+    assert record.system == "Rhyme." and record.models["verifier"].id == str(tmp_path / "model.gguf")
+    assert call(capsys, "verify", tmp_path / "trace.json")[0] == 0
+    pair = backends.load_pair(verifier=str(tmp_path / "model.gguf"))
+    asked = {"style": "chat", "max_new_tokens": 12, "seed": 4, "drafter": "ngram", "pair": pair}
+    assert specviz.compare("Why?", ["sps"], system="Rhyme.", **asked).text() == record.text(0)
+    assert specviz.compare("Why?", ["sps"], **asked).trace.prompt_tokens != record.prompt_tokens
+    for other in ("Rhyme!", None):
+        record.system = other
+        record.save(tmp_path / "other.json")
+        assert trace.load(tmp_path / "other.json").system == other
+        status, out, _ = call(capsys, "verify", tmp_path / "other.json")
+        assert status == 1 and out == "The prompt gives other tokens than the trace records.\n"
+    status, _, err = call(
+        capsys, "generate", "--prompt", "Why?", "--style", "tiny", "--system", "Rhyme.", "--pair", "small"
+    )
+    assert status == 2 and "A system message can only be given to models with a chat template" in err
+
+
+def test_a_pair_in_place_of_another_is_announced(capsys, monkeypatch):
+    """What the loaded pair has to say stands on the error stream, from the command line, and is a warning in Python."""
+    load_pair = backends.load_pair
+
+    def replaced(*asked, **named):
+        return replace(load_pair("small", device="cpu"), notice="The pair 'small' runs in place of 'large': no disk.")
+
+    monkeypatch.setattr(backends, "load_pair", replaced)
+    status, _, err = call(capsys, "generate", "--prompt", "One day", "--style", "tiny", "--max-new-tokens", "2")
+    assert status == 0 and "The pair 'small' runs in place of 'large': no disk.\n" in err
+    api._loaded.cache_clear()
+    with pytest.warns(UserWarning, match="runs in place of 'large'"):
+        specviz.compare("One day", ["sps"], max_new_tokens=2)
+    api._loaded.cache_clear()
+
+
+def test_progress_is_one_line_of_a_terminal():
+    """On a terminal the line is written over and wiped; elsewhere there is nothing to call. No control character passes."""
+    stream = io.StringIO()
+    with terminal.progress(stream) as show:
+        assert show is None and stream.getvalue() == ""
+    stream.isatty = lambda: True
+    with terminal.progress(stream) as show:
+        show(0.0, "Looking")
+        show(0.5, "Reading\x1b[2J")
+    assert stream.getvalue() == "\rLooking\x1b[K\rReading⟨001B⟩[2J 50%\x1b[K\r\x1b[K"
 
 
 def test_advise_for_a_drafter(capsys, tmp_path):

@@ -137,11 +137,14 @@ def _from_hub(repository: str, file: str, revision: str | None, report: Progress
             known = huggingface_hub.try_to_load_from_cache(repository, file, revision=revision)
             if isinstance(known, str):
                 return Path(known)
-        return Path(
-            huggingface_hub.hf_hub_download(
-                repository, file, revision=revision, etag_timeout=CONNECT_SECONDS, tqdm_class=_bar(name, report)
-            )
-        )
+        try:  # the download itself would try for minutes to reach a Hub that does not answer
+            url = huggingface_hub.hf_hub_url(repository, file, revision=revision)
+            huggingface_hub.get_hf_file_metadata(url, timeout=CONNECT_SECONDS)
+        except (errors.RepositoryNotFoundError, errors.EntryNotFoundError, errors.RevisionNotFoundError):
+            raise
+        except Exception:
+            return Path(huggingface_hub.hf_hub_download(repository, file, revision=revision, local_files_only=True))
+        return Path(huggingface_hub.hf_hub_download(repository, file, revision=revision, tqdm_class=_bar(name, report)))
     except errors.GatedRepoError as error:
         raise ModelError(f"{repository!r} is gated. Accept its terms on the Hub and log in.") from error
     except (errors.RepositoryNotFoundError, errors.EntryNotFoundError, errors.RevisionNotFoundError) as error:
