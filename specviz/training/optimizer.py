@@ -1,4 +1,4 @@
-"""Muon for the matrices of the layers, Adam for the embedding and the norms.
+"""Muon for the matrices of the layers, Adam for the embedding, the output layer and the norms.
 
 Muon: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"
 (momentum 0.95 with Nesterov, five Newton-Schulz steps, quintic coefficients of that text).
@@ -55,8 +55,9 @@ class Both:
     """The two optimizers as one: step, zero_grad, state."""
 
     def __init__(self, model: nn.Module):
-        matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
-        others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+        words = ("embed_tokens.weight", "lm_head.weight")
+        matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and not name.endswith(words)]
+        others = [p for name, p in model.named_parameters() if p.ndim != 2 or name.endswith(words)]
         self.parts = [Muon(matrices), torch.optim.Adam(others, lr=ADAM_RATE, betas=(0.9, 0.95), eps=1e-10)]
         self.rates = [MUON_RATE, ADAM_RATE]
 
