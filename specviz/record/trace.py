@@ -6,6 +6,7 @@
 The JSON is an object with
     format, version, prompt, style, prompt_tokens, seed, max_new_tokens, sampling, models, versions
     pieces   {token id: its text} for every id below
+    system   the system message of a chat, absent: what the template puts by itself
     continued  {prompt_length, position, forced}, if the run goes on from a place in an earlier one: `prompt_tokens` are then
              the prompt's own, that many, those kept up to `position`, and `forced`, the token a person put there (or null)
     lanes    [{rule, name, knobs, lossless, scope, drafter, draft_length, rounds, finished}]; rule null is plain decoding;
@@ -90,6 +91,7 @@ class Trace:
     lanes: list[Lane]
     pieces: dict[str, str]
     continued: Continued | None = None
+    system: str | None = None
 
     def add(self, step: Step, piece: Callable[[int], str]) -> Added:
         """Folds one step in; `piece` gives the text of a token. The step itself stays as it is."""
@@ -137,6 +139,7 @@ class Trace:
             "version": VERSION,
             "prompt": self.prompt,
             "style": self.style,
+            **({} if self.system is None else {"system": self.system}),
             "prompt_tokens": self.prompt_tokens,
             **({"continued": asdict(self.continued)} if self.continued else {}),
             "pieces": self.pieces,
@@ -172,6 +175,7 @@ class Trace:
             },
             lanes=[Lane.from_json(lane) for lane in data["lanes"]],
             continued=Continued(**data["continued"]) if data.get("continued") else None,
+            system=data.get("system"),
         )
 
     def save(self, path: str | Path) -> None:
@@ -189,6 +193,7 @@ def begin(
     lanes: Sequence[Settings],
     kept: Sequence[int] = (),
     forced: int | None = None,
+    system: str | None = None,
 ) -> Trace:
     """An empty trace of a run of `lanes`, which must share sampling, seed and max_new_tokens. ValueError if they do not.
 
@@ -207,7 +212,7 @@ def begin(
     for settings in lanes:
         if refusal := settings.drafting.refusal(settings.rule, pair):
             raise ValueError(refusal)
-    tokens = pair.encode(prompt, style)
+    tokens = pair.encode(prompt, style, system)
     more = [*kept, *([] if forced is None else [forced])]
     _check_continued(pair, tokens, more, forced)
     models = {"draft": pair.draft, "verifier": pair.verifier}
@@ -223,6 +228,7 @@ def begin(
         [Lane.of(settings) for settings in lanes],
         {},
         Continued(len(tokens), len(tokens) + len(kept), forced) if more else None,
+        system,
     )
     trace.name(trace.prompt_tokens, pair.tokenizer.piece)
     return trace
