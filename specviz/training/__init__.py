@@ -44,7 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--prompts", type=Path, nargs="+", metavar="FILE", help="what to ask it, besides what it asks itself: lines of text,"
         " or of JSON with a question, instruction or prompt")  # fmt: skip
     add("--tokens", type=int, help="tokens that it writes to learn from, instead of for half of the minutes")
-    add("--layers", metavar="N,N,...", help="its layers that the draft begins with (default: four, from the first to the last)")
+    add(
+        "--layers",
+        metavar="N,N,...",
+        help="its layers that the draft begins with (default: four, from the first to the last)",
+    )
     add("--kept-tokens", type=int, help="tokens that the draft knows, of those it writes most (default 8192)")
 
 

@@ -9,16 +9,14 @@ Sources: Zhao et al. 2025 (FR-Spec, the cut output layer), Zhou et al. 2024 (Dis
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
 from torch import Tensor, nn
 
+from specviz.backends.weights import Weights
 from specviz.prob import dists
 from specviz.training.loop import weighted
 from specviz.training.model import Body, Size, normal
@@ -26,65 +24,33 @@ from specviz.training.shards import Batch
 from specviz.training.writing import COOL
 from specviz.types import Sampling
 
-EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 COOL_SHARE = 0.5  # of the total variation at the temperature of COOL in the loss; that at 1 has 1
 
 
-class Weights:
-    """What a verifier's folder holds, read tensor by tensor in float32. ValueError if it is no such folder."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self._files = {}
-        try:
-            self.config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            for path in sorted(folder.glob("*.safetensors")):
-                file = safe_open(path, "pt")
-                self._files.update(dict.fromkeys(file.keys(), file))
-        except Exception as error:  # the library raises no class of its own
-            raise ValueError(f"The weights in {str(folder)!r} could not be read: {error}") from error
-        if EMBEDDING not in self._files:
-            raise ValueError(f"The weights in {str(folder)!r} hold no {EMBEDDING}, of which a draft is to be made.")
-
-    def __getitem__(self, name: str) -> Tensor:
-        tensor: Tensor = self._files[name].get_tensor(name)
-        return tensor.float()
-
-    def embedding(self) -> Tensor:
-        """[V, width]."""
-        return self[EMBEDDING]
-
-    def head(self) -> Tensor:
-        """The output layer, [V, width]."""
-        return self[HEAD if HEAD in self._files else EMBEDDING]
-
-    def size(self, layers: int) -> Size:
-        """Of a Llama with so many layers like the verifier's. ValueError if those are no plain Llama's."""
-        facts = self.config
-        heads, width = facts.get("num_attention_heads", 1), facts["hidden_size"]
-        head = facts.get("head_dim") or width // heads
-        rope = facts.get("rope_parameters") or facts.get("rope_scaling") or {}
-        plain = (
-            facts.get("model_type") == "llama"
-            and head * heads == width
-            and not (facts.get("attention_bias") or facts.get("mlp_bias"))
-            and rope.get("rope_type", "default") == "default"
-        )
-        if not plain:
-            raise ValueError(
-                "Only the layers of a plain Llama can be copied: give the draft a --draft-size of its own."
-            )
-        return Size(
-            layers=layers,
-            width=width,
-            head=head,
-            hidden=facts["intermediate_size"],
-            vocabulary=facts["vocab_size"],
-            positions=facts["max_position_embeddings"],
-            theta=rope.get("rope_theta") or facts.get("rope_theta", 10000.0),
-            epsilon=facts["rms_norm_eps"],
-            groups=facts.get("num_key_value_heads") or heads,
-        )
+def size_of(config: dict[str, Any], layers: int) -> Size:
+    """Of a Llama with so many layers like those of a model with this config.json. ValueError if it is no plain Llama."""
+    heads, width = config.get("num_attention_heads", 1), config["hidden_size"]
+    head = config.get("head_dim") or width // heads
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    plain = (
+        config.get("model_type") == "llama"
+        and head * heads == width
+        and not (config.get("attention_bias") or config.get("mlp_bias"))
+        and rope.get("rope_type", "default") == "default"
+    )
+    if not plain:
+        raise ValueError("Only the layers of a plain Llama can be copied: give the draft a --draft-size of its own.")
+    return Size(
+        layers=layers,
+        width=width,
+        head=head,
+        hidden=config["intermediate_size"],
+        vocabulary=config["vocab_size"],
+        positions=config["max_position_embeddings"],
+        theta=rope.get("rope_theta") or config.get("rope_theta", 10000.0),
+        epsilon=config["rms_norm_eps"],
+        groups=config.get("num_key_value_heads") or heads,
+    )
 
 
 class Lent(nn.Module):

@@ -23,13 +23,16 @@ import torch
 from torch import Tensor
 
 from specviz import backends
-from specviz.backends import Model
-from specviz.backends.tokenizer import Tokenizer
+from specviz.backends import Model, places
+from specviz.backends.tokenizer import Tokenizer, why_not
+from specviz.backends.weights import EMBEDDING, HEAD, Weights
 from specviz.training import cut, export, loop, writing
 from specviz.training.model import Size, inherit
+from specviz.training.optimizer import Both, ForCopies
 from specviz.training.prompts import Source
 from specviz.training.shards import Reader, Shards
 from specviz.training.writing import COOL, HOT, Text
+from specviz.types import ModelError
 
 MINUTES = 90.0
 WRITING_SHARE = 0.5  # of the minutes
@@ -59,13 +62,13 @@ def train_draft(args: argparse.Namespace) -> int:
     """The recipe, by the arguments of the command. 0: the draft is written; 1: stopped early, can be resumed."""
     args = settings(args)
     state, device = loop.prepared(args)
-    folder = folder_of(args.verifier)
-    weights, tokenizer = cut.Weights(folder), Tokenizer(str(folder))
+    folder = folder_of(args.verifier, device.type)
+    weights, tokenizer = Weights(folder), Tokenizer(str(folder))
     layers = copied_layers(args, weights)
     source = Source.of(tokenizer, args.prompts or [], args.length // 2)
     verifier = backends.load(str(folder), device=device.type)
     facts = {"model": args.verifier, "revision": verifier.revision, "parameters": verifier.parameters}
-    head = weights.head()
+    head = weights[HEAD]
     check(verifier, head, source)
     shards = Shards(state / "written", verifier.revision)
     write(verifier, source, shards, args)
@@ -89,6 +92,7 @@ def train_draft(args: argparse.Namespace) -> int:
             if batches
         },
         device=device,
+        optimizer=ForCopies if layers else Both,
     )
     if not run.resume():
         run.log(**run.measure())
@@ -102,15 +106,12 @@ def train_draft(args: argparse.Namespace) -> int:
 OVERLAPS = {"overlap": False, "overlap_cool": True}  # name in the log -> whether it is of answers sampled by COOL
 
 
-def folder_of(verifier: str) -> Path:
+def folder_of(verifier: str, device: str) -> Path:
     """The folder with a verifier's files, fetched from the Hub if need be. ModelError if they cannot be had."""
-    folder = Path(verifier)
+    folder = Path(places.locate(verifier, device, None).folder)
     if folder.is_dir():
         return folder
     from huggingface_hub import snapshot_download
-
-    from specviz.backends.tokenizer import why_not
-    from specviz.types import ModelError
 
     try:
         return Path(
@@ -120,7 +121,7 @@ def folder_of(verifier: str) -> Path:
         raise ModelError(why_not(verifier, error)) from error
 
 
-def copied_layers(args: argparse.Namespace, weights: cut.Weights) -> list[int]:
+def copied_layers(args: argparse.Namespace, weights: Weights) -> list[int]:
     """The verifier's layers that the draft begins with: none if it has a size of its own."""
     count = weights.config["num_hidden_layers"]
     if args.draft_size:
@@ -131,7 +132,7 @@ def copied_layers(args: argparse.Namespace, weights: cut.Weights) -> list[int]:
         raise ValueError(f"--layers reads N,N,..., such as 0,1,28,29, not {args.layers!r}") from None
     if odd := [layer for layer in layers if not 0 <= layer < count]:
         raise ValueError(f"the verifier has layers 0 to {count - 1}; got {odd[0]}")
-    weights.size(len(layers))  # says so if they cannot be copied
+    cut.size_of(weights.config, len(layers))  # says so if they cannot be copied
     return layers
 
 
@@ -153,7 +154,7 @@ def check(verifier: Model, head: Tensor, source: Source) -> None:
         if (law - known).abs().sum() / 2 < WRONG:
             return
     raise ValueError(
-        f"{verifier.id!r} does more to its logits than multiply its last state by {cut.HEAD}; this recipe cannot follow it."
+        f"{verifier.id!r} does more to its logits than multiply its last state by {HEAD}; this recipe cannot follow it."
     )
 
 
@@ -188,11 +189,11 @@ def kept_tokens(file: Path, shards: Shards, source: Source, count: int, vocabula
     return torch.tensor(json.loads(file.read_text()), dtype=torch.int32)
 
 
-def draft(weights: cut.Weights, kept: Tensor, layers: list[int], size: str | None, head: Tensor) -> cut.CutLlama:
+def draft(weights: Weights, kept: Tensor, layers: list[int], size: str | None, head: Tensor) -> cut.CutLlama:
     """The draft at its start: copies of layers, or random ones; borrowing what it can from a verifier of its width."""
-    embedding, output = weights.embedding(), head[kept.long()]
+    embedding, output = weights[EMBEDDING], head[kept.long()]
     if size is None:
-        model = cut.CutLlama(weights.size(len(layers)), kept, embedding, output)
+        model = cut.CutLlama(cut.size_of(weights.config, len(layers)), kept, embedding, output)
         model.copy(weights, layers)
         return model
     positions = weights.config.get("max_position_embeddings", 2048)

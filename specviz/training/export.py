@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from specviz.training.cut import EMBEDDING, HEAD, CutLlama
+from specviz.backends.weights import EMBEDDING, HEAD
+from specviz.training.cut import CutLlama
 from specviz.training.model import Llama, Size
 from specviz.training.tokenizer import END
 

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from specviz.training.model import Llama
-from specviz.training.optimizer import Both
+from specviz.training.optimizer import Both, Scaled
 
 WARM = 0.01  # share of the budget in which the rates rise
 DECAY = 0.6  # share of the budget in which they fall to zero
@@ -117,11 +117,12 @@ class Run:
         measure: Callable[[], dict[str, float]],
         device: torch.device,
         every: float = 240.0,
+        optimizer: Callable[[nn.Module], Scaled] = Both,
     ):
         self.folder, self.model, self.reader, self.loss = Path(folder), model, reader, loss
         self.budget, self.rows = budget, rows
         self.measure, self.device, self.every = measure, device, every
-        self.optimizer = Both(model)
+        self.optimizer = optimizer(model)
         self.step, self.seconds, self.tokens = 0, 0.0, 0
         self.folder.mkdir(parents=True, exist_ok=True)
 
