@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -79,6 +79,7 @@ class Pair:
     styles: dict[str, str]  # name of a way to put a prompt -> what it is for
     facts: PairFacts | None = None  # of a pair with a pair.json
     source: PairSource | None = None  # the arguments of `load_pair`, if that made it
+    notice: str = ""  # why it is not the pair that was to be expected, in a sentence
 
     @property
     def models(self) -> list[Model]:
@@ -106,7 +107,7 @@ class Pair:
         """Tokens that end the text."""
         return self.tokenizer.stop_tokens
 
-    def encode(self, prompt: str, style: str | None = None) -> list[int]:
+    def encode(self, prompt: str, style: str | None = None, system: str | None = None) -> list[int]:
         """Token ids of a prompt, as both models expect them. ValueError if it is empty, too long, or of an unknown style."""
         if not prompt.strip():
             raise ValueError("The prompt is empty. Write at least one word.")
@@ -121,7 +122,7 @@ class Pair:
         if style is not None and style not in self.styles:
             known = ", ".join(self.styles) or "none"
             raise ValueError(f"There is no style {style!r}. There are: {known}.")
-        tokens = self.tokenizer.encode(prompt, style)
+        tokens = self.tokenizer.encode(prompt, style, system)
         if len(tokens) >= self.max_positions:
             raise ValueError(
                 f"The prompt is {len(tokens):,} tokens long; these models hold {self.max_positions:,}, and some must be left to write."
@@ -163,6 +164,7 @@ def load_pair(
     device: str = "cpu",
     dtype: str | None = None,
     backend: str | None = None,
+    progress: Callable[[float, str], None] | None = None,
 ) -> Pair:
     """Loads a pair by its name among `pairs()` or by a folder with a pair.json (default: the first of `pairs()`); or a
     draft and a verifier, each by its folder or Hub id; or a verifier alone, for drafters that need no model.
@@ -239,13 +241,19 @@ def load(model: str, *, device: str = "cpu", dtype: str | None = None, backend: 
     raise ModelError(f"No backend can run {model!r} on {device} in {dtype or 'its own dtype'}.")
 
 
-def dedicate_process(pair: Pair) -> None:
-    """Makes this whole process one that runs `pair`: as many torch threads as suit its models, and what was loaded so far
-    left alone by the garbage collector, which otherwise goes through it now and then, a tenth of a second in the midst of
-    some text. For programs; a library leaves the process it is imported into as it was."""
+def use_threads(pair: Pair) -> None:
+    """Makes this thread, and those that begin later, compute in as many threads as suit the models of `pair`. For programs
+    with several pairs."""
     import torch
 
     if pair.threads is not None:
         torch.set_num_threads(pair.threads)
+
+
+def dedicate_process(pair: Pair) -> None:
+    """Makes this whole process one that runs `pair`: as many torch threads as suit its models, and what was loaded so far
+    left alone by the garbage collector, which otherwise goes through it now and then, a tenth of a second in the midst of
+    some text. For programs; a library leaves the process it is imported into as it was."""
+    use_threads(pair)
     gc.collect()
     gc.freeze()

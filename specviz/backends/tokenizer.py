@@ -47,13 +47,13 @@ class Tokenizer:
         """Ways to wrap a prompt that this tokenizer offers of itself: name -> what it is for."""
         return dict(CHAT) if self._engine.has_chat else {}
 
-    def encode(self, text: str, style: str | None = None) -> list[int]:
+    def encode(self, text: str, style: str | None = None, system: str | None = None) -> list[int]:
         """Token ids of `text` as one of the tags or `styles` puts it, or as plain text. Special tokens spelled out in
         `text` are ordinary characters there, so a prompt cannot end the text. ValueError if the chat template refuses."""
         if style in self._tags:
             return [*self._opening, self._tags[style], *self.plain(text)]
         if style == "chat":
-            return self._engine.chat(text)
+            return self._engine.chat(text, system)
         return [*self._opening, *self.plain(text)] if self._opening else self._engine.begun(text)
 
     def plain(self, text: str) -> list[int]:
@@ -79,6 +79,15 @@ class Tokenizer:
             raw = byte[1] if byte else " ".join(f"{_BYTES[c]:02X}" for c in name if c in _BYTES)
             return f"⟨{raw}⟩"
         return text
+
+    def pieces(self, tokens: Sequence[int]) -> list[str]:
+        """What each of `tokens` looks like."""
+        return [self.piece(token) for token in tokens]
+
+    @property
+    def special(self) -> frozenset[int]:
+        """Tokens that are no text: they begin and end messages and texts."""
+        return self._engine.special
 
     @cached_property
     def _names(self) -> dict[int, str]:
@@ -116,9 +125,10 @@ class _Library:
         """Ids of `text` behind what the tokenizer itself puts in front."""
         return self._ids(self._tokenizer(text, split_special_tokens=True))
 
-    def chat(self, text: str) -> list[int]:
+    def chat(self, text: str, system: str | None = None) -> list[int]:
         """Ids of `text` as a person's message, and of what comes in front of the model's answer."""
-        message = [{"role": "user", "content": text}]
+        message = [] if system is None else [{"role": "system", "content": system}]
+        message += [{"role": "user", "content": text}]
         try:
             made = self._tokenizer.apply_chat_template(
                 message, add_generation_prompt=True, return_dict=True, sanitize_control_tokens=True
@@ -172,8 +182,8 @@ class _Local:
     def _library(self) -> _Library:
         return _Library(self.model)
 
-    def chat(self, text: str) -> list[int]:
-        return self._library.chat(text)
+    def chat(self, text: str, system: str | None = None) -> list[int]:
+        return self._library.chat(text, system)
 
     def decode(self, tokens: Sequence[int]) -> str:
         return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))

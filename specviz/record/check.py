@@ -52,10 +52,14 @@ def check(data: dict[str, Any]) -> None:
     _fields("the trace", data, _HEADER)
     if not isinstance(data.get("style"), str | None):
         _wrong("style", "a word or null")
+    if not isinstance(data.get("system"), str | None):
+        _wrong("system", "a text or null")
     pieces = data["pieces"]
     if not all(isinstance(text, str) for text in pieces.values()):
         _wrong("pieces", "texts")
     _tokens("prompt_tokens", data["prompt_tokens"], pieces)
+    if data.get("special") is not None:
+        _tokens("special", data["special"], pieces)
     if data.get("continued") is not None:
         _continued(data["continued"], data["prompt_tokens"])
     try:

@@ -16,16 +16,16 @@ class Running:
 
     def __init__(self, pair: Pair, trace: Trace, steps: Generator[Step, None, None], probe: Probe | None):
         self.trace = trace
-        self._piece, self._steps, self._probe = pair.tokenizer.piece, steps, probe
+        self._tokenizer, self._steps, self._probe = pair.tokenizer, steps, probe
 
     def __iter__(self) -> Iterator[Added]:
         return self
 
     def __next__(self) -> Added:
         if self._probe is None:
-            return self.trace.add(next(self._steps), self._piece)
+            return self.trace.add(next(self._steps), self._tokenizer)
         step = self._probe.counting("loop", next, self._steps)
-        return self._probe.counting("record", self.trace.add, step, self._piece)
+        return self._probe.counting("record", self.trace.add, step, self._tokenizer)
 
     def finish(self) -> Trace:
         """Runs to the end, and returns the trace."""
@@ -45,6 +45,7 @@ def run(
     lanes: Sequence[Settings],
     *,
     style: str | None = None,
+    system: str | None = None,
     kept: Sequence[int] = (),
     forced: int | None = None,
     measured: bool = True,
@@ -52,9 +53,10 @@ def run(
 ) -> Running:
     """Begins a run of `lanes` over a prompt. Nothing is computed until it is iterated, or finished.
 
-    `style`: how the prompt is put to the models; `kept` and `forced`: see `trace.begin`; `measured` False leaves the exact
+    `style`: how the prompt is put to the models; `system`: the system message of a chat (None: what the template itself
+    puts, "": none); `kept` and `forced`: see `trace.begin`; `measured` False leaves the exact
     measures out; `probe` learns where the time goes. ValueError, in a sentence, if this cannot run; ModelError, while it
     runs, if a model fails.
     """
-    trace = begin(pair, prompt, style, lanes, kept, forced)
+    trace = begin(pair, prompt, style, lanes, kept, forced, system)
     return Running(pair, trace, race(pair, trace.prompt_tokens, lanes, measured, probe), probe)

@@ -249,7 +249,7 @@ def check(
             seed=(trace.seed + 1_000_003 * attempt) % 2**53,
         )
         tokens, forced = trace.continued_from()
-        running = run(pair, trace.prompt, [lane], style=trace.style, kept=tokens, forced=forced)
+        running = run(pair, trace.prompt, [lane], style=trace.style, system=trace.system, kept=tokens, forced=forced)
         for added in running:
             kept, rounds = kept + added.round.kept, rounds + 1
             costs += added.round.column("kl_output_verifier")

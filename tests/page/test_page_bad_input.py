@@ -18,8 +18,8 @@ from specviz.backends import Pair
 from specviz.record.trace import Trace
 from specviz.ui import desk as desks
 from specviz.ui import page as built
-from specviz.ui.desk import Desk
 from tests.support.browser import DRAWN, app, free_port, until, watched
+from tests.support.desks import desk_of
 from tests.support.traces import signed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,11 +33,10 @@ pytestmark = pytest.mark.skipif(not RECORDED, reason="no recorded runs")
 @contextmanager
 def page_of(load):
     """The page over models that `load` gives, and its desk."""
-    desk = Desk(load)
-    desk.open()
+    desk = desk_of(load, backends.pairs())
     blocks = built.build(desk)
     _, url, _ = blocks.launch(
-        server_name="127.0.0.1", server_port=free_port(), prevent_thread_lock=True, **built.launch_options()
+        server_name="127.0.0.1", server_port=free_port(), prevent_thread_lock=True, **built.launch_options(desk.models)
     )
     try:
         yield url, desk

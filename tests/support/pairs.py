@@ -9,10 +9,12 @@ from tests.support.table import TableModel
 class Letters:
     """Token 0 is "a", token 1 is "b", and so on."""
 
+    special: frozenset[int] = frozenset()
+
     def __init__(self, vocabulary: int, stop_tokens: frozenset[int] = frozenset()):
         self.size, self.stop_tokens = vocabulary, stop_tokens
 
-    def encode(self, text: str, style: str | None = None) -> list[int]:
+    def encode(self, text: str, style: str | None = None, system: str | None = None) -> list[int]:
         return [(ord(letter) - ord("a")) % self.size for letter in text]
 
     def piece(self, token: int) -> str:
