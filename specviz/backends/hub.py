@@ -18,6 +18,7 @@ from specviz.backends.ragged import Places, RaggedBatch
 from specviz.backends.session import Batch, Seen, Session, Shown
 from specviz.backends.static_llama import weights_hash
 from specviz.backends.tokenizer import why_not
+from specviz.backends.weights import EMBEDDING, HEAD, Lender, Weights, is_partial, partial_model
 from specviz.types import ModelError
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Transformers:
     def can_run(cls, model: str, device: str, dtype: str | None) -> bool:
         return True
 
-    def __init__(self, model: str, *, device: str = "cpu", dtype: str | None = None):
+    def __init__(self, model: str, *, device: str = "cpu", dtype: str | None = None, lender: Lender | None = None):
         from transformers import AutoModelForCausalLM
 
         if device.startswith("cuda") and not torch.cuda.is_available():
@@ -94,9 +95,17 @@ class Transformers:
             raise ModelError(f"There is no dtype {dtype!r}. Use float32, bfloat16 or float16.")
         placing = {"device_map": "auto"} if device == "auto" else {}
         try:
-            loaded = AutoModelForCausalLM.from_pretrained(model, dtype=wanted, **placing).eval()
-            if not placing:
+            partial = is_partial(Path(model))
+            if partial:
+                loaded = partial_model(Path(model), lender, wanted)
+            else:
+                loaded = AutoModelForCausalLM.from_pretrained(model, dtype=wanted, **placing).eval()
+            if partial and placing:
+                loaded.to("cuda")
+            elif not placing:
                 loaded.to(device)
+        except ModelError:
+            raise
         except torch.OutOfMemoryError as error:
             raise ModelError(f"{model!r} does not fit into the memory of {device}.") from error
         except Exception as error:
@@ -113,9 +122,9 @@ class Transformers:
             if folder.is_dir()
             else getattr(loaded.config, "_commit_hash", None) or "unknown"
         )
-        self.parameters = loaded.num_parameters()
+        self.parameters = Weights(folder, lender).parameters if partial else loaded.num_parameters()
         self.dtype = str(loaded.dtype).removeprefix("torch.")
-        self.vocabulary = loaded.get_output_embeddings().weight.shape[0]
+        self.vocabulary = network.config.vocab_size if partial else loaded.get_output_embeddings().weight.shape[0]
         self.max_positions = getattr(network.config, "max_position_embeddings", None) or 1_000_000
         self.layers = network.config.num_hidden_layers
         free = memory.free_bytes("cpu")
@@ -130,6 +139,13 @@ class Transformers:
     @cached_property
     def can(self) -> frozenset[str]:
         return frozenset({"tree", "features"} if self._masked else {"features"})
+
+    def lend(self, name: str) -> Tensor:
+        """See `Lender`."""
+        model = self.network.model
+        layers = {EMBEDDING: model.get_input_embeddings, HEAD: model.get_output_embeddings}
+        weight: Tensor = layers[name]().weight.detach()
+        return weight
 
     def session(self) -> Session:
         model = self.network.model

@@ -38,7 +38,7 @@ class Estimate:
 
 
 def estimate(model: str, device: str = "cpu", dtype: str | None = None) -> Estimate | None:
-    """What loading `model` (a folder or a Hub id) would take; None where its headers cannot be had."""
+    """What loading `model` (a folder, a GGUF file or a Hub id) would take; None where its headers cannot be had."""
     try:
         config, tensors = _headers(model)
     except Exception:  # not there, gated, damaged, no safetensors: loading it says so better
@@ -128,6 +128,12 @@ def _gpus() -> int:
 def _headers(model: str) -> tuple[dict[str, Any], list[tuple[str, int]]]:
     """The configuration, and (type, numbers) of every tensor: from the files' headers, on the Hub if they are there."""
     folder = Path(model)
+    if model.lower().endswith(".gguf"):
+        from specviz.backends.gguf_file import GGUFFile
+        from specviz.backends.gguf_llama import Shape
+
+        file = GGUFFile(folder)
+        return Shape(file).config(), [("F32", prod(tensor.shape)) for tensor in file.tensors.values()]
     if folder.is_dir():
         return json.loads((folder / "config.json").read_text(encoding="utf-8")), _tensors(folder)
     import huggingface_hub

@@ -29,12 +29,15 @@ def enough(weight: Tensor) -> int:
 
 
 class Matrix:
-    """A weight [out, in], stored twice: for one row, and packed for more."""
+    """A weight [out, in], packed; and with `twice` also as a single row on one thread is multiplied fastest by. With
+    several threads the packed one is, whatever the rows."""
 
-    def __init__(self, weight: Tensor):
-        self._single = weight.t().contiguous()  # up to twice as fast as [out, in]
+    def __init__(self, weight: Tensor, twice: bool = True):
         self._packed = pack(weight)
-        self._enough = enough(weight) if self._packed is not None else math.inf
+        self._enough: float = 0
+        if self._packed is None or twice:
+            self._single = weight.t().contiguous()  # up to twice as fast as [out, in]
+            self._enough = math.inf if self._packed is None else enough(weight)
 
     def __call__(self, x: Tensor, to: Tensor | None = None) -> Tensor:
         """x [n, in] through the weight, [n, out]; added to `to` [n, out] if that is given, which may be written over."""

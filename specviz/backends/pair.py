@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol, TypedDict, cast
 
 from specviz import registry
 from specviz.assets import ASSETS
-from specviz.backends import memory
+from specviz.backends import memory, places
+from specviz.backends.places import Located, Progress, Weights
 from specviz.backends.session import Model
 from specviz.backends.tokenizer import Tokenizer, differences
 from specviz.types import ModelError
@@ -25,7 +26,8 @@ MAX_PROMPT_CHARACTERS = 50_000
 
 @dataclass(frozen=True)
 class PairFacts:
-    """What the pair.json of a folder says about the two models in it, which are in its folders draft/ and verifier/."""
+    """What the pair.json of a folder says about the two models in it, which are in its folders draft/ and verifier/ but
+    for those whose `weights` are elsewhere."""
 
     name: str
     title: str
@@ -37,6 +39,7 @@ class PairFacts:
     tags: dict[str, str]  # style -> the special token that it begins with; a style without one is the tokenizer's own
     opening: str  # the special token that every text begins with; "" for what the tokenizer itself puts there
     order: int  # pairs with lower numbers are listed first
+    weights: dict[str, Weights]  # role -> the GGUF file of a model that is not in the folder
     folder: Path
 
     @classmethod
@@ -49,13 +52,14 @@ class PairFacts:
             styles, tags = dict(data["styles"]), dict(data.get("tags", {}))
             parameters = {role: int(data[role]["parameters"]) for role in ROLES}
             opening, order = str(data.get("opening", "")), int(data.get("order", 0))
+            weights = {role: Weights(**data[role]["weights"]) for role in ROLES if "weights" in data[role]}
         except KeyError as error:
             raise ModelError(f"{str(path)!r} lacks {error}.") from error
         except (OSError, ValueError, TypeError) as error:
             raise ModelError(f"{str(path)!r} could not be read: {error}") from error
         return cls(
-            **named, parameters=parameters, styles=styles, tags=tags, opening=opening, order=order, folder=folder
-        )
+            **named, parameters=parameters, styles=styles, tags=tags, opening=opening, order=order, weights=weights, folder=folder,
+        )  # fmt: skip
 
 
 class PairSource(TypedDict, total=False):
@@ -78,8 +82,9 @@ class Pair:
     tokenizer: Tokenizer
     styles: dict[str, str]  # name of a way to put a prompt -> what it is for
     facts: PairFacts | None = None  # of a pair with a pair.json
-    source: PairSource | None = None  # the arguments of `load_pair`, if that made it
-    notice: str = ""  # why it is not the pair that was to be expected, in a sentence
+    source: PairSource | None = None  # the arguments of `load_pair` that load the same again, if that made it
+    folders: dict[str, str] = field(default_factory=dict)  # role -> the folder, or Hub id, that transformers reads
+    notice: str = ""  # a sentence for people on how this came to be the pair, or where it is kept; "": nothing to say
 
     @property
     def models(self) -> list[Model]:
@@ -164,10 +169,13 @@ def load_pair(
     device: str = "cpu",
     dtype: str | None = None,
     backend: str | None = None,
-    progress: Callable[[float, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Pair:
-    """Loads a pair by its name among `pairs()` or by a folder with a pair.json (default: the first of `pairs()`); or a
-    draft and a verifier, each by its folder or Hub id; or a verifier alone, for drafters that need no model.
+    """Loads a pair by its name among `pairs()` or by a folder with a pair.json; or a draft and a verifier, each by its
+    folder, its Hub id, a GGUF file or one of the Hub (hub:owner/repository/file.gguf); or a verifier alone, for drafters
+    that need no model. By default the first of `pairs()` that can be had, whose `notice` says why it is not the first.
+
+    `progress(share, sentence)` is told how far it is, from 0 to 1 within each sentence's work.
 
     ModelError if a model cannot be had, or says how the two tokenizers differ if they do.
     """
@@ -175,43 +183,95 @@ def load_pair(
         pair=None if pair is None else str(pair), draft=draft, verifier=verifier,
         device=device, dtype=dtype, backend=backend,
     )  # fmt: skip
-    facts = None
     if draft is None and verifier is None:
-        facts = _facts(pair)
-        folders = {role: str(facts.folder / role) for role in ROLES}
-    elif pair is not None:
+        return _load_known(pair, source, progress)
+    if pair is not None:
         raise ValueError("Give a pair, or models of your own, but not both.")
-    elif verifier is None:
+    if verifier is None:
         raise ValueError("Give both models, the draft and the verifier; only a verifier can do without the other.")
-    else:
-        folders = {"verifier": verifier} if draft is None else {"draft": draft, "verifier": verifier}
+    named = {"verifier": verifier} if draft is None else {"draft": draft, "verifier": verifier}
+    located = {role: places.locate(model, device, dtype, progress) for role, model in named.items()}
+    return _assembled(located, named, None, source, progress)
+
+
+def _load_known(pair: str | Path | None, source: PairSource, progress: Progress | None) -> Pair:
+    """A pair with a pair.json; without a name the first that can be had."""
+    refusal: ModelError | None = None
+    for facts in _facts(pair):
+        try:
+            made = _load_facts(facts, source | {"pair": facts.name if pair is None else str(pair)}, progress)
+        except ModelError as error:
+            refusal = refusal or error
+        else:
+            if refusal is not None:
+                made.notice = f"This is the pair {facts.name!r}, in place of the usual one. {refusal}"
+            return made
+    assert refusal is not None
+    raise refusal
+
+
+def _load_facts(facts: PairFacts, source: PairSource, progress: Progress | None) -> Pair:
+    device, dtype = source["device"], source["dtype"]
+    located = {
+        role: places.locate_weights(facts.weights[role], device, dtype, progress)
+        if role in facts.weights
+        else Located(str(facts.folder / role))
+        for role in ROLES
+    }
+    registered = pairs().get(facts.name) == facts
+    ids = {role: f"{facts.name}/{role}" if registered else str(facts.folder / role) for role in ROLES}
+    return _assembled(located, ids, facts, source, progress)
+
+
+def _assembled(
+    located: dict[str, Located], ids: dict[str, str], facts: PairFacts | None, source: PairSource, progress: Progress | None
+) -> Pair:  # fmt: skip
+    """The pair of the models at these places, which call themselves by `ids`."""
+    folders = {role: place.folder for role, place in located.items()}
     first = ("", {}) if facts is None else (facts.opening, facts.tags)
-    tokenizer, *others = [Tokenizer(folder, *first) for folder in reversed(folders.values())]
-    for other in others:
-        if how := differences(other, tokenizer):
+    borrows = "draft" in folders and _borrows(folders["draft"])
+    tokenizer = Tokenizer(folders["verifier"], *first)
+    if "draft" in folders and not (borrows and not (Path(folders["draft"]) / "tokenizer.json").is_file()):
+        if how := differences(Tokenizer(folders["draft"], *first), tokenizer):
             raise ModelError(f"These two models cannot work together, because their tokenizers differ: {how}")
     styles = tokenizer.styles if facts is None else facts.styles
     if facts is not None and (odd := set(styles) - set(facts.tags) - set(tokenizer.styles)):
         raise ModelError(f"The pair {facts.name!r} names a style {odd.pop()!r}, but no tag for it.")
-    models = {role: load(folder, device=device, dtype=dtype, backend=backend) for role, folder in folders.items()}
-    if facts is not None and pairs().get(facts.name) == facts:
-        for role, model in models.items():
-            model.id = f"{facts.name}/{role}"  # a folder's path says nothing on another machine
-    return Pair(models.get("draft"), models["verifier"], tokenizer, styles, facts, source)
+    models: dict[str, Model] = {}
+    for number, role in enumerate(reversed(folders)):  # the verifier first: a draft may borrow of it
+        if progress is not None:
+            progress(number / len(folders), f"Loading {ids[role]}")
+        lender = models["verifier"] if role == "draft" and borrows else None
+        models[role] = load(
+            folders[role], device=source["device"], dtype=source["dtype"], backend=source["backend"], lender=lender
+        )
+        models[role].id = ids[role]  # the path of a folder that was converted says nothing
+    notices = dict.fromkeys(place.notice for place in located.values() if place.notice)
+    return Pair(models.get("draft"), models["verifier"], tokenizer, styles, facts, source, folders, " ".join(notices))
 
 
-def _facts(pair: str | Path | None) -> PairFacts:
+def _borrows(folder: str) -> bool:
+    """Whether the model in a folder lacks tensors that it takes from its verifier."""
+    try:
+        config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+        return bool(config.get("specviz", {}).get("borrows"))
+    except (OSError, ValueError, AttributeError):  # no local folder, or damaged: loading it says so
+        return False
+
+
+def _facts(pair: str | Path | None) -> list[PairFacts]:
+    """Those to try, the first first."""
     known = pairs()
     if pair is None:
         if not known:
             raise ModelError(
                 f"There is no pair of models in {str(PAIRS)!r}. Give a verifier, or a draft and a verifier."
             )
-        return next(iter(known.values()))
+        return list(known.values())
     if str(pair) in known:
-        return known[str(pair)]
+        return [known[str(pair)]]
     if (Path(pair) / "pair.json").is_file():
-        return PairFacts.read(Path(pair))
+        return [PairFacts.read(Path(pair))]
     raise ValueError(
         f"There is no pair called {str(pair)!r}, and no folder of that name with a pair.json. There are: {', '.join(known)}."
     )
@@ -224,20 +284,32 @@ class _Backend(Protocol):
 
     def can_run(self, model: str, device: str, dtype: str | None) -> bool: ...
 
-    def __call__(self, model: str, *, device: str, dtype: str | None) -> Model: ...
+    def __call__(self, model: str, *, device: str, dtype: str | None, lender: Model | None = ...) -> Model: ...
 
 
-def load(model: str, *, device: str = "cpu", dtype: str | None = None, backend: str | None = None) -> Model:
-    """Loads one model by local folder or Hub id. The first backend that can run it is used, unless one is named."""
+def load(
+    model: str,
+    *,
+    device: str = "cpu",
+    dtype: str | None = None,
+    backend: str | None = None,
+    lender: Model | None = None,
+) -> Model:
+    """Loads one model by local folder, GGUF file or Hub id. The first backend that can run it is used, unless one is named.
+    `lender`: the model that it takes the tensors from which it borrows."""
     known = cast("dict[str, _Backend]", registry.variants("specviz.backends"))
     if backend is not None and backend not in known:
         raise ValueError(f"There is no backend called {backend!r}. There are: {', '.join(known)}.")
-    device = memory.placed(model, device, dtype)
+    folder = places.locate(model, device, dtype).folder
+    device = memory.placed(folder, device, dtype)
     candidates = [known[backend]] if backend else sorted(known.values(), key=lambda cls: -cls.speed)
     for cls in candidates:
-        if cls.can_run(model, device, dtype):
+        if cls.can_run(folder, device, dtype):
             with memory.explained(f"{model!r} does not fit into the memory of {device}."):
-                return cls(model, device=device, dtype=dtype)
+                lent = {} if lender is None else {"lender": lender}
+                made = cls(folder, device=device, dtype=dtype, **lent)
+                made.id = model
+                return made
     raise ModelError(f"No backend can run {model!r} on {device} in {dtype or 'its own dtype'}.")
 
 

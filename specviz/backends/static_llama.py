@@ -1,7 +1,7 @@
-"""Llama-shaped models of moderate size on CPU: a forward without a framework around it, and a static cache.
+"""Llama-shaped models of moderate size on CPU: a forward without a framework around it, and a cache that grows.
 
-At the size of the shipped pair most of a framework's time goes to bookkeeping; this does the arithmetic and
-nothing else (about twice as fast as transformers' forward, see `python -m specviz bench`). float32 throughout.
+At the size of the shipped pairs much of a framework's time goes to bookkeeping; this does the arithmetic and
+nothing else (up to twice as fast as transformers' forward, see `python -m specviz bench`). float32 throughout.
 """
 
 from __future__ import annotations
@@ -16,14 +16,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from specviz.backends import cached
 from specviz.backends.packed import Matrix
 from specviz.backends.ragged import Places, RaggedBatch
 from specviz.backends.session import Seen, Session, Shown
+from specviz.backends.weights import EMBEDDING, HEAD, Lender, Weights, widen
 from specviz.types import ModelError
 
-SMALL = 400_000_000  # bytes of weight files; beyond this the arithmetic dominates and transformers does as well
+SMALL = 1_000_000_000  # bytes of weight files; beyond this the arithmetic dominates and transformers does as well
 ONE_CORE = 50_000_000  # parameters up to which a second thread gains little, and loses much on a busy machine
-SPARE = 64  # slots that a cache grows by, when a draft that branches has more tokens than the text has positions left
+FIRST = 256  # slots that a cache has at first; it doubles when a text outgrows it
+PART = 256  # tokens of a long text that go through the model at a time, so that the masks stay small
 Attend = Callable[[int, Tensor, Tensor], Tensor]
 
 
@@ -51,14 +54,13 @@ class StaticLlama:
         size = sum(f.stat().st_size for f in folder.glob("*.safetensors"))
         return plain and rope.get("rope_type", "default") == "default" and 0 < size < SMALL
 
-    def __init__(self, model: str, *, device: str = "cpu", dtype: str | None = None):
-        folder = Path(model)
+    def __init__(self, model: str, *, device: str = "cpu", dtype: str | None = None, lender: Lender | None = None):
+        self._folder = folder = Path(model)
         self.id, self.dtype = model, "float32"
-        self._config = config = json.loads((folder / "config.json").read_text())
-        files = sorted(folder.glob("*.safetensors"))
-        self.revision = weights_hash(files)
-        weights = _read_weights(files)
-        self.parameters = sum(w.numel() for w in weights.values())
+        weights = Weights(folder, lender)
+        self._config = config = weights.config
+        self.revision = weights_hash(sorted(folder.glob("*.safetensors")))
+        self.parameters = weights.parameters
         self.vocabulary, self.max_positions = config["vocab_size"], config["max_position_embeddings"]
         self.heads, self.groups = (
             config["num_attention_heads"],
@@ -66,40 +68,42 @@ class StaticLlama:
         )
         self.head_size = config.get("head_dim") or config["hidden_size"] // self.heads
         self.layers = config["num_hidden_layers"]
-        self.threads = 1 if self.parameters <= ONE_CORE else None
+        if lender is None:
+            self.threads = 1 if self.parameters <= ONE_CORE else None
+        else:
+            self.threads = lender.threads  # they run by turns in one process
         try:
             self._prepare(weights)
         except KeyError as error:
             raise ModelError(f"The weights of {model!r} lack {error}; the folder is damaged or is no Llama.") from error
 
-    def _prepare(self, weights: dict[str, Tensor]) -> None:
+    def _prepare(self, weights: Weights) -> None:
         """Fuses and reorders the weights. Query and key rows are interleaved so that the rotary embedding
-        is one complex multiplication (by 1 for the values); what norms and attention multiply by is folded into the
-        matrices behind them."""
+        is one complex multiplication; what norms and attention multiply by is folded into the matrices behind them."""
         n_q, n_kv, size = self.heads, self.groups, self.head_size
-        self._embed = weights["model.embed_tokens.weight"]
+        self._embed = weights.whole(EMBEDDING)
         width = self._embed.shape[1]
         self._least = torch.tensor((width * self._config["rms_norm_eps"]) ** 0.5)
         gain = width**0.5  # a norm here gives rows of length 1, not of mean square 1
+        twice = self.threads == 1
         self._weights: list[tuple[Matrix, ...]] = []  # of each layer
         for i in range(self.layers):
             w = {k: weights[f"model.layers.{i}.{v}.weight"] for k, v in _NAMES.items()}
-            qkv = (
-                torch.cat([_interleave(w["q"], n_q, size) * size**-0.5, _interleave(w["k"], n_kv, size), w["v"]])
-                * w["norm1"]
-                * gain
-            )
-            gate_up = torch.cat([w["gate"], w["up"]]) * w["norm2"] * gain
-            self._weights.append(tuple(map(Matrix, (qkv, w["o"], gate_up, w["down"]))))
-        head = self._embed if self._config.get("tie_word_embeddings") else weights["lm_head.weight"]
+            qkv = torch.cat([_interleave(w["q"], n_q, size) * size**-0.5, _interleave(w["k"], n_kv, size), w["v"]])
+            qkv *= w["norm1"] * gain
+            gate_up = torch.cat([w["gate"], w["up"]]).mul_(w["norm2"] * gain)
+            self._weights.append(tuple(Matrix(part, twice) for part in (qkv, w["o"], gate_up, w["down"])))
         self._last_gain = weights["model.norm.weight"] * gain
-        self._head = Matrix(head * weights["model.norm.weight"] * gain)
+        self._head, self._kept = Matrix(weights[HEAD] * self._last_gain, twice), weights.kept
         theta = (self._config.get("rope_parameters") or {}).get("rope_theta") or self._config.get("rope_theta", 10000.0)
         angles = torch.outer(
             torch.arange(self.max_positions).double(), theta ** (-torch.arange(0, size, 2).double() / size)
         )
-        self._rotary = torch.ones(self.max_positions, n_q + 2 * n_kv, size // 2, dtype=torch.complex64)
-        self._rotary[:, : n_q + n_kv] = torch.polar(torch.ones_like(angles), angles).unsqueeze(1)
+        self._rotary = torch.polar(torch.ones_like(angles), angles).to(torch.complex64)  # [positions, size / 2]
+
+    def lend(self, name: str) -> Tensor:
+        """See `Lender`."""
+        return self._embed if name == EMBEDDING else Weights(self._folder).lend(name)
 
     def session(self) -> StaticLlamaSession:
         return StaticLlamaSession(self)
@@ -117,14 +121,15 @@ class StaticLlama:
         """All layers over tokens [n] at their positions: [n, hidden], and the features of `layers`, each [n, hidden].
         `attend(layer, queries, new)` stores the new keys and values [n, 2 groups, size] and returns what the queries
         [n, heads, size] find, [n, heads * size]."""
-        count, rotary, heads, size = len(tokens), self._rotary[position], self.heads, self.head_size
+        count, heads, size, turned = len(tokens), self.heads, self.head_size, self.heads + self.groups
+        rotary = self._rotary[position].unsqueeze(1)
         features: dict[int, Tensor] = {}
         x = F.embedding(tokens, self._embed)
         for layer, (qkv, out, gate_up, down) in enumerate(self._weights):
             if layer in layers:
                 features[layer] = x.clone()  # the next sum is written over x
-            h = torch.view_as_complex(qkv(self._norm(x)).view(count, -1, size // 2, 2)).mul_(rotary)
-            h = torch.view_as_real(h).view(count, -1, size)
+            h = qkv(self._norm(x)).view(count, -1, size)
+            torch.view_as_complex(h.view(count, -1, size // 2, 2)[:, :turned]).mul_(rotary)
             x = out(attend(layer, h[:, :heads], h[:, heads:]), x)
             gate, up = gate_up(self._norm(x)).chunk(2, -1)
             x = down(F.silu(gate).mul_(up), x)
@@ -138,32 +143,53 @@ class StaticLlama:
 
     def logits(self, x: Tensor) -> Tensor:
         """[n, hidden] to [n, V]."""
-        return self._head(self._norm(x))
+        logits = self._head(self._norm(x))
+        return logits if self._kept is None else widen(logits, self._kept, self.vocabulary)
 
 
 class StaticLlamaSession(Session):
-    """Keys and values live in arrays of full length; rolling back is forgetting a number."""
+    """Keys and values live in arrays with room to spare; rolling back is forgetting a number."""
 
     _model: StaticLlama
 
     def __init__(self, model: StaticLlama):
         super().__init__(model)
-        self._hold(torch.empty(model.shape(1, model.max_positions))[:, :, 0].flatten(1, 2))
+        self._hold(torch.empty(model.shape(1, min(FIRST, model.max_positions)))[:, :, 0].flatten(1, 2))
 
     def _hold(self, cache: Tensor) -> None:
         """Keys and values [layers, 2 groups, slots, size]."""
         self._cache, self._by_layer = cache, list(cache)
 
+    def _room(self, end: int) -> None:
+        """Makes room for `end` slots."""
+        layers, both, slots, size = self._cache.shape
+        if end > slots:
+            wider = torch.empty(layers, both, max(end, 2 * slots), size)
+            wider[:, :, : self.length] = self._cache[:, :, : self.length]
+            self._hold(wider)
+
     @torch.inference_mode()
     def _forward(self, shown: Shown) -> Seen:
-        m, start, count, tree = self._model, self.length, len(shown.tokens), shown.tree
-        end, heads, groups, size = start + count, m.heads, m.groups, m.head_size
-        if (missing := end - self._cache.shape[2]) > 0:
-            self._hold(F.pad(self._cache, (0, 0, 0, missing + SPARE)))
+        count = len(shown.tokens)
+        self._room(self.length + count)
+        if count <= PART:
+            x, features = self._through(shown, 0, count)
+        else:
+            parts = [self._through(shown, first, min(first + PART, count)) for first in range(0, count, PART)]
+            x = torch.cat([states for states, _ in parts])
+            features = {layer: torch.cat([states[layer] for _, states in parts]) for layer in shown.layers}
+        return Seen(self._model.logits(x[count - shown.keep :]), features)
+
+    def _through(self, shown: Shown, first: int, last: int) -> tuple[Tensor, dict[int, Tensor]]:
+        """The tokens from `first` to `last` of those shown, behind those before them: see `StaticLlama.through`."""
+        m, count, tree = self._model, last - first, shown.tree
+        start, end = self.length + first, self.length + last
+        heads, groups, size = m.heads, m.groups, m.head_size
         position: Tensor | slice = slice(start, end)
         mask = None
         if tree is not None:
-            position, mask = torch.tensor(tree.depths) + start, tree.mask(start)
+            position = torch.tensor(tree.depths[first:last]) + self.length
+            mask = tree.mask(self.length)[first:last, :end]
         elif count > 1:
             mask = torch.full((count, end), -torch.inf).triu_(start + 1)
         if mask is not None and heads > groups:
@@ -180,8 +206,7 @@ class StaticLlamaSession(Session):
             mixed = torch.bmm(torch.softmax(seen, -1), values).view(heads, count, size)
             return mixed.transpose(0, 1).reshape(count, -1)
 
-        x, features = m.through(torch.tensor(shown.tokens), position, attend, shown.layers)
-        return Seen(m.logits(x[count - shown.keep :]), features)
+        return m.through(torch.tensor(shown.tokens[first:last]), position, attend, shown.layers)
 
     def _rollback(self, length: int) -> None:
         pass
@@ -198,12 +223,26 @@ class StaticLlamaBatch(RaggedBatch):
 
     def __init__(self, model: StaticLlama, rows: int, positions: int):
         super().__init__(model, positions)
+        self._rows = rows
+        self._cache = self._empty(min(FIRST, positions))
+
+    def _empty(self, positions: int) -> Tensor:
         # Padding is looked at, with weight 0, so it must be a number; and zeros of NumPy cost nothing until they are touched.
-        self._cache = torch.from_numpy(np.zeros(model.shape(rows, positions), np.float32))
+        return torch.from_numpy(np.zeros(self._model.shape(self._rows, positions), np.float32))
+
+    def _room(self, end: int) -> None:
+        """Makes room for `end` slots."""
+        slots = self._cache.shape[4]
+        if end > slots:
+            wider = self._empty(min(max(end, 2 * slots), self._positions))
+            for session in self._sessions:
+                wider[:, :, session.row, :, : session.length] = self._cache[:, :, session.row, :, : session.length]
+            self._cache = wider
 
     @torch.inference_mode()
     def _forward(self, tokens: Tensor, places: Places) -> tuple[Tensor, dict[int, Tensor]]:
         m, end = self._model, places.end
+        self._room(end)
         count = len(tokens)
         idle = -count % 8  # oneDNN prepares itself for every number of rows anew, so there are few of these
         _, _, rows, groups, positions, size = self._cache.shape
@@ -251,18 +290,14 @@ def _interleave(weight: Tensor, heads: int, size: int) -> Tensor:
     return weight.view(heads, 2, size // 2, -1).transpose(1, 2).reshape(heads * size, -1)
 
 
-def _read_weights(files: list[Path]) -> dict[str, Tensor]:
-    from safetensors.torch import load_file
-
-    try:
-        return {name: tensor.float() for file in files for name, tensor in load_file(file).items()}
-    except Exception as error:
-        raise ModelError(f"The weights in {files[0].parent.name!r} could not be read: {error}") from error
-
-
 def weights_hash(files: list[Path]) -> str:
-    """The first 12 hex digits of a SHA-256 over weight files: the revision of a model without one."""
+    """The first 12 hex digits of a SHA-256 over weight files, or over the file that they were made of: the revision of a
+    model without one."""
+    if files and (made_of := cached.revision(files[0].parent)):
+        return made_of
     digest = hashlib.sha256()
     for file in files:
-        digest.update(file.read_bytes())
+        with file.open("rb") as opened:
+            while part := opened.read(1 << 22):
+                digest.update(part)
     return digest.hexdigest()[:12]

@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
     ]
     folders = [options.draft, options.verifier]
     if pair.facts is not None:
-        folders = [str(pair.facts.folder / role) for role in ("draft", "verifier")]
+        folders = [pair.folders[role] for role in ("draft", "verifier")]
     tables: dict[str, Any] = {
         "about": f"{len(prompts)} prompts x {repeats} repeats, up to {length} new tokens, temperature {options.temperature:g}, {options.draft_length} drafted per round; {pair.verifier.name}, {pair.verifier.dtype}, {torch.get_num_threads()} threads."
     }
@@ -110,12 +110,11 @@ def run(options: argparse.Namespace) -> int:
     with Workers(pair) if cores(pair) > 1 else nullcontext() as workers:
         show("batch", ways.time_ways(ways.one_and_many(pair, workers, prompts, sps), prompts[:1], repeats))
     with tempfile.TemporaryDirectory() as folder:
-        folders = generated.make(Path(folder))
-        roles = dict(zip(("draft", "verifier"), folders))
-        long = backends.load_pair(**roles, **placing)
+        draft, verifier = folders = generated.make(Path(folder))
+        long = backends.load_pair(draft=draft, verifier=verifier, **placing)
         show("context of the generated pair", generated.by_context(long, generated.text(long), sps, repeats))
         del long
-        plain = backends.load_pair(**roles, **placing, backend="transformers")
+        plain = backends.load_pair(draft=draft, verifier=verifier, **placing, backend="transformers")
         models = ways.transformers_models(folders, plain)
         few = ways.for_pair(plain, models, replace(sps, max_new_tokens=min(length, 40)), few=True)
         show("generated", ways.time_ways(few, [(words, None) for words, _ in prompts[:2]], repeats))
