@@ -113,17 +113,19 @@ class Pair:
         return self.tokenizer.stop_tokens
 
     def encode(self, prompt: str, style: str | None = None, system: str | None = None) -> list[int]:
-        """Token ids of a prompt, as both models expect them. ValueError if it is empty, too long, or of an unknown style."""
+        """Token ids of a prompt, as both models expect them. `system` is the system message of a chat: None is what the
+        chat template itself puts, "" none. ValueError if something is too long or empty, or not to be had in this style."""
         if not prompt.strip():
             raise ValueError("The prompt is empty. Write at least one word.")
-        if len(prompt) > MAX_PROMPT_CHARACTERS:
-            raise ValueError(
-                f"The prompt has {len(prompt):,} characters; at most {MAX_PROMPT_CHARACTERS:,} are allowed."
-            )
-        if any("\ud800" <= character <= "\udfff" for character in prompt):
-            raise ValueError(
-                "The prompt holds half a character (a surrogate without its partner). Delete it and write it anew."
-            )
+        for what, text in (("prompt", prompt), ("system message", system or "")):
+            if len(text) > MAX_PROMPT_CHARACTERS:
+                raise ValueError(
+                    f"The {what} has {len(text):,} characters; at most {MAX_PROMPT_CHARACTERS:,} are allowed."
+                )
+            if any("\ud800" <= character <= "\udfff" for character in text):
+                raise ValueError(
+                    f"The {what} holds half a character (a surrogate without its partner). Delete it and write it anew."
+                )
         if style is not None and style not in self.styles:
             known = ", ".join(self.styles) or "none"
             raise ValueError(f"There is no style {style!r}. There are: {known}.")

@@ -7,14 +7,17 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from specviz.backends.chat import Chat, Refused
 from specviz.types import ModelError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 PROBE = "The quick brown fox, 3.14159 of 27 naïve cafés; don't (stop) now!\n\n  A\tline — 東京 😀 <|x|> x=10**9"
+_NAMED = tuple(f"{role}_token" for role in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"))
 CHAT = {"chat": "as a message to the model", "text": "as plain text to go on with"}
 
 
@@ -22,7 +25,7 @@ class Tokenizer:
     """The tokenizer of a model folder or Hub id.
 
     A local `tokenizer.json` is read by the tokenizers library alone (transformers takes seconds to import); everything
-    else, chat templates too, goes through transformers' AutoTokenizer.
+    else goes through transformers' AutoTokenizer. Chat templates run here, see `chat.Chat`.
 
     opening  the special token that every text begins with; "" for what the tokenizer itself puts there
     tags     style -> special token put behind the opening
@@ -45,15 +48,34 @@ class Tokenizer:
     @property
     def styles(self) -> dict[str, str]:
         """Ways to wrap a prompt that this tokenizer offers of itself: name -> what it is for."""
-        return dict(CHAT) if self._engine.has_chat else {}
+        return {} if self._engine.chat is None else dict(CHAT)
+
+    @property
+    def system(self) -> str | None:
+        """The system message that its chat template puts by itself, "" if it puts none; None if there is no template, or
+        one that takes no system message."""
+        return None if self._engine.chat is None else self._engine.chat.system
+
+    @property
+    def special(self) -> frozenset[int]:
+        """Tokens that are no text, such as the end of a message: shown as what they are, and never offered as a choice."""
+        return self._engine.special
 
     def encode(self, text: str, style: str | None = None, system: str | None = None) -> list[int]:
         """Token ids of `text` as one of the tags or `styles` puts it, or as plain text. Special tokens spelled out in
-        `text` are ordinary characters there, so a prompt cannot end the text. ValueError if the chat template refuses."""
+        `text` are ordinary characters there, so a prompt cannot end the text. `system` is the system message of a chat:
+        None is what the template itself puts, "" none. ValueError if the chat template refuses, or there is no chat."""
+        chat = self._engine.chat if style == "chat" and style not in self._tags else None
+        if chat is not None:
+            try:
+                return chat.ids(text, system)
+            except Refused as error:
+                model = self._engine.model
+                raise ValueError(f"The chat template of {model!r} refuses this prompt: {error}.") from error
+        if system is not None:
+            raise ValueError("A system message can only be given to models with a chat template, in the style 'chat'.")
         if style in self._tags:
             return [*self._opening, self._tags[style], *self.plain(text)]
-        if style == "chat":
-            return self._engine.chat(text, system)
         return [*self._opening, *self.plain(text)] if self._opening else self._engine.begun(text)
 
     def plain(self, text: str) -> list[int]:
@@ -80,15 +102,6 @@ class Tokenizer:
             return f"⟨{raw}⟩"
         return text
 
-    def pieces(self, tokens: Sequence[int]) -> list[str]:
-        """What each of `tokens` looks like."""
-        return [self.piece(token) for token in tokens]
-
-    @property
-    def special(self) -> frozenset[int]:
-        """Tokens that are no text: they begin and end messages and texts."""
-        return self._engine.special
-
     @cached_property
     def _names(self) -> dict[int, str]:
         return {number: name for name, number in self.vocabulary().items()}
@@ -114,9 +127,17 @@ class _Library:
             self._tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(model)
         except Exception as error:
             raise ModelError(why_not(model, error)) from error
-        self.has_chat = bool(self._tokenizer.chat_template)
-        added = self._tokenizer.added_tokens_decoder.items()
-        self.special = frozenset(number for number, token in added if token.special)
+        added = self._tokenizer.added_tokens_decoder
+        self.special = frozenset(number for number, token in added.items() if token.special)
+        self.chat: Chat | None = None
+        if self._tokenizer.chat_template:
+            self.chat = Chat(
+                self._tokenizer.get_chat_template(),
+                self._tokenizer.special_tokens_map,
+                {token.content: token.special for token in added.values()},
+                lambda text: self._ids(self._tokenizer(text, add_special_tokens=False)),
+                self.plain,
+            )
 
     def plain(self, text: str) -> list[int]:
         return self._ids(self._tokenizer(text, add_special_tokens=False, split_special_tokens=True))
@@ -124,20 +145,6 @@ class _Library:
     def begun(self, text: str) -> list[int]:
         """Ids of `text` behind what the tokenizer itself puts in front."""
         return self._ids(self._tokenizer(text, split_special_tokens=True))
-
-    def chat(self, text: str, system: str | None = None) -> list[int]:
-        """Ids of `text` as a person's message, and of what comes in front of the model's answer."""
-        message = [] if system is None else [{"role": "system", "content": system}]
-        message += [{"role": "user", "content": text}]
-        try:
-            made = self._tokenizer.apply_chat_template(
-                message, add_generation_prompt=True, return_dict=True, sanitize_control_tokens=True
-            )
-        except Exception as error:  # a template is a program, and raises whatever it likes
-            raise ValueError(
-                f"The chat template of {self.model!r} refuses this prompt: {_first_line(error)}"
-            ) from error
-        return self._ids(made)
 
     def decode(self, tokens: Sequence[int]) -> str:
         return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))
@@ -166,24 +173,42 @@ class _Local:
             self._config = _read_json(self._folder / "tokenizer_config.json")
         except Exception as error:  # the library raises no class of its own
             raise ModelError(why_not(model, error)) from error
-        self._tokenizer.encode_special_tokens = True  # as ordinary characters, where a text spells them out
-        self.has_chat = bool(self._config.get("chat_template")) or (self._folder / "chat_template.jinja").is_file()
-        added = self._tokenizer.get_added_tokens_decoder().items()
-        self.special = frozenset(number for number, token in added if token.special)
+        self._one_at_a_time = Lock()  # one setting of the tokenizer says whether special tokens count
+        added = self._tokenizer.get_added_tokens_decoder()
+        self.special = frozenset(number for number, token in added.items() if token.special)
+        self.chat: Chat | None = None
+        if template := self._template():
+            named = {name: _content(self._config[name]) for name in _NAMED if self._config.get(name)}
+            kinds = {token.content: token.special for token in added.values()}
+            self.chat = Chat(template, named, kinds, lambda text: self._encode(text, special=True), self._spelt)
 
     def plain(self, text: str) -> list[int]:
-        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        return self._encode(text)
 
     def begun(self, text: str) -> list[int]:
         """Ids of `text` behind what the tokenizer itself puts in front: its file says that, not its configuration."""
-        return list(self._tokenizer.encode(text).ids)
+        return self._encode(text, begun=True)
 
-    @cached_property
-    def _library(self) -> _Library:
-        return _Library(self.model)
+    def _encode(self, text: str, begun: bool = False, special: bool = False) -> list[int]:
+        """Ids of a text: with what is put in front, and with special tokens for what they are where it spells them out."""
+        with self._one_at_a_time:
+            self._tokenizer.encode_special_tokens = not special
+            return list(self._tokenizer.encode(text, add_special_tokens=begun).ids)
 
-    def chat(self, text: str, system: str | None = None) -> list[int]:
-        return self._library.chat(text, system)
+    def _spelt(self, text: str) -> list[int]:
+        """Ids of the characters of a text, in which no added token counts."""
+        made = self._tokenizer
+        text = made.normalizer.normalize_str(text) if made.normalizer else text
+        words = made.pre_tokenizer.pre_tokenize_str(text) if made.pre_tokenizer else [(text, (0, 0))]
+        return [token.id for word, _ in words for token in made.model.tokenize(word)]
+
+    def _template(self) -> str | None:
+        """The source of the chat template, if there is one: of several, the one to chat by."""
+        file = self._folder / "chat_template.jinja"
+        found = file.read_text(encoding="utf-8") if file.is_file() else self._config.get("chat_template")
+        if isinstance(found, list):
+            found = {entry["name"]: entry["template"] for entry in found}.get("default")
+        return found if isinstance(found, str) else None
 
     def decode(self, tokens: Sequence[int]) -> str:
         return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from specviz import optional
@@ -17,7 +17,6 @@ from specviz.view.boot import pair_words
 
 Progress = Callable[[float, str], None]  # how much is done, from 0 to 1, and of what, in a sentence
 Load = Callable[[str | None, Progress], Pair]
-MARK = "\ue000"  # stands for a system message, to see where a template puts one
 
 
 class Loading:
@@ -106,7 +105,7 @@ def about(pair: Pair) -> dict[str, Any]:
 
     ids      of the draft (null: there is none) and the verifier
     notice   why it is not the pair that was to be expected; empty if it is
-    system   what its chat template says to the model before anyone does; null without a template
+    system   the system message that its chat template puts by itself, "" if it puts none; null: not known, or no chat
     """
     models = {"draft": pair.draft, "verifier": pair.verifier}
     own = {
@@ -121,22 +120,5 @@ def about(pair: Pair) -> dict[str, Any]:
         **(own if pair.facts is None else pair_words(pair.facts)),
         "ids": [None if model is None else model.id for model in models.values()],
         "notice": pair.notice,
-        "system": system_of(pair),
+        "system": pair.tokenizer.system if "chat" in pair.styles else None,
     }
-
-
-def system_of(pair: Pair) -> str | None:
-    """The system message that the chat template puts by itself, "" if it puts none; None if there is no such style."""
-    if "chat" not in pair.styles:
-        return None
-    try:
-        own, marked = (_text(pair, pair.encode("x", "chat", system)) for system in (None, MARK))
-    except ValueError:  # a template that takes no system message
-        return None
-    before, found, behind = marked.partition(MARK)
-    around = found and own.startswith(before) and own.endswith(behind) and len(own) >= len(before) + len(behind)
-    return own[len(before) : len(own) - len(behind)] if around else ""
-
-
-def _text(pair: Pair, tokens: Sequence[int]) -> str:
-    return "".join(pair.tokenizer.pieces(tokens))
