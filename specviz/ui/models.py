@@ -20,7 +20,8 @@ Load = Callable[[str | None, Progress], Pair]
 
 
 class Loading:
-    """A pair on its way: `share` and `sentence` say how far it is; once it is over there is a `pair`, or a `problem`."""
+    """A pair on its way: `share` (0 to 1) and `sentence` say how far it is; once it is over there is a `pair`, or a
+    `problem`."""
 
     def __init__(self, name: str | None, load: Load):
         self.share, self.sentence = 0.0, "The models are loading."
@@ -34,7 +35,8 @@ class Loading:
         return self._over.wait(seconds)
 
     def _tell(self, share: float, sentence: str) -> None:
-        self.share, self.sentence = share, sentence
+        self.share = share
+        self.sentence = sentence.rstrip(".") + (f", {share:.0%}." if 0 < share < 1 else ".")
 
     def _fetch(self, name: str | None, load: Load) -> None:
         try:

@@ -129,7 +129,7 @@ def test_two_tokenizers_that_differ_say_how(chromium, tmp_path):
         page_of(lambda: backends.load_pair(draft=str(folder), verifier=verifier)) as (url, _),
         visit(chromium, url) as tab,
     ):
-        refused(tab, shown(tab), "their tokenizers differ: ")
+        refused(tab, shown(tab), "their tokenizers differ: ", "pair")
 
 
 class Broken:

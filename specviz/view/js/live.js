@@ -92,7 +92,7 @@
     const lanes = header.lanes.map((lane) => ({ ...lane, rounds: [] }));
     state.playing = false;
     state.time = Infinity;
-    sv.show({ ...header, lanes, pieces: { ...header.pieces }, special: [...header.special] }, "live", null, asked.map((column, i) => ({ ...column, from: i })));
+    sv.show({ ...header, lanes, pieces: { ...header.pieces }, special: [...(header.special || [])] }, "live", null, asked.map((column, i) => ({ ...column, from: i })));
     sv.controls.running(true, "");
   }
 

@@ -57,7 +57,7 @@
       let answer;
       try { answer = await wire.server.load(name); } catch { return { state: "failed", message: "The server did not answer." }; }
       if (answer.state !== "loading") return answer;
-      if (name === state.form.pair || name === null) say(`${answer.message.replace(/\.$/, "")}${answer.share > 0 ? `, ${Math.floor(100 * answer.share)} %` : ""}.`, answer.share);
+      if (name === state.form.pair || name === null) say(answer.message, answer.share);
     }
   }
 
