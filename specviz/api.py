@@ -10,6 +10,7 @@ run.save("run.html")      # a replay that opens from a file; "run.json": the tra
 from __future__ import annotations
 
 import html
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -82,6 +83,7 @@ def compare(
     drafter: str | Drafter = "model",
     pair: str | Pair | None = None,
     style: str | None = None,
+    system: str | None = None,
     temperature: float = 1.0,
     top_k: int = 0,
     top_p: float = 1.0,
@@ -96,6 +98,7 @@ def compare(
     pair            a registered pair by name (None: the one that comes with the project), a folder with a pair.json, or what
                     `backends.load_pair` made of any models
     style           how the prompt is put to the models (None: the pair's first way)
+    system          the system message of a chat (None: what the chat template itself puts; "": none)
     draft_length    tokens drafted before the verifier looks, or "auto"
     max_new_tokens  tokens; temperature, top_k, top_p: applied to both models alike
 
@@ -119,7 +122,7 @@ def compare(
     ]
     style = style if style is not None else next(iter(models.styles), None)
     with _threads(models.threads):
-        return Run(run(models, prompt, lanes, style=style).finish())
+        return Run(run(models, prompt, lanes, style=style, system=system).finish())
 
 
 @contextmanager
@@ -135,4 +138,7 @@ def _threads(count: int | None) -> Iterator[None]:
 
 @cache
 def _loaded(name: str | None) -> Pair:
-    return backends.load_pair(name)
+    pair = backends.load_pair(name)
+    if pair.notice:
+        warnings.warn(pair.notice, stacklevel=3)
+    return pair

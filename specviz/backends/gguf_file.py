@@ -87,7 +87,7 @@ class GGUFFile:
         self.tensors: dict[str, Tensor] = {}
         try:
             self._read()
-        except (struct.error, UnicodeDecodeError, KeyError, RecursionError):
+        except (struct.error, ValueError, OverflowError, KeyError):
             self.refuse("its head is damaged or cut off")
 
     @property

@@ -29,7 +29,7 @@ def decode(options: argparse.Namespace, lanes: Sequence[Settings]) -> int:
     pair = shared.load(options)
     style = options.style or next(iter(pair.styles), None)
     quiet = options.json == "-"
-    running = begin(pair, options.prompt, lanes, style=style)
+    running = begin(pair, options.prompt, lanes, style=style, system=options.system)
     view = terminal.Terminal(running.trace, sys.stdout)
     for added in running:
         if not quiet and len(lanes) == 1:

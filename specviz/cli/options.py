@@ -18,7 +18,10 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     """A run: its prompt, how it is decoded, where its trace goes, and the models."""
     parser.add_argument("--prompt", required=True, help="the text to go on from")
     parser.add_argument(
-        "--style", help="how the prompt is put to the models; the shipped pair knows tiny, tale and task"
+        "--style", help="how the prompt is put to the models: chat, text, or a pair's own way (default: its first)"
+    )
+    parser.add_argument(
+        "--system", help="the system message of a chat (default: what the model's template puts; empty: none)"
     )
     add_settings(parser)
     parser.add_argument(
@@ -58,8 +61,12 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pair", help="a pair by its name, or a folder with a pair.json (default: the first that ships)"
     )
-    parser.add_argument("--draft", help="instead: a draft model, a folder or a Hub id")
-    parser.add_argument("--verifier", help="and its verifier; alone, for drafters that need no model")
+    parser.add_argument(
+        "--draft",
+        metavar="MODEL",
+        help="instead: a draft model, which is a folder, a GGUF file, a Hub id, or hub:owner/repository/file.gguf",
+    )
+    parser.add_argument("--verifier", metavar="MODEL", help="and its verifier; alone, for drafters that need no model")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, or auto to spread a model over devices")
     parser.add_argument(
         "--dtype", help="float32, bfloat16 or float16 (default: float32 on CPU, the model's own elsewhere)"
@@ -80,16 +87,22 @@ def lanes(options: argparse.Namespace, specs: Iterable[str]) -> list[Settings]:
 
 
 def load(options: argparse.Namespace) -> Pair:
-    """The models that the options name. What given models take is said on the error stream before they are loaded."""
+    """The models that the options name. On the error stream stands what given models take before they are loaded, how far
+    that is if it is a terminal, and why the pair is not the usual one if it is not."""
     from specviz import backends
     from specviz.backends import memory
+    from specviz.cli import terminal
 
     for model in (options.draft, options.verifier):
         if model and (estimate := memory.estimate(model, options.device, options.dtype)):
             print(estimate.sentence, file=sys.stderr)
-    pair = backends.load_pair(
-        options.pair, draft=options.draft, verifier=options.verifier, device=options.device, dtype=options.dtype
-    )
+    with terminal.progress(sys.stderr) as progress:
+        pair = backends.load_pair(
+            options.pair, draft=options.draft, verifier=options.verifier, device=options.device, dtype=options.dtype,
+            progress=progress,
+        )  # fmt: skip
+    if pair.notice:
+        print(pair.notice, file=sys.stderr)
     backends.dedicate_process(pair)
     return pair
 

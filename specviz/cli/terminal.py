@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import textwrap
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TextIO
 
 from specviz.record import metrics
@@ -114,6 +115,23 @@ def _head(about: dict[str, str]) -> str:
 def _defined(about: dict[str, str]) -> str:
     words = f"{about['label']} ({about['kind']}): {about['definition']}"
     return textwrap.fill(words, 100, subsequent_indent="    ") + "\n"
+
+
+@contextmanager
+def progress(stream: TextIO) -> Iterator[Callable[[float, str], None] | None]:
+    """What shows on one line how far something is, (share, sentence), and wipes it at the end; None off a terminal."""
+    if not stream.isatty():
+        yield None
+        return
+
+    def show(share: float, sentence: str) -> None:
+        stream.write(f"\r{safe(sentence)} {share:.0%}\x1b[K" if share else f"\r{safe(sentence)}\x1b[K")
+        stream.flush()
+
+    try:
+        yield show
+    finally:
+        stream.write("\r\x1b[K")
 
 
 def safe(text: str) -> str:
