@@ -78,9 +78,9 @@ class Models:
     def _is_own(self, name: str) -> bool:
         """Whether the page's own pair is, or is about to be, the one of this name."""
         own = self._begun.get(None)
-        if own is None or own.problem:
-            return False
-        return _name(own.pair) == name if own.pair is not None else name == next(iter(self.known))
+        if own is None or (own.pair is None and not own.problem):
+            return name == next(iter(self.known))
+        return _name(own.pair) == name
 
     def state(self, name: str | None, patience: float = 1.0) -> dict[str, Any]:
         """How far a pair is, after `patience` seconds or when it is over:

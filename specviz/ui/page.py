@@ -41,7 +41,7 @@ class View(gr.HTML):
 def words(models: Models) -> dict[str, Any]:
     """What the page must know before any run: rules, drafters and their knobs, definitions of figures, the pairs on offer,
     the examples for them with their recorded runs, and the recorded sweep."""
-    swept = models.known.get(sweeping.PAIR)
+    swept = models.known.get(sweeping.pair(models) or "")
     return {
         "rules": rule_words(),
         "drafters": drafter_words(),

@@ -25,6 +25,7 @@ from specviz.backends import Pair
 from specviz.engine.settings import Settings
 from specviz.record.running import run
 from specviz.record.trace import Trace
+from specviz.study import sweep
 from specviz.types import Sampling
 from specviz.ui import sweeping
 
@@ -96,7 +97,7 @@ def main() -> None:
                 seed, text = text_of(pair, example)
                 path_of(number, example).write_text(text, encoding="utf-8")
                 print(f"{path_of(number, example).name}: seed {seed}, {len(text.encode()):,} bytes", flush=True)
-        if name == sweeping.PAIR:
+        if name == sweep.PAIR:
             sweeping.RECORDED.write_text(sweeping.record(pair), encoding="utf-8")
 
 

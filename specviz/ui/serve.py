@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for option, variable, help_text in (
         ("--host", "GRADIO_SERVER_NAME", "address to listen at (default 127.0.0.1: this machine alone)"),
         ("--port", "GRADIO_SERVER_PORT", "port to listen at (default: the first free one from 7860)"),
-        ("--pair", "SPECVIZ_PAIR", "the pair to begin with, by its name; or a folder with a pair.json (default: the first that ships)"),
+        ("--pair", "SPECVIZ_PAIR", "the pair to begin with, by its name; or a folder with a pair.json (default: the first that can be had)"),
         ("--draft", "SPECVIZ_DRAFT", "instead: a draft model, a folder or a Hub id"),
         ("--verifier", "SPECVIZ_VERIFIER", "and its verifier; alone, for drafters that need no model"),
         ("--device", "SPECVIZ_DEVICE", "cpu, cuda, or auto to spread a model over devices (default cpu)"),

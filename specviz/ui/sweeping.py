@@ -30,13 +30,12 @@ from specviz.ui.requests import Refused, named, refusing
 EVERY = 0.25  # seconds between messages
 MOST_RULES = 12  # specs in a request
 MOST_TEXTS = 4000  # of one sweep: a minute or two for the shipped pair
-PAIR = "small"  # its questions have answers that it can find
 RECORDED = ASSETS / "sweep.json"  # what is shown before anyone presses Run
 
 
 def pair(models: Models) -> str | None:
     """The name of the pair that a sweep asks, whichever is chosen for runs; None: models that the page was started with."""
-    return PAIR if PAIR in models.known else None
+    return sweep.PAIR if sweep.PAIR in models.known else None
 
 
 def usual() -> dict[str, Any]:
