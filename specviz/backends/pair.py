@@ -320,13 +320,19 @@ def load(
     raise ModelError(f"No backend can run {model!r} on {device} in {dtype or 'its own dtype'}.")
 
 
-def dedicate_process(pair: Pair) -> None:
-    """Makes this whole process one that runs `pair`: as many torch threads as suit its models, and what was loaded so far
-    left alone by the garbage collector, which otherwise goes through it now and then, a tenth of a second in the midst of
-    some text. For programs; a library leaves the process it is imported into as it was."""
+def use_threads(pair: Pair) -> None:
+    """Makes this thread, and those that begin later, compute in as many threads as suit the models of `pair`. For programs
+    with several pairs."""
     import torch
 
     if pair.threads is not None:
         torch.set_num_threads(pair.threads)
+
+
+def dedicate_process(pair: Pair) -> None:
+    """Makes this whole process one that runs `pair`: as many torch threads as suit its models, and what was loaded so far
+    left alone by the garbage collector, which otherwise goes through it now and then, a tenth of a second in the midst of
+    some text. For programs; a library leaves the process it is imported into as it was."""
+    use_threads(pair)
     gc.collect()
     gc.freeze()
