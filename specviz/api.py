@@ -29,7 +29,6 @@ from specviz.record import metrics
 from specviz.record.running import run
 from specviz.record.trace import Trace
 from specviz.rules import Rule
-from specviz.types import Sampling
 
 FRAME_HEIGHT = 760  # CSS pixels
 SHOWN = ("accepted_per_round", "emitted_per_round", "acceptance_rate", "mean_kl", "tokens_per_second", "speedup")
@@ -84,9 +83,9 @@ def compare(
     pair: str | Pair | None = None,
     style: str | None = None,
     system: str | None = None,
-    temperature: float = 1.0,
-    top_k: int = 0,
-    top_p: float = 1.0,
+    temperature: float | None = None,
+    top_k: int | None = None,
+    top_p: float | None = None,
     draft_length: int | str = 4,
     max_new_tokens: int = 200,
     seed: int = 0,
@@ -100,7 +99,8 @@ def compare(
     style           how the prompt is put to the models (None: the pair's first way)
     system          the system message of a chat (None: what the chat template itself puts; "": none)
     draft_length    tokens drafted before the verifier looks, or "auto"
-    max_new_tokens  tokens; temperature, top_k, top_p: applied to both models alike
+    max_new_tokens  tokens
+    temperature, top_k, top_p  applied to both models alike (None: what the pair's pair.json says, or else 1, 0 and 1)
 
     While it runs, torch computes in the number of threads that suits the models; afterwards as before. ValueError, in a
     sentence, if something of this is not allowed; ModelError if a model cannot be had or fails.
@@ -113,7 +113,7 @@ def compare(
         Settings(
             rule=None if isinstance(rule, str) else rule,
             drafter=drafters.parse(drafter) if isinstance(drafter, str) else drafter,
-            sampling=Sampling(temperature=temperature, top_k=top_k, top_p=top_p),
+            sampling=models.sampled(temperature=temperature, top_k=top_k, top_p=top_p),
             draft_length=draft_length,
             max_new_tokens=max_new_tokens,
             seed=seed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol, TypedDict, cast
@@ -16,7 +16,7 @@ from specviz.backends import memory, places
 from specviz.backends.places import Located, Progress, Weights
 from specviz.backends.session import Model
 from specviz.backends.tokenizer import Tokenizer, differences
-from specviz.types import ModelError
+from specviz.types import ModelError, Sampling
 
 PAIRS = ASSETS / "pairs"  # a folder for each
 ROLES = ("draft", "verifier")
@@ -38,6 +38,7 @@ class PairFacts:
     styles: dict[str, str]  # name of a way to put a prompt -> what it is for
     tags: dict[str, str]  # style -> the special token that it begins with; a style without one is the tokenizer's own
     opening: str  # the special token that every text begins with; "" for what the tokenizer itself puts there
+    sampling: Sampling  # that suits its models, where nobody asks for another
     order: int  # pairs with lower numbers are listed first
     weights: dict[str, Weights]  # role -> the GGUF file of a model that is not in the folder
     models: dict[str, str]  # role -> a model that is not in the folder: another folder, a GGUF file or a Hub id
@@ -53,6 +54,7 @@ class PairFacts:
             styles, tags = dict(data["styles"]), dict(data.get("tags", {}))
             parameters = {role: int(data[role]["parameters"]) for role in ROLES}
             opening, order = str(data.get("opening", "")), int(data.get("order", 0))
+            sampling = Sampling(**data.get("sampling", {}))
             weights = {role: Weights(**data[role]["weights"]) for role in ROLES if "weights" in data[role]}
             models = {role: str(data[role]["model"]) for role in ROLES if "model" in data[role]}
         except KeyError as error:
@@ -60,7 +62,7 @@ class PairFacts:
         except (OSError, ValueError, TypeError) as error:
             raise ModelError(f"{str(path)!r} could not be read: {error}") from error
         return cls(
-            **named, parameters=parameters, styles=styles, tags=tags, opening=opening, order=order, weights=weights, models=models,
+            **named, parameters=parameters, styles=styles, tags=tags, opening=opening, sampling=sampling, order=order, weights=weights, models=models,
             folder=folder,
         )  # fmt: skip
 
@@ -103,6 +105,15 @@ class Pair:
     def max_positions(self) -> int:
         """The most tokens that a text can have."""
         return min(model.max_positions for model in self.models)
+
+    @property
+    def sampling(self) -> Sampling:
+        """That suits its models, where nobody asks for another."""
+        return Sampling() if self.facts is None else self.facts.sampling
+
+    def sampled(self, **wanted: float | None) -> Sampling:
+        """The pair's `sampling`, but for what is `wanted` by name (None: nothing). ValueError if that is out of its range."""
+        return Sampling(**asdict(self.sampling) | {name: value for name, value in wanted.items() if value is not None})
 
     @property
     def threads(self) -> int | None:

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also find the draft length that is fastest for sps, from 1 to 8, and see what auto makes of it",
     )
-    parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--temperature", type=float, help="of the sampling (default: the pair's own sampling)")
     parser.add_argument(
         "--threads",
         type=int,
@@ -65,7 +65,6 @@ def run(options: argparse.Namespace) -> int:
     from specviz.bench import generated, parts, report, ways
     from specviz.engine.settings import Settings
     from specviz.engine.workers import Workers, cores
-    from specviz.types import Sampling
 
     if options.plot:
         import plotly  # noqa: F401 - if it is not there, the measurements need not be made first
@@ -81,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     backends.dedicate_process(pair)
     if options.threads:
         torch.set_num_threads(options.threads)
-    sampling = Sampling(temperature=options.temperature)
+    sampling = pair.sampled(temperature=options.temperature)
     sps = Settings(rules.make("sps"), sampling, options.draft_length, length)
     prompts = [
         (p["text"], p["style"] if p["style"] in pair.styles else next(iter(pair.styles), None))
@@ -91,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
     if pair.facts is not None:
         folders = [pair.folders[role] for role in ("draft", "verifier")]
     tables: dict[str, Any] = {
-        "about": f"{len(prompts)} prompts x {repeats} repeats, up to {length} new tokens, temperature {options.temperature:g}, {options.draft_length} drafted per round; {pair.verifier.name}, {pair.verifier.dtype}, {torch.get_num_threads()} threads."
+        "about": f"{len(prompts)} prompts x {repeats} repeats, up to {length} new tokens, temperature {sampling.temperature:g}, {options.draft_length} drafted per round; {pair.verifier.name}, {pair.verifier.dtype}, {torch.get_num_threads()} threads."
     }
     print(tables["about"] + "\n")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from specviz import drafters, registry, rules
@@ -34,13 +35,18 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     """Sampling, drafter, draft length and the other numbers of `Settings`; what there is to choose stands below the options."""
     for cls in (Sampling, Settings):
         for info in registry.knobs(cls):
+            usual = (
+                f"default: the pair's own, or else {info['default']}"
+                if cls is Sampling
+                else f"default {info['default']}"
+            )
             kind = _length if info["name"] == "draft_length" else int if info["type"] == "int" else float
             parser.add_argument(
                 "--" + info["name"].replace("_", "-"),
                 type=kind,
-                default=info["default"],
+                default=None if cls is Sampling else info["default"],
                 metavar=info["name"].split("_")[-1].upper(),
-                help=f"{info['help']} ({registry.allowed(info)}; default {info['default']})",
+                help=f"{info['help']} ({registry.allowed(info)}; {usual})",
             )
     parser.add_argument(
         "--drafter",
@@ -72,8 +78,9 @@ def add_models(parser: argparse.ArgumentParser, usual: str = "the first that can
 
 
 def lanes(options: argparse.Namespace, specs: Iterable[str]) -> list[Settings]:
-    """Settings of a lane for each rule, given as text; "plain" is the verifier alone. ValueError says what is allowed."""
-    sampling = Sampling(**_given(options, Sampling))
+    """Settings of a lane for each rule, given as text; "plain" is the verifier alone. ValueError says what is allowed.
+    What the options leave open of the sampling is for `sampled` to fill in, once there is a pair."""
+    sampling = Sampling(**{name: value for name, value in _given(options, Sampling).items() if value is not None})
     drafter = drafters.parse(options.drafter)
     if not drafter.drafts:
         raise ValueError(f"The drafter {drafter.name} drafts nothing. Choose the rule plain for that.")
@@ -82,6 +89,12 @@ def lanes(options: argparse.Namespace, specs: Iterable[str]) -> list[Settings]:
         Settings(rule=None if spec == "plain" else rules.parse(spec), sampling=sampling, drafter=drafter, **shared)
         for spec in specs
     ]
+
+
+def sampled(options: argparse.Namespace, lanes: Iterable[Settings], pair: Pair) -> list[Settings]:
+    """The lanes with what the options say of the sampling, and the rest as suits the pair."""
+    sampling = pair.sampled(**_given(options, Sampling))
+    return [replace(lane, sampling=sampling) for lane in lanes]
 
 
 def load(options: argparse.Namespace) -> Pair:

@@ -46,9 +46,11 @@ def run(options: argparse.Namespace) -> int:
     if not (options.pair or options.draft or options.verifier):
         options.pair = sweep.PAIR
     shown = 0.0
+    pair = shared.load(options)
+    (settings,) = shared.sampled(options, [settings], pair)
     points: tuple[sweep.Point, ...] = ()
     try:
-        for progress in sweep.sweep(shared.load(options), wanted, questions, settings):
+        for progress in sweep.sweep(pair, wanted, questions, settings):
             points = progress.points
             if progress.seconds - shown >= 0.2 or progress.done == progress.total:
                 shown = progress.seconds

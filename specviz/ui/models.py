@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from specviz import optional
@@ -117,6 +118,7 @@ def about(pair: Pair) -> dict[str, Any]:
         "licence": "",
         "parameters": {role: model.parameters for role, model in models.items() if model is not None},
         "styles": pair.styles,
+        "sampling": asdict(pair.sampling),
     }
     return {
         **(own if pair.facts is None else pair_words(pair.facts)),

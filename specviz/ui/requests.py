@@ -15,7 +15,6 @@ from specviz import drafters, rules
 from specviz.backends import Pair
 from specviz.drafters import Drafter
 from specviz.engine.settings import Settings
-from specviz.types import Sampling
 
 MAX_LANES = 5  # four to look at, and plain decoding to measure against
 
@@ -54,7 +53,7 @@ def read(pair: Pair, asked: Mapping[str, Any]) -> Request:
     if system is not None:
         tokens = refusing("system", lambda: pair.encode(prompt, style, system))
     numbers = {name: asked[name] for name in ("temperature", "top_k", "top_p") if name in asked}
-    sampling = refusing(named(numbers, lambda some: Sampling(**some)), lambda: Sampling(**numbers))
+    sampling = refusing(named(numbers, lambda some: pair.sampled(**some)), lambda: pair.sampled(**numbers))
     wanted = asked.get("lanes")
     if not isinstance(wanted, list) or not 1 <= len(wanted) <= MAX_LANES:
         raise Refused("prompt", f"A run has 1 to {MAX_LANES} lanes.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,9 @@ def drafter_words() -> dict[str, dict[str, Any]]:
 
 def pair_words(facts: PairFacts) -> dict[str, Any]:
     """A pair of models that comes with a pair.json, in words, for a page."""
-    return {word: getattr(facts, word) for word in ("name", "title", "knows", "licence", "parameters", "styles")}
+    return {"sampling": asdict(facts.sampling)} | {
+        word: getattr(facts, word) for word in ("name", "title", "knows", "licence", "parameters", "styles")
+    }
 
 
 def knob_words(cls: type) -> list[dict[str, Any]]:

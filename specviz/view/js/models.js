@@ -80,6 +80,7 @@
     if (name === missing) missing = null; // asked for by name, nothing stands in for it
     state.form.pair = name;
     state.form.style = style(state.form.style);
+    Object.assign(state.form, facts(name)?.sampling);
     sv.controls.fill();
     const answer = await load(name);
     if (!answer || state.form.pair !== name) return;
@@ -143,7 +144,10 @@
     parts.knows = el("p.caption.knows");
     parts.said = el("p.notice", { role: "status", "aria-live": "polite" });
     parts.bar = el("div.loadbar", { hidden: true, "aria-hidden": "true" });
-    if (!sv.offline && sv.boot_data().pairs) take(offered()[0]?.name ?? null);
+    if (!sv.offline && sv.boot_data().pairs) {
+      take(offered()[0]?.name ?? null);
+      Object.assign(state.form, facts(state.form.pair)?.sampling);
+    }
     sv.on("run settings form", draw);
     sv.on("connected", begin);
     return el("div.models", null, el("div.modelline", null, parts.choice, parts.words), parts.knows, parts.said, parts.bar, el("p.error", { role: "alert", "data-error": "pair" }));
