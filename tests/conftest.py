@@ -1,4 +1,4 @@
-"""Shared by all tests: the shipped pair, loaded once; nothing here ever reaches the network."""
+"""Shared by all tests: the small pair, loaded once; nothing here ever reaches the network."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ QUESTION = "Rose has 29 cards. She gets 2 packs of 4 cards each. How many cards 
 
 @pytest.fixture(scope="session")
 def pair():
-    """The pair the project ships, in a process set up as its programs set up theirs."""
-    made = backends.load_pair()
+    """The pair that needs nothing else, in a process set up as its programs set up theirs."""
+    made = backends.load_pair("small")
     backends.dedicate_process(made)
     return made
 
@@ -37,8 +37,8 @@ def record(pair):
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """The address of the real app, one for the tests of a file."""
-    with app(tmp_path_factory.mktemp("app") / "log.txt") as url:
+    """The address of the real app, begun with the pair that needs nothing else; one for the tests of a file."""
+    with app(tmp_path_factory.mktemp("app") / "log.txt", SPECVIZ_PAIR="small") as url:
         yield url
 
 
