@@ -23,7 +23,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import specviz
-from specviz import exports, optional, rules
+from specviz import backends, exports, optional, rules
 from tests.support.browser import app
 
 ROOT = Path(__file__).parents[1]
@@ -176,9 +176,10 @@ def test_the_page_is_served_from_an_empty_folder(installed, tmp_path):
         boot, _ = json.JSONDecoder().raw_decode(words)
         assert set(boot["rules"]) == {*rules.names(), "plain"} and boot["exports"] == exports.words()
         assert "window.specviz.app.early();" in head and ".sv.sv .playtable" in head
-        assert set(boot["styles"]) == {"tiny", "tale", "task"}
-        assert len(boot["recorded"]) == len(list((ROOT / "assets" / "recorded").glob("*.json"))) > 0
-        for address in [*boot["recorded"].values(), boot["plotly"], boot["sweep"]["recorded"]]:
+        assert [pair["name"] for pair in boot["pairs"]] == list(backends.pairs())
+        recorded = [example["recorded"] for example in boot["prompts"] if example["recorded"]]
+        assert len(recorded) == len(list((ROOT / "assets" / "recorded").glob("*.json"))) > 0
+        for address in [*recorded, boot["plotly"], boot["sweep"]["recorded"]]:
             path = Path(address.removeprefix("gradio_api/file="))
             assert path.is_relative_to(installed.parent)
             assert fetched(address) == path.read_bytes() != b""

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from specviz import backends, tasks, training
 from specviz.training import data, evaluate, export, loop, optimizer, tokenizer, written
-from specviz.training.model import Llama, Size
+from specviz.training.model import Llama, Size, inherit
 
 STORY = "Once upon a time there was a {} named {}. {} liked to play in the {} with Lily and Tom.\nThey were happy."
 
@@ -217,7 +217,7 @@ def small_run(path, folder, words, steps=6, loss=loop.language_loss) -> loop.Run
     model = Llama(Size(layers=1, width=32, head=32, vocabulary=words.get_vocab_size()))
     reader = data.Reader(data.read(folder), words, 2, 48)
     return loop.Run(
-        path, model, reader, loss, loop.Budget(steps=steps), rows=4, held_out={}, device=torch.device("cpu")
+        path, model, reader, loss, loop.Budget(steps=steps), rows=4, measure=dict, device=torch.device("cpu")
     )
 
 
@@ -279,14 +279,12 @@ def test_distillation_of_oneself_costs_nothing(words):
 
 
 def test_the_draft_inherits_the_verifiers_picture_of_words():
-    from specviz.training.recipe import inherit
-
     torch.manual_seed(4)
     verifier, draft, wide = (Llama(Size(layers=1, width=width, head=32)) for width in (64, 32, 96))
     with torch.no_grad():  # a verifier whose words really lie in 32 directions
         verifier.model.embed_tokens.weight.copy_(torch.randn(4096, 32) @ torch.randn(32, 64))
-    inherit(draft, verifier)
-    inherit(wide, verifier)
+    for model in (draft, wide):
+        inherit(model.model.embed_tokens.weight, verifier.model.embed_tokens.weight)
     theirs, mine, wider = (m.model.embed_tokens.weight.detach()[:200] for m in (verifier, draft, wide))
     assert torch.allclose(theirs @ theirs.T, mine @ mine.T, atol=1e-2)
     assert torch.allclose(theirs @ theirs.T, wider[:, :64] @ wider[:, :64].T, atol=1e-2)

@@ -17,7 +17,17 @@ ModelError or ValueError with a sentence for people.
 from __future__ import annotations
 
 from specviz.backends import memory
-from specviz.backends.pair import Pair, PairFacts, PairSource, dedicate_process, load, load_pair, pair_of, pairs
+from specviz.backends.pair import (
+    Pair,
+    PairFacts,
+    PairSource,
+    dedicate_process,
+    load,
+    load_pair,
+    pair_of,
+    pairs,
+    use_threads,
+)
 from specviz.backends.session import Batch, Forward, Model, Seen, Session
 
 __all__ = [
@@ -35,4 +45,5 @@ __all__ = [
     "memory",
     "pair_of",
     "pairs",
+    "use_threads",
 ]

@@ -27,7 +27,7 @@ MAX_PROMPT_CHARACTERS = 50_000
 @dataclass(frozen=True)
 class PairFacts:
     """What the pair.json of a folder says about the two models in it, which are in its folders draft/ and verifier/ but
-    for those whose `weights` are elsewhere."""
+    for those whose `weights` are elsewhere, and those that it gives by name."""
 
     name: str
     title: str
@@ -40,6 +40,7 @@ class PairFacts:
     opening: str  # the special token that every text begins with; "" for what the tokenizer itself puts there
     order: int  # pairs with lower numbers are listed first
     weights: dict[str, Published]  # role -> the GGUF file of a model that is not in the folder
+    models: dict[str, str]  # role -> a model that is not in the folder: another folder, a GGUF file or a Hub id
     folder: Path
 
     @classmethod
@@ -53,12 +54,14 @@ class PairFacts:
             parameters = {role: int(data[role]["parameters"]) for role in ROLES}
             opening, order = str(data.get("opening", "")), int(data.get("order", 0))
             weights = {role: Published(**data[role]["weights"]) for role in ROLES if "weights" in data[role]}
+            models = {role: str(data[role]["model"]) for role in ROLES if "model" in data[role]}
         except KeyError as error:
             raise ModelError(f"{str(path)!r} lacks {error}.") from error
         except (OSError, ValueError, TypeError) as error:
             raise ModelError(f"{str(path)!r} could not be read: {error}") from error
         return cls(
-            **named, parameters=parameters, styles=styles, tags=tags, opening=opening, order=order, weights=weights, folder=folder,
+            **named, parameters=parameters, styles=styles, tags=tags, opening=opening, order=order, weights=weights, models=models,
+            folder=folder,
         )  # fmt: skip
 
 
@@ -218,11 +221,12 @@ def _load_facts(facts: PairFacts, source: PairSource, progress: Progress | None)
     located = {
         role: places.locate_published(facts.weights[role], device, dtype, progress)
         if role in facts.weights
-        else Located(str(facts.folder / role))
+        else places.locate(facts.models.get(role, str(facts.folder / role)), device, dtype, progress)
         for role in ROLES
     }
     registered = pairs().get(facts.name) == facts
-    ids = {role: f"{facts.name}/{role}" if registered else str(facts.folder / role) for role in ROLES}
+    own = facts.name if registered else str(facts.folder)
+    ids = {role: facts.models.get(role, f"{own}/{role}") for role in ROLES}
     return _assembled(located, ids, facts, source, progress)
 
 
@@ -317,13 +321,19 @@ def _load(folder: str, name: str, device: str, dtype: str | None, backend: str |
     raise ModelError(f"No backend can run {name!r} on {device} in {dtype or 'its own dtype'}.")
 
 
-def dedicate_process(pair: Pair) -> None:
-    """Makes this whole process one that runs `pair`: as many torch threads as suit its models, and what was loaded so far
-    left alone by the garbage collector, which otherwise goes through it now and then, a tenth of a second in the midst of
-    some text. For programs; a library leaves the process it is imported into as it was."""
+def use_threads(pair: Pair) -> None:
+    """Makes this thread, and those that begin later, compute in as many threads as suit the models of `pair`. For programs
+    with several pairs."""
     import torch
 
     if pair.threads is not None:
         torch.set_num_threads(pair.threads)
+
+
+def dedicate_process(pair: Pair) -> None:
+    """Makes this whole process one that runs `pair`: as many torch threads as suit its models, and what was loaded so far
+    left alone by the garbage collector, which otherwise goes through it now and then, a tenth of a second in the midst of
+    some text. For programs; a library leaves the process it is imported into as it was."""
+    use_threads(pair)
     gc.collect()
     gc.freeze()

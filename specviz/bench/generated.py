@@ -101,10 +101,9 @@ def _run(pair: Pair, sessions: tuple[Session, Session], kept: Sequence[int], set
     draft, verifier = sessions
     decoding = Decoding(pair, context, settings, verifier, draft)
     decoding.stop_tokens = frozenset()  # every run writes as many tokens
-    piece = pair.tokenizer.piece
     began = perf_counter()
     for step in steps([decoding]):
-        record.add(step, piece)
+        record.add(step, pair.tokenizer)
     seconds = perf_counter() - began
     _back(sessions, len(context) - 1)
     rounds = [(round_.drafted, round_.emitted) for round_ in record.lanes[0].rounds]

@@ -19,7 +19,7 @@ COMMANDS = (
     ("export", "specviz.cli.export", "make a file of a saved trace, to show or to send on"),
     ("advise", "specviz.cli.advise", "from recorded runs to a knob value for each rule"),
     ("sweep", "specviz.cli.sweep", "what rules and knob values cost in right answers"),
-    ("train", "specviz.training", "train the shipped pair from texts and generated questions"),
+    ("train", "specviz.training", "train a pair from texts, or a draft for a verifier of yours"),
     ("bench", "specviz.bench", "measure speed side by side with what one would use instead"),
 )
 

@@ -57,10 +57,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def add_models(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--pair", help="a pair by its name, or a folder with a pair.json (default: the first that ships)"
-    )
+def add_models(parser: argparse.ArgumentParser, usual: str = "the first that can be had") -> None:
+    parser.add_argument("--pair", help=f"a pair by its name, or a folder with a pair.json (default: {usual})")
     parser.add_argument(
         "--draft",
         metavar="MODEL",

@@ -36,13 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--csv", metavar="FILE", help="save the table")
     shared.add_settings(parser)
-    shared.add_models(parser)
+    shared.add_models(parser, usual=f"{sweep.PAIR}, which can find the answers")
 
 
 def run(options: argparse.Namespace) -> int:
     wanted = [rule for spec in options.rule or sweep.DEFAULT if spec != "plain" for rule in sweep.expand(spec)]
     questions = tasks.items(options.family or tasks.names(), options.questions, options.seed)
     (settings,) = shared.lanes(options, ["plain"])
+    if not (options.pair or options.draft or options.verifier):
+        options.pair = sweep.PAIR
     shown = 0.0
     points: tuple[sweep.Point, ...] = ()
     try:

@@ -125,8 +125,14 @@ def _verdicts(
     """
     if parents == tuple(range(-1, len(parents) - 1)):  # a chain
         verifier = probs[:, :-1]
-        verdict = rule.verdict(verifier, draft, tokens)
-        return (rule,) * len(parents), verifier, verdict.accept_prob, verdict.residual_probs
+        narrow = dists.narrowed(verifier, draft)
+        if narrow is None:
+            verdict = rule.verdict(verifier, draft, tokens)
+            return (rule,) * len(parents), verifier, verdict.accept_prob, verdict.residual_probs
+        ids, (few_verifier, few_draft) = narrow
+        verdict = rule.verdict(few_verifier, few_draft, torch.searchsorted(ids, tokens))
+        residual = torch.zeros_like(draft).index_copy_(-1, ids, verdict.residual_probs)
+        return (rule,) * len(parents), verifier, verdict.accept_prob, residual
     verifier = probs[:, [parent + 1 for parent in parents]]
     accept, residual = torch.empty_like(draft[..., 0]), torch.empty_like(draft)
     judging: Rule | None = rule

@@ -60,8 +60,20 @@ class Measures(NamedTuple):
 @torch.inference_mode()
 def measure(rule: Rule, rows: Rows) -> list[Measures]:
     """The measures of every position of `rows`, in their order."""
-    verifier_probs, draft_probs, tokens, residual_probs, uniforms = rows
-    q, p = verifier_probs, draft_probs
+    narrow = dists.narrowed(rows.verifier_probs, rows.draft_probs, rows.residual_probs)
+    if narrow is None:
+        return _measure(rule, rows)
+    ids, (q, p, residual_probs) = narrow
+    measures = _measure(rule, Rows(q, p, torch.searchsorted(ids, rows.tokens), residual_probs, rows.uniforms))
+    names = ids.tolist()
+    return [
+        Measures(columns, slice_._replace(tokens=[names[token] for token in slice_.tokens]))
+        for columns, slice_ in measures
+    ]
+
+
+def _measure(rule: Rule, rows: Rows) -> list[Measures]:
+    q, p, tokens, residual_probs, uniforms = rows
     target = rule.target_of(q, p, tokens)
     output = q if rule.lossless else target if isinstance(rule, TargetRule) and target is not None else rule.law(q, p)
     of_token, nothing = dists.at(q, tokens), torch.zeros_like(q[..., 0])

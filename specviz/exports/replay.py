@@ -8,10 +8,12 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+from specviz import backends
 from specviz.record import metrics
 from specviz.record.trace import Trace
-from specviz.view.boot import PLOTLY, drafter_words, inline, rule_words, scripts, styles
+from specviz.view.boot import PLOTLY, drafter_words, inline, pair_words, rule_words, scripts, styles
 
 _UNPACK = """
 window.specviz.plotly = async () => {
@@ -61,9 +63,8 @@ def replay(trace: Trace) -> str:
         "rules": rule_words(),
         "drafters": drafter_words(),
         "definitions": metrics.DEFINITIONS,
+        "pairs": _pairs(trace),
         "prompts": [],
-        "styles": {},
-        "recorded": {},
         "plotly": "",
     }
     title = _escape(trace.prompt.strip().splitlines()[0][:80]) if trace.prompt.strip() else "a run"
@@ -76,6 +77,13 @@ def replay(trace: Trace) -> str:
         unpack=_UNPACK,
         scripts="".join(f"<script>{text}</script>\n" for text in scripts()),
     )
+
+
+def _pairs(trace: Trace) -> list[dict[str, Any]]:
+    """What is known of the pair that made a run, if it is one that comes with the project."""
+    ids = [trace.models[role].id if role in trace.models else None for role in ("draft", "verifier")]
+    facts = backends.pairs().get(str(backends.pair_of(ids).get("pair")))
+    return [] if facts is None else [pair_words(facts)]
 
 
 @cache

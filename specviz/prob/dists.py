@@ -16,6 +16,9 @@ from torch import Tensor
 
 from specviz.types import ModelError, Sampling
 
+LONG, FEW = 1024, 10  # a vocabulary worth narrowing, and to which part of it at most
+MANY = 256  # tokens that top-k may keep from which on a whole row is worth no more than they are
+
 
 def to_probs(logits: Tensor, sampling: Sampling) -> Tensor:
     """Logits [..., V] to probabilities [..., V] in float32 or better: temperature, then top-k, then top-p.
@@ -23,6 +26,10 @@ def to_probs(logits: Tensor, sampling: Sampling) -> Tensor:
     Temperature 0 is one-hot at the largest logit. Raises ModelError on NaN, +inf, or a row without any finite logit.
     """
     logits = logits if logits.dtype == torch.float64 else logits.float()
+    if 0 < sampling.top_k < min(MANY, logits.shape[-1]) and sampling.temperature > 0:
+        probs = _few_probs(logits, sampling)
+        if probs is not None:
+            return probs
     if sampling.temperature == 1:
         probs = torch.softmax(logits, -1)
         _check_finite(probs)
@@ -31,10 +38,24 @@ def to_probs(logits: Tensor, sampling: Sampling) -> Tensor:
         _check_finite(top)
         if sampling.temperature == 0:
             return F.one_hot(logits.argmax(-1), logits.shape[-1]).to(logits.dtype)
-        probs = torch.softmax((logits - top) / sampling.temperature, -1)
+        probs = torch.softmax((logits - top).div_(sampling.temperature), -1)
     if 0 < sampling.top_k < probs.shape[-1] or sampling.top_p < 1:
         probs = normalise(probs.where(probs >= _least_kept(probs, sampling), 0.0))
     return probs
+
+
+def _few_probs(logits: Tensor, sampling: Sampling) -> Tensor | None:
+    """`to_probs` by way of the few tokens that top-k keeps; None if more are kept, because some are tied."""
+    values, tokens = logits.topk(sampling.top_k + 1, -1)
+    _check_finite(values[..., 0])
+    if not bool((values[..., -2] > values[..., -1]).all()):
+        return None
+    values, tokens = values[..., :-1], tokens[..., :-1]
+    few = torch.softmax((values - values[..., :1]) / sampling.temperature, -1)
+    if sampling.top_p < 1:
+        inside = few.cumsum(-1) - few < sampling.top_p
+        few = normalise(few.where(few >= few.gather(-1, inside.sum(-1, keepdim=True) - 1), 0.0))
+    return torch.zeros_like(logits).scatter_(-1, tokens, few)
 
 
 def _check_finite(values: Tensor) -> None:
@@ -58,9 +79,16 @@ def _least_kept(probs: Tensor, sampling: Sampling) -> Tensor:
     else:
         ordered, mass = probs.topk(min(256, size), -1).values, 1.0
         if not bool((ordered.sum(-1) >= sampling.top_p).all()):
-            ordered = probs.sort(-1, descending=True).values
+            ordered = _falling(probs)
     inside = ordered.cumsum(-1) - ordered < sampling.top_p * mass  # the mass before a token is still short of top_p
     return ordered.gather(-1, inside.sum(-1, keepdim=True) - 1)
+
+
+def _falling(probs: Tensor) -> Tensor:
+    """Rows [..., V], the largest first."""
+    if probs.device.type == "cpu":  # NumPy sorts a row ten times faster than torch does
+        return torch.from_numpy(np.sort(probs.numpy(), -1)).flip(-1)
+    return probs.sort(-1, descending=True).values
 
 
 def normalise(weights: Tensor) -> Tensor:
@@ -71,6 +99,22 @@ def normalise(weights: Tensor) -> Tensor:
 def pad(probs: Tensor, size: int) -> Tensor:
     """Widens the vocabulary to `size` with probability 0."""
     return probs if probs.shape[-1] == size else F.pad(probs, (0, size - probs.shape[-1]))
+
+
+def narrowed(*probs: Tensor) -> tuple[Tensor, list[Tensor]] | None:
+    """The tokens [n] that have mass in any row of `probs` (each [..., V]), rising, and `probs` over those alone, each
+    [..., n]. None where that saves little: they are many, the vocabulary is short, or it is no CPU that computes."""
+    size = probs[0].shape[-1]
+    if size < LONG or probs[0].device.type != "cpu":
+        return None
+    rows = [part.reshape(-1, size).numpy() for part in probs]
+    if not len(rows[0]) or np.count_nonzero(rows[0][0]) * FEW > size:
+        return None
+    some = np.flatnonzero(np.logical_or.reduce([(part != 0).any(0) for part in rows]))
+    if len(some) * FEW > size:
+        return None
+    tokens = torch.from_numpy(some)
+    return tokens, [part.index_select(-1, tokens) for part in probs]
 
 
 def check(probs: Tensor, name: str) -> None:

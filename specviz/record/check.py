@@ -58,6 +58,8 @@ def check(data: dict[str, Any]) -> None:
     if not all(isinstance(text, str) for text in pieces.values()):
         _wrong("pieces", "texts")
     _tokens("prompt_tokens", data["prompt_tokens"], pieces)
+    if data.get("special") is not None:
+        _tokens("special", data["special"], pieces)
     if data.get("continued") is not None:
         _continued(data["continued"], data["prompt_tokens"])
     try:

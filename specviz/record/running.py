@@ -16,16 +16,16 @@ class Running:
 
     def __init__(self, pair: Pair, trace: Trace, steps: Generator[Step, None, None], probe: Probe | None):
         self.trace = trace
-        self._piece, self._steps, self._probe = pair.tokenizer.piece, steps, probe
+        self._tokenizer, self._steps, self._probe = pair.tokenizer, steps, probe
 
     def __iter__(self) -> Iterator[Added]:
         return self
 
     def __next__(self) -> Added:
         if self._probe is None:
-            return self.trace.add(next(self._steps), self._piece)
+            return self.trace.add(next(self._steps), self._tokenizer)
         step = self._probe.counting("loop", next, self._steps)
-        return self._probe.counting("record", self.trace.add, step, self._piece)
+        return self._probe.counting("record", self.trace.add, step, self._tokenizer)
 
     def finish(self) -> Trace:
         """Runs to the end, and returns the trace."""

@@ -6,6 +6,7 @@
 The JSON is an object with
     format, version, prompt, style, prompt_tokens, seed, max_new_tokens, sampling, models, versions
     pieces   {token id: its text} for every id below
+    special  those of these ids that are no text, as the end of a message; absent: not known
     system   the system message of a chat, absent: what the template puts by itself
     continued  {prompt_length, position, forced}, if the run goes on from a place in an earlier one: `prompt_tokens` are then
              the prompt's own, that many, those kept up to `position`, and `forced`, the token a person put there (or null)
@@ -23,8 +24,8 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +37,7 @@ from specviz.engine.race import Step
 from specviz.engine.settings import Settings
 from specviz.record.check import check
 from specviz.record.lane import Lane
+from specviz.record.pieces import Tokenizer, joined
 from specviz.record.round import Round
 from specviz.types import Reason, Sampling
 
@@ -68,11 +70,13 @@ class Continued:
 
 
 class Added(NamedTuple):
-    """What a step brought: its round, the texts of tokens not seen before, and why its lane ended (None: it goes on)."""
+    """What a step brought: its round, the texts of tokens not seen before, which of these are no text, and why its lane
+    ended (None: it goes on)."""
 
     lane: int
     round: Round
     pieces: dict[str, str]
+    special: list[int]
     finished: Reason | None
 
 
@@ -92,20 +96,24 @@ class Trace:
     pieces: dict[str, str]
     continued: Continued | None = None
     system: str | None = None
+    special: list[int] = field(default_factory=list)
 
-    def add(self, step: Step, piece: Callable[[int], str]) -> Added:
-        """Folds one step in; `piece` gives the text of a token. The step itself stays as it is."""
+    def add(self, step: Step, tokenizer: Tokenizer) -> Added:
+        """Folds one step in. The step itself stays as it is."""
         round_, lane = Round.of(step), self.lanes[step.lane]
         lane.rounds.append(round_)
         lane.finished = step.result.finished
         shown = (token for slice_ in round_.slices for token in slice_.tokens)
-        return Added(step.lane, round_, self.name([*round_.drafted, *round_.emitted, *shown], piece), lane.finished)
+        new, special = self.name([*round_.drafted, *round_.emitted, *shown], tokenizer)
+        return Added(step.lane, round_, new, special, lane.finished)
 
-    def name(self, tokens: Iterable[int], piece: Callable[[int], str]) -> dict[str, str]:
-        """Notes the texts of tokens; returns those that are new."""
-        new = {str(t): piece(t) for t in dict.fromkeys(tokens) if str(t) not in self.pieces}
+    def name(self, tokens: Iterable[int], tokenizer: Tokenizer) -> tuple[dict[str, str], list[int]]:
+        """Notes the texts of tokens; returns those that are new, and which of these are no text."""
+        new = {str(t): tokenizer.piece(t) for t in dict.fromkeys(tokens) if str(t) not in self.pieces}
+        special = [int(t) for t in new if int(t) in tokenizer.special]
         self.pieces |= new
-        return new
+        self.special += special
+        return new, special
 
     def stop(self) -> None:
         """Marks the lanes that have not ended as stopped by a person."""
@@ -125,8 +133,9 @@ class Trace:
         return (self.prompt_tokens[there.prompt_length : there.position], there.forced) if there else ([], None)
 
     def text(self, lane: int) -> str:
-        """What a lane wrote, from its pieces."""
-        return "".join(self.pieces[str(token)] for token in self.lanes[lane].tokens)
+        """What a lane wrote, from its pieces, without tokens that are no text."""
+        special = frozenset(self.special)
+        return "".join(joined([self.pieces[str(token)] for token in self.lanes[lane].tokens if token not in special]))
 
     def plain(self) -> Lane | None:
         """The lane of the verifier alone, if there is one."""
@@ -143,6 +152,7 @@ class Trace:
             "prompt_tokens": self.prompt_tokens,
             **({"continued": asdict(self.continued)} if self.continued else {}),
             "pieces": self.pieces,
+            **({"special": self.special} if self.special else {}),
             "models": {role: asdict(facts) for role, facts in self.models.items()},
             "versions": self.versions,
             "sampling": registry.values(self.sampling),
@@ -176,6 +186,7 @@ class Trace:
             lanes=[Lane.from_json(lane) for lane in data["lanes"]],
             continued=Continued(**data["continued"]) if data.get("continued") else None,
             system=data.get("system"),
+            special=data.get("special") or [],
         )
 
     def save(self, path: str | Path) -> None:
@@ -230,7 +241,7 @@ def begin(
         Continued(len(tokens), len(tokens) + len(kept), forced) if more else None,
         system,
     )
-    trace.name(trace.prompt_tokens, pair.tokenizer.piece)
+    trace.name(trace.prompt_tokens, pair.tokenizer)
     return trace
 
 

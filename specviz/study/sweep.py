@@ -39,6 +39,7 @@ MANY = 400  # texts that are worth the seconds in which processes start
 HELD = 1_000_000  # probabilities that wait to be measured together
 DEFAULT = ("sps", "cactus:delta=0.03,0.1,0.3,1,3", "tas:epsilon=0.09,0.01,0.001")
 QUESTIONS = 160
+PAIR = "small"  # what is swept where nothing else is asked for: it can find the answers
 NO_MEMORY = f"There is not enough memory for {ROWS} texts at once with these models. Ask for shorter texts, or choose smaller models."
 
 

@@ -1,6 +1,7 @@
-"""The recipe of the shipped pair: from texts and generators to a verifier and a draft, in one command.
+"""Two recipes, each one command, that stop and go on: a pair from nothing, and a draft for a verifier that is there.
 
     python -m specviz train --data DIR --out DIR --minutes 90
+    python -m specviz train --verifier MODEL --out DIR --minutes 90
 
 This module is cheap to import; torch is imported when the training runs.
 """
@@ -10,27 +11,57 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+OF_ONE = {  # options that only one of the recipes knows
+    "data": ("steps", "verifier_size", "no_compile"),
+    "verifier": ("prompts", "tokens", "layers", "kept_tokens"),
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--data", type=Path, help="train a pair on this folder of .txt files, <|endoftext|> between texts"
+    )
+    what.add_argument(
+        "--verifier", metavar="MODEL", help="train a draft for this model: a folder, a GGUF file or a Hub id"
+    )
     add = parser.add_argument
-    add("--data", type=Path, required=True, help="folder of .txt files, documents separated by <|endoftext|>")
-    add("--out", type=Path, required=True, help="folder that receives verifier/, draft/, pair.json and state/")
-    add("--quick", action="store_true", help="a tiny pair in a minute: shows that everything runs, learns little")
-    add("--minutes", type=float, help="wall-clock minutes for both models together (default 90)")
-    add("--steps", type=int, help="optimizer steps of the verifier, instead of minutes (reproducible)")
-    add("--draft-steps", type=int, help="optimizer steps of the draft (default: as many as the verifier's)")
-    add("--verifier-size", default="6x256", metavar="LxW", help="layers x width (default 6x256)")
-    add("--draft-size", default="2x128", metavar="LxW", help="layers x width (default 2x128)")
-    add("--rows", type=int, default=16, help="texts per step (default 16)")
-    add("--length", type=int, default=384, help="tokens per text (default 384)")
+    add("--out", type=Path, required=True, help="folder that receives the models, pair.json and state/")
+    add("--quick", action="store_true", help="a tiny run in a minute: shows that everything runs, learns little")
+    add("--minutes", type=float, help="wall-clock minutes for everything together (default 90)")
+    add("--draft-steps", type=int, help="optimizer steps of the draft, instead of minutes (reproducible)")
+    add("--draft-size", metavar="LxW", help="layers x width; with --verifier instead of copies of its layers")
+    add("--rows", type=int, default=16, help="texts per step, of a draft half as many (default 16)")
+    add("--length", type=int, default=384, help="most tokens of a text (default 384)")
     add("--seed", type=int, default=1)
     add("--resume", action="store_true", help="go on where an interrupted run in --out stopped")
-    add("--no-compile", action="store_true", help="do without torch.compile (no C++ compiler needed, slower)")
     add("--threads", type=int, help="processor threads (default: all)")
+    add = parser.add_argument_group("with --data").add_argument
+    add("--steps", type=int, help="optimizer steps of the verifier, instead of minutes (reproducible)")
+    add("--verifier-size", metavar="LxW", help="layers x width (default 6x256)")
+    add("--no-compile", action="store_true", help="do without torch.compile (no C++ compiler needed, slower)")
+    add = parser.add_argument_group("with --verifier").add_argument
+    add("--prompts", type=Path, nargs="+", metavar="FILE", help="what to ask it, besides what it asks itself: lines of text,"
+        " or of JSON with a question, instruction or prompt")  # fmt: skip
+    add("--tokens", type=int, help="tokens that it writes to learn from, instead of for half of the minutes")
+    add(
+        "--layers",
+        metavar="N,N,...",
+        help="its layers that the draft begins with (default: four, from the first to the last)",
+    )
+    add("--kept-tokens", type=int, help="tokens that the draft knows, of those it writes most (default 8192)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Trains as `add_arguments` describes. 0: both models are written; 1: stopped early, can be resumed."""
-    from specviz.training.recipe import train_pair
+    """Trains as `add_arguments` describes. 0: everything is written; 1: stopped early, can be resumed."""
+    this, other = ("data", "verifier") if args.data else ("verifier", "data")
+    for name in OF_ONE[other]:
+        if getattr(args, name) not in (None, False):
+            raise ValueError(f"--{name.replace('_', '-')} goes with --{other}, not with --{this}")
+    if args.data:
+        from specviz.training.recipe import train_pair
 
-    return train_pair(args)
+        return train_pair(args)
+    from specviz.training.distil import train_draft
+
+    return train_draft(args)

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
+from torch import Tensor
 
+from specviz.backends.weights import EMBEDDING, HEAD
+from specviz.training.cut import CutLlama
 from specviz.training.model import Llama, Size
 from specviz.training.tokenizer import END
 
 SHARD = 8_000_000  # bytes; a hub's plain git refuses files over 10 MB
+OF_TOKENIZER = (  # files of a folder that say how its model's texts become tokens, and end
+    "added_tokens.json", "chat_template.jinja", "generation_config.json", "merges.txt", "special_tokens_map.json",
+    "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json",
+)  # fmt: skip
 
 
-def config(size: Size, end: int) -> dict:
+def config(size: Size, end: int | None) -> dict:
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
@@ -25,7 +33,7 @@ def config(size: Size, end: int) -> dict:
         "intermediate_size": size.inner,
         "num_hidden_layers": size.layers,
         "num_attention_heads": size.heads,
-        "num_key_value_heads": size.heads,
+        "num_key_value_heads": size.key_heads,
         "head_dim": size.head,
         "hidden_act": "silu",
         "max_position_embeddings": size.positions,
@@ -47,8 +55,6 @@ def config(size: Size, end: int) -> dict:
 def save(folder: Path, model: Llama, tokenizer: Tokenizer) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("model*.safetensors*"):
-        old.unlink()
     end = tokenizer.token_to_id(END)
     write(folder / "config.json", config(model.size, end))
     write(folder / "generation_config.json", {"bos_token_id": end, "eos_token_id": end})
@@ -63,9 +69,34 @@ def save(folder: Path, model: Llama, tokenizer: Tokenizer) -> None:
         },
     )
     tokenizer.save(str(folder / "tokenizer.json"))
+    save_weights(folder, model.state_dict())
+
+
+def save_draft(folder: Path, model: CutLlama, verifier: Path, layers: Sequence[int]) -> None:
+    """A draft beside its verifier's folder: `layers` of that it began with, its tokenizer's files, and of the weights those
+    that it does not borrow."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ends = {}
+    for path in sorted(verifier.glob("*")):
+        if path.name in OF_TOKENIZER:
+            shutil.copyfile(path, folder / path.name)
+    for name in ("config.json", "generation_config.json"):
+        if (verifier / name).is_file():
+            facts = json.loads((verifier / name).read_text(encoding="utf-8"))
+            ends |= {end: facts[end] for end in ("bos_token_id", "eos_token_id") if end in facts}
+    own = {"borrows": [EMBEDDING, HEAD] if model.borrows else [], "copied_layers": list(layers)}
+    write(folder / "config.json", config(model.size, None) | ends | {"tie_word_embeddings": False, "specviz": own})
+    save_weights(folder, model.state_dict())
+
+
+def save_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
+    """Shards and their index: half precision, numbers of tokens as they are. Those of an earlier model go."""
+    for old in folder.glob("model*.safetensors*"):
+        old.unlink()
     shards: list[dict] = [{}]
-    for name, weight in model.state_dict().items():
-        weight = weight.detach().to("cpu", torch.float16).contiguous()
+    for name, weight in weights.items():
+        weight = weight.detach().cpu().contiguous()
+        weight = weight.half() if weight.is_floating_point() else weight
         if shards[-1] and bytes_of(shards[-1].values()) + bytes_of([weight]) > SHARD:
             shards.append({})
         shards[-1][name] = weight
@@ -94,6 +125,7 @@ def load(folder: Path) -> Llama:
             positions=facts["max_position_embeddings"],
             theta=facts["rope_parameters"]["rope_theta"],
             epsilon=facts["rms_norm_eps"],
+            groups=facts["num_key_value_heads"],
         )
     )
     weights = {}

@@ -8,20 +8,22 @@ that a slow machine still ends its decay.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from specviz.training import data
 from specviz.training.model import Llama
-from specviz.training.optimizer import Both
+from specviz.training.optimizer import Both, Scaled
 
 WARM = 0.01  # share of the budget in which the rates rise
 DECAY = 0.6  # share of the budget in which they fall to zero
@@ -40,6 +42,25 @@ class Budget:
         if self.minutes:
             shares.append(seconds / 60 / self.minutes)
         return min(1.0, max(shares))
+
+
+def prepared(args: argparse.Namespace) -> tuple[Path, torch.device]:
+    """The folder that keeps what a run has done, and where it computes. ValueError if another run used that folder, and
+    this one does not --resume it."""
+    state = Path(args.out) / "state"
+    if state.exists() and not args.resume:
+        raise ValueError(f"{state} holds an earlier run: add --resume to go on with it, or choose another --out")
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    return state, torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def above_zero(args: argparse.Namespace, *names: str) -> None:
+    """ValueError if one of these arguments is given and not above 0."""
+    for name in names:
+        value = getattr(args, name)
+        if value is not None and value <= 0:
+            raise ValueError(f"--{name.replace('_', '-')} must be above 0, not {value}")
 
 
 def scale(progress: float) -> float:
@@ -71,26 +92,37 @@ def distill_loss(model: Llama, teacher: Llama, x: Tensor, y: Tensor, weights: Te
     return weighted(soft * (kl + tv) + (1 - soft) * hard, weights.flatten())
 
 
+class Reader(Protocol):
+    """Where batches come from: each a few tensors, the first of them tokens [rows, T]."""
+
+    def batch(self, rows: int) -> tuple[Tensor, ...]: ...
+
+    def state(self) -> dict: ...
+
+    def restore(self, state: dict) -> None: ...
+
+
 class Run:
-    """`loss(model, x, y, weights)` is minimised over the reader's batches."""
+    """`loss(model, *batch)` is minimised over the reader's batches, and `measure()` logged now and then."""
 
     def __init__(
         self,
         folder: Path,
-        model: Llama,
-        reader: data.Reader,
-        loss,
+        model: nn.Module,
+        reader: Reader,
+        loss: Callable[..., Tensor],
         budget: Budget,
         *,
         rows: int,
-        held_out: dict,
+        measure: Callable[[], dict[str, float]],
         device: torch.device,
         every: float = 240.0,
+        optimizer: Callable[[nn.Module], Scaled] = Both,
     ):
         self.folder, self.model, self.reader, self.loss = Path(folder), model, reader, loss
         self.budget, self.rows = budget, rows
-        self.held_out, self.device, self.every = held_out, device, every
-        self.optimizer = Both(model)
+        self.measure, self.device, self.every = measure, device, every
+        self.optimizer = optimizer(model)
         self.step, self.seconds, self.tokens = 0, 0.0, 0
         self.folder.mkdir(parents=True, exist_ok=True)
 
@@ -129,10 +161,6 @@ class Run:
         with open(self.folder / "log.jsonl", "a", encoding="utf-8") as file:
             file.write(line + "\n")
 
-    @torch.no_grad()
-    def held_out_losses(self) -> dict[str, float]:
-        return {style: loss_on(self.model, rows, self.device) for style, rows in self.held_out.items()}
-
     def train(self, stop_after: int | None = None) -> bool:
         """Until the budget is used (True) or, with a checkpoint, an interruption or `stop_after` steps (False)."""
         interrupted = []
@@ -145,9 +173,9 @@ class Run:
                 if interrupted or (stop_after is not None and taken == stop_after):
                     return False
                 begun = time.monotonic()
-                x, y, weights = (part.to(self.device) for part in self.reader.batch(self.rows))
+                batch = [part.to(self.device) for part in self.reader.batch(self.rows)]
                 with precision(self.device):
-                    loss = self.loss(self.model, x, y, weights)
+                    loss = self.loss(self.model, *batch)
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
                 self.optimizer.step(scale(progress))
@@ -155,7 +183,7 @@ class Run:
                 recent.append(loss.detach())
                 self.step += 1
                 taken += 1
-                self.tokens += x.numel()
+                self.tokens += batch[0].numel()
                 self.seconds += time.monotonic() - begun
                 if self.step % 20 == 0:
                     mean = torch.stack(recent).mean().item()
@@ -165,9 +193,9 @@ class Run:
                     recent = []
                 if time.monotonic() - saved > self.every:
                     self.save()
-                    self.log(**self.held_out_losses())
+                    self.log(**self.measure())
                     saved = time.monotonic()
-            self.log(finished=True, **self.held_out_losses())
+            self.log(finished=True, **self.measure())
             return True
         finally:
             self.save()
@@ -185,6 +213,10 @@ def save_whole(value, file: Path) -> None:
 def precision(device: torch.device):
     """bfloat16 on a GPU; float32 elsewhere, which is faster on processors without matrix units for bfloat16."""
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+
+def losses_on(model: Llama, held_out: dict, device: torch.device) -> dict[str, float]:
+    return {style: loss_on(model, rows, device) for style, rows in held_out.items()}
 
 
 def loss_on(model: Llama, rows, device: torch.device, at_a_time: int = 16) -> float:

@@ -28,10 +28,15 @@ class Size:
     positions: int = 1024  # longest context the exported config promises
     theta: float = 10000.0  # RoPE base (Su et al. 2021)
     epsilon: float = 1e-6
+    groups: int = 0  # key and value heads (Ainslie et al. 2023); 0: as many as heads
 
     @property
     def heads(self) -> int:
         return self.width // self.head
+
+    @property
+    def key_heads(self) -> int:
+        return self.groups or self.heads
 
     @property
     def inner(self) -> int:
@@ -79,23 +84,24 @@ class Norm(nn.Module):
 class Attention(nn.Module):
     def __init__(self, size: Size):
         super().__init__()
-        self.head = size.head
+        self.head, self.heads, self.groups = size.head, size.heads, size.key_heads
         self.q_proj = nn.Linear(size.width, size.width, bias=False)
-        self.k_proj = nn.Linear(size.width, size.width, bias=False)
-        self.v_proj = nn.Linear(size.width, size.width, bias=False)
+        self.k_proj = nn.Linear(size.width, size.key_heads * size.head, bias=False)
+        self.v_proj = nn.Linear(size.width, size.key_heads * size.head, bias=False)
         self.o_proj = nn.Linear(size.width, size.width, bias=False)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: tuple | None = None) -> Tensor:
         batch, length, width = x.shape
         # one matrix product for the three projections: a third of the call overhead
         weight = torch.cat([self.q_proj.weight, self.k_proj.weight, self.v_proj.weight])
-        q, k, v = F.linear(x, weight).view(batch, length, 3, -1, self.head).permute(2, 0, 3, 1, 4)
+        parts = F.linear(x, weight).view(batch, length, -1, self.head).transpose(1, 2)
+        q, k, v = parts.split([self.heads, self.groups, self.groups], dim=1)
         q, k = rotate(q, cos, sin).to(v.dtype), rotate(k, cos, sin).to(v.dtype)
         if cache is not None:
             keys, values, start = cache
             keys[:, :, start : start + length], values[:, :, start : start + length] = k, v
             k, v = keys[:, :, : start + length], values[:, :, : start + length]
-        out = F.scaled_dot_product_attention(q, k, v, is_causal=length > 1)
+        out = F.scaled_dot_product_attention(q, k, v, is_causal=length > 1, enable_gqa=self.groups < self.heads)
         return self.o_proj(out.transpose(1, 2).reshape(batch, length, width))
 
 
@@ -125,13 +131,13 @@ class Layer(nn.Module):
 
 
 class Cache:
-    """Keys and values of the tokens seen, each [B, heads, positions, head], for decoding in steps.
+    """Keys and values of the tokens seen, each [B, groups, positions, head], for decoding in steps.
 
     The first call may hold many tokens, every later one a single token per row.
     """
 
     def __init__(self, size: Size, rows: int, positions: int, device: torch.device):
-        shape = (rows, size.heads, positions, size.head)
+        shape = (rows, size.key_heads, positions, size.head)
         self.layers = [
             (torch.zeros(shape, device=device), torch.zeros(shape, device=device)) for _ in range(size.layers)
         ]
@@ -154,15 +160,40 @@ class Body(nn.Module):
         self.register_buffer("sin", sin, persistent=False)
 
     def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
+        return self.through(self.embed_tokens(tokens), cache)
+
+    def through(self, x: Tensor, cache: Cache | None = None) -> Tensor:
+        """The layers and the last norm over embedded tokens x [B, T, width]."""
         start = cache.length if cache else 0
-        stop = start + tokens.shape[1]
+        stop = start + x.shape[1]
         cos, sin = self.cos[start:stop], self.sin[start:stop]
-        x = self.embed_tokens(tokens)
         for number, layer in enumerate(self.layers):
             x = layer(x, cos, sin, (*cache.layers[number], start) if cache else None)
         if cache:
             cache.length = stop
         return self.norm(x)
+
+
+def normal(model: nn.Module) -> None:
+    """Normal(0, 0.02); the two matrices that write to the residual are scaled by depth (GPT-2)."""
+    for name, weight in model.named_parameters():
+        if weight.ndim < 2:
+            continue
+        last = name.endswith(("o_proj.weight", "down_proj.weight"))
+        nn.init.normal_(weight, std=0.02 / (2 * model.size.layers) ** 0.5 if last else 0.02)
+
+
+@torch.no_grad()
+def inherit(mine: Tensor, theirs: Tensor) -> None:
+    """Rows `mine` [n, width] become the nearest picture of rows `theirs` [n, other width] that their width can hold.
+
+    The principal directions (Eckart & Young 1936), turned at random so that no scalar carries most of it.
+    """
+    theirs = theirs.cpu()
+    width = min(theirs.shape[1], mine.shape[1])
+    directions = torch.linalg.svd(theirs, full_matrices=False).Vh[:width].T
+    turn = torch.linalg.qr(torch.randn(width, width)).Q
+    mine[:, :width] = theirs @ directions @ turn
 
 
 class Llama(nn.Module):
@@ -172,15 +203,7 @@ class Llama(nn.Module):
         super().__init__()
         self.size = size
         self.model = Body(size)
-        self.reset()
-
-    def reset(self) -> None:
-        """Normal(0, 0.02); the two matrices that write to the residual are scaled by depth (GPT-2)."""
-        for name, weight in self.named_parameters():
-            if weight.ndim < 2:
-                continue
-            last = name.endswith(("o_proj.weight", "down_proj.weight"))
-            nn.init.normal_(weight, std=0.02 / (2 * self.size.layers) ** 0.5 if last else 0.02)
+        normal(self)
 
     def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
         return F.linear(self.model(tokens, cache), self.model.embed_tokens.weight)

@@ -1,4 +1,4 @@
-"""Muon for the matrices of the layers, Adam for the embedding and the norms.
+"""Muon for the matrices of the layers, Adam for the embedding, the output layer and the norms.
 
 Muon: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"
 (momentum 0.95 with Nesterov, five Newton-Schulz steps, quintic coefficients of that text).
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 MUON_RATE = 0.02
 ADAM_RATE = 0.003
+COPIES_RATE = 0.002
 
 
 def orthogonal(update: Tensor, steps: int = 5) -> Tensor:
@@ -51,14 +52,12 @@ class Muon(torch.optim.Optimizer):
                     matrix.add_(update, alpha=-rate)
 
 
-class Both:
-    """The two optimizers as one: step, zero_grad, state."""
+class Scaled:
+    """Optimizers as one, each with a rate that is scaled before every step."""
 
-    def __init__(self, model: nn.Module):
-        matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
-        others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
-        self.parts = [Muon(matrices), torch.optim.Adam(others, lr=ADAM_RATE, betas=(0.9, 0.95), eps=1e-10)]
-        self.rates = [MUON_RATE, ADAM_RATE]
+    def __init__(self, *parts: torch.optim.Optimizer):
+        self.parts = parts
+        self.rates = [part.param_groups[0]["lr"] for part in parts]
 
     def step(self, scale: float) -> None:
         for part, rate in zip(self.parts, self.rates):
@@ -76,3 +75,20 @@ class Both:
     def load_state_dict(self, states: list) -> None:
         for part, state in zip(self.parts, states):
             part.load_state_dict(state)
+
+
+class ForCopies(Scaled):
+    """AdamW (Loshchilov & Hutter 2019), for a model that begins with layers which know something already."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__(torch.optim.AdamW(model.parameters(), lr=COPIES_RATE, betas=(0.9, 0.95), weight_decay=0.01))
+
+
+class Both(Scaled):
+    """Muon and Adam, for a model that begins at random."""
+
+    def __init__(self, model: nn.Module):
+        words = ("embed_tokens.weight", "lm_head.weight")
+        matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and not name.endswith(words)]
+        others = [p for name, p in model.named_parameters() if p.ndim != 2 or name.endswith(words)]
+        super().__init__(Muon(matrices), torch.optim.Adam(others, lr=ADAM_RATE, betas=(0.9, 0.95), eps=1e-10))

@@ -26,7 +26,7 @@ import torch
 
 from specviz import tasks
 from specviz.training import data, export, loop, tokenizer, written
-from specviz.training.model import Llama, Size
+from specviz.training.model import Llama, Size, inherit
 
 MINUTES = 90.0
 VERIFIER_SHARE = 0.8  # of the minutes
@@ -50,10 +50,8 @@ def settings(args: argparse.Namespace) -> argparse.Namespace:
         args.minutes = MINUTES
     if args.draft_steps is None:
         args.draft_steps = args.steps
-    for name in ("minutes", "steps", "draft_steps", "rows", "length"):
-        value = getattr(args, name)
-        if value is not None and value <= 0:
-            raise ValueError(f"--{name.replace('_', '-')} must be above 0, not {value}")
+    args.verifier_size, args.draft_size = args.verifier_size or "6x256", args.draft_size or "2x128"
+    loop.above_zero(args, "minutes", "steps", "draft_steps", "rows", "length")
     if args.length >= POSITIONS:
         raise ValueError(f"--length must be below {POSITIONS}, not {args.length}")
     return args
@@ -61,12 +59,8 @@ def settings(args: argparse.Namespace) -> argparse.Namespace:
 
 def train_pair(args: argparse.Namespace) -> int:
     args = settings(args)
-    out, state = Path(args.out), Path(args.out) / "state"
-    if state.exists() and not args.resume:
-        raise ValueError(f"{state} holds an earlier run: add --resume to go on with it, or choose another --out")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    out = Path(args.out)
+    state, device = loop.prepared(args)
     texts = data.read(args.data)
     state.mkdir(parents=True, exist_ok=True)
     if not (state / "tokenizer.json").exists():
@@ -90,7 +84,14 @@ def train_pair(args: argparse.Namespace) -> int:
     ) -> loop.Run:
         reader = data.Reader(texts, words, seed, args.length, mix)
         run = loop.Run(
-            state / name, model.to(device), reader, loss, budget, rows=rows, held_out=held_out, device=device
+            state / name,
+            model.to(device),
+            reader,
+            loss,
+            budget,
+            rows=rows,
+            measure=partial(loop.losses_on, model, held_out, device),
+            device=device,
         )
         run.resume()
         return run
@@ -105,7 +106,7 @@ def train_pair(args: argparse.Namespace) -> int:
 
     torch.manual_seed(args.seed + 1)
     draft = Llama(Size.parse(args.draft_size, **size))
-    inherit(draft, verifier)
+    inherit(draft.model.embed_tokens.weight, verifier.model.embed_tokens.weight)
     verifier.eval().requires_grad_(False)
     texts = with_written(
         state / "written.pt", verifier, words, texts, QUICK_WRITTEN if args.quick else WRITTEN, args.seed
@@ -136,19 +137,6 @@ def with_written(file: Path, verifier: Llama, words, texts: data.Texts, count: i
     if not file.exists():
         loop.save_whole(written.stories(verifier, words, texts, count, seed), file)
     return data.Texts({**texts.train, "tiny": torch.load(file)}, texts.test)
-
-
-@torch.no_grad()
-def inherit(draft: Llama, verifier: Llama) -> None:
-    """The draft's embedding starts as the nearest picture of the verifier's that its width can hold.
-
-    The principal directions (Eckart & Young 1936), turned at random so that no scalar carries most of it.
-    """
-    theirs, mine = verifier.model.embed_tokens.weight.cpu(), draft.model.embed_tokens.weight
-    width = min(theirs.shape[1], mine.shape[1])
-    directions = torch.linalg.svd(theirs, full_matrices=False).Vh[:width].T
-    turn = torch.linalg.qr(torch.randn(width, width)).Q
-    mine[:, :width] = theirs @ directions @ turn
 
 
 def reading(texts: data.Texts, seed: int):
@@ -183,7 +171,7 @@ def facts(args: argparse.Namespace, runs: dict[str, loop.Run]) -> dict:
                 "steps": run.step,
                 "tokens_read": run.tokens,
                 "training_seconds": round(run.seconds),
-                "held_out_loss": {style: round(loss, 4) for style, loss in run.held_out_losses().items()},
+                "held_out_loss": {style: round(loss, 4) for style, loss in run.measure().items()},
             }
             for name, run in runs.items()
         },

@@ -13,6 +13,7 @@ from specviz import registry, rules
 from specviz.backends import Pair
 from specviz.record.trace import Trace
 from specviz.study import advise, knob_curves
+from specviz.ui import requests
 from specviz.ui.requests import MAX_LANES, Refused
 
 POSITIONS = 1000  # of all lanes together: some seconds' work for a vocabulary of a few thousand,
@@ -85,6 +86,15 @@ def bought(text: str, pair: Pair) -> dict[str, Any]:
             raise Refused("", "This is not a question about a lane.")
         chosen.append(rules.make(str(pair_[0]), **pair_[1]))
     return dict(knob_curves.bought(trace, lane, chosen, pair))
+
+
+def pair_of(text: str) -> str | None:
+    """The name of the pair that a question is for, its "pair"; None: the page's own."""
+    try:
+        asked = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return requests.pair_of(asked) if isinstance(asked, dict) else None
 
 
 def plain(value: float | None) -> float | str | None:

@@ -1,7 +1,7 @@
-"""Who may use the models: they are loaded once, and serve one job at a time, so that measured clocks stay honest.
+"""Who may use the models: they serve one job at a time, whichever pair it is for, so that measured clocks stay honest.
 
 A job gets a `Turn` and makes messages, dicts that the page receives as JSON texts. Of every job there may be
-    {"kind": "wait", "message"}             it is in the line, or the models are still loading
+    {"kind": "wait", "message"}             it is in the line, or its models are still loading
     {"kind": "error", "field", "message"}   a sentence, and the control it belongs to
 and its own, see `runs` and `sweeping`. Messages of a job that the page numbers carry that number as "run".
 """
@@ -11,13 +11,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from specviz import optional
+from specviz import backends
 from specviz.backends import Pair
 from specviz.types import ModelError
+from specviz.ui.models import Models
 from specviz.ui.requests import Refused
 
 DEADLINE = 120.0  # seconds that one job may last
@@ -48,50 +49,39 @@ Job = Callable[[Turn], Iterable[Message]]
 
 
 class Desk:
-    """Loads the models once, in the background, and lets one job at a time use them, `deadline` seconds each."""
+    """Lets one job at a time use a pair of `models`, `deadline` seconds each."""
 
-    def __init__(self, load: Callable[[], Pair], deadline: float = DEADLINE):
+    def __init__(self, models: Models, deadline: float = DEADLINE):
+        self.models = models
         self.deadline = deadline
-        self._load = load
-        self._ready = threading.Event()
         self._turn = threading.Lock()
         self._count = threading.Lock()
         self._waiting = 0
         self._stopped: dict[str, threading.Event] = {}
-        self._pair: Pair | None = None
-        self._problem = ""
 
     def open(self) -> None:
-        """Starts loading the models."""
-        threading.Thread(target=self._fetch, daemon=True).start()
-
-    def _fetch(self) -> None:
-        try:
-            self._pair = self._load()
-        except (ModelError, ValueError) as error:
-            self._problem = optional.missing(error) or str(error)
-        except Exception as error:  # whatever it is, the page must say so instead of waiting for ever
-            self._problem = optional.missing(error) or f"The models could not be loaded: {type(error).__name__}."
-            raise
-        finally:
-            self._ready.set()
+        """Starts loading the page's own pair."""
+        self.models.get()
 
     def stop(self, run: str) -> None:
         """Asks a run to end after the round it is in."""
         if run in self._stopped:
             self._stopped[run].set()
 
-    def messages(self, run: str, job: Job) -> Generator[Message, None, None]:
-        """The messages of a job that `stop` can end. Closing the generator ends its compute within a round."""
+    def messages(self, run: str, job: Job, name: str | None = None) -> Generator[Message, None, None]:
+        """The messages of a job that `stop` can end, for the pair of that name (None: the page's own). Closing the generator
+        ends its compute within a round."""
         stopped = self._stopped[run] = threading.Event()
         try:
-            for message in self.in_turn(job, stopped):
+            for message in self.in_turn(job, name, stopped):
                 yield {"run": run, **message}
         finally:
             self._stopped.pop(run, None)
 
-    def in_turn(self, job: Job, stopped: threading.Event | None = None) -> Generator[Message, None, None]:
-        """The messages of a job, once it is its turn."""
+    def in_turn(
+        self, job: Job, name: str | None = None, stopped: threading.Event | None = None
+    ) -> Generator[Message, None, None]:
+        """The messages of a job, once its pair is loaded and it is its turn."""
         stopped = stopped or threading.Event()
         with self._place() as free:
             if not free:
@@ -99,30 +89,36 @@ class Desk:
                 yield failed(Refused("prompt", words))
                 return
             try:
-                pair = yield from self._until_ready(stopped)
+                pair = yield from self._until_ready(name, stopped)
                 yield from self._until_turn(stopped)
             except Refused as error:
                 yield failed(error)
                 return
         try:
-            yield from job(Turn(pair, stopped, self.deadline))
+            yield from _computed(pair, job, Turn(pair, stopped, self.deadline))
         finally:
             self._turn.release()
 
-    def borrow(self, work: Callable[[Pair], Message], patience: float = 60.0) -> Message:
-        """What `work` makes of the models, once it is its turn at them; {"error": a sentence, "field"?} if it cannot."""
+    def borrow(self, work: Callable[[Pair], Message], name: str | None = None, patience: float = 60.0) -> Message:
+        """What `work` makes of the pair of that name, once it is its turn at it; {"error": a sentence, "field"?} if it
+        cannot."""
         with self._place() as free:
             if not free:
                 return {"error": f"{WAITING} runs are already waiting here. Try again in a minute."}
-            if not self._ready.wait(patience):
+            try:
+                loading = self.models.get(name)
+            except ValueError as error:
+                return {"error": str(error)}
+            if not loading.wait(patience):
                 return {"error": "The models are still loading. Try again in a moment."}
-            if self._pair is None:
-                return {"error": self._problem}
+            if loading.pair is None:
+                return {"error": loading.problem}
             taken = self._turn.acquire(timeout=patience)
         if not taken:
             return {"error": "Another run is using the models. Try again when it has ended."}
         try:
-            return work(self._pair)
+            backends.use_threads(loading.pair)
+            return work(loading.pair)
         except (ValueError, ModelError) as error:
             return {"error": str(error), "field": getattr(error, "field", "")}
         except Exception as error:  # an odd trace must not leave the page waiting
@@ -149,14 +145,28 @@ class Desk:
                 raise Refused("prompt", "Stopped before it was this run's turn.")
             yield {"kind": "wait", "message": "Another run is using the models. Yours is in the line."}
 
-    def _until_ready(self, stopped: threading.Event) -> Generator[Message, None, Pair]:
-        while not self._ready.wait(timeout=0.5):
+    def _until_ready(self, name: str | None, stopped: threading.Event) -> Generator[Message, None, Pair]:
+        try:
+            loading = self.models.get(name)
+        except ValueError as error:
+            raise Refused("pair", str(error)) from None
+        while not loading.wait(0.5):
             if stopped.is_set():
                 raise Refused("prompt", "Stopped before the models were loaded.")
-            yield {"kind": "wait", "message": "The models are still loading."}
-        if self._pair is None:
-            raise Refused("prompt", self._problem)
-        return self._pair
+            yield {"kind": "wait", "message": loading.sentence}
+        if loading.pair is None:
+            raise Refused("pair", loading.problem)
+        return loading.pair
+
+
+def _computed(pair: Pair, job: Job, turn: Turn) -> Iterator[Message]:
+    """The messages of a job. Each may be made in another thread of the server, and each thread counts its own threads."""
+    backends.use_threads(pair)
+    made = iter(job(turn))
+    with closing(made) if isinstance(made, Generator) else nullcontext():
+        while (message := next(made, None)) is not None:
+            yield message
+            backends.use_threads(pair)
 
 
 def failed(error: Exception, field: str = "prompt") -> Message:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import orjson
 
 from specviz import backends, exports, registry, tasks
 from specviz.assets import ASSETS
+from specviz.backends import PairFacts
 from specviz.engine.settings import Settings
 from specviz.record import metrics
 from specviz.record.trace import Trace
@@ -20,7 +22,9 @@ from specviz.types import Sampling
 from specviz.ui import advice, runs, sweeping
 from specviz.ui.desk import WAITING, Desk, Message
 from specviz.ui.exporting import exported
-from specviz.view.boot import PLOTLY, drafter_words, inline, rule_words, scripts, styles
+from specviz.ui.models import Models
+from specviz.ui.requests import pair_of
+from specviz.view.boot import PLOTLY, drafter_words, inline, pair_words, rule_words, scripts, styles
 
 # Constant: model text never enters a template. `run`, `stop`, `cancel`, `verify` and `sweep` are the events the view triggers.
 TEMPLATE = '<div class="sv-host"></div>'
@@ -34,44 +38,47 @@ class View(gr.HTML):
         return value
 
 
-def words(shipped: bool = True) -> dict[str, Any]:
-    """What the page must know before any run: rules, drafters and their knobs, definitions of figures, examples.
-    `shipped`: it runs the shipped pair, whose styles are known and whose sweep is recorded."""
+def words(models: Models) -> dict[str, Any]:
+    """What the page must know before any run: rules, drafters and their knobs, definitions of figures, the pairs on offer,
+    the examples for them with their recorded runs, and the recorded sweep."""
+    swept = models.known.get(sweeping.pair(models) or "")
     return {
         "rules": rule_words(),
         "drafters": drafter_words(),
         "definitions": metrics.DEFINITIONS,
         "settings": registry.knobs(Sampling) + registry.knobs(Settings),
-        "styles": _styles() if shipped else {},  # another pair has its own way, and is not asked
+        "pairs": [pair_words(facts) for facts in models.known.values()],
         "exports": exports.words(),
-        "prompts": _prompts(),
-        "recorded": {trace["prompt"]: trace["url"] for trace in _recorded()},
+        "prompts": examples(models.known),
         "plotly": _url(PLOTLY),
         "sweep": {
             "asked": sweeping.usual(),
             "definitions": metrics.SWEEP,
             "families": {name: tasks.family(name).about for name in tasks.names()},
-            "recorded": _url(sweeping.RECORDED) if shipped and sweeping.RECORDED.exists() else None,
+            "pair": swept and swept.title,
+            "recorded": _url(sweeping.RECORDED) if swept and sweeping.RECORDED.exists() else None,
         },
     }
 
 
 def build(desk: Desk) -> gr.Blocks:
-    """The page over a desk that runs things. Launch it with `launch_options()`."""
+    """The page over a desk that runs things. Launch it with `launch_options(desk.models)`."""
 
     def run(event: gr.EventData) -> Iterator[str]:
         asked = _settings(event)
-        yield from _texts(desk.messages(str(event._data.get("id")), lambda turn: runs.compute(turn, asked)))
+        job = partial(runs.compute, asked=asked)
+        yield from _texts(desk.messages(str(event._data.get("id")), job, pair_of(asked)))
 
     def sweep(event: gr.EventData) -> Iterator[str]:
         asked = _settings(event)
-        yield from _texts(desk.messages(str(event._data.get("id")), lambda turn: sweeping.compute(turn, asked)))
+        job, name = partial(sweeping.compute, asked=asked), sweeping.pair(desk.models)
+        yield from _texts(desk.messages(str(event._data.get("id")), job, name))
 
     def stop(event: gr.EventData) -> None:
         desk.stop(str(event._data.get("id")))
 
     def verify(event: gr.EventData) -> Iterator[str]:
-        yield from _texts(runs.verified(desk, str(event._data.get("trace"))))
+        yield from _texts(runs.verified(desk, str(event._data.get("trace")), pair_of(event._data)))
 
     def check(text: str) -> dict[str, str]:
         """Whether a text is a trace, without running anything."""
@@ -85,17 +92,21 @@ def build(desk: Desk) -> gr.Blocks:
         """The file that an export makes of a trace: see `exporting.exported`."""
         return exported(text)
 
+    def load(name: str | None) -> Message:
+        """Begins to load a pair, or says how far it is: see `Models.state`."""
+        return desk.models.state(None if name is None else str(name))
+
     def buys(text: str) -> Message:
         """What knobs buy on one lane's text: see `advice.bought`."""
-        return desk.borrow(lambda pair: advice.bought(text, pair))
+        return desk.borrow(lambda pair: advice.bought(text, pair), advice.pair_of(text))
 
     def advise(text: str) -> Message:
         """Which knob value meets a goal: see `advice.answer`."""
-        return desk.borrow(lambda pair: advice.answer(text, pair))
+        return desk.borrow(lambda pair: advice.answer(text, pair), advice.pair_of(text))
 
     def tryout(text: str) -> Message:
         """Whether a real run does what the advice says: see `advice.tried`."""
-        return desk.borrow(lambda pair: advice.tried(text, pair, desk.deadline))
+        return desk.borrow(lambda pair: advice.tried(text, pair, desk.deadline), advice.pair_of(text))
 
     gr.set_static_paths([ASSETS / "recorded", PLOTLY, sweeping.RECORDED])
     with gr.Blocks(title="specviz: acceptance rules, seen", analytics_enabled=False, fill_width=True) as blocks:
@@ -104,7 +115,7 @@ def build(desk: Desk) -> gr.Blocks:
             html_template=TEMPLATE,
             js_on_load=ON_LOAD,
             apply_default_css=False,
-            server_functions=[check, export, buys, advise, tryout],
+            server_functions=[load, check, export, buys, advise, tryout],
         )
         streaming = dict(show_progress="hidden", api_visibility="private", concurrency_limit=WAITING + 4)
         running = view.run(run, None, view, **streaming)
@@ -116,13 +127,12 @@ def build(desk: Desk) -> gr.Blocks:
     return blocks
 
 
-def launch_options(shipped: bool = True) -> dict[str, Any]:
-    """What `launch` needs for the page to look like itself and to ask no other host for anything; `shipped` as in
-    `words`."""
+def launch_options(models: Models) -> dict[str, Any]:
+    """What `launch` needs for the page to look like itself, to know `models`, and to ask no other host for anything."""
     theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
         body_background_fill="#f6f6f3", body_background_fill_dark="#0f1012"
     )
-    boot = f"window.specviz = window.specviz || {{}}; window.specviz.boot = {inline(_dumps(words(shipped)))};"
+    boot = f"window.specviz = window.specviz || {{}}; window.specviz.boot = {inline(_dumps(words(models)))};"
     head = "".join(f"<style>{text}</style>" for text in styles())
     head += "".join(f"<script>{text}</script>" for text in (boot, *scripts(), "window.specviz.app.early();"))
     return dict(head=head, theme=theme, ssr_mode=False, footer_links=[], run_history=False, quiet=True)
@@ -152,19 +162,28 @@ def _url(path: Path) -> str:
     return f"gradio_api/file={path.as_posix()}"
 
 
-def _styles() -> dict[str, str]:
-    """The styles one can ask the shipped pair for."""
-    shipped = next(iter(backends.pairs().values()), None)
-    return {} if shipped is None else shipped.styles
-
-
-def _recorded() -> list[dict[str, str]]:
-    """The recorded runs: prompt and address of each."""
-    paths = sorted((ASSETS / "recorded").glob("*.json"))
-    return [{"prompt": json.loads(path.read_text(encoding="utf-8"))["prompt"], "url": _url(path)} for path in paths]
-
-
-def _prompts() -> list[dict[str, Any]]:
-    """The examples; the first with a recorded run is what a visitor sees first."""
+def examples(known: Mapping[str, PairFacts]) -> list[dict[str, Any]]:
+    """The examples of assets/prompts.json for the pairs on offer, those of the first pair before the others, each with the
+    address of its recorded run; for models that bring no pair, the texts of the usual examples and nothing recorded."""
     path = ASSETS / "prompts.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    all_ = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    if not known:
+        usual = next(iter(backends.pairs()), None)
+        return [one | {"pair": None, "style": None, "recorded": None} for one in all_ if one["pair"] == usual]
+    recorded = _recorded()
+    found = [
+        one | {"recorded": recorded.get((one["pair"], one["text"]))}
+        for name in known
+        for one in all_
+        if one["pair"] == name
+    ]
+    return [{name: value for name, value in one.items() if name != "lanes"} for one in found]
+
+
+def _recorded() -> dict[tuple[str, str], str]:
+    """The addresses of the recorded runs, by the pair that made each and its prompt."""
+    urls = {}
+    for path in sorted((ASSETS / "recorded").glob("*.json")):
+        trace = json.loads(path.read_text(encoding="utf-8"))
+        urls[trace["models"]["verifier"]["id"].rpartition("/")[0], trace["prompt"]] = _url(path)
+    return urls

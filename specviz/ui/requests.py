@@ -1,8 +1,9 @@
 """What the page sends: read, or refused in a sentence that names the control it belongs to.
 
-A request for a run is {prompt, style, temperature, top_k, top_p, draft_length, max_new_tokens, seed, drafter, lanes,
+A request for a run is {pair, prompt, style, system, temperature, top_k, top_p, draft_length, max_new_tokens, seed, drafter, lanes,
 continued?}: `drafter` is {name, knobs}, and so is each of the `lanes` with "rule" in place of "name" (null: plain decoding).
-A lane may bring a `drafter` of its own. What is left out is at its default.
+A lane may bring a `drafter` of its own. `pair` is the name of a pair on offer, or null for the page's own; `system` the
+system message of a chat (null: what the template puts, "": none). What is left out is at its default.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Request(NamedTuple):
 
     prompt: str
     style: str | None
+    system: str | None
     lanes: list[Settings]
     kept: list[int]
     forced: int | None
@@ -45,7 +47,12 @@ def read(pair: Pair, asked: Mapping[str, Any]) -> Request:
     if not isinstance(prompt, str):
         raise Refused("prompt", "The prompt must be text.")
     style = asked.get("style") or ("chat" if "chat" in pair.styles else None)
+    system = asked.get("system") if style == "chat" else None
+    if not isinstance(system, str | None):
+        raise Refused("system", "The system message must be text.")
     tokens = refusing("prompt", lambda: pair.encode(prompt, style))
+    if system is not None:
+        tokens = refusing("system", lambda: pair.encode(prompt, style, system))
     numbers = {name: asked[name] for name in ("temperature", "top_k", "top_p") if name in asked}
     sampling = refusing(named(numbers, lambda some: Sampling(**some)), lambda: Sampling(**numbers))
     wanted = asked.get("lanes")
@@ -72,7 +79,13 @@ def read(pair: Pair, asked: Mapping[str, Any]) -> Request:
         if rule is not None and (refusal := settings.drafter.refusal(rule, pair)):
             raise Refused("drafter", refusal)
         lanes.append(settings)
-    return Request(prompt, style, lanes, kept, forced)
+    return Request(prompt, style, system, lanes, kept, forced)
+
+
+def pair_of(asked: Mapping[str, Any]) -> str | None:
+    """The name of the pair that a request is for; None: the page's own."""
+    name = asked.get("pair")
+    return None if name is None else str(name)
 
 
 def read_drafter(asked: Any) -> Drafter:

@@ -1,6 +1,6 @@
 """A run for the page, told in small messages while it goes on.
 
-    {"kind": "start" | "delta", "trace"?, "deltas": [{"seq", "rounds": [[lane, round], ...], "pieces", "finished"}]}
+    {"kind": "start" | "delta", "trace"?, "deltas": [{"seq", "rounds": [[lane, round], ...], "pieces", "special", "finished"}]}
     {"kind": "end", "deltas", "finished": how each lane ended, "final": the whole trace as JSON text, "message"?}
     {"kind": "error", "field", "message", "final"?}
 `trace` is the trace's data before its first round. The page may miss a message, so each one repeats the last few deltas,
@@ -32,7 +32,7 @@ class Telling:
     """Puts what a run adds into messages."""
 
     def __init__(self, trace: Trace):
-        self._header = {**trace.to_data(), "pieces": dict(trace.pieces)}
+        self._header = {**trace.to_data(), "pieces": dict(trace.pieces), "special": list(trace.special)}
         self._recent: deque[Message] = deque(maxlen=REPEATED)
         self._delta: Message | None = None  # what the next message will bring
         self._deltas = self._sent = 0
@@ -40,9 +40,10 @@ class Telling:
     def add(self, added: Added) -> None:
         if self._delta is None:
             self._deltas += 1
-            self._delta = {"seq": self._deltas, "rounds": [], "pieces": {}, "finished": {}}
+            self._delta = {"seq": self._deltas, "rounds": [], "pieces": {}, "special": [], "finished": {}}
         self._delta["rounds"].append([added.lane, added.round.to_json()])
         self._delta["pieces"] |= added.pieces
+        self._delta["special"] += added.special
         if added.finished:
             self._delta["finished"][str(added.lane)] = added.finished
 
@@ -60,8 +61,9 @@ def compute(turn: Turn, asked: Mapping[str, Any], probe: Probe | None = None) ->
     """Runs what the page asks for, see `requests`; a message about every EVERY seconds. `probe` learns where the time goes.
     Closing the generator stops it."""
     try:
-        prompt, style, lanes, kept, forced = read(turn.pair, asked)
-        begun = partial(run, turn.pair, prompt, lanes, style=style, kept=kept, forced=forced, probe=probe)
+        prompt, style, system, lanes, kept, forced = read(turn.pair, asked)
+        put = partial(run, turn.pair, prompt, lanes, style=style, system=system)
+        begun = partial(put, kept=kept, forced=forced, probe=probe)
         running = refusing("continued", begun)
     except (Refused, ModelError) as error:
         yield failed(error)
@@ -88,8 +90,8 @@ def compute(turn: Turn, asked: Mapping[str, Any], probe: Probe | None = None) ->
     yield {**telling.message("end"), "finished": finished, "final": trace.to_json(), "message": note}
 
 
-def verified(desk: Desk, text: str) -> Generator[Message, None, None]:
-    """Runs a trace again: {"kind": "verified", "same", "message"} says whether it reproduces."""
+def verified(desk: Desk, text: str, name: str | None = None) -> Generator[Message, None, None]:
+    """Runs a trace again, by the pair of that name: {"kind": "verified", "same", "message"} says whether it reproduces."""
 
     def job(turn: Turn) -> list[Message]:
         try:
@@ -107,7 +109,7 @@ def verified(desk: Desk, text: str) -> Generator[Message, None, None]:
         words = f"This trace has {len(trace.lanes)} lanes; here at most {MAX_LANES} are re-run. Use: specviz verify"
         yield {"kind": "verified", "same": False, "message": words}
         return
-    for message in desk.in_turn(job):
+    for message in desk.in_turn(job, name):
         if message["kind"] == "error":
             message = {"kind": "verified", "same": False, "message": message["message"]}
         yield message

@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from specviz.backends import Pair
+    from specviz.backends import Pair, PairFacts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for option, variable, help_text in (
         ("--host", "GRADIO_SERVER_NAME", "address to listen at (default 127.0.0.1: this machine alone)"),
         ("--port", "GRADIO_SERVER_PORT", "port to listen at (default: the first free one from 7860)"),
-        ("--pair", "SPECVIZ_PAIR", "a pair by its name, or a folder with a pair.json (default: the first that ships)"),
+        ("--pair", "SPECVIZ_PAIR", "the pair to begin with, by its name; or a folder with a pair.json (default: the first that can be had)"),
         ("--draft", "SPECVIZ_DRAFT", "instead: a draft model, a folder or a Hub id"),
         ("--verifier", "SPECVIZ_VERIFIER", "and its verifier; alone, for drafters that need no model"),
         ("--device", "SPECVIZ_DEVICE", "cpu, cuda, or auto to spread a model over devices (default cpu)"),
@@ -31,25 +31,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serves until interrupted; returns 0. Raises ValueError if the address cannot be listened at."""
+    from specviz import backends
     from specviz.ui import page
     from specviz.ui.desk import DEADLINE, Desk
+    from specviz.ui.models import Models, Progress
 
-    def load() -> Pair:
-        from specviz import backends  # brings torch: the first picture does not wait for it
+    own = {"pair": options.pair, "draft": options.draft, "verifier": options.verifier}
 
-        placing = {"device": options.device or "cpu", "dtype": options.dtype}
-        pair = backends.load_pair(options.pair, draft=options.draft, verifier=options.verifier, **placing)
+    def load(name: str | None, progress: Progress) -> Pair:
+        named = own if name is None else {"pair": name}
+        pair = backends.load_pair(**named, device=options.device or "cpu", dtype=options.dtype, progress=progress)
         backends.dedicate_process(pair)
         return pair
 
-    desk = Desk(load, DEADLINE if options.deadline is None else options.deadline)
+    desk = Desk(Models(load, _offered(options)), DEADLINE if options.deadline is None else options.deadline)
     blocks = page.build(desk)
     try:
         _, url, _ = blocks.launch(
             server_name=options.host,
             server_port=options.port,
             prevent_thread_lock=True,
-            **page.launch_options(shipped=options.pair is None and options.verifier is None),
+            **page.launch_options(desk.models),
         )
     except OSError as error:
         raise ValueError(
@@ -60,3 +62,13 @@ def run(options: argparse.Namespace) -> int:
     print(f"specviz is ready at {url}", flush=True)
     blocks.block_thread()
     return 0
+
+
+def _offered(options: argparse.Namespace) -> dict[str, PairFacts]:
+    """The pairs to choose from, the one to begin with first: none where models are given that come with no pair of these."""
+    from specviz import backends
+
+    known = backends.pairs()
+    if options.draft or options.verifier or (options.pair and options.pair not in known):
+        return {}
+    return {options.pair: known[options.pair], **known} if options.pair else known

@@ -24,12 +24,18 @@ from specviz.study import sweep
 from specviz.types import ModelError, Sampling
 from specviz.ui.advice import plain
 from specviz.ui.desk import Message, Turn, failed
+from specviz.ui.models import Models
 from specviz.ui.requests import Refused, named, refusing
 
 EVERY = 0.25  # seconds between messages
 MOST_RULES = 12  # specs in a request
 MOST_TEXTS = 4000  # of one sweep: a minute or two for the shipped pair
 RECORDED = ASSETS / "sweep.json"  # what is shown before anyone presses Run
+
+
+def pair(models: Models) -> str | None:
+    """The name of the pair that a sweep asks, whichever is chosen for runs; None: models that the page was started with."""
+    return sweep.PAIR if sweep.PAIR in models.known else None
 
 
 def usual() -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from specviz import drafters, registry, rules
 from specviz.assets import ASSETS
+from specviz.backends import PairFacts
 
 VIEW = Path(__file__).resolve().parent
 PLOTLY = (
@@ -25,7 +26,7 @@ def _named(names: str) -> tuple[Path, ...]:
 
 SCRIPTS = (
     *ARITHMETIC,
-    *_named("dom state pointing knobs drafter controls lanes timeline fork inspector plots"),
+    *_named("dom state pointing knobs drafter models chat controls lanes timeline fork inspector plots"),
     *PLOTS,
     *_named("share live sections"),
     *_named("playground-state playground-svg playground-labels playground-bars playground-chart"),
@@ -78,6 +79,11 @@ def drafter_words() -> dict[str, dict[str, Any]]:
             known[name] = {word: getattr(drafter, word) for word in ("summary", "source", "uses_draft_model")}
             known[name]["knobs"] = knob_words(type(drafter))
     return known
+
+
+def pair_words(facts: PairFacts) -> dict[str, Any]:
+    """A pair of models that comes with a pair.json, in words, for a page."""
+    return {word: getattr(facts, word) for word in ("name", "title", "knows", "licence", "parameters", "styles")}
 
 
 def knob_words(cls: type) -> list[dict[str, Any]]:

@@ -118,7 +118,9 @@ def messages_of(path: Path, every: int) -> list[dict]:
     data = json.loads(text)
     header = data | {"lanes": [lane | {"rounds": []} for lane in data["lanes"]]}
     steps = [[i, round_] for i, lane in enumerate(data["lanes"]) for round_ in lane["rounds"]]
-    deltas = [{"seq": n + 1, "rounds": [step], "pieces": {}, "finished": {}} for n, step in enumerate(steps)]
+    deltas = [
+        {"seq": n + 1, "rounds": [step], "pieces": {}, "special": [], "finished": {}} for n, step in enumerate(steps)
+    ]
     made = [{"kind": "start", "trace": header, "deltas": []}]
     made += [{"kind": "delta", "deltas": deltas[max(0, n - 3) : n + 1]} for n in range(0, len(deltas), every)]
     return [

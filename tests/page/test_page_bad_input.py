@@ -20,6 +20,7 @@ from specviz.ui import desk as desks
 from specviz.ui import page as built
 from specviz.ui.desk import Desk
 from tests.support.browser import DRAWN, app, free_port, until, watched
+from tests.support.desks import desk_of
 from tests.support.traces import signed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,13 +32,12 @@ pytestmark = pytest.mark.skipif(not RECORDED, reason="no recorded runs")
 
 
 @contextmanager
-def page_of(load):
+def page_of(load, desk: Desk | None = None):
     """The page over models that `load` gives, and its desk."""
-    desk = Desk(load)
-    desk.open()
+    desk = desk or desk_of(load, {"small": backends.pairs()["small"]})
     blocks = built.build(desk)
     _, url, _ = blocks.launch(
-        server_name="127.0.0.1", server_port=free_port(), prevent_thread_lock=True, **built.launch_options()
+        server_name="127.0.0.1", server_port=free_port(), prevent_thread_lock=True, **built.launch_options(desk.models)
     )
     try:
         yield url, desk
@@ -108,11 +108,20 @@ def test_an_unknown_or_gated_model_has_its_sentence(chromium, tmp_path, model, e
             "HF_HOME": str(tmp_path / "hub"),
             "HF_TOKEN": "",
         }
-        with (
-            app(tmp_path / "log.txt", SPECVIZ_DRAFT=model, SPECVIZ_VERIFIER=model, **endpoint) as url,
-            visit(chromium, url) as tab,
-        ):
-            refused(tab, shown(tab), expected)
+        log = tmp_path / "log.txt"
+        with app(log, SPECVIZ_DRAFT=model, SPECVIZ_VERIFIER=model, **endpoint) as url:
+            context = chromium.new_context(viewport={"width": 1440, "height": 1000})
+            tab, wrong = watched(context, url)
+            tab.goto(url)
+            assert expected in sentence(tab, "pair"), "without anyone pressing Run"
+            assert tab.evaluate("specviz.state.run") is None, "no run of other models is shown"
+            assert expected in log.read_text() and "Traceback" not in log.read_text()
+            tab.fill("#sv-prompt", "Once")
+            tab.click(".run")
+            until(tab, "!specviz.state.live")
+            assert expected in sentence(tab, "pair")
+            context.close()
+            assert wrong == []
         hub.shutdown()
 
 
@@ -130,7 +139,7 @@ def test_two_tokenizers_that_differ_say_how(chromium, tmp_path):
         page_of(lambda: backends.load_pair(draft=str(folder), verifier=verifier)) as (url, _),
         visit(chromium, url) as tab,
     ):
-        refused(tab, shown(tab), "their tokenizers differ: ")
+        refused(tab, shown(tab), "their tokenizers differ: ", "pair")
 
 
 class Broken:

@@ -14,13 +14,13 @@ from specviz.engine.settings import Settings
 from specviz.record.running import run as begin
 from specviz.record.trace import Trace
 from specviz.ui import runs
-from specviz.ui.desk import Desk
 from specviz.view.boot import drafter_words
 from tests.conftest import QUESTION
 from tests.page.test_page import pytestmark, run, texts  # noqa: F401  (pytestmark: where nothing is recorded)
 from tests.page.test_page_bad_input import page_of, visit
 from tests.page.test_page_fork import ON, ROUND_START
 from tests.support.browser import WIDTHS, beyond, serious, until, watched
+from tests.support.desks import desk_of
 from tests.support.traces import of_version_1, replay, signed
 
 SETTLED = "specviz.state.source === 'live' && !specviz.state.live && specviz.state.raw"
@@ -303,8 +303,7 @@ def test_a_trace_of_version_1_opens_replays_and_verifies(tab, record, chromium, 
 
 def test_versions_are_verified_alike(record, pair):
     """Without a browser: the trace of either version reproduces, and one by another drafter does not."""
-    desk = Desk(lambda: pair)
-    desk.open()
+    desk = desk_of(lambda: pair)
     for text in (record.to_json(), of_version_1(record)):
         last = list(runs.verified(desk, text))[-1]
         assert last["same"] and last["message"].startswith("Reproduced"), last

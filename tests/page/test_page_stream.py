@@ -13,6 +13,7 @@ from specviz.types import ModelError
 from specviz.ui import desk as desks
 from specviz.ui import runs
 from specviz.ui.desk import Desk
+from tests.support.desks import desk_of
 
 SETTINGS = {
     "prompt": "One day a dog", "style": "tiny", "temperature": 1.0, "top_k": 0, "top_p": 1.0, "draft_length": 3, "max_new_tokens": 24, "seed": 2,
@@ -22,9 +23,7 @@ SETTINGS = {
 
 @pytest.fixture
 def desk(pair):
-    made = Desk(lambda: pair)
-    made.open()
-    return made
+    return desk_of(lambda: pair)
 
 
 def run(desk: Desk, name: str, asked: dict):
@@ -78,8 +77,7 @@ def test_stop_ends_with_a_whole_trace(desk, monkeypatch):
 
 
 def test_a_run_has_a_deadline(pair):
-    late = Desk(lambda: pair, deadline=0.0)
-    late.open()
+    late = desk_of(lambda: pair, deadline=0.0)
     last = list(run(late, "a", SETTINGS))[-1]
     assert last["kind"] == "end" and "the longest a run may take" in last["message"]
 
@@ -92,10 +90,9 @@ def test_a_full_line_and_missing_models_have_their_sentences(desk):
     def broken():
         raise ModelError("The draft model is not there.")
 
-    other = Desk(broken)
-    other.open()
+    other = desk_of(broken)
     last = list(run(other, "a", SETTINGS))[-1]
-    assert (last["kind"], last["message"]) == ("error", "The draft model is not there.")
+    assert (last["kind"], last["field"], last["message"]) == ("error", "pair", "The draft model is not there.")
 
 
 @pytest.mark.parametrize(

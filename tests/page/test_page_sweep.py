@@ -15,10 +15,11 @@ from specviz.engine.settings import Settings
 from specviz.record import metrics
 from specviz.study import sweep
 from specviz.ui import sweeping
-from specviz.ui.desk import Desk, Turn
+from specviz.ui.desk import Turn
 from specviz.ui.requests import Refused
 from tests.page.test_page import pytestmark  # noqa: F401  (where there is no pair)
 from tests.support.browser import WIDTHS, beyond, serious, until, watched
+from tests.support.desks import desk_of
 
 FEW = {
     "rules": ["sps", "cactus:delta=0.1,1"],
@@ -271,8 +272,7 @@ def test_it_can_be_used_by_all(chromium, home, scheme, width):
 
 
 def messages(pair, request, desk=None):
-    desk = desk or Desk(lambda: pair)
-    desk.open()
+    desk = desk or desk_of(lambda: pair)
     return desk.messages("a", lambda turn: sweeping.compute(turn, request))
 
 
@@ -301,14 +301,14 @@ def test_messages_say_everything_each_time(pair, monkeypatch):
 
 def test_a_sweep_ends_when_it_is_closed_stopped_or_late(pair):
     """The turn at the models is given back each time."""
-    desk = Desk(lambda: pair)
+    desk = desk_of(lambda: pair)
     steps = messages(pair, FEW | {"questions": 900}, desk)
     for message in steps:
         if message.get("done"):
             break
     steps.close()
     assert not desk._turn.locked()
-    late = Desk(lambda: pair, deadline=0.0)
+    late = desk_of(lambda: pair, deadline=0.0)
     assert "longest a run may take" in list(messages(pair, FEW, late))[-1]["message"]
     stopped = threading.Event()
     stopped.set()

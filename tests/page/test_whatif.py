@@ -66,7 +66,7 @@ class Again:
         made = trace.begin(pair, prompt, style, lanes)
         rounds: list[list[tuple[torch.Tensor, ...]]] = [[] for _ in lanes]
         for step in race.race(pair, made.prompt_tokens, lanes):
-            made.add(step, pair.tokenizer.piece)
+            made.add(step, pair.tokenizer)
             if judgement := step.result.judgement:
                 nodes = list(step.result.walk.judged)
                 parts = (judgement.verifier_probs, judgement.draft_probs, judgement.tokens)

@@ -136,7 +136,7 @@ def test_folding_a_step_leaves_it_as_it_was(lane, seed, measured, stops):
     first, second = (begin(pair, "ab", None, lanes) for _ in range(2))
     for step in race(pair, first.prompt_tokens, lanes, measured):
         before = told(step)
-        added, again = first.add(step, pair.tokenizer.piece), second.add(step, pair.tokenizer.piece)
+        added, again = first.add(step, pair.tokenizer), second.add(step, pair.tokenizer)
         assert added == again and added.round is not again.round
         added.round.judged.clear(), added.round.slices.clear(), added.round.emitted.clear(), added.round.path.clear()
         assert told(step) == before

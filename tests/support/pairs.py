@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from pathlib import Path
+
+from specviz import backends
 from specviz.backends import Pair
 from tests.support.table import TableModel
 
 
 class Letters:
     """Token 0 is "a", token 1 is "b", and so on."""
+
+    special: frozenset[int] = frozenset()
 
     def __init__(self, vocabulary: int, stop_tokens: frozenset[int] = frozenset()):
         self.size, self.stop_tokens = vocabulary, stop_tokens
@@ -35,3 +42,27 @@ def table_pair(
     if exact:
         verifier.logits, draft.logits = verifier.logits.double(), draft.logits.double()
     return Pair(draft if drafting else None, verifier, Letters(vocabulary, stop), {})
+
+
+CHAT = (  # each message behind a token of its own; without a system message it says "Be kind."
+    "{% if messages[0].role != 'system' %}<|task|>Be kind.\n{% endif %}{% for one in messages %}"
+    "{{ '<|task|>' if one.role == 'system' else '<|tale|>' }}{{ one.content }}\n{% endfor %}<|tiny|>"
+)
+
+
+def chat_pair(folder: Path, name: str = "chatty") -> Pair:
+    """The models of the small pair as a pair that chats by the template CHAT, written to a folder and loaded from there."""
+    small = backends.pairs()["small"].folder
+    for role in ("draft", "verifier"):
+        shutil.copytree(small / role, folder / role)
+        path = folder / role / "tokenizer_config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"chat_template": CHAT}))
+    facts = json.loads((small / "pair.json").read_text()) | {
+        "name": name, "title": "A pair that chats", "knows": "Next to nothing.", "order": 9, "opening": "", "tags": {},
+        "styles": {"chat": "as a message", "text": "as it is"},
+    }  # fmt: skip
+    (folder / "pair.json").write_text(json.dumps(facts))
+    pair = backends.load_pair(folder)
+    for role, model in zip(("draft", "verifier"), pair.models):
+        model.id = f"{name}/{role}"  # as those are called that come with the project
+    return pair

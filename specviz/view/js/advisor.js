@@ -50,7 +50,7 @@
     const fixedLength = parts.length.value !== "";
     working(true);
     say("The models read the texts once more, then every rule is tried at some thirty settings: a few seconds.");
-    const found = await server("advise", { trace: asked.trace, goal, value, draft_length: fixedLength ? Number(parts.length.value) : null });
+    const found = await server("advise", { pair: sv.models.made(asked.run.trace), trace: asked.trace, goal, value, draft_length: fixedLength ? Number(parts.length.value) : null });
     working(false);
     if (!found) return;
     found.rows.forEach((row) => { row.kl = sv.store.finite(row.kl); });
@@ -91,10 +91,10 @@
   async function tryOut(row) {
     if (busy || state.live) return state.live ? say("", "A run is going on. Wait for its end.") : undefined;
     row.attempt = (row.attempt || 0) + 1;
-    const { trace } = answer;
+    const { run, trace } = answer;
     working(true);
     say(`Running ${sv.store.label(row.name, row.knobs)} on the same prompt with another seed…`);
-    const found = await server("tryout", { trace, rule: row.rule, drafter: row.drafter, draft_length: row.draft_length, interval: row.interval, attempt: row.attempt });
+    const found = await server("tryout", { pair: sv.models.made(run.trace), trace, rule: row.rule, drafter: row.drafter, draft_length: row.draft_length, interval: row.interval, attempt: row.attempt });
     working(false);
     if (!found) return;
     row.tried = { ...found, kl: sv.store.finite(found.kl) };

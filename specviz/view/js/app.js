@@ -7,25 +7,20 @@
   const fetched = {};
   let themeButton;
 
-  // A recorded run by prompt; fetched once.
-  function recorded(prompt) {
-    const url = (sv.boot_data().recorded || {})[prompt];
+  // The recorded run of an example, or null; fetched once.
+  function recorded(example) {
+    const url = example?.recorded;
     if (!url) return null;
-    fetched[prompt] = fetched[prompt] || fetch(url).then((answer) => { if (!answer.ok) throw new Error(String(answer.status)); return answer.text(); });
-    return fetched[prompt];
+    fetched[url] = fetched[url] || fetch(url).then((answer) => { if (!answer.ok) throw new Error(String(answer.status)); return answer.text(); });
+    return fetched[url];
   }
 
-  function firstPrompt() {
-    const { prompts, recorded: known } = sv.boot_data();
-    const first = prompts.find((one) => known[one.text]);
-    return first ? first.text : Object.keys(known)[0] ?? null;
-  }
+  const firstExample = () => sv.boot_data().prompts.find((one) => one.recorded) ?? null;
 
   // Nothing a visitor sees first needs Gradio: the page opens as soon as there is a body, and moves in once it is mounted.
   function early() {
     theme(stored("specviz-theme"));
-    const prompt = firstPrompt();
-    if (prompt !== null) recorded(prompt).catch(() => {});
+    recorded(firstExample())?.catch(() => {});
     const open = () => {
       if (!document.body) return requestAnimationFrame(open);
       document.body.prepend(early.host = el("div"));
@@ -55,10 +50,15 @@
   async function choose(example) {
     if (state.live) return;
     sv.controls.clearErrors();
-    state.form.prompt = example.text;
-    state.form.style = example.style ?? null;
-    const found = recorded(example.text);
-    if (!found) { sv.controls.fill(); sv.controls.notice("Not recorded: press Run to see it."); return; }
+    const found = recorded(example);
+    if (!found) {
+      sv.models.take(example.pair);
+      const { text: prompt, system = null, sampling = {}, draft_length = state.form.draft_length, max_new_tokens = state.form.max_new_tokens } = example;
+      Object.assign(state.form, { prompt, system, ...sampling, draft_length, max_new_tokens, style: sv.models.style(example.style) });
+      sv.controls.fill();
+      sv.controls.notice("Not recorded: press Run to see it.");
+      return;
+    }
     try {
       display(await found, true);
       sv.controls.notice("");
@@ -98,16 +98,9 @@
     const add = el("button.plainbutton", { type: "button", onclick: () => sv.controls.addLane() }, "+ Add a lane");
     hide.addEventListener("change", () => { state.hideCut = hide.checked; box.classList.toggle("hidecut", hide.checked); });
     sv.on("run columns", () => { add.hidden = state.columns.length >= sv.controls.MAX_LANES || sv.offline; });
-    const models = el("span");
+    const models = sv.models.build();
     const versions = el("span");
-    sv.on("run", () => {
-      const { draft, verifier } = state.run.trace.models;
-      const used = draft && state.run.lanes.some((lane) => lane.drafter && sv.drafter.words(lane.drafter.name).uses_draft_model);
-      const size = `${sv.dom.count(verifier.parameters)} parameters`;
-      set(models, used ? `Draft ${sv.dom.count(draft.parameters)}, verifier ${size}` : `Verifier ${size}, no draft model`);
-      const revisions = [draft, verifier].filter(Boolean).map((model) => model.revision.slice(0, 12));
-      set(versions, `specviz ${state.run.trace.versions.specviz ?? ""} · revisions ${revisions.join(", ")}`);
-    });
+    sv.on("run", () => set(versions, sv.models.foot(state.run.trace)));
     const node = el("div.sv", null,
       el("header.top", null, el("h1.brand", { "aria-label": "specviz" }, "spec", el("i", null, "viz")), el("span.strap", null, "Acceptance rules in speculative decoding, seen token by token"),
         el("div.actions", null, sv.share.build(), themeButton)),
@@ -116,7 +109,7 @@
           ": a strict check would have refused it. The first ", mark("rejected", "refused"), " token is ", mark("resampled", "rewritten"), " and the draft behind it ", mark("discarded", "goes unread"), ". A clean round earns one ", mark("bonus", "extra"), "."),
         ask,
         el("div.main", null,
-          el("div.left", null, el("div.lanetools", null, el("div", null, models), el("div", null, add,
+          el("div.left", null, el("div.lanetools", null, models, el("div", null, add,
             sv.offline ? null : el("label.switch", { title: "Runs the verifier alone beside the lanes, to measure the speed-up against." }, race, "Time plain decoding too"), el("label.switch", null, hide, "Hide cut tokens"))), sv.fork.build(), tabs, box, sv.timeline.build(), upper),
           sv.inspector.build()),
         lower, sv.offline ? null : sv.advisor.build(),
@@ -136,14 +129,14 @@
     let wanted = null;
     try { wanted = sv.offline ? null : sv.share.read(location.hash); } catch (error) { sv.controls.error("prompt", error.message); }
     if (sv.offline) return display(sv.offline, true);
-    const prompt = wanted && recorded(wanted.form.prompt) ? wanted.form.prompt : firstPrompt();
+    const example = sv.boot_data().prompts.find((one) => wanted && one.recorded && one.text === wanted.form.prompt) ?? firstExample();
     if (!state.columns.length) {
       state.columns = ["sps", "tas", "cactus"].filter((rule) => sv.boot_data().rules[rule]).map((rule) => ({ rule, knobs: sv.defaults(rule), from: null }));
       sv.emit("columns");
       sv.controls.fill();
     }
     try {
-      const text = prompt === null ? null : await recorded(prompt);
+      const text = await recorded(example);
       if (text && wanted && sv.share.matches(JSON.parse(text), wanted)) { display(text, wanted.at === null && !wanted.pick, wanted.columns); return sv.share.restore(wanted); }
       if (text && !wanted) display(text, true);
     } catch { /* without a recorded run the page waits for Run */ }

@@ -80,7 +80,7 @@
 
   // What goes to Python; numbers that are no numbers go as they were typed, and come back as a sentence.
   function settings() {
-    const form = { prompt: parts.prompt.value, style: parts.style.value || null };
+    const form = { pair: state.form.pair, prompt: parts.prompt.value, ...sv.chat.settings() };
     FIELDS.forEach(([name]) => {
       const given = parts.fields[name].value.trim();
       form[name] = given !== "" && Number.isFinite(Number(given)) ? Number(given) : given;
@@ -110,9 +110,10 @@
     parts.prompt.value = form.prompt;
     grow();
     FIELDS.forEach(([name]) => { parts.fields[name].value = show(form[name]); });
-    parts.style.value = form.style || "";
+    sv.chat.draw();
     sv.drafter.draw();
     examples();
+    sv.emit("form");
   }
 
   // A setting put into its field by the page.
@@ -130,7 +131,7 @@
 
   function examples() {
     const current = state.form.prompt;
-    [...parts.examples.children].forEach((button) => button.setAttribute("aria-pressed", button.dataset.text === current));
+    parts.examples.querySelectorAll("button").forEach((button) => button.setAttribute("aria-pressed", button.dataset.text === current));
     const chosen = current && sv.boot_data().prompts.find((one) => one.text === current);
     set(parts.why, chosen ? [chosen.why, chosen.expected ? `Expected answer: ${chosen.expected}.` : ""].filter(Boolean).join(" ") : "");
   }
@@ -153,11 +154,11 @@
     parts.run = el("button.run", { type: "button", onclick: () => (state.live ? sv.live.stop() : run()) }, el("span", null, "Run"), el("kbd", { "aria-hidden": "true" }, "Ctrl ↵"));
     parts.error = el("p.error", { role: "alert", "data-error": "prompt" });
     parts.notice = el("p.notice", { role: "status", "aria-live": "polite" });
-    parts.examples = el("div.examples", { role: "group", "aria-label": "Example prompts" }, boot.prompts.map((one) =>
-      el("button", { type: "button", "data-text": one.text, title: one.why || "", onclick: () => sv.examples.choose(one) }, one.name)));
+    parts.examples = el("div.examples", { role: "group", "aria-label": "Example prompts" }, boot.prompts.map((one, i) => [
+      one.pair !== boot.prompts[0].pair && one.pair !== boot.prompts[i - 1].pair ? el("span.caption", null, `${boot.pairs.find((pair) => pair.name === one.pair).title}:`) : null,
+      el("button", { type: "button", "data-text": one.text, title: one.why || "", onclick: () => sv.examples.choose(one) }, one.name)]));
     parts.why = el("p.caption.why");
-    parts.style = el("select", { "aria-label": "Style", onchange: () => { state.form.style = parts.style.value || null; } },
-      el("option", { value: "" }, "none"), Object.entries(boot.styles).map(([name, words]) => el("option", { value: name, title: words }, name)));
+    const chat = sv.chat.build();
     const drafter = sv.drafter.build();
     parts.settings = el("details.settingsbox", { open: !matchMedia("(max-width: 720px)").matches }, el("summary", null, "Settings"), el("div.settings", null,
       FIELDS.flatMap(([name, label]) => {
@@ -166,9 +167,8 @@
         parts.fields[name].addEventListener("input", () => { error(name, ""); });
         const field = el("label.field", { title: help }, label, parts.fields[name]);
         return name === "draft_length" ? [drafter.box, field] : field;
-      }), el("label.field", { title: "What kind of text the models are asked for." }, "Style", parts.style)));
+      }), chat.style));
     parts.settingsError = el("p.error", { role: "alert" });
-    parts.style.closest("label").hidden = !Object.keys(boot.styles).length;
     document.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !state.live && !sv.offline) { event.preventDefault(); run(); }
     });
@@ -176,11 +176,10 @@
     if (sv.offline) { // a replay shows what was set, and sets nothing
       parts.prompt.readOnly = true;
       Object.values(parts.fields).forEach((field) => { field.readOnly = true; });
-      parts.style.closest("label").hidden = true;
     }
     return el("form.ask", { onsubmit: (e) => { e.preventDefault(); } },
       el("div.promptbox", null, parts.prompt, sv.offline ? null : parts.run), parts.error, parts.notice,
-      el("div.underprompt", null, parts.examples, parts.settings), parts.settingsError, drafter.said, parts.why);
+      el("div.underprompt", null, parts.examples, parts.settings), parts.settingsError, drafter.said, chat.system, parts.why);
   }
 
   function running(on, words = "") {

@@ -61,27 +61,39 @@
     return visible(text).replace(/^ +| +$/g, (spaces) => "␣".repeat(spaces.length));
   }
 
-  // One token: its leading space stays outside the mark, what cannot be seen is made visible, direction is isolated.
+  // A text whose lines are lines: the mark of a new line stands before it. Blanks behind one are indentation.
+  const lined = (text) => text.split("\n").map(visible).join("⏎\n");
+
+  // One token: its leading space stays outside the mark, what cannot be seen is made visible, direction is isolated. One that
+  // is no text is its name on a label, and one whose bytes belong to a character that stands further on is a small mark.
   function tokenNode(token, end) {
-    const empty = token.text.trim() === "";
-    const spaces = /\S/.test(token.text) ? /^ */.exec(token.text)[0] : "";
-    let body = token.text.slice(spaces.length);
     const node = el("span.t", { role: "option", "data-k": token.key });
     node.classList.add(token.fate);
     if (token.cut) node.classList.add("cut");
-    if (end) {
+    if (token.code) node.classList.add("code");
+    if (token.special || end) {
       node.classList.add("end");
-      node.append(el("bdi", null, "end"));
+      node.append(el("bdi", null, token.special ? visible(token.text) : "end"));
       return node;
     }
+    if (token.shown === "" && token.text !== "") {
+      node.classList.add("part");
+      node.setAttribute("aria-label", `${named(token.text)}, part of a character, ${token.fate}`);
+      node.append(el("bdi", null, "·"));
+      return node;
+    }
+    const text = token.shown;
+    const empty = text.trim() === "";
+    const spaces = /\S/.test(text) ? /^ */.exec(text)[0] : "";
+    let body = text.slice(spaces.length);
     if (empty) {
       node.classList.add("blank");
       node.setAttribute("aria-label", `${named(body)}, ${token.fate}`);
       if (/^ *$/.test(body) && token.fate !== "accepted" && token.fate !== "plain") body = body ? "␣".repeat(body.length) : "∅";
     }
     if (spaces) node.append(spaces);
-    node.append(el("bdi", null, visible(body)));
-    if (!token.cut && body.includes("\n") && !(token.key === 0 && body.trim() === "")) node.append("\n".repeat(body.split("\n").length - 1));
+    const lines = !token.cut && body.includes("\n") && !(token.key === 0 && empty);
+    node.append(el("bdi", null, lines ? lined(body) : visible(body)));
     return node;
   }
 
@@ -163,5 +175,5 @@
     setTimeout(() => URL.revokeObjectURL(url), 2000);
   }
 
-  sv.dom = { el, set, key, tokenNode, visible, named, percent, fixed, prob, nats, seconds, count, framed, pause, css, inks, calm, download };
+  sv.dom = { el, set, key, tokenNode, visible, lined, named, percent, fixed, prob, nats, seconds, count, framed, pause, css, inks, calm, download };
 })(window);

@@ -4,7 +4,7 @@
 (function (root) {
   "use strict";
   const sv = root.specviz;
-  const { el, named, visible, percent } = sv.dom;
+  const { el, named, lined, percent } = sv.dom;
   const { state } = sv;
   const MOST = 20; // earlier runs that are remembered
   const earlier = [];
@@ -19,19 +19,20 @@
   function given(trace) {
     const { continued, prompt_tokens: tokens } = trace;
     const first = promptLength(trace);
-    return tokens.slice(first).map((id, i) => ({ id, text: trace.pieces[id] ?? "", forced: Number.isInteger(continued.forced) && first + i === continued.position }));
+    const special = new Set(trace.special);
+    return tokens.slice(first).map((id, i) => ({ id, text: trace.pieces[id] ?? "", special: special.has(id), forced: Number.isInteger(continued.forced) && first + i === continued.position }));
   }
 
   // Of the models that wrote a run; null where there was no draft model.
   const revisions = ({ models }) => [models.draft?.revision ?? null, models.verifier.revision];
 
-  const givenText = () => (state.run ? given(state.run.trace).map((token) => token.text).join("") : "");
+  const givenText = () => (state.run ? sv.store.joined(given(state.run.trace)).join("") : "");
 
   // What Python needs to go on from a position of a lane, with `forced` put there (or null).
   function request(lane, position, forced) {
     const { trace } = state.run;
     const kept = [...given(trace), ...lane.tokens.filter((token) => !token.cut && token.position < position)].map((token) => token.id);
-    return { prompt: trace.prompt, style: trace.style, continued: { given: kept, forced, position, revisions: revisions(trace) } };
+    return { pair: sv.models.made(trace), prompt: trace.prompt, style: trace.style, system: trace.system ?? null, continued: { given: kept, forced, position, revisions: revisions(trace) } };
   }
 
   // The same for the run on display, as a link holds it; null if it began at its prompt.
@@ -101,11 +102,10 @@
     const all = state.run ? given(state.run.trace) : [];
     if (!all.length) return null;
     const node = el("span.given", { title: "Given to every lane, kept from an earlier run" });
-    all.forEach((token) => {
-      const spaces = /^ */.exec(token.text)[0];
-      const word = el("bdi", null, visible(token.text.slice(spaces.length)));
-      const lines = "\n".repeat(token.text.split("\n").length - 1);
-      node.append(spaces, token.forced ? el("span.forced", { title: "Put here by hand: the run was forked at this token" }, word) : word, lines);
+    sv.store.joined(all).forEach((text, i) => {
+      const spaces = /^ */.exec(text)[0];
+      const word = el("bdi", null, lined(text.slice(spaces.length)));
+      node.append(spaces, all[i].forced ? el("span.forced", { title: "Put here by hand: the run was forked at this token" }, word) : word);
     });
     if (!all[all.length - 1].forced) node.append(el("span.onward", { title: "The run goes on from here" }));
     return node;
@@ -118,7 +118,7 @@
     const words = `${before === 0 ? "From the beginning" : `Keeps the ${before === 1 ? "one token" : `${before} tokens`} before this one`}. Every lane goes on with its knobs as they are now, and the same draws.`;
     const written = sv.store.writtenAt(lane, token.position)?.id;
     const likely = slice && token.fate !== "bonus" ? slice.tokens.map((id, i) => ({ id, draft: slice.draft[i], verifier: slice.verifier[i] })) : [];
-    const offered = likely.filter(({ id, draft, verifier }) => id !== written && (draft > 0 || verifier > 0)); // a slice is filled up where little is possible
+    const offered = likely.filter(({ id, draft, verifier }) => id !== written && !state.run.special.has(id) && (draft > 0 || verifier > 0)); // a slice is filled up where little is possible
     const button = (spec, attributes, ...content) => el(spec, { type: "button", "aria-disabled": state.live ? "true" : null, ...attributes }, ...content);
     const chips = offered.map(({ id, draft, verifier }) => {
       const name = named(state.run.trace.pieces[id] ?? "");

@@ -106,10 +106,15 @@
   function appendRound(view, lane, round) {
     const node = el("span.round", { "data-r": round.index });
     round.tokens.forEach((token) => {
-      const end = lane.finished === "end of text" && !token.cut && round === lane.rounds[lane.rounds.length - 1] && token === lane.tokens.findLast((one) => !one.cut) && /^<.*>$|^$/.test(token.text.trim());
+      const end = !token.special && lane.finished === "end of text" && !token.cut && round === lane.rounds[lane.rounds.length - 1] && token === lane.tokens.findLast((one) => !one.cut) && /^<.*>$|^$/.test(token.text.trim());
       node.append(tokenNode(token, end));
     });
     space(lane, round, node);
+    round.mended.forEach((token) => {
+      const old = view.rounds[token.round]?.querySelector(`[data-k="${token.key}"]`);
+      const made = old && tokenNode(token, false);
+      if (made) { made.classList.add(...old.classList); old.replaceWith(made); }
+    });
     view.rounds.push(node);
     view.words.append(node);
   }
@@ -120,7 +125,7 @@
       if (!token.cut) return;
       const before = lane.tokens[token.key - 1];
       const after = round.tokens[i + 1];
-      const glued = (right) => right && !/^\s/.test(right.text);
+      const glued = (right) => right && !right.special && !/^\s/.test(right.text);
       if (before && !before.cut && glued(token)) node.children[i].classList.add("tightleft");
       if (after && !after.cut && glued(after)) node.children[i].classList.add("tightright");
     });

@@ -69,7 +69,8 @@
       finish();
       if (begun && JSON.parse(message.final).lanes.some((lane) => lane.rounds.length)) adopt(message.final);
       else if (begun) giveBack(before);
-      sv.controls.error(message.field, message.message);
+      if (message.field === "pair") sv.models.failed(message.message);
+      else sv.controls.error(message.field, message.message);
       return;
     }
     if (message.trace && !current.begun) begin(message.trace);
@@ -91,7 +92,7 @@
     const lanes = header.lanes.map((lane) => ({ ...lane, rounds: [] }));
     state.playing = false;
     state.time = Infinity;
-    sv.show({ ...header, lanes, pieces: { ...header.pieces } }, "live", null, asked.map((column, i) => ({ ...column, from: i })));
+    sv.show({ ...header, lanes, pieces: { ...header.pieces }, special: [...(header.special || [])] }, "live", null, asked.map((column, i) => ({ ...column, from: i })));
     sv.controls.running(true, "");
   }
 
@@ -125,6 +126,7 @@
     const fresh = [];
     for (const delta of queue.splice(0)) {
       Object.assign(state.run.trace.pieces, delta.pieces);
+      delta.special.forEach((id) => state.run.special.add(id));
       Object.entries(delta.finished).forEach(([lane, reason]) => { state.run.lanes[lane].finished = reason; state.run.trace.lanes[lane].finished = reason; });
       delta.rounds.forEach(([lane, round]) => fresh.push([lane, sv.store.append(state.run, lane, round)]));
     }

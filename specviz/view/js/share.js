@@ -47,6 +47,7 @@
     });
     const clean = {};
     Object.keys(state.form).forEach((name) => { if (["string", "number"].includes(typeof form[name]) || form[name] === null) clean[name] = form[name]; });
+    clean.pair = clean.pair ?? sv.models.older(); // links from before there were several
     clean.drafter = sv.drafter.readable(drafter) ?? (columns.some((column) => column.drafter) ? null : sv.store.drafter());
     return { form: clean, columns, continued, pick: Array.isArray(pick) && pick.every(Number.isInteger) ? pick : null, at };
   }
@@ -57,7 +58,7 @@
     if (wanted.continued || trace.continued) return false;
     const drafted = (lane, column) => lane.draft_length === form.draft_length &&
       sv.drafter.same(sv.store.drafter(lane.drafter), form.drafter ?? column.drafter ?? sv.store.drafter());
-    const same = trace.prompt === form.prompt && (trace.style || null) === (form.style || null) && trace.seed === form.seed && trace.max_new_tokens === form.max_new_tokens;
+    const same = trace.prompt === form.prompt && (trace.style || null) === (form.style || null) && (trace.system ?? null) === (form.system ?? null) && sv.models.made(trace) === form.pair && trace.seed === form.seed && trace.max_new_tokens === form.max_new_tokens;
     const lanes = wanted.columns.map((column) => trace.lanes.findIndex((lane) => sv.store.ruleKey(lane.rule) === column.rule && (!lane.rule || drafted(lane, column)) &&
       Object.entries(lane.knobs || {}).every(([name, value]) => String(value) === String(column.knobs[name]))));
     if (!same || lanes.includes(-1) || !["temperature", "top_k", "top_p"].every((name) => trace.sampling[name] === form[name])) return false;
@@ -139,7 +140,7 @@
     const wire = sv.live.wire();
     if (!state.raw || !wire) return;
     sv.controls.notice("Re-running to verify…");
-    wire.trigger("verify", { trace: json() });
+    wire.trigger("verify", { trace: json(), pair: sv.models.made(state.run.trace) });
   }
 
   function verified(message) {

@@ -2,7 +2,8 @@
 //   run      the run on display (see store.js), or null
 //   source   recorded | live | imported       where it came from
 //   time     playhead, seconds of compute; Infinity is the end
-//   form     the settings: drafter is {name, knobs}, or null while every column keeps a drafter of its own
+//   form     the settings: pair is the name of the models that run next, see models.js; system the system message of a chat,
+//            null for what its template says by itself; drafter is {name, knobs}, or null while every column keeps a drafter of its own
 //   columns  the lanes as configured: {rule, knobs, drafter?, from}; `from`: index of the run's lane it shows, or null
 //   picked   {lane, key} of the selected token, or null
 // Events: run, append, time, pick, columns, whatif, theme
@@ -13,7 +14,7 @@
 
   const state = {
     run: null, source: null, example: null, time: Infinity, live: false, playing: false, picked: null, front: 0, hideCut: false, withPlain: true, raw: null,
-    form: { prompt: "", style: null, temperature: 1, top_k: 0, top_p: 1, draft_length: 4, max_new_tokens: 120, seed: 0, drafter: sv.store.drafter() },
+    form: { prompt: "", pair: null, style: null, system: null, temperature: 1, top_k: 0, top_p: 1, draft_length: 4, max_new_tokens: 120, seed: 0, drafter: sv.store.drafter() },
     columns: [],
   };
 
@@ -26,7 +27,7 @@
     (hearers[name] || []).forEach((hear) => hear(detail));
   }
 
-  const boot = () => sv.boot || { rules: {}, definitions: {}, prompts: [], styles: {} };
+  const boot = () => sv.boot || { rules: {}, definitions: {}, prompts: [], pairs: [] };
 
   function defaults(rule) {
     const knobs = {};
@@ -60,7 +61,8 @@
   function show(trace, source, raw, columns) {
     const run = sv.store.open(trace);
     const { form } = state;
-    Object.assign(form, { prompt: trace.prompt, style: trace.style, seed: trace.seed, max_new_tokens: trace.max_new_tokens + sv.fork.given(trace).length });
+    sv.models.take(sv.models.made(trace));
+    Object.assign(form, { prompt: trace.prompt, style: trace.style, system: trace.system ?? null, seed: trace.seed, max_new_tokens: trace.max_new_tokens + sv.fork.given(trace).length });
     Object.assign(form, trace.sampling);
     const first = trace.lanes.find((lane) => lane.rule) || trace.lanes[0];
     if (first) form.draft_length = first.draft_length;

@@ -1,9 +1,11 @@
 // Everything a view needs, derived from a Trace and nothing else. Pure: no page, no clock, no network.
-//   run    {trace, lanes, span}            span: compute seconds until the last lane on display ended
+//   run    {trace, lanes, span, special}   span: compute seconds until the last lane on display ended; special: ids that are no text
 //   lane   {index, rule, name, label, knobs, drafter, lossless, rounds, tokens, sums, finished}
-//   round  {index, from, drafted, to, first, tokens, start, shape}   three instants on the lane's own clock
-//   token  {key, lane, round, slot, id, text, fate, position, cut, judged, uniform, accept, strict, draft, verifier}
-// slot: the token's number in its draft; judged: its row in the columns of what was judged, -1 without one
+//   round  {index, from, drafted, to, first, tokens, mended, start, shape}   three instants on the lane's own clock; mended:
+//          tokens of earlier rounds whose `shown` it has changed, when it brought the rest of a character
+//   token  {key, lane, round, slot, id, text, shown, special, code, fate, position, cut, judged, uniform, accept, strict, draft, verifier}
+// text: what the token looks like alone; shown: what it adds to the lane's text; special: it is no text; code: it stands
+// between lines of ```; slot: the token's number in its draft; judged: its row in the columns of what was judged, -1 without one
 // fate: accepted | relaxed | rejected | discarded | resampled | bonus | plain
 (function (root) {
   "use strict";
@@ -46,20 +48,77 @@
   }
 
   function open(trace) {
-    const run = { trace, lanes: [], span: 0 }; // span is up to whoever decides which lanes are on display
+    const run = { trace, lanes: [], span: 0, special: new Set(trace.special) }; // span is up to whoever decides which lanes are on display
     trace.lanes.forEach((given, index) => {
       const knobs = given.knobs || {};
       const lane = {
         index, given, knobs, rule: ruleKey(given.rule), name: given.name || ruleKey(given.rule),
         label: label(given.name || ruleKey(given.rule), knobs), lossless: given.lossless, scope: given.scope,
         drafter: given.rule ? drafter(given.drafter) : null, // plain decoding has none
-        rounds: [], tokens: [], sums: [zero()], finished: null,
+        rounds: [], tokens: [], sums: [zero()], finished: null, reading: reader(),
       };
       run.lanes.push(lane);
       given.rounds.forEach((round) => append(run, index, round, true));
       lane.finished = given.finished ?? null;
     });
     return run;
+  }
+
+  const BYTES = /^⟨([0-9A-F]{2}(?: [0-9A-F]{2})*)⟩$/; // a token whose bytes are no whole character
+  const FENCE = "```";
+
+  // Puts bytes together, as specviz/record/pieces.py does. What it gives is told each token in its turn, sets what it adds to
+  // the text, `shown`, and returns the tokens before it whose `shown` has changed.
+  function joiner() {
+    let reader = null;
+    let waiting = []; // [token, what it adds if all goes well]: with bytes of a character that is not whole yet
+    let bytes = 0; // of them
+    const begin = () => {
+      reader = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+      waiting = [];
+      bytes = 0;
+    };
+    const read = (given) => { try { return reader.decode(given, { stream: true }); } catch { return null; } };
+    begin();
+    return (token) => {
+      token.shown = token.text;
+      const found = BYTES.exec(token.text);
+      if (!found) { begin(); return []; }
+      const given = Uint8Array.from(found[1].split(" "), (byte) => parseInt(byte, 16));
+      let out = read(given);
+      if (out === null) { // not what the waiting ones needed: it may begin anew
+        begin();
+        out = read(given);
+        if (out === null) { begin(); return []; }
+      }
+      waiting.push([token, out]);
+      bytes += given.length - new TextEncoder().encode(out).length;
+      if (bytes) return [];
+      const settled = waiting;
+      settled.forEach(([one, adds]) => { one.shown = adds; });
+      begin();
+      return settled.slice(0, -1).map(([one]) => one);
+    };
+  }
+
+  // Reads a lane's text as it grows: sets `shown` and `code` of each token, and returns earlier ones whose `shown` has changed.
+  function reader() {
+    const join = joiner();
+    let inside = false;
+    let tail = "";
+    return (token) => {
+      token.shown = token.text;
+      token.code = inside;
+      if (token.cut) return [];
+      if (token.special) { token.shown = ""; return []; }
+      const changed = join(token);
+      const text = tail + token.shown;
+      const fences = text.split(FENCE).length - 1;
+      tail = fences ? text.slice(text.lastIndexOf(FENCE) + FENCE.length).slice(-2) : text.slice(-2);
+      if (fences % 2) inside = !inside;
+      token.code = token.code || inside;
+      return changed;
+    };
   }
 
   function zero() {
@@ -100,7 +159,7 @@
     const from = finite(round.clock) - round.seconds;
     const view = {
       index: lane.rounds.length, given: round, start: round.start, from, to: round.clock,
-      drafted: Math.min(round.clock, from + (round.draft_seconds || 0)), first: lane.tokens.length, tokens: [], shape,
+      drafted: Math.min(round.clock, from + (round.draft_seconds || 0)), first: lane.tokens.length, tokens: [], mended: [], shape,
     };
     const sum = { ...lane.sums[lane.sums.length - 1] };
     const add = (token) => {
@@ -108,6 +167,8 @@
       token.lane = laneIndex;
       token.round = view.index;
       token.text = run.trace.pieces[token.id] ?? "";
+      token.special = run.special.has(token.id);
+      view.mended.push(...lane.reading(token));
       lane.tokens.push(token);
       view.tokens.push(token);
     };
@@ -226,7 +287,15 @@
   }
 
   function text(lane, rounds = Infinity) {
-    return lane.tokens.filter((token) => !token.cut && token.round < rounds).map((token) => token.text).join("");
+    return lane.tokens.filter((token) => !token.cut && token.round < rounds).map((token) => token.shown).join("");
+  }
+
+  // What tokens {text, special} add to a text, one behind the other.
+  function joined(tokens) {
+    const join = joiner();
+    const copies = tokens.map((token) => ({ ...token, shown: "" }));
+    copies.filter((token) => !token.special).forEach(join);
+    return copies.map((token) => token.shown);
   }
 
   // The row of the last candidate that was refused where the kept path ends; undefined if there was none.
@@ -253,5 +322,5 @@
     };
   }
 
-  sv.store = { open, append, at, figures, bySlot, lengths, writtenAt, text, detail, label, drafter, ruleKey, number, finite, SYMBOLS };
+  sv.store = { open, append, at, figures, bySlot, lengths, writtenAt, text, joined, detail, label, drafter, ruleKey, number, finite, SYMBOLS };
 })(typeof window === "undefined" ? globalThis : window);

@@ -150,7 +150,7 @@
     };
     return el("div.sheet.sweepform", null,
       el("div", null, el("h3", null, "Rules and knob values"), el("p.caption", null, "Each value is a setting of its own. The verifier alone is always run too: the others are held against it."), parts.lines, error("rules"), parts.add),
-      el("div", null, el("h3", null, "Questions and decoding"), el("p.caption", null, "One right answer each. The shipped pair was never trained on any of them."),
+      el("div", null, el("h3", null, "Questions and decoding"), el("p.caption", null, "One right answer each. The small pair was never trained on any of them."),
         el("div.sweepfields", null, FIELDS.map(field)),
         el("div.families", { role: "group", "aria-label": "Families of questions" }, Object.values(parts.families)), error("families")));
   }

@@ -119,7 +119,7 @@
     parts.results = el("div.sweepresults", { hidden: true }, sv.sweepPlots.build(), sv.sweepTable.build());
     parts.page = sv.sections.page(".sweep", "Sweep",
       el("div.intro", null, el("h2", null, "What a knob costs in right answers"),
-        el("p.opening", null, "Questions with one right answer, decoded under every rule at every setting with the same seeds. Further right, more of the draft was kept; further down, fewer answers were right.")),
+        el("p.opening", null, sv.boot_data().sweep.pair ? `On the pair “${sv.boot_data().sweep.pair}”, whichever is chosen for runs: its questions have answers. ` : "", "Questions with one right answer, decoded under every rule at every setting with the same seeds. Further right, more of the draft was kept; further down, fewer answers were right.")),
       form,
       el("div.sweeprun", null, parts.run, parts.bar, el("div.sweepsaid", null, parts.count, sv.sweepForm.sum(), parts.status, parts.error)), parts.results);
     parts.page.addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !current) { event.preventDefault(); run(); } });

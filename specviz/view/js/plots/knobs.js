@@ -39,7 +39,7 @@
     parts.button.setAttribute("aria-disabled", "true");
     say("Reading the text once more, then every rule: a few seconds.");
     let answer;
-    try { answer = await wire.server.buys(JSON.stringify({ trace: state.raw, lane: focus.lane.index, rules: columns })); } catch { answer = { error: "The server did not answer." }; }
+    try { answer = await wire.server.buys(JSON.stringify({ pair: sv.models.made(state.run.trace), trace: state.raw, lane: focus.lane.index, rules: columns })); } catch { answer = { error: "The server did not answer." }; }
     busy = false;
     parts.button.removeAttribute("aria-disabled");
     if (asked !== state.run) return say("");

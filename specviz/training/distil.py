@@ -1,0 +1,245 @@
+"""One command from a verifier to a draft for it.
+
+    1. written   the verifier writes: messages in its own taste, or those of --prompts, and its answers
+    2. draft     learns the laws that the verifier had while it wrote, and is measured on texts that it does not learn
+
+Each shard of 1. and each checkpoint of 2. is kept in OUT/state, so a run that was stopped goes on with --resume; with
+--tokens and --draft-steps it comes to the same draft as one that was not. `state/draft/log.jsonl` has the overlap
+sum(min(verifier, draft)) on the held-out answers, now and then: at temperature 1, and as `overlap_cool` sampled as people do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import random
+import time
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from specviz import backends
+from specviz.backends import Model, places
+from specviz.backends.tokenizer import Tokenizer, why_not
+from specviz.backends.weights import EMBEDDING, HEAD, Weights
+from specviz.training import cut, export, loop, writing
+from specviz.training.model import Size, inherit
+from specviz.training.optimizer import Both, ForCopies
+from specviz.training.prompts import Source
+from specviz.training.shards import Reader, Shards
+from specviz.training.writing import COOL, HOT, Text
+from specviz.types import ModelError
+
+MINUTES = 90.0
+WRITING_SHARE = 0.5  # of the minutes
+QUICK_TOKENS = 5_000
+KEPT_TOKENS = 8192
+ROWS = {"cpu": 48, "cuda": 256}  # texts written at a time
+TURNS = 4  # so many times as many make a shard: at its end the last texts have the machine to themselves
+HELD_OUT_TEXTS = 48  # for each of the two overlaps
+WRONG = 0.02  # total variation between the verifier's law and that of its states, beyond rounding
+
+
+def settings(args: argparse.Namespace) -> argparse.Namespace:
+    """The arguments with every default filled in."""
+    args = argparse.Namespace(**vars(args))
+    if args.quick:
+        args.rows, args.length = 8, 96
+        args.tokens, args.draft_steps = args.tokens or QUICK_TOKENS, args.draft_steps or 40
+    args.minutes = args.minutes or MINUTES
+    args.kept_tokens = args.kept_tokens or KEPT_TOKENS
+    loop.above_zero(args, "minutes", "draft_steps", "tokens", "rows", "length", "kept_tokens")
+    if args.layers and args.draft_size:
+        raise ValueError("--draft-size is for a draft without copies of --layers: give one of the two")
+    return args
+
+
+def train_draft(args: argparse.Namespace) -> int:
+    """The recipe, by the arguments of the command. 0: the draft is written; 1: stopped early, can be resumed."""
+    args = settings(args)
+    state, device = loop.prepared(args)
+    folder = folder_of(args.verifier, device.type)
+    weights, tokenizer = Weights(folder), Tokenizer(str(folder))
+    layers = copied_layers(args, weights)
+    source = Source.of(tokenizer, args.prompts or [], args.length // 2)
+    verifier = backends.load(str(folder), device=device.type)
+    facts = {"model": args.verifier, "revision": verifier.revision, "parameters": verifier.parameters}
+    head = weights[HEAD]
+    check(verifier, head, source)
+    shards = Shards(state / "written", verifier.revision)
+    write(verifier, source, shards, args)
+    del verifier
+
+    torch.manual_seed(args.seed)
+    kept = kept_tokens(state / "kept_tokens.json", shards, source, args.kept_tokens, len(head))
+    model = draft(weights, kept, layers, args.draft_size, head).to(device)
+    head = head.to(device)
+    held_out = {name: held_out_texts(shards, args.rows // 2, cool) for name, cool in OVERLAPS.items()}
+    run = loop.Run(
+        state / "draft",
+        model,
+        Reader(shards, args.seed),
+        partial(cut.distill_loss, output=head[kept.long()]),
+        budget(args, shards),
+        rows=max(1, args.rows // 2),
+        measure=lambda: {
+            name: cut.overlap(model, batches, head, COOL if OVERLAPS[name] else HOT)
+            for name, batches in held_out.items()
+            if batches
+        },
+        device=device,
+        optimizer=ForCopies if layers else Both,
+    )
+    if not run.resume():
+        run.log(**run.measure())
+    if not run.train():
+        return 1
+    export.save_draft(args.out / "draft", model, folder, layers)
+    export.write(args.out / "pair.json", pair_facts(args, facts, tokenizer, shards, run))
+    return 0
+
+
+OVERLAPS = {"overlap": False, "overlap_cool": True}  # name in the log -> whether it is of answers sampled by COOL
+
+
+def folder_of(verifier: str, device: str) -> Path:
+    """The folder with a verifier's files, fetched from the Hub if need be. ModelError if they cannot be had."""
+    folder = Path(places.locate(verifier, device, None).folder)
+    if folder.is_dir():
+        return folder
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(
+            snapshot_download(verifier, allow_patterns=["*.json", "*.jinja", "*.safetensors", "tokenizer.model"])
+        )
+    except Exception as error:  # the Hub fails in many ways
+        raise ModelError(why_not(verifier, error)) from error
+
+
+def copied_layers(args: argparse.Namespace, weights: Weights) -> list[int]:
+    """The verifier's layers that the draft begins with: none if it has a size of its own."""
+    count = weights.config["num_hidden_layers"]
+    if args.draft_size:
+        return []
+    try:
+        layers = [int(part) for part in args.layers.split(",")] if args.layers else spread(count)
+    except ValueError:
+        raise ValueError(f"--layers reads N,N,..., such as 0,1,28,29, not {args.layers!r}") from None
+    if odd := [layer for layer in layers if not 0 <= layer < count]:
+        raise ValueError(f"the verifier has layers 0 to {count - 1}; got {odd[0]}")
+    cut.size_of(weights.config, len(layers))  # says so if they cannot be copied
+    return layers
+
+
+def spread(count: int) -> list[int]:
+    """Four of so many layers, from the first to the last."""
+    return sorted({round(i * (count - 1) / 3) for i in range(4)})
+
+
+@torch.inference_mode()
+def check(verifier: Model, head: Tensor, source: Source) -> None:
+    """ValueError unless the verifier's logits are those of its last hidden state and its output layer: its whole law is
+    then known from that state."""
+    if "features" not in verifier.can:
+        raise ValueError(f"{verifier.id!r} does not give its hidden states, from which a draft learns.")
+    seen = verifier.session().forward(source.frame.opening, 1, features=(verifier.layers,))
+    law = torch.softmax(seen.logits[0].float().cpu(), -1)
+    if len(law) == len(head):
+        known = torch.softmax(head @ seen.features[verifier.layers][-1].float().cpu(), -1)
+        if (law - known).abs().sum() / 2 < WRONG:
+            return
+    raise ValueError(
+        f"{verifier.id!r} does more to its logits than multiply its last state by {HEAD}; this recipe cannot follow it."
+    )
+
+
+def write(verifier: Model, source: Source, shards: Shards, args: argparse.Namespace) -> None:
+    """Adds shards until there are as many tokens, or minutes of writing, as the arguments say."""
+    rows = ROWS["cuda" if torch.cuda.is_available() else "cpu"]
+    texts = rows * TURNS
+    if args.tokens:
+        texts = min(texts, -(-args.tokens // args.length) + 1)
+    while shards.written < args.tokens if args.tokens else shards.seconds < 60 * args.minutes * WRITING_SHARE:
+        began, number = time.monotonic(), len(shards)
+        answers, made = shards.answers(number - 1), []
+        for index in range(texts):
+            rng = random.Random(f"{args.seed} {number} {index}")
+            made.append(Text(source.draw(rng, answers), source.frame, args.length, rng))
+        ended = list(writing.write(verifier, made, min(rows, texts), args.length))
+        shards.add(ended, time.monotonic() - began)
+        print(json.dumps({"written": shards.written, "seconds": round(shards.seconds)}), flush=True)
+
+
+def budget(args: argparse.Namespace, shards: Shards) -> loop.Budget:
+    if args.draft_steps:
+        return loop.Budget(steps=args.draft_steps)
+    return loop.Budget(minutes=max(args.minutes - shards.seconds / 60, args.minutes * (1 - WRITING_SHARE)))
+
+
+def kept_tokens(file: Path, shards: Shards, source: Source, count: int, vocabulary: int) -> Tensor:
+    """The ids that the draft knows, [K] int32, as they were chosen when the training began."""
+    if not file.exists():
+        always = source.frame.stops | set(source.frame.closing[:1])
+        export.write(file, shards.frequent(count, frozenset(always), vocabulary).tolist())
+    return torch.tensor(json.loads(file.read_text()), dtype=torch.int32)
+
+
+def draft(weights: Weights, kept: Tensor, layers: list[int], size: str | None, head: Tensor) -> cut.CutLlama:
+    """The draft at its start: copies of layers, or random ones; borrowing what it can from a verifier of its width."""
+    embedding, output = weights[EMBEDDING], head[kept.long()]
+    if size is None:
+        model = cut.CutLlama(cut.size_of(weights.config, len(layers)), kept, embedding, output)
+        model.copy(weights, layers)
+        return model
+    positions = weights.config.get("max_position_embeddings", 2048)
+    shape = Size.parse(size, vocabulary=len(head), positions=positions)
+    if shape.width == head.shape[1]:
+        return cut.CutLlama(shape, kept, embedding, output)
+    model = cut.CutLlama(shape, kept)
+    inherit(model.model.embed_tokens.weight, embedding)
+    inherit(model.lm_head.weight, output)
+    return model
+
+
+def held_out_texts(shards: Shards, rows: int, cool: bool) -> list:
+    entries = [entry for entry in shards.entries if entry.held_out and entry.cool == cool][:HELD_OUT_TEXTS]
+    entries.sort(key=lambda entry: len(entry.tokens))
+    return [shards.batch(entries[start : start + rows]) for start in range(0, len(entries), max(1, rows))]
+
+
+def pair_facts(
+    args: argparse.Namespace, verifier: dict, tokenizer: Tokenizer, shards: Shards, run: loop.Run
+) -> dict[str, object]:
+    """What pair.json says: the models, and where the draft's knowledge comes from."""
+    model = run.model
+    log = [json.loads(line) for line in (run.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    curve = [{name: line[name] for name in ("step", "tokens", *OVERLAPS) if name in line} for line in log]
+    return {
+        "name": args.out.resolve().name,
+        "title": f"A draft for {verifier['model']}",
+        "knows": "What its verifier knows.",
+        "made_of": "Distilled on what the verifier itself wrote.",
+        "licence": "that of the verifier",
+        "date": datetime.date.today().isoformat(),
+        "styles": tokenizer.styles,
+        "verifier": verifier,
+        "draft": {
+            "size": asdict(model.size),
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "kept_tokens": len(model.kept_tokens),
+            "steps": run.step,
+            "training_seconds": round(run.seconds),
+            "passes": round(run.step / run.reader.per_pass(run.rows), 2),
+            "texts": len(shards.entries),
+            "tokens_written": shards.written,
+            "writing_seconds": round(shards.seconds),
+            "prompts": [file.name for file in args.prompts or []],
+            "seed": args.seed,
+            "curve": [line for line in curve if "overlap" in line or "overlap_cool" in line],
+        },
+    }
