@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 
@@ -13,12 +14,13 @@ from specviz.record.trace import load
 from specviz.types import ModelError
 from tests.support.browser import until, watched
 
+SMALL = functools.partial(specviz.compare, pair="small")
 PROMPT = "Once upon a time there was a <b>cat</b>."
 
 
 @pytest.fixture(scope="module")
 def made():
-    return specviz.compare(PROMPT, rules=["plain", "sps", "cactus:delta=1"], max_new_tokens=24, seed=3)
+    return SMALL(PROMPT, rules=["plain", "sps", "cactus:delta=1"], max_new_tokens=24, seed=3)
 
 
 def test_importing_brings_nothing_heavy():
@@ -46,28 +48,28 @@ def test_figures_text_and_files(made, tmp_path):
 def test_the_same_call_gives_the_same_text(made):
     """The seed decides, and two lanes of one spec are told apart; torch's threads are as they were."""
     threads = torch.get_num_threads()
-    again = specviz.compare(PROMPT, ["sps", "sps"], max_new_tokens=24, seed=3)
+    again = SMALL(PROMPT, ["sps", "sps"], max_new_tokens=24, seed=3)
     assert again.text(0) == again.text(1) == made.text(1) and list(again.figures()) == ["sps", "sps (2)"]
     assert torch.get_num_threads() == threads
 
 
 def test_a_drafter_without_a_model():
     """The drafter is chosen by its spec."""
-    run = specviz.compare("one two one two one two", ["sps"], drafter="ngram:longest=2", max_new_tokens=12)
+    run = SMALL("one two one two one two", ["sps"], drafter="ngram:longest=2", max_new_tokens=12)
     assert run.trace.lanes[0].drafter.spec == "ngram:longest=2"
 
 
 @pytest.mark.parametrize(
     "call, says",
     [
-        (lambda: specviz.compare("A", []), "at least one rule"),
-        (lambda: specviz.compare("A", "sps"), "a list of at least one rule"),
-        (lambda: specviz.compare("A", ["magic"]), "no acceptance rule called 'magic'"),
-        (lambda: specviz.compare("A", ["sps"], drafter="magic"), "no drafter called 'magic'"),
-        (lambda: specviz.compare(" ", ["sps"]), "prompt is empty"),
-        (lambda: specviz.compare("A", ["sps"], temperature=-1), "temperature must be from 0 to 5"),
-        (lambda: specviz.compare("A", ["sps"], style="verse"), "no style 'verse'"),
-        (lambda: specviz.compare("A", ["sps"], pair="magic"), "magic"),
+        (lambda: SMALL("A", []), "at least one rule"),
+        (lambda: SMALL("A", "sps"), "a list of at least one rule"),
+        (lambda: SMALL("A", ["magic"]), "no acceptance rule called 'magic'"),
+        (lambda: SMALL("A", ["sps"], drafter="magic"), "no drafter called 'magic'"),
+        (lambda: SMALL(" ", ["sps"]), "prompt is empty"),
+        (lambda: SMALL("A", ["sps"], temperature=-1), "temperature must be from 0 to 5"),
+        (lambda: SMALL("A", ["sps"], style="verse"), "no style 'verse'"),
+        (lambda: SMALL("A", ["sps"], pair="magic"), "magic"),
     ],
 )
 def test_mistakes_are_sentences(call, says):

@@ -33,7 +33,11 @@ PROMPT = [
 
 
 def call(capsys, *arguments):
-    status = cli.main([str(a) for a in arguments])
+    """Exit status, output and error stream of a command, which runs the small pair unless it names other models."""
+    words = [str(a) for a in arguments]
+    if words[0] in ("generate", "compare", "sweep") and not {"--pair", "--draft", "--verifier"} & set(words):
+        words += ["--pair", "small"]
+    status = cli.main(words)
     said = capsys.readouterr()
     return status, said.out, said.err
 
@@ -296,7 +300,7 @@ def test_hostile_text_stays_text_in_a_terminal(capsys):
 
 def test_a_terminal_gets_colour_and_a_pipe_gets_plain_text():
     """On a real pseudo-terminal refused tokens are struck through; in a pipe there is not one escape."""
-    command = [sys.executable, "-m", "specviz", "generate", *PROMPT, "--rule", "sps", "--seed", "3"]
+    command = [sys.executable, "-m", "specviz", "generate", *PROMPT, "--pair", "small", "--rule", "sps", "--seed", "3"]
     root = Path(__file__).parents[1]
     piped = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
     assert "\x1b" not in piped

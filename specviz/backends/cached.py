@@ -26,8 +26,9 @@ Make = Callable[[Path], None]  # fills a folder
 def homes() -> list[Path]:
     """Where folders are kept: the user's cache folder, and a temporary one where that cannot be written."""
     given = os.environ.get("XDG_CACHE_HOME", "")
-    user = Path(given) if os.path.isabs(given) else Path("~/.cache").expanduser()
-    return [user / "specviz", Path(tempfile.gettempdir()) / f"specviz-{_user()}"]
+    user = given if os.path.isabs(given) else os.path.expanduser("~/.cache")
+    places = [Path(user) / "specviz"] if os.path.isabs(user) else []  # a user without a home has none
+    return [*places, Path(tempfile.gettempdir()) / f"specviz-{_user()}"]
 
 
 def kept(sha256: str) -> Path | None:

@@ -37,8 +37,9 @@ class Estimate:
         return text + (f"; {_size(self.free)} is free on {self.device}." if self.free is not None else ".")
 
 
-def estimate(model: str, device: str = "cpu", dtype: str | None = None) -> Estimate | None:
-    """What loading `model` (a folder, a GGUF file or a Hub id) would take; None where its headers cannot be had."""
+def estimate(model: str, device: str = "cpu", dtype: str | None = None, name: str | None = None) -> Estimate | None:
+    """What loading `model` (a folder, a GGUF file or a Hub id) would take; None where its headers cannot be had. `name`:
+    what it is called where that is something else."""
     try:
         config, tensors = _headers(model)
     except Exception:  # not there, gated, damaged, no safetensors: loading it says so better
@@ -52,15 +53,15 @@ def estimate(model: str, device: str = "cpu", dtype: str | None = None) -> Estim
     size = config.get("head_dim") or (config.get("hidden_size") or config.get("n_embd") or 0) // max(heads, 1)
     positions = config.get("max_position_embeddings") or config.get("n_positions") or 0
     cache = 2 * layers * (config.get("num_key_value_heads") or heads) * size * positions * (width or 2)
-    return Estimate(model, device, weights, cache, positions, free_bytes(device))
+    return Estimate(name or model, device, weights, cache, positions, free_bytes(device))
 
 
-def placed(model: str, device: str, dtype: str | None) -> str:
+def placed(model: str, device: str, dtype: str | None, name: str | None = None) -> str:
     """The device to load `model` on: as asked, or "auto" if one GPU cannot hold it and several can.
 
     Raises ModelError if the weights alone are more than is free.
     """
-    found = estimate(model, device, dtype)
+    found = estimate(model, device, dtype, name)
     if found is None or found.free is None or found.weights <= found.free:
         return device
     spread = device == "cuda" and _gpus() > 1

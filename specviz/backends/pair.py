@@ -13,7 +13,7 @@ from typing import Protocol, TypedDict, cast
 from specviz import registry
 from specviz.assets import ASSETS
 from specviz.backends import memory, places
-from specviz.backends.places import Located, Progress, Weights
+from specviz.backends.places import Located, Progress, Published
 from specviz.backends.session import Model
 from specviz.backends.tokenizer import Tokenizer, differences
 from specviz.types import ModelError, Sampling
@@ -40,7 +40,7 @@ class PairFacts:
     opening: str  # the special token that every text begins with; "" for what the tokenizer itself puts there
     sampling: Sampling  # that suits its models, where nobody asks for another
     order: int  # pairs with lower numbers are listed first
-    weights: dict[str, Weights]  # role -> the GGUF file of a model that is not in the folder
+    weights: dict[str, Published]  # role -> the GGUF file of a model that is not in the folder
     models: dict[str, str]  # role -> a model that is not in the folder: another folder, a GGUF file or a Hub id
     folder: Path
 
@@ -55,15 +55,15 @@ class PairFacts:
             parameters = {role: int(data[role]["parameters"]) for role in ROLES}
             opening, order = str(data.get("opening", "")), int(data.get("order", 0))
             sampling = Sampling(**data.get("sampling", {}))
-            weights = {role: Weights(**data[role]["weights"]) for role in ROLES if "weights" in data[role]}
+            weights = {role: Published(**data[role]["weights"]) for role in ROLES if "weights" in data[role]}
             models = {role: str(data[role]["model"]) for role in ROLES if "model" in data[role]}
         except KeyError as error:
             raise ModelError(f"{str(path)!r} lacks {error}.") from error
         except (OSError, ValueError, TypeError) as error:
             raise ModelError(f"{str(path)!r} could not be read: {error}") from error
         return cls(
-            **named, parameters=parameters, styles=styles, tags=tags, opening=opening, sampling=sampling, order=order, weights=weights, models=models,
-            folder=folder,
+            **named, parameters=parameters, styles=styles, tags=tags, opening=opening, sampling=sampling, order=order,
+            weights=weights, models=models, folder=folder,
         )  # fmt: skip
 
 
@@ -230,7 +230,7 @@ def _load_known(pair: str | Path | None, source: PairSource, progress: Progress 
 def _load_facts(facts: PairFacts, source: PairSource, progress: Progress | None) -> Pair:
     device, dtype = source["device"], source["dtype"]
     located = {
-        role: places.locate_weights(facts.weights[role], device, dtype, progress)
+        role: places.locate_published(facts.weights[role], device, dtype, progress)
         if role in facts.weights
         else places.locate(facts.models.get(role, str(facts.folder / role)), device, dtype, progress)
         for role in ROLES
@@ -260,10 +260,7 @@ def _assembled(
         if progress is not None:
             progress(number / len(folders), f"Loading {ids[role]}")
         lender = models["verifier"] if role == "draft" and borrows else None
-        models[role] = load(
-            folders[role], device=source["device"], dtype=source["dtype"], backend=source["backend"], lender=lender
-        )
-        models[role].id = ids[role]  # the path of a folder that was converted says nothing
+        models[role] = _load(folders[role], ids[role], source["device"], source["dtype"], source["backend"], lender)
     notices = dict.fromkeys(place.notice for place in located.values() if place.notice)
     return Pair(models.get("draft"), models["verifier"], tokenizer, styles, facts, source, folders, " ".join(notices))
 
@@ -315,20 +312,24 @@ def load(
 ) -> Model:
     """Loads one model by local folder, GGUF file or Hub id. The first backend that can run it is used, unless one is named.
     `lender`: the model that it takes the tensors from which it borrows."""
+    return _load(places.locate(model, device, dtype).folder, model, device, dtype, backend, lender)
+
+
+def _load(folder: str, name: str, device: str, dtype: str | None, backend: str | None, lender: Model | None) -> Model:
+    """The model in a folder, or of a Hub id, which people call by `name`: the path of a converted one says nothing."""
     known = cast("dict[str, _Backend]", registry.variants("specviz.backends"))
     if backend is not None and backend not in known:
         raise ValueError(f"There is no backend called {backend!r}. There are: {', '.join(known)}.")
-    folder = places.locate(model, device, dtype).folder
-    device = memory.placed(folder, device, dtype)
+    device = memory.placed(folder, device, dtype, name)
     candidates = [known[backend]] if backend else sorted(known.values(), key=lambda cls: -cls.speed)
     for cls in candidates:
         if cls.can_run(folder, device, dtype):
-            with memory.explained(f"{model!r} does not fit into the memory of {device}."):
+            with memory.explained(f"{name!r} does not fit into the memory of {device}."):
                 lent = {} if lender is None else {"lender": lender}
                 made = cls(folder, device=device, dtype=dtype, **lent)
-                made.id = model
+                made.id = name
                 return made
-    raise ModelError(f"No backend can run {model!r} on {device} in {dtype or 'its own dtype'}.")
+    raise ModelError(f"No backend can run {name!r} on {device} in {dtype or 'its own dtype'}.")
 
 
 def use_threads(pair: Pair) -> None:

@@ -3,7 +3,7 @@
     folder, a Hub id                 as they are
     path/to/file.gguf                converted once, see `cached`
     hub:owner/repo/file.gguf[@rev]   the same, from the Hub
-    Weights                          of a shipped pair: one file, known by its hash, wherever it can be had from
+    Published                          of a shipped pair: one file, known by its hash, wherever it can be had from
 
 What cannot be had is a ModelError that says why, and how to get it. Nothing waits for a network for more than seconds.
 """
@@ -33,7 +33,7 @@ class Located:
 
 
 @dataclass(frozen=True)
-class Weights:
+class Published:
     """A GGUF file as pair.json names it: `file` of so many `bytes`, with its hash; inside the Python package `module`, which
     `requirement` installs; and on the Hub in a `repository` at a `revision`."""
 
@@ -66,14 +66,14 @@ def locate(model: str, device: str, dtype: str | None, progress: Progress | None
     return _converted(path, cached.sha256_of(path), device, dtype, report)
 
 
-def locate_weights(weights: Weights, device: str, dtype: str | None, progress: Progress | None = None) -> Located:
+def locate_published(weights: Published, device: str, dtype: str | None, progress: Progress | None = None) -> Located:
     """The folder of a shipped pair's model: as it was converted before, or of the file in the package or on the Hub."""
     report = progress or _silent
     report(0.0, f"Looking for {weights.file}")
     if (folder := cached.kept(weights.sha256)) is not None:
         return Located(str(folder), cached.notice(folder))
     reasons = []
-    for find in (_from_package, _weights_from_hub):
+    for find in (_from_package, _published_on_hub):
         try:
             path = find(weights, report)
             report(0.0, f"Checking {path.name}")
@@ -88,7 +88,7 @@ class _Missing(Exception):
     """A place does not have a file; the text is half a sentence."""
 
 
-def _check(path: Path, weights: Weights) -> None:
+def _check(path: Path, weights: Published) -> None:
     size = path.stat().st_size
     if size < weights.bytes:
         raise _Missing(f"{str(path)!r} is cut off after {size:,} of {weights.bytes:,} bytes")
@@ -96,7 +96,7 @@ def _check(path: Path, weights: Weights) -> None:
         raise _Missing(f"{str(path)!r} is damaged or of another version than {weights.requirement}")
 
 
-def _from_package(weights: Weights, report: Progress) -> Path:
+def _from_package(weights: Published, report: Progress) -> Path:
     """The file in the installed package, which is not imported: it wants libraries that nobody needs here."""
     spec = importlib.util.find_spec(weights.module)
     folders = list(spec.submodule_search_locations or []) if spec else []
@@ -108,7 +108,7 @@ def _from_package(weights: Weights, report: Progress) -> Path:
     return path
 
 
-def _weights_from_hub(weights: Weights, report: Progress) -> Path:
+def _published_on_hub(weights: Published, report: Progress) -> Path:
     try:
         return _from_hub(weights.repository, weights.file, weights.revision, report)
     except ModelError as error:

