@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -246,14 +245,14 @@ class Transformers:
 
         tokens = torch.tensor([self._pair.encode(*prompt)], device=self._verifier.device)
         torch.manual_seed(seed)
-        calls = itertools.count()
-        hook = self._verifier.register_forward_hook(lambda *_: next(calls))
+        calls: list[int] = []
+        hook = self._verifier.register_forward_hook(lambda *_: calls.append(1))
         began = perf_counter()
         with torch.inference_mode():
             text = self._verifier.generate(tokens, attention_mask=torch.ones_like(tokens), **self._more)  # type: ignore[operator]
         seconds = perf_counter() - began
         hook.remove()
-        return Timed(text.shape[1] - tokens.shape[1], seconds, next(calls))
+        return Timed(text.shape[1] - tokens.shape[1], seconds, len(calls))
 
 
 def assisted_by(draft: PreTrainedModel, settings: Settings) -> dict[str, Any]:
