@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
+from math import comb
 
 import pytest
+import torch
 
 from specviz import backends, drafters, rules
+from specviz.backends.weights import EMBEDDING, HEAD
 from specviz.bench import generated, parts, report, ways
 from specviz.engine import probe as probes
 from specviz.engine.probe import Probe
@@ -18,6 +21,8 @@ from specviz.record.round import Round
 from specviz.record.running import run
 from specviz.rules.sps import Sps
 from specviz.types import Sampling
+from tests.backends.test_backends import give_tokenizer, make_llama
+from tests.backends.test_partial import KEPT_IDS, TOKENS, make_partial
 
 SPS = Settings(rules.make("sps"), max_new_tokens=12, draft_length=3)
 WORDS = "One day a dog"
@@ -151,7 +156,7 @@ def test_a_way_without_tracing_writes_the_same(pair, prompt):
 def test_prompt_lookup_copies_what_the_other_copies(pair):
     """At temperature 0 nothing is left to chance: transformers' prompt lookup and the drafter ngram are given the same
     numbers and write the same text, in fewer calls of the model than tokens."""
-    folder = next(iter(backends.pairs().values())).folder
+    folder = backends.pairs()["small"].folder
     settings = Settings(SPS.rule, Sampling(temperature=0.0), 4, 60, drafter=drafters.make("ngram"))
     _, verifier = ways.transformers_models([str(folder / "draft"), str(folder / "verifier")], pair)
     calls = []
@@ -197,6 +202,45 @@ def test_ratios_are_between_neighbours():
     slow, fast = ways.time_ways(two, [("a", None), ("b", None), ("c", None)], 1)
     assert slow["rate"] == 10 and fast["rate"] == 20 and fast["ratio"] == 2.0 and slow["ratio"] is None
     assert (fast["low"], fast["high"]) == (16, 35) and slow["written_per_round"] == 5
+
+
+def test_the_interval_of_a_median():
+    """At least 95 of 100 intervals hold the median, by the binomial law itself; and the next narrower ones would not."""
+    for count in (6, 9, 30, 41):
+        low, high = ways.interval(range(count))
+        assert low == count - 1 - high
+
+        def holds(
+            k, count=count
+        ):  # the chance that the median is neither below the k-th nor above the k-th from the end
+            return 1 - 2 * sum(comb(count, i) for i in range(k + 1)) / 2**count
+
+        assert holds(low) >= 0.95 > holds(low + 1)
+    assert ways.interval([2.0, 5.0, 1.0]) == (1.0, 5.0)
+
+
+def test_transformers_runs_the_same_partial_draft(tmp_path):
+    """A draft that borrows and is cut assists transformers' generation: it gives the logits of specviz's own, and at
+    temperature 0 both write the same text in as many calls of the verifier or fewer than tokens."""
+    verifier = give_tokenizer(make_llama(tmp_path / "verifier", layers=3, seed=2))
+    whole = give_tokenizer(make_llama(tmp_path / "whole", seed=1))
+    draft = make_partial(tmp_path / "draft", whole, [EMBEDDING, HEAD], KEPT_IDS)
+    pair = backends.load_pair(draft=draft, verifier=verifier)
+    models = ways.transformers_models([draft, verifier], pair)
+    ours, theirs = pair.draft.session().forward(TOKENS).logits, models[0](torch.tensor([TOKENS])).logits[0]
+    torch.testing.assert_close(ours, theirs, atol=2e-4, rtol=1e-4)
+    settings = Settings(SPS.rule, Sampling(0.0), 3, 20)
+    assisted = ways.Transformers(pair, models[1], settings, ways.assisted_by(models[0], settings))
+    timed, own = assisted(("hello", None), 0), ways.Specviz(pair, settings)(("hello", None), 0)
+    assert timed.tokens == own.tokens and 0 < timed.rounds <= timed.tokens
+
+
+def test_first_tokens_are_timed_to_the_first_of_them(pair, prompt):
+    """One lane and three; no run is over before its first token."""
+    rows = parts.first_tokens(pair, [prompt], SPS, 2)
+    whole = parts.through_page(pair, prompt, [SPS]).seconds
+    assert [row["name"] for row in rows] == ["1 lane", "3 lanes"]
+    assert all(0 < row["least"] <= row["seconds"] <= row["most"] for row in rows) and rows[0]["least"] < whole
 
 
 def test_the_whole_benchmark(small, tmp_path, capsys):

@@ -13,9 +13,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from specviz.assets import ASSETS
+
+if TYPE_CHECKING:
+    from specviz.backends import Pair
+    from specviz.bench.ways import Prompt
 
 PROMPTS = ASSETS / "prompts.json"
 
@@ -23,7 +27,9 @@ PROMPTS = ASSETS / "prompts.json"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `python -m specviz bench`."""
     parser.add_argument(
-        "--quick", action="store_true", help="fewer prompts, repeats and tokens: under a minute with the shipped pair"
+        "--quick",
+        action="store_true",
+        help="fewer prompts, repeats and tokens: a minute with a small pair, five with smollm2",
     )
     parser.add_argument("--repeats", type=int, help="times each way decodes each prompt (default 3, with --quick 1)")
     parser.add_argument("--max-new-tokens", type=int, help="tokens per text (default 150, with --quick 60)")
@@ -33,7 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also find the draft length that is fastest for sps, from 1 to 8, and see what auto makes of it",
     )
-    parser.add_argument("--temperature", type=float, help="of the sampling (default: the pair's own sampling)")
+    parser.add_argument("--temperature", type=float, help="of the sampling (default: the pair's own)")
+    parser.add_argument("--top-k", type=int, help="keep only the k likeliest tokens (default: the pair's own)")
+    parser.add_argument(
+        "--top-p", type=float, help="keep the likeliest with this much probability (default: the pair's own)"
+    )
     parser.add_argument(
         "--threads",
         type=int,
@@ -53,6 +63,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", metavar="FILE", help="save every measurement")
     parser.add_argument("--plot", metavar="FILE.html", help="save the tables as a page of plots")
+
+
+def prompts_for(pair: Pair) -> list[Prompt]:
+    """The example prompts that were made for a pair, each in its style; of other pairs all, in the first style it has."""
+    every = json.loads(PROMPTS.read_text(encoding="utf-8"))
+    name = None if pair.facts is None else pair.facts.name
+    own = [prompt for prompt in every if prompt.get("pair", "small") == name] or every
+    usual = next(iter(pair.styles), None)
+    return [(prompt["text"], prompt["style"] if prompt["style"] in pair.styles else usual) for prompt in own]
 
 
 def run(options: argparse.Namespace) -> int:
@@ -80,17 +99,14 @@ def run(options: argparse.Namespace) -> int:
     backends.dedicate_process(pair)
     if options.threads:
         torch.set_num_threads(options.threads)
-    sampling = pair.sampled(temperature=options.temperature)
+    sampling = pair.sampled(temperature=options.temperature, top_k=options.top_k, top_p=options.top_p)
     sps = Settings(rules.make("sps"), sampling, options.draft_length, length)
-    prompts = [
-        (p["text"], p["style"] if p["style"] in pair.styles else next(iter(pair.styles), None))
-        for p in json.loads(PROMPTS.read_text(encoding="utf-8"))[: 3 if options.quick else None]
-    ]
+    prompts = prompts_for(pair)[: 3 if options.quick else None]
     folders = [options.draft, options.verifier]
     if pair.facts is not None:
         folders = [pair.folders[role] for role in ("draft", "verifier")]
     tables: dict[str, Any] = {
-        "about": f"{len(prompts)} prompts x {repeats} repeats, up to {length} new tokens, temperature {sampling.temperature:g}, {options.draft_length} drafted per round; {pair.verifier.name}, {pair.verifier.dtype}, {torch.get_num_threads()} threads."
+        "about": f"{len(prompts)} prompts x {repeats} repeats, up to {length} new tokens, temperature {sampling.temperature:g}, top-k {sampling.top_k}, top-p {sampling.top_p:g}, {options.draft_length} drafted per round; {pair.verifier.name}, {pair.verifier.dtype}, {torch.get_num_threads()} threads."
     }
     print(tables["about"] + "\n")
 
@@ -103,11 +119,13 @@ def run(options: argparse.Namespace) -> int:
     if options.lengths:
         show("lengths", ways.time_ways(ways.by_length(pair, sps), prompts, repeats))
     show("parts", parts.breakdown(pair, prompts, sps, repeats))
+    show("first", parts.first_tokens(pair, prompts, sps, repeats))
     twice = replace(sps, max_new_tokens=2 * length)
     show("page", ways.time_ways(parts.page_and_command_line(pair, twice), prompts[:1], 2 * repeats))
     show("context", generated.by_context(pair, pair.encode(*prompts[0]) * pair.max_positions, sps, repeats))
     with Workers(pair) if cores(pair) > 1 else nullcontext() as workers:
-        show("batch", ways.time_ways(ways.one_and_many(pair, workers, prompts, sps), prompts[:1], repeats))
+        count = 32 if pair.threads == 1 else 8  # a larger pair takes as long for fewer
+        show("batch", ways.time_ways(ways.one_and_many(pair, workers, prompts, sps, count), prompts[:1], repeats))
     with tempfile.TemporaryDirectory() as folder:
         draft, verifier = folders = generated.make(Path(folder))
         long = backends.load_pair(draft=draft, verifier=verifier, **placing)

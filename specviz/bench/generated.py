@@ -39,7 +39,7 @@ class Behind(TypedDict):
 
 
 def make(folder: Path) -> list[str]:
-    """Writes a draft and a verifier that share the shipped pair's tokenizer; returns their folders.
+    """Writes a draft and a verifier that share the tokenizer of the pair `small`; returns their folders.
 
     Their weights are random, as a model's are before training: both distributions are nearly flat, and what is kept
     of a draft is what two nearly flat distributions have in common. The cost of a round is that of any such pair.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
+from statistics import median
 from time import perf_counter
 from typing import Any, TypedDict
 
@@ -71,6 +72,45 @@ def page_and_command_line(pair: Pair, settings: Settings) -> list[Way]:
     ]
 
 
+class First(TypedDict):
+    """How long it takes from a prompt to the first message with a token: median, least and most seconds."""
+
+    name: str
+    seconds: float
+    least: float
+    most: float
+
+
+def first_tokens(pair: Pair, prompts: Sequence[Prompt], settings: Settings, repeats: int) -> list[First]:
+    """One lane and three as the page runs them, on each prompt, `repeats` times, up to their first message with a token."""
+    rows: list[First] = []
+    for names in (("sps",), ("sps", "cactus", "tas")):
+        seconds = [
+            _until_token(pair, prompt, [replace(settings, rule=rules.make(name), seed=seed) for name in names])
+            for seed in range(repeats)
+            for prompt in prompts
+        ]
+        row = First(
+            name="1 lane" if len(names) == 1 else f"{len(names)} lanes",
+            seconds=median(seconds),
+            least=min(seconds),
+            most=max(seconds),
+        )
+        rows.append(row)
+    return rows
+
+
+def _until_token(pair: Pair, prompt: Prompt, lanes: Sequence[Settings]) -> float:
+    began = perf_counter()
+    messages = page_messages(pair, as_request(prompt, lanes), None)
+    for message in messages:
+        if any(delta["rounds"] for delta in message.get("deltas", ())):
+            break
+    seconds = perf_counter() - began
+    messages.close()
+    return seconds
+
+
 def through_page(pair: Pair, prompt: Prompt, lanes: Sequence[Settings], probe: Probe | None = None) -> Timed:
     """A run as the page asks for it, every message made into JSON as the page gets it."""
     request = as_request(prompt, lanes)
@@ -105,9 +145,11 @@ def as_request(prompt: Prompt, lanes: Sequence[Settings]) -> dict[str, Any]:
     }
 
 
-def page_messages(pair: Pair, request: Mapping[str, Any], probe: Probe | None) -> Iterator[Mapping[str, Any]]:
+def page_messages(
+    pair: Pair, request: Mapping[str, Any], probe: Probe | None
+) -> Generator[Mapping[str, Any], None, None]:
     """The page's messages of a run; `probe` learns where its time goes."""
     from specviz.ui.desk import Turn
     from specviz.ui.runs import compute
 
-    return compute(Turn(pair), request, probe)
+    yield from compute(Turn(pair), request, probe)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from math import comb
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from specviz import drafters, registry, rules
 from specviz.backends import Pair, Session
+from specviz.backends.weights import is_partial, partial_model
 from specviz.engine import batch
 from specviz.engine.race import race
 from specviz.engine.settings import Settings
@@ -25,7 +28,7 @@ Rounds = list[tuple[list[int], list[int]]]  # of each round the drafted and the 
 
 
 class Timed(NamedTuple):
-    """A decoded prompt: tokens written, seconds, and the rounds it took, where there are any."""
+    """A decoded prompt: tokens written, seconds, and the verifier's calls it took, where they are counted."""
 
     tokens: int
     seconds: float
@@ -40,12 +43,13 @@ class Way:
     run: Callable[[Prompt, int], Timed]
     against: str | None = None  # the way that its ratio is taken to
     rates: list[float] = field(default_factory=list)  # tokens per second
-    written: list[float] = field(default_factory=list)  # tokens per round
+    written: list[float] = field(default_factory=list)  # tokens per call of the verifier
 
 
 class Rates(TypedDict):
     """What `time_ways` says of a way. `rate`, `low` and `high` are the median and the quartiles of `rates`, tokens per
-    second of each run; `ratio` is the median over the runs of the ratio to that of `against` on the same prompt and seed."""
+    second of each run; `ratio` is the median over the runs of the ratio to that of `against` on the same prompt and seed,
+    and `ratio_low` and `ratio_high` are its interval, see `interval`."""
 
     name: str
     rate: float
@@ -53,6 +57,8 @@ class Rates(TypedDict):
     high: float
     against: str | None
     ratio: float | None
+    ratio_low: float | None
+    ratio_high: float | None
     written_per_round: float | None
     rates: list[float]
 
@@ -72,7 +78,8 @@ def time_ways(ways: Sequence[Way], prompts: Sequence[Prompt], repeats: int) -> l
     rows: list[Rates] = []
     for way in ways:
         other = None if way.against is None else by_name[way.against]
-        ratio = statistics.median(a / b for a, b in zip(way.rates, other.rates)) if other else None
+        ratios = [a / b for a, b in zip(way.rates, other.rates)] if other else []
+        ratio_low, ratio_high = interval(ratios) if ratios else (None, None)
         low, _, high = statistics.quantiles(way.rates, n=4, method="inclusive") if len(way.rates) > 1 else way.rates * 3
         written = statistics.median(way.written) if way.written else None
         rows.append(
@@ -82,12 +89,23 @@ def time_ways(ways: Sequence[Way], prompts: Sequence[Prompt], repeats: int) -> l
                 "low": low,
                 "high": high,
                 "against": way.against,
-                "ratio": ratio,
+                "ratio": statistics.median(ratios) if ratios else None,
+                "ratio_low": ratio_low,
+                "ratio_high": ratio_high,
                 "written_per_round": written,
                 "rates": way.rates,
             }
         )
     return rows
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """The narrowest two of the values, as far from one end as from the other, between which the median of what they are
+    drawn from lies at least 95 times in 100, whatever its law; of fewer than six, the least and the largest."""
+    ordered, count = sorted(values), len(values)
+    outside = next(k for k in range(count + 1) if sum(comb(count, i) for i in range(k + 1)) > 0.025 * 2**count)
+    first = max(0, outside - 1)
+    return ordered[first], ordered[count - 1 - first]
 
 
 def for_pair(pair: Pair, models: Sequence[PreTrainedModel], sps: Settings, few: bool = False) -> list[Way]:
@@ -227,10 +245,14 @@ class Transformers:
 
         tokens = torch.tensor([self._pair.encode(*prompt)], device=self._verifier.device)
         torch.manual_seed(seed)
+        calls: list[int] = []
+        hook = self._verifier.register_forward_hook(lambda *_: calls.append(1))
         began = perf_counter()
         with torch.inference_mode():
             text = self._verifier.generate(tokens, attention_mask=torch.ones_like(tokens), **self._more)  # type: ignore[operator]
-        return Timed(text.shape[1] - tokens.shape[1], perf_counter() - began)
+        seconds = perf_counter() - began
+        hook.remove()
+        return Timed(text.shape[1] - tokens.shape[1], seconds, len(calls))
 
 
 def assisted_by(draft: PreTrainedModel, settings: Settings) -> dict[str, Any]:
@@ -249,7 +271,8 @@ def looked_up(settings: Settings, drafter: drafters.Drafter) -> dict[str, Any]:
 
 
 def transformers_models(folders: Sequence[str], pair: Pair) -> list[PreTrainedModel]:
-    """Draft and verifier as transformers loads them, in the dtype and on the device of `pair`."""
+    """Draft and verifier as transformers loads them, in the dtype and on the device of `pair`, whose verifier lends the draft
+    what that borrows."""
     import torch
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
@@ -257,7 +280,11 @@ def transformers_models(folders: Sequence[str], pair: Pair) -> list[PreTrainedMo
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     device = pair.verifier.session().forward([0]).logits.device
-    return [
-        AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, pair.verifier.dtype)).eval().to(device)
-        for folder in folders
-    ]
+    dtype = getattr(torch, pair.verifier.dtype)
+
+    def load(folder: str) -> Any:
+        if is_partial(Path(folder)):
+            return partial_model(Path(folder), pair.verifier, dtype)
+        return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
+
+    return [load(folder).to(device) for folder in folders]

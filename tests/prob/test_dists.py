@@ -67,10 +67,38 @@ def test_half_precision_logits_become_float32():
 
 
 @pytest.mark.parametrize("row", [[0.0, float("nan")], [0.0, INF], [-INF, -INF]])
-def test_broken_logits_raise(row):
+@pytest.mark.parametrize("sampling", [Sampling(), Sampling(0.6), Sampling(1.0, top_k=1), Sampling(0.6, 1, 0.9)])
+def test_broken_logits_raise(row, sampling):
     """NaN, +inf and rows without any finite logit are refused with a sentence."""
     with pytest.raises(ModelError, match="not finite"):
-        dists.to_probs(torch.tensor(row), Sampling())
+        dists.to_probs(torch.tensor(row), sampling)
+
+
+@pytest.mark.parametrize("top_k, top_p", [(20, 1.0), (20, 0.95), (300, 0.95), (0, 0.95), (0, 0.9999)])
+def test_long_rows_are_the_definition(top_k, top_p):
+    """Rows of 20,000 logits: those whose top-p takes a few, hundreds and most of the tokens, and with ties at the edge of
+    top-k, which are all kept."""
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(4, 20_000, generator=generator).double() * torch.tensor([[12.0], [4.0], [2.0], [0.5]])
+    logits[0, logits[0].topk(30).indices[10:]] = logits[0].topk(15).values[-1]
+    sampling = Sampling(0.6, top_k, top_p)
+    probs = dists.to_probs(logits, sampling)
+    for row, given_logits in zip(probs.tolist(), logits.tolist()):
+        assert row == pytest.approx(by_hand(given_logits, sampling), abs=1e-9)
+
+
+def test_rows_over_the_tokens_with_mass_alone():
+    """Narrowed rows are the same numbers at the tokens that any row has mass at; wide ones and short ones are left alone."""
+    probs = torch.zeros(2, 3, 5000)
+    probs[0, 1, 7] = probs[1, 2, 4999] = 1.0
+    other = torch.zeros(3, 5000)
+    other[:, 42] = 1.0
+    tokens, rows = dists.narrowed(probs, other)
+    assert tokens.tolist() == [7, 42, 4999]
+    assert torch.equal(rows[0], probs[..., tokens]) and torch.equal(rows[1], other[..., tokens])
+    assert dists.narrowed(torch.full((1, 5000), 1 / 5000)) is None
+    assert dists.narrowed(other, torch.full((1, 5000), 1 / 5000)) is None
+    assert dists.narrowed(torch.eye(3)) is None
 
 
 def test_divergences_of_known_pairs():
