@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--draft-length", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    pair = backends.load_pair()
+    pair = backends.load_pair("small")
     backends.dedicate_process(pair)
     kinds = (("task", questions), ("tiny", openings))
     sets = max(1, round(args.trials / (len(kinds) * TRIALS)))

@@ -273,7 +273,7 @@ def knob(chromium, home: str) -> None:
 def main() -> None:
     from specviz import backends
 
-    pair = backends.load_pair()
+    pair = backends.load_pair("small")
     backends.dedicate_process(pair)
     engine(pair, 20)
     wanted = sys.argv[1:] or ["a", "b", "c", "d"]

@@ -93,11 +93,11 @@ def test_rooms_keep_to_their_libraries():
 
 
 def test_the_engine_does_not_need_the_page_or_transformers():
-    """Loading the shipped pair and decoding imports neither gradio nor transformers: a cold start stays short."""
+    """Loading the small pair and decoding imports neither gradio nor transformers: a cold start stays short."""
     code = (
         "import sys; from specviz import backends, rules; from specviz.engine.settings import Settings\n"
         "from specviz.record.running import run\n"
-        "pair = backends.load_pair(); lanes = [Settings(rule=rules.make('sps'), max_new_tokens=8)]\n"
+        "pair = backends.load_pair('small'); lanes = [Settings(rule=rules.make('sps'), max_new_tokens=8)]\n"
         "assert run(pair, 'One day', lanes).finish().text(0)\n"
         "print({'gradio', 'transformers'} & set(sys.modules))"
     )
