@@ -22,10 +22,9 @@ from specviz.training.prompts import Frame, Source
 from specviz.training.writing import ASKED, COOL, GIVEN, HOT, SAID, Text
 from tests.test_training import arguments
 
-LONGEST = 64
-TEMPLATE = (
-    "<|endoftext|><|task|>{{ messages[0]['content'] }}<|endoftext|><|tiny|>"  # it asks a question, and tells a story
-)
+LONGEST = 96
+# A message is a question, its answer the solution.
+TEMPLATE = "<|endoftext|><|task|>{{ messages[0]['content'] }}{{ '\\n' }}"
 
 
 def chatty(folder: Path, template: str = TEMPLATE) -> Path:
@@ -79,7 +78,8 @@ def store(verifier, source, tmp_path_factory):
 def test_a_template_is_a_frame_around_a_message(folder, source):
     """What stands before and behind a message is found from the template alone, and puts any message as it does."""
     words = Tokenizer(str(folder))
-    assert source.frame.opening == [0, 3] and source.frame.closing == [0, 1] and source.frame.stops == {0}
+    assert source.frame.opening == [0, 3] and source.frame.stops == {0}
+    assert source.frame.closing == words.plain("\n") and len(source.frame.closing) == 1
     assert source.frame.message(words.plain("A new question?")) == words.encode("A new question?", "chat")
 
 
@@ -155,9 +155,18 @@ def test_a_message_is_answered(verifier, source):
             assert SAID not in roles
             continue
         answer = roles.index(SAID)
-        assert text.tokens[answer - 2 : answer] == frame.closing and roles[answer - 2 : answer] == [ASKED, GIVEN]
+        assert text.tokens[answer - 1 : answer] == frame.closing and roles[answer - 1] == ASKED
         assert set(roles[answer:]) == {SAID} and not set(text.tokens[answer:-1]) & frame.stops
         assert text.tokens[-1] in frame.stops or len(text.tokens) == LONGEST
+
+
+def test_what_stands_behind_a_message_is_put_there():
+    """The first token of it the verifier writes itself, which ends the message; the others are given."""
+    text = Text(([5], True), Frame([5], [0, 3, 4], [], frozenset({0})), 20, random.Random(0))
+    for token in (7, 0, 8, 0):
+        text.take(token, torch.zeros(4), 0.0)
+    assert text.tokens == [5, 7, 0, 3, 4, 8, 0] and text.ended and not text.lost
+    assert text.roles == [GIVEN, ASKED, ASKED, GIVEN, GIVEN, SAID, SAID] and len(text.states) == 4
 
 
 @pytest.mark.parametrize("sampling", [HOT, COOL], ids=["hot", "cool"])
@@ -201,7 +210,7 @@ def test_shards_come_back_and_are_of_one_verifier(store):
 
 
 def test_a_verifier_that_ends_no_message_is_told(store, tmp_path):
-    lost = Text(([0, 3], True), Frame([0, 3], [0, 1], [], frozenset({0})), 4, random.Random(0))
+    lost = Text(([5], True), Frame([5], [0, 3], [], frozenset({0})), 4, random.Random(0))
     lost.take(7, torch.zeros(4), 0.0)
     assert lost.lost
     with pytest.raises(ValueError, match="--prompts"):
@@ -215,9 +224,11 @@ def test_a_pass_reads_every_text_once_and_can_be_taken_up(store):
     assert held_out and len(reader.entries) + len(held_out) == len(store.entries)
     count = reader.per_pass(4)
     passes = [[reader.batch(4) for _ in range(count)] for _ in range(2)]
-    rows = [sorted(tuple(row.tolist()).__str__().rstrip("0, )") for batch in one for row in batch[0]) for one in passes]
-    assert rows[0] == rows[1] and len(rows[0]) == len(reader.entries)
-    assert not all(torch.equal(a[0], b[0]) for a, b in zip(*passes) if a[0].shape == b[0].shape)
+    texts_read = [
+        sorted(bytes(row.numpy()).rstrip(b"\0") for tokens, *_ in batches for row in tokens) for batches in passes
+    ]
+    assert texts_read[0] == texts_read[1] and len(texts_read[0]) == len(reader.entries)
+    assert any(a[0].shape != b[0].shape or not torch.equal(a[0], b[0]) for a, b in zip(*passes))
     second = shards.Reader(store, seed=4)
     second.restore({"cursor": count - 1})
     for number in (count - 1, count, count + 1):
