@@ -6,7 +6,7 @@ import gc
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Protocol, TypedDict, cast
 
@@ -337,8 +337,16 @@ def use_threads(pair: Pair) -> None:
     with several pairs."""
     import torch
 
-    if pair.threads is not None:
-        torch.set_num_threads(pair.threads)
+    usual = _usual_threads()
+    torch.set_num_threads(pair.threads or usual)
+
+
+@cache
+def _usual_threads() -> int:
+    """As many threads as torch takes by itself; asked before they are changed here."""
+    import torch
+
+    return torch.get_num_threads()
 
 
 def dedicate_process(pair: Pair) -> None:

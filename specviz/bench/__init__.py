@@ -66,12 +66,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def prompts_for(pair: Pair) -> list[Prompt]:
-    """The example prompts that were made for a pair, each in its style; of other pairs all, in the first style it has."""
+    """The example prompts, those made for this pair first; in their style, or the first one that the pair has."""
     every = json.loads(PROMPTS.read_text(encoding="utf-8"))
     name = None if pair.facts is None else pair.facts.name
-    own = [prompt for prompt in every if prompt.get("pair", "small") == name] or every
     usual = next(iter(pair.styles), None)
-    return [(prompt["text"], prompt["style"] if prompt["style"] in pair.styles else usual) for prompt in own]
+    return [
+        (prompt["text"], prompt["style"] if prompt["style"] in pair.styles else usual)
+        for prompt in sorted(every, key=lambda prompt: bool(prompt["pair"] != name))
+    ]
 
 
 def run(options: argparse.Namespace) -> int:
