@@ -14,9 +14,9 @@ from specviz.engine.settings import Settings
 from specviz.types import ModelError, Sampling
 from tests.support.runs import FALSE_ALARM, odds
 
-PROMPT = "My favourite"
+PROMPT = "Once upon a time"
 NARROW = Sampling(top_k=8)  # so few tokens that the law of two can be written down
-TEXTS = 600
+TEXTS = 300
 LOSSLESS = [name for name in rules.names() if rules.get(name).lossless]
 
 
@@ -41,12 +41,12 @@ def law_of_two(pair: Pair, prompt: list[int]) -> dict[tuple[int, ...], float]:
 
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_lossless_rules_write_the_verifiers_law(pair, name):
-    """Chi-square of the first two tokens of 600 texts, with two drafted per round, against the exact law. False alarm:
+    """Chi-square of the first two tokens of 300 texts, with two drafted per round, against the exact law. False alarm:
     1e-6 for each rule, and with these seeds always the same."""
     prompt = pair.encode(PROMPT, "text")
     settings = [
         Settings(rules.make(name), sampling=NARROW, draft_length=2, max_new_tokens=2, seed=seed) for seed in range(TEXTS)
     ]
     texts = batch.write(pair, [(prompt, each) for each in settings])
-    assert sum(text.accepted for text in texts) > TEXTS / 10  # drafts were kept, and not all redrawn
+    assert sum(text.accepted for text in texts) > TEXTS / 4  # drafts were kept, and not all redrawn
     assert odds(law_of_two(pair, prompt), (tuple(text.tokens) for text in texts)) > FALSE_ALARM
