@@ -53,12 +53,13 @@ def show(name: str, rows: Rows) -> None:
     else:
         wide = max(len(row["name"]) for row in rows) + 2
         for row in rows:
-            quartiles = f"{row['low']:.0f} to {row['high']:.0f}"
+            digits = 0 if row["rate"] >= 100 else 1
+            quartiles = f"{row['low']:.{digits}f} to {row['high']:.{digits}f}"
             written = f"{row['written_per_round']:.2f} per call" if row["written_per_round"] else ""
             ratio = ""
             if row["ratio"]:
                 ratio = f"{row['ratio']:.2f}x {row['against']} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
-            print(f"  {row['name']:{wide}}{row['rate']:7.0f}{quartiles:>16}{written:>17}   {ratio}".rstrip())
+            print(f"  {row['name']:{wide}}{row['rate']:7.{digits}f}{quartiles:>16}{written:>17}   {ratio}".rstrip())
         if name == "lengths":
             print(f"  fastest fixed length: {max(rows[:-1], key=lambda row: row['rate'])['name']}")
     print("  " + NOTES[name] if name in NOTES else "", end="\n\n" if name in NOTES else "\n")
