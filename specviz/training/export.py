@@ -73,12 +73,12 @@ def save(folder: Path, model: Llama, tokenizer: Tokenizer) -> None:
 
 
 def save_draft(folder: Path, model: CutLlama, verifier: Path, layers: Sequence[int]) -> None:
-    """A draft beside its verifier's folder: `layers` of that it began with, its tokenizer's files, and of the weights those
-    that it does not borrow."""
+    """A draft beside its verifier's folder: `layers` of that it began with, and what it does not borrow of weights and
+    tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)
     ends = {}
     for path in sorted(verifier.glob("*")):
-        if path.name in OF_TOKENIZER:
+        if path.name in OF_TOKENIZER and not model.borrows:  # a draft that borrows is never without its verifier
             shutil.copyfile(path, folder / path.name)
     for name in ("config.json", "generation_config.json"):
         if (verifier / name).is_file():
