@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 import pytest
 
 from specviz import backends, rules
@@ -45,7 +43,8 @@ def test_lossless_rules_write_the_verifiers_law(pair, name):
     1e-6 for each rule, and with these seeds always the same."""
     prompt = pair.encode(PROMPT, "text")
     settings = [
-        Settings(rules.make(name), sampling=NARROW, draft_length=2, max_new_tokens=2, seed=seed) for seed in range(TEXTS)
+        Settings(rules.make(name), sampling=NARROW, draft_length=2, max_new_tokens=2, seed=seed)
+        for seed in range(TEXTS)
     ]
     texts = batch.write(pair, [(prompt, each) for each in settings])
     assert sum(text.accepted for text in texts) > TEXTS / 4  # drafts were kept, and not all redrawn
