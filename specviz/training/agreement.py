@@ -29,7 +29,7 @@ from specviz.types import Sampling
 
 COUNT, LONGEST = 64, 160  # prompts, and tokens of an answer
 MOST = 1200  # letters of a prompt; longer ones are left out
-LENGTHS = (1, 2, 3, 4, 5, 6, 8)  # drafted per round
+LENGTHS = (1, 2, 3, 4, 6)  # drafted per round
 
 
 def jobs(pair: Pair, prompts: Sequence[str], settings: Settings) -> list[batch.Job]:
