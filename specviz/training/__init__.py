@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--layers",
         metavar="N,N,...",
-        help="its layers that the draft begins with (default: four, from the first to the last)",
+        help="its layers that the draft begins with (default: the first, and three of the last)",
     )
     add("--kept-tokens", type=int, help="tokens that the draft knows, of those it writes most (default 8192)")
 
