@@ -80,7 +80,7 @@ def show(pair: Pair, prompts: Sequence[str]) -> None:
     settings = Settings(rules.make("sps"), pair.sampling, max_new_tokens=LONGEST)
     for prompt, text in zip(prompts, batch.write(pair, jobs(pair, prompts, settings))):
         answer = pair.tokenizer.decode(text.tokens).strip()
-        end = "" if text.finished == "stop" else f" [... cut after {LONGEST} tokens]"
+        end = "" if text.finished == "end of text" else f" [... cut after {LONGEST} tokens]"
         print("\n".join([f"**{line}**" if line else "" for line in prompt.split("\n")]) + "\n")
         print("\n".join(f"> {line}".rstrip() for line in (answer + end).split("\n")) + "\n")
 

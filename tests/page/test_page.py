@@ -10,10 +10,10 @@ import pytest
 from specviz.record import metrics
 from specviz.record.trace import Trace
 from tests.support.browser import DRAWN, WIDTHS, beyond, until, watched
-from tests.support.traces import replay, signed
+from tests.support.traces import recorded, replay, signed
 
 ROOT = Path(__file__).resolve().parents[2]
-RECORDED = sorted((ROOT / "assets" / "recorded").glob("*.json"))
+RECORDED = recorded("small")
 HOSTILE = '<img src=x onerror="window.broken=1">${window.broken=1}{{window.broken=1}}</script><script>window.broken=1</script>\u202eabc\x00'
 
 pytestmark = pytest.mark.skipif(not RECORDED, reason="no recorded runs")

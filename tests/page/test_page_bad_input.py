@@ -21,10 +21,10 @@ from specviz.ui import page as built
 from specviz.ui.desk import Desk
 from tests.support.browser import DRAWN, app, free_port, until, watched
 from tests.support.desks import desk_of
-from tests.support.traces import signed
+from tests.support.traces import recorded, signed
 
 ROOT = Path(__file__).resolve().parents[2]
-RECORDED = sorted((ROOT / "assets" / "recorded").glob("*.json"))
+RECORDED = recorded("small")
 HOSTILE = '<img src=x onerror="window.broken=1"><b>bold</b>${window.broken=1}{{window.broken=1}}</script><script>window.broken=1</script>\u202eabc\x00'
 READY = "window.specviz?.live?.wire() && window.specviz.state.run"
 

@@ -123,6 +123,7 @@ def test_the_divergence_plot_of_a_fork_counts_from_the_prompt(tab):
 
 
 def test_what_if_becomes_real_from_the_first_changed_fate(tab):
+    tab.fill("#sv-prompt", "Once upon a time there was a dog and a ball.")
     run(tab, max_new_tokens=40, seed=4)
     tab.get_by_label("cactus delta, slider").fill("0")
     first = tab.evaluate(

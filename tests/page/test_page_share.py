@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.support.browser import DRAWN, until, watched
+from tests.support.traces import recorded
 
-RECORDED = sorted((Path(__file__).resolve().parents[2] / "assets" / "recorded").glob("*.json"))
+RECORDED = recorded("small")
 
 pytestmark = pytest.mark.skipif(not RECORDED, reason="no recorded runs")
 

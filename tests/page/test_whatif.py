@@ -22,12 +22,32 @@ from specviz.prob import dists
 from specviz.record import metrics, trace
 from specviz.types import Sampling
 from tests.support.browser import arithmetic
+from tests.support.traces import recorded
 
 ROOT = Path(__file__).resolve().parents[2]
-RECORDED = sorted((ROOT / "assets" / "recorded").glob("*.json"))
+RECORDED = recorded("small")
 VALUES = 20
 CLOSE = 1e-4  # of the knob's value
+TRUNCATED, USUAL = Sampling(temperature=0.6, top_p=0.95, top_k=20), ("sps", "tas", "cactus")
 OTHERS = [  # further runs: prompt, style, seed, sampling, lanes
+    ("Once upon a time there was a little boat named Pip. Pip wanted to", "tiny", 1, TRUNCATED, USUAL),
+    (
+        "Sue starts with 22 shells. Sue gets 4 jars with 9 shells in each. How many shells does Sue have now?",
+        "task",
+        2,
+        TRUNCATED,
+        USUAL,
+    ),
+    ("Multiply 66 by 26.", "task", 3, TRUNCATED, USUAL),
+    ("Lily had a red ball and a blue ball. Lily took the", "tiny", 4, TRUNCATED, USUAL),
+    ("Say these digits backwards: 6 4 8 8.", "task", 5, Sampling(), USUAL),
+    (
+        "The committee approved the quarterly budget after a short debate about",
+        "tale",
+        6,
+        Sampling(temperature=0.8, top_p=0.95),
+        USUAL,
+    ),
     (
         "Tim had a red ball. He wanted to",
         "tiny",

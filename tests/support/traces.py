@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
+from specviz.assets import ASSETS
 from specviz.exports import replay as replays
 from specviz.record.trace import Trace, digest
+
+
+def recorded(pair: str | None = None) -> list[Path]:
+    """The recorded runs that come with the project, or those of one pair."""
+    paths = sorted((ASSETS / "recorded").glob("*.json"))
+    ids = {path: json.loads(path.read_text(encoding="utf-8"))["models"]["verifier"]["id"] for path in paths}
+    return [path for path in paths if pair is None or ids[path] == f"{pair}/verifier"]
 
 
 def signed(data: dict[str, Any]) -> str:
