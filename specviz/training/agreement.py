@@ -25,6 +25,7 @@ from specviz.engine.settings import Settings
 from specviz.prob import stats
 from specviz.prob.stats import Estimate
 from specviz.training.prompts import read
+from specviz.training.writing import COOL, HOT
 from specviz.types import Sampling
 
 COUNT, LONGEST = 64, 160  # prompts, and tokens of an answer
@@ -98,7 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.show:
         show(pair, prompts)
         return 0
-    samplings = list(dict.fromkeys([Sampling(), pair.sampling]))
+    samplings = list(dict.fromkeys([HOT, COOL, pair.sampling]))
     print(
         f"{len(prompts)} prompts, answers of at most {LONGEST} tokens.\n\n| sampling | overlap | tokens |\n|---|---|---|"
     )
