@@ -29,9 +29,9 @@ def test_closing_the_tab_ends_what_it_runs(chromium, pair, monkeypatch, room, st
     closed = threading.Event()
     compute = room.compute
 
-    def watched(*given):
+    def watched(*given, **named):
         try:
-            for message in compute(*given):
+            for message in compute(*given, **named):
                 yield message
                 time.sleep(0.3)
         except GeneratorExit:
