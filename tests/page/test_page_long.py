@@ -5,12 +5,12 @@ from __future__ import annotations
 from tests.page.test_page import pytestmark  # noqa: F401  (where there is no pair)
 from tests.support.browser import until
 
-# The run on display five times over; its first lane is longer than what is put on the page at once.
+# The run on display forty times over; its first lane is longer than what is put on the page at once.
 LONG = """() => {
   const trace = JSON.parse(specviz.state.raw);
   trace.lanes.forEach(lane => {
     const { rounds } = lane, all = rounds.reduce((sum, round) => sum + round.emitted.length, 0), { clock } = rounds.at(-1);
-    lane.rounds = [0, 1, 2, 3, 4].flatMap(i => rounds.map(round => ({ ...round, start: round.start + i * all, clock: round.clock + i * clock })));
+    lane.rounds = Array.from({ length: 40 }, (_, i) => i).flatMap(i => rounds.map(round => ({ ...round, start: round.start + i * all, clock: round.clock + i * clock })));
   });
   specviz.timeline.pause();
   specviz.show(trace, 'imported', JSON.stringify(trace));
