@@ -168,7 +168,7 @@ def ran(copy: Path, *arguments: str, fails: bool = False) -> str:
 def trace(copy) -> Path:
     """A run of the new rule and the new drafter, by the command line."""
     ran(
-        copy, "-m", "specviz", "generate", "--rule", "halfway", "--set", "share=0.4", "--drafter", "echo:times=3",
+        copy, "-m", "specviz", "generate", "--pair", "small", "--rule", "halfway", "--set", "share=0.4", "--drafter", "echo:times=3",
         "--prompt", "One day a dog", "--style", "tiny", "--max-new-tokens", "20", "--json", "run.json",
     )  # fmt: skip
     return copy / "run.json"
