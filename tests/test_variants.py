@@ -194,7 +194,7 @@ def test_a_run_of_them_is_recorded_and_verifies(copy, trace):
 
 def test_the_page_knows_them(copy):
     """In the words it starts with: rule, drafter, export, family; in its scripts: twin and plot."""
-    code = "import json; from specviz.ui.page import words; print(json.dumps(words()))"
+    code = "import json; from specviz.ui.models import Models; from specviz.ui.page import words; print(json.dumps(words(Models(None))))"
     words = json.loads(ran(copy, "-c", code).splitlines()[-1])
     assert words["rules"]["halfway"]["summary"] == "Meets the draft model halfway."
     assert [knob["name"] for knob in words["rules"]["halfway"]["knobs"]] == ["share"]
