@@ -249,7 +249,19 @@ def test_the_whole_benchmark(small, tmp_path, capsys):
 
     file, page = tmp_path / "tables.json", tmp_path / "plots.html"
     status = cli.main(
-        ["bench", "--quick", "--lengths", "--max-new-tokens", "4", "--json", str(file), "--plot", str(page)]
+        [
+            "bench",
+            "--quick",
+            "--pair",
+            "small",
+            "--lengths",
+            "--max-new-tokens",
+            "4",
+            "--json",
+            str(file),
+            "--plot",
+            str(page),
+        ]
     )
     said = capsys.readouterr().out
     tables = json.loads(file.read_text())
