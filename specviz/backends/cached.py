@@ -66,12 +66,13 @@ def revision(folder: Path) -> str | None:
         return None
 
 
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file in hex digits."""
+def sha256_of(*paths: Path) -> str:
+    """The SHA-256 of a file, or of several one after the other, in hex digits."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(1 << 22):
-            digest.update(part)
+    for path in paths:
+        with path.open("rb") as file:
+            while part := file.read(1 << 22):
+                digest.update(part)
     return digest.hexdigest()
 
 

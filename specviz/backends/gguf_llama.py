@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable
 from math import pi, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,8 @@ from specviz.backends.gguf_file import GGUFFile
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Progress = Callable[[float, str], None]
+    from specviz.backends.places import Progress
+
 ARCHITECTURES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
 _LAYER = {
     "attn_norm.weight": "input_layernorm.weight",

@@ -6,7 +6,6 @@ nothing else (up to twice as fast as transformers' forward, see `python -m specv
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -295,9 +294,4 @@ def weights_hash(files: list[Path]) -> str:
     model without one."""
     if files and (made_of := cached.revision(files[0].parent)):
         return made_of
-    digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as opened:
-            while part := opened.read(1 << 22):
-                digest.update(part)
-    return digest.hexdigest()[:12]
+    return cached.sha256_of(*files)[:12]

@@ -80,7 +80,7 @@ def add_models(parser: argparse.ArgumentParser, usual: str = "the first that can
 def lanes(options: argparse.Namespace, specs: Iterable[str]) -> list[Settings]:
     """Settings of a lane for each rule, given as text; "plain" is the verifier alone. ValueError says what is allowed.
     What the options leave open of the sampling is for `sampled` to fill in, once there is a pair."""
-    sampling = Sampling(**{name: value for name, value in _given(options, Sampling).items() if value is not None})
+    sampling = Sampling(**_given(options, Sampling))
     drafter = drafters.parse(options.drafter)
     if not drafter.drafts:
         raise ValueError(f"The drafter {drafter.name} drafts nothing. Choose the rule plain for that.")
@@ -129,7 +129,9 @@ def load_for(trace: Trace, options: argparse.Namespace) -> Pair:
 
 
 def _given(options: argparse.Namespace, cls: type) -> dict[str, Any]:
-    return {info["name"]: getattr(options, info["name"]) for info in registry.knobs(cls)}
+    """The knobs of a class that the options give a value."""
+    values = {info["name"]: getattr(options, info["name"]) for info in registry.knobs(cls)}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _length(text: str) -> int | str:

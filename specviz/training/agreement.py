@@ -39,14 +39,13 @@ def jobs(pair: Pair, prompts: Sequence[str], settings: Settings) -> list[batch.J
     return [(pair.encode(prompt, style), replace(settings, seed=seed)) for seed, prompt in enumerate(prompts)]
 
 
-def overlap(pair: Pair, prompts: Sequence[str], sampling: Sampling) -> tuple[Estimate, int]:
-    """On what the verifier writes in answer; and how many tokens that is."""
+def overlap(pair: Pair, begun: Sequence[batch.Job]) -> tuple[Estimate, int]:
+    """On what the verifier alone writes in these jobs; and how many tokens that is."""
     assert pair.draft is not None
-    begun = jobs(pair, prompts, Settings(sampling=sampling, max_new_tokens=LONGEST))
     sums, counts = [], []
-    for (prompt, _), text in zip(begun, batch.write(pair, begun)):
-        law = next_probs(pair.verifier, prompt, text.tokens, sampling, pair.vocabulary)
-        draft = next_probs(pair.draft, prompt, text.tokens, sampling, pair.vocabulary)
+    for (prompt, settings), text in zip(begun, batch.write(pair, begun)):
+        law = next_probs(pair.verifier, prompt, text.tokens, settings.sampling, pair.vocabulary)
+        draft = next_probs(pair.draft, prompt, text.tokens, settings.sampling, pair.vocabulary)
         sums.append(torch.minimum(law, draft).sum().item())
         counts.append(len(text.tokens))
     return stats.ratio(sums, counts), sum(counts)
@@ -68,8 +67,9 @@ def chosen(files: list[Path], count: int) -> list[str]:
 
 
 def words(sampling: Sampling) -> str:
-    cuts = [f"top-k {sampling.top_k}"] * bool(sampling.top_k) + [f"top-p {sampling.top_p:g}"] * (sampling.top_p < 1)
-    return ", ".join([f"temperature {sampling.temperature:g}", *cuts])
+    """A sampling as a person would say it."""
+    cuts = [f"top-p {sampling.top_p:g}"] * (sampling.top_p < 1) + [f"top-k {sampling.top_k}"] * bool(sampling.top_k)
+    return ", ".join([f"temperature {sampling.temperature:g}", *(cuts or ["untruncated"])])
 
 
 def cell(estimate: Estimate, digits: int) -> str:
@@ -104,7 +104,8 @@ def main(arguments: list[str] | None = None) -> int:
         f"{len(prompts)} prompts, answers of at most {LONGEST} tokens.\n\n| sampling | overlap | tokens |\n|---|---|---|"
     )
     for sampling in samplings:
-        estimate, count = overlap(pair, prompts, sampling)
+        plain = Settings(sampling=sampling, max_new_tokens=LONGEST)
+        estimate, count = overlap(pair, jobs(pair, prompts, plain))
         print(f"| {words(sampling)} | {cell(estimate, 3)} | {count:,} |", flush=True)
     print("\n| drafted per round | " + " | ".join(map(words, samplings)) + " |\n|---|" + "---|" * len(samplings))
     for length in LENGTHS:

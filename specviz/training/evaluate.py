@@ -22,20 +22,19 @@ from pathlib import Path
 import torch
 
 from specviz import backends, rules, tasks
-from specviz.drafters.asks import next_probs
 from specviz.engine import batch
 from specviz.engine.race import race
 from specviz.engine.settings import Settings
 from specviz.prob import stats
 from specviz.rules import Rule
 from specviz.training import data, export, loop, tokenizer
+from specviz.training.agreement import overlap, words
+from specviz.training.writing import COOL, HOT
 from specviz.types import Sampling
 
 LONGEST_ANSWER = 320  # tokens
 LONGEST_STORY = 200
 STORY_START = 12  # tokens of a held-out story given as the prompt
-PLAIN = Sampling()
-TRUNCATED = Sampling(temperature=0.6, top_k=20, top_p=0.95)
 RULES = (
     "sps",
     "tas",
@@ -71,11 +70,15 @@ class Pair:
         by_draft: bool = False,
     ) -> list[batch.Written]:
         """What follows each prompt. The i-th prompt has the same seed under any rule."""
-        jobs = [
+        return batch.write(self.draft_alone if by_draft else self.engine, self.jobs(prompts, sampling, longest, rule))
+
+    def jobs(
+        self, prompts: list[list[int]], sampling: Sampling, longest: int, rule: Rule | None = None
+    ) -> list[batch.Job]:
+        return [
             (prompt, Settings(rule=rule, sampling=sampling, max_new_tokens=longest, seed=1_000_000 * self.seed + i))
             for i, prompt in enumerate(prompts)
         ]
-        return batch.write(self.draft_alone if by_draft else self.engine, jobs)
 
     def question_prompts(self, items: list[tasks.Question]) -> list[list[int]]:
         opening = tokenizer.opening(self.words, "task")
@@ -128,18 +131,10 @@ class Pair:
             print(f"{name} at temperature {sampling.temperature:g} done", file=sys.stderr)
         return found
 
-    @torch.inference_mode()
     def overlap(self, prompts: list[list[int]], longest: int) -> dict:
         """Mean of sum(min(verifier, draft)) over what the verifier writes after the prompts at temperature 1."""
-        total = count = 0
-        for prompt, text in zip(prompts, self.write(prompts, PLAIN, longest)):
-            both = (
-                next_probs(model, prompt, text.tokens, PLAIN, self.engine.vocabulary)
-                for model in (self.engine.verifier, self.engine.draft)
-            )
-            total += torch.minimum(*both).sum().item()
-            count += len(text.tokens)
-        return {"mean": round(total / count, 4), "tokens": count, "texts": len(prompts)}
+        estimate, count = overlap(self.engine, self.jobs(prompts, HOT, longest))
+        return {"mean": round(estimate.value, 4), "tokens": count, "texts": len(prompts)}
 
     def losses(self, texts: data.Texts | None, rows: int, length: int = 384) -> dict:
         models = {name: export.load(self.folder / name) for name in ("verifier", "draft")}
@@ -223,7 +218,7 @@ def markdown(report: dict) -> str:
                 [[style, f"{o['verifier']:.3f}", f"{o['draft']:.3f}"] for style, o in losses.items()],
             )
         )
-    for words, found in report.get("rules", {}).items():
+    for sampled, found in report.get("rules", {}).items():
         rows = []
         for name, cell in found.items():
             against = cell.get("against_sps")
@@ -238,13 +233,13 @@ def markdown(report: dict) -> str:
                 ]
             )
         parts.append(
-            f"Rules, {words}:\n\n"
+            f"Rules, {sampled}:\n\n"
             + table(["rule", "right", "accepted per round", "rounds", "only this right : only `sps` right"], rows)
         )
-    for words, found in report.get("speed", {}).items():
+    for sampled, found in report.get("speed", {}).items():
         cells = [f"{middle:.2f} ({low:.2f} to {high:.2f})" for low, middle, high in found["ratio_quartiles"].values()]
         parts.append(
-            f"`sps` against plain, {words}; median and quartiles of {found['runs']} runs, plain {found['plain_tokens_per_second']:.0f} tokens per second:\n\n"
+            f"`sps` against plain, {sampled}; median and quartiles of {found['runs']} runs, plain {found['plain_tokens_per_second']:.0f} tokens per second:\n\n"
             + table(["draft length", *map(str, found["ratio_quartiles"])], [["speed-up", *cells]])
         )
     parts += [f"{number}. {story}" for number, story in enumerate(report.get("stories", []), 1)]
@@ -302,9 +297,9 @@ def main(arguments: list[str] | None = None) -> int:
     items = tasks.items(args.families, args.count, args.seed)
     report: dict = {"seed": args.seed, "questions": len(items)}
     if "accuracy" not in args.skip:
-        report["verifier"] = pair.accuracy(items, TRUNCATED)
+        report["verifier"] = pair.accuracy(items, COOL)
         if "draft" not in args.skip:
-            report["draft"] = pair.accuracy(items, TRUNCATED, by_draft=True)
+            report["draft"] = pair.accuracy(items, COOL, by_draft=True)
     if "overlap" not in args.skip:
         few = pair.question_prompts(items[: args.stories])
         report["overlap"] = {
@@ -314,29 +309,23 @@ def main(arguments: list[str] | None = None) -> int:
     if "losses" not in args.skip:
         report["held_out_loss"] = pair.losses(texts, 128)
     if args.rules:
-        report["rules"] = {words(sampling): pair.by_rule(items, sampling) for sampling in (TRUNCATED, PLAIN)}
+        report["rules"] = {words(sampling): pair.by_rule(items, sampling) for sampling in (COOL, HOT)}
     if args.speed:
         kinds = {
             "questions": pair.question_prompts(items[: len(args.families)]),
             "stories": pair.story_prompts(tiny, 8),
         }
         report["speed"] = {
-            f"{kind}, {words(PLAIN)}": pair.speed(prompts, PLAIN, args.speed) for kind, prompts in kinds.items()
+            f"{kind}, {words(HOT)}": pair.speed(prompts, HOT, args.speed) for kind, prompts in kinds.items()
         }
     if args.samples:
-        stories = pair.write(pair.story_prompts([], args.samples), TRUNCATED, 300)
+        stories = pair.write(pair.story_prompts([], args.samples), COOL, 300)
         report["stories"] = [pair.words.decode(text.tokens) for text in stories]
     report["seconds"] = round(time.monotonic() - begun)
     print(markdown(report))
     if args.json:
         args.json.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return 0
-
-
-def words(sampling: Sampling) -> str:
-    """A sampling as a person would say it."""
-    cut = f", top-p {sampling.top_p:g}, top-k {sampling.top_k}" if sampling.top_k else ", untruncated"
-    return f"temperature {sampling.temperature:g}{cut}"
 
 
 if __name__ == "__main__":

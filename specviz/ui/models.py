@@ -13,10 +13,10 @@ from typing import Any
 
 from specviz import optional
 from specviz.backends import Pair, PairFacts
+from specviz.backends.places import Progress
 from specviz.types import ModelError
 from specviz.view.boot import pair_words
 
-Progress = Callable[[float, str], None]  # how much is done, from 0 to 1, and of what, in a sentence
 Load = Callable[[str | None, Progress], Pair]
 
 

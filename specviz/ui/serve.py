@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from specviz.backends import Pair, PairFacts
+    from specviz.backends.places import Progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     from specviz import backends
     from specviz.ui import page
     from specviz.ui.desk import DEADLINE, Desk
-    from specviz.ui.models import Models, Progress
+    from specviz.ui.models import Models
 
     own = {"pair": options.pair, "draft": options.draft, "verifier": options.verifier}
 

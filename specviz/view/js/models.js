@@ -23,10 +23,12 @@
   // The pair that links mean which name none: the only one there was.
   const older = () => offered().find(({ name }) => name === "small")?.name ?? null;
 
+  const modelsOf = ({ models }) => [models.draft, models.verifier].filter(Boolean);
+
   // A run's models, as people call them.
   function titled(trace) {
-    const { draft, verifier } = trace.models;
-    return facts(made(trace))?.title && made(trace) ? facts(made(trace)).title : [draft, verifier].filter(Boolean).map((model) => model.id).join(", ");
+    const name = made(trace);
+    return name ? facts(name).title : modelsOf(trace).map((model) => model.id).join(", ");
   }
 
   // "Draft 0.9 M, verifier 5.9 M parameters"
@@ -130,11 +132,10 @@
   }
 
   // What the foot of the page says of the run on display.
-  function foot({ models, versions }) {
-    const all = [models.draft, models.verifier].filter(Boolean);
-    const name = made({ models });
-    const pair = name ? `${facts(name).title}, ${facts(name).licence}` : all.map((model) => model.id).join(", ");
-    return `specviz ${versions.specviz ?? ""} · ${pair} · revisions ${all.map((model) => model.revision.slice(0, 12)).join(", ")}`;
+  function foot(trace) {
+    const name = made(trace);
+    const licence = name ? `, ${facts(name).licence}` : "";
+    return `specviz ${trace.versions.specviz ?? ""} · ${titled(trace)}${licence} · revisions ${modelsOf(trace).map((model) => model.revision.slice(0, 12)).join(", ")}`;
   }
 
   function build() {
