@@ -69,8 +69,14 @@ def check(data: dict[str, Any]) -> None:
     if not 1 <= len(data["lanes"]) <= MOST_LANES:
         _wrong("lanes", f"a list of 1 to {MOST_LANES} lanes")
     lanes = [_lane(f"lanes[{i}]", lane, sampling, data) for i, lane in enumerate(data["lanes"])]
-    drafted = any(settings.drafter.uses_draft_model for settings in lanes)
-    for role in ("verifier", "draft") if drafted or data["models"].get("draft") is not None else ("verifier",):
+    needed = {
+        "verifier": True,
+        "draft": any(settings.drafter.uses_draft_model for settings in lanes),
+        "head": any(settings.drafter.uses_head for settings in lanes),
+    }
+    if odd := [role for role in data["models"] if role not in needed]:
+        _wrong("models", f"of roles {', '.join(needed)}, not {odd[0]!r}")
+    for role in [role for role in needed if needed[role] or data["models"].get(role) is not None]:
         _fields(f"models.{role}", data["models"].get(role), _MODEL)
 
 

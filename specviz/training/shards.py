@@ -42,6 +42,7 @@ class Entry:
     tokens: Tensor  # [n] int32
     roles: Tensor  # [n] uint8
     cool: bool
+    begin: int  # its first token in the shard
     first: int  # its first row of the shard's states
 
     @cached_property
@@ -112,9 +113,10 @@ class Shards:
             torch.split(file.get_tensor("roles"), lengths),
             file.get_tensor("cool").tolist(),
         )
-        first = 0
+        begin = first = 0
         for tokens, roles, cool in parts:
-            entry = Entry(len(self), tokens, roles, cool, first)
+            entry = Entry(len(self), tokens, roles, cool, begin, first)
+            begin += len(tokens)
             first += entry.written
             self.entries.append(entry)
         self._files.append(file)
