@@ -124,6 +124,7 @@ class Run:
         self.measure, self.device, self.every = measure, device, every
         self.optimizer = optimizer(model)
         self.step, self.seconds, self.tokens = 0, 0.0, 0
+        self.progress = 0.0  # of the budget, as the step under way began
         self.folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -170,6 +171,7 @@ class Run:
         saved, recent, taken = time.monotonic(), [], 0
         try:
             while (progress := self.budget.progress(self.step, self.seconds)) < 1:
+                self.progress = progress
                 if interrupted or (stop_after is not None and taken == stop_after):
                     return False
                 begun = time.monotonic()
