@@ -11,12 +11,11 @@ import torch.nn.functional as F
 
 from specviz import backends, drafters, training
 from specviz.backends.weights import HEAD, Weights
-from specviz.drafters.asks import Looked
 from specviz.engine import batch
 from specviz.prob import dists
 from specviz.record.running import run
 from specviz.record.verify import verify
-from specviz.training import distil_head, head, shards, texts
+from specviz.training import agreement, distil_head, head, shards, texts
 from specviz.training.model import Size, rotate
 from specviz.types import ModelError, Sampling
 from tests.support.runs import choices, rounds_of, settings_of
@@ -220,3 +219,28 @@ def test_texts_are_had_again(out, folder, tmp_path):
         assert torch.allclose(mine.float(), theirs.float(), atol=2e-2)
     with pytest.raises(ValueError, match="holds no texts"):
         texts.load(out / "pair.json")
+
+
+def test_agreement_is_measured_of_any_drafter(pair, tmp_path, capsys, monkeypatch):
+    """The overlap that is printed is that of the laws at every place, and the places of a draft each have their own."""
+    monkeypatch.setattr(agreement, "LONGEST", 12)
+    monkeypatch.setattr(agreement, "LENGTHS", (2,))
+    (tmp_path / "asked.txt").write_text("What is 3 + 4?\nSort 5 2 9.\n")
+    monkeypatch.setattr(backends, "load_pair", lambda name: pair)
+    monkeypatch.setattr(backends, "dedicate_process", lambda pair: None)
+    assert agreement.main(["--prompts", str(tmp_path / "asked.txt")]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("head:confidence=0.0: 2 prompts") and "A drafted token costs 0." in said
+    settings = settings_of("plain", max_new_tokens=12)
+    jobs = agreement.jobs(pair, ["What is 3 + 4?"], settings)
+    prompt, text = jobs[0][0], batch.write(pair, jobs)[0].tokens
+    seen = pair.verifier.session().forward([*prompt, *text[:-1]], features=pair.head.reads)
+    laws, session = [], pair.head.session()
+    for place in range(len(text)):
+        first, last = session.length, len(prompt) + place - 1
+        states = {layer: part[first:last] for layer, part in seen.features.items()}
+        logits = session.read([*prompt, *text][first + 1 : last + 1], states)
+        laws.append(torch.zeros(4096).index_copy_(0, pair.head.kept, dists.to_probs(logits, Sampling())))
+    truth = torch.softmax(seen.logits[-len(text) :], -1)
+    expected = torch.minimum(truth, torch.stack(laws)).sum(-1).mean().item()
+    assert agreement.overlap(pair, jobs, DRAFTER)[0].value == pytest.approx(expected, abs=1e-4)

@@ -19,6 +19,7 @@ from specviz.prob import noise
 from specviz.record.lane import Lane
 from specviz.record.round import Round
 from specviz.record.trace import Trace
+from specviz.types import Sampling
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def offers(trace: Trace, written: list[int], pair: Pair, drafter: Drafter, lengt
 
 def _played(trace: Trace, written: list[int], pair: Pair, drafter: Drafter, length: int) -> Offers:
     """The same by drafting from every place, for a drafter whose laws depend on where the round began."""
-    playing = _Playing(trace, written, pair, drafter)
+    playing = Playing(trace.prompt_tokens, written, pair, drafter, trace.sampling, trace.seed)
     rows: dict[tuple[int, int], int] = {}  # (place, chosen token) -> row, so that equal laws are one
     laws: list[Tensor] = []
     places: list[int] = []
@@ -116,16 +117,18 @@ def _played(trace: Trace, written: list[int], pair: Pair, drafter: Drafter, leng
     return Offers(stacked, np.array(places, dtype=np.int64), at, drafted, playing.seconds / max(1, int(drafted.sum())))
 
 
-class _Playing:
+class Playing:
     """A drafter at work along a text that is there already."""
 
-    def __init__(self, trace: Trace, written: list[int], pair: Pair, drafter: Drafter):
-        self._sampling, self._source, self._pair = trace.sampling, noise.Noise(trace.seed), pair
-        self._text, self._first = [*trace.prompt_tokens, *written], len(trace.prompt_tokens)
+    def __init__(
+        self, prompt: list[int], written: list[int], pair: Pair, drafter: Drafter, sampling: Sampling, seed: int
+    ):
+        self._sampling, self._source, self._pair = sampling, noise.Noise(seed), pair
+        self._text, self._first = [*prompt, *written], len(prompt)
         self._proposer, self._seen = drafter.open(pair, None), 0
         self._states: dict[int, Tensor] = {}  # of the whole text, by layer
         if layers := drafter.reads(pair):
-            look = Look(pair.verifier.session(), self._text, 1, trace.sampling, pair.vocabulary, features=layers)
+            look = Look(pair.verifier.session(), self._text, 1, sampling, pair.vocabulary, features=layers)
             self._states = look.answer().features
 
     @property
@@ -172,7 +175,8 @@ def judged(trace: Trace, lane: int, pair: Pair, most: int) -> tuple[Tensor, Tens
 
 def _drawn_again(trace: Trace, lane: Lane, written: list[int], pair: Pair) -> Tensor:
     """[N, V]: what the nodes of `_read_again` were drawn from, by drafting every round again."""
-    playing, place, laws = _Playing(trace, written, pair, lane.drafter), 0, []
+    playing = Playing(trace.prompt_tokens, written, pair, lane.drafter, trace.sampling, trace.seed)
+    place, laws = 0, []
     for round_ in lane.rounds:
         if place >= len(written):
             break

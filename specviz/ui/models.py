@@ -15,7 +15,7 @@ from specviz import optional
 from specviz.backends import Pair, PairFacts
 from specviz.backends.places import Progress
 from specviz.types import ModelError
-from specviz.view.boot import pair_words
+from specviz.view.boot import drafter_facts, pair_words
 
 Load = Callable[[str | None, Progress], Pair]
 
@@ -119,6 +119,7 @@ def about(pair: Pair) -> dict[str, Any]:
         "parameters": {role: model.parameters for role, model in models.items() if model is not None},
         "styles": pair.styles,
         "sampling": asdict(pair.sampling),
+        "drafter": drafter_facts(pair.drafter),
     }
     return {
         **(own if pair.facts is None else pair_words(pair.facts)),
