@@ -109,11 +109,12 @@ def test_the_gradient_is_that_of_the_loss():
 
 
 def test_a_quick_run_raises_the_overlap(out):
-    """On held-out answers, of the first drafted token and of the last that is trained for."""
+    """On held-out answers: least squares alone make a beginning, and training goes on from there, also for the last of the
+    places that are reached without the verifier."""
     log = [json.loads(line) for line in (out / "state" / "head" / "log.jsonl").read_text().splitlines()]
     measured = [line for line in log if "overlap" in line]
     first, last = measured[0]["overlap"], measured[-1]["overlap"]
-    assert last[0] > first[0] + 0.1 and last[-1] > first[-1] + 0.05
+    assert first[0] > 0.4 and last[0] > first[0] and last[-1] > first[-1] + 0.02
     facts = json.loads((out / "pair.json").read_text())
     assert facts["drafter"] == "head" and "draft" not in facts and facts["head"]["kept_tokens"] == 400
 

@@ -84,16 +84,15 @@ def train_draft(args: argparse.Namespace) -> int:
     shards = Shards(state / "written", verifier.revision)
     texts.add(shards, args.texts or [], verifier)
     write(verifier, source, shards, args)
-    readings = Readings(shards, reads, state / "states") if args.head else None
-    if readings is not None:
-        readings.read(verifier)
-    del verifier
-
     torch.manual_seed(args.seed)
     kept = kept_tokens(state / "kept_tokens.json", shards, source, args.kept_tokens, len(head))
     rows = max(1, args.rows // 2)
-    if readings is not None:
+    if args.head:
+        readings = Readings(shards, reads, state / "states")
+        readings.read(verifier)
         begun = distil_head.start(weights, kept, reads, layers[-1], head)
+        distil_head.fit(begun, verifier, shards.entries, layers[-1])
+        del verifier
         run, ended = distil_head.train(
             begun, readings, head.to(device), budget(args, shards), state / "head", rows, args.seed
         )
@@ -101,6 +100,7 @@ def train_draft(args: argparse.Namespace) -> int:
             export.save_head(args.out / "head", begun, folder, layers[-1])
             export.write(args.out / "pair.json", pair_facts(args, facts, tokenizer, shards, run, "head"))
         return int(not ended)
+    del verifier
     model = draft(weights, kept, layers, args.draft_size, head).to(device)
     head = head.to(device)
     held_out = {name: held_out_texts(shards, rows, cool) for name, cool in OVERLAPS.items()}

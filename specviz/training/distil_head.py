@@ -13,16 +13,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
+from specviz.backends import Model
 from specviz.backends.weights import EMBEDDING, Weights
 from specviz.training import cut, loop
 from specviz.training.head import Batch, HeadModel, distill_loss, overlap
 from specviz.training.optimizer import ForCopies
-from specviz.training.reading import Readings
-from specviz.training.shards import Reader
+from specviz.training.reading import Readings, read
+from specviz.training.shards import Entry, Reader
 from specviz.training.writing import COOL, HOT
 
+FITTED = 20_000  # tokens that the head's beginning is fitted to
 HELD_OUT_TEXTS = 48  # for each of the two overlaps
 LEAST_SOFT = 0.15  # weight of the divergence in the loss at the end; at the start it is 1
 SHARES = (0.25, 0.5, 0.75, 1.0)  # of the verifier's layers: those whose states the head sees
@@ -44,6 +47,18 @@ def start(weights: Weights, kept: Tensor, reads: Sequence[int], layer: int, outp
     model = HeadModel(cut.size_of(weights.config, 1), kept, reads, weights[EMBEDDING], output[kept.long()])
     model.copy(weights, layer)
     return model
+
+
+def fit(model: HeadModel, verifier: Model, entries: Sequence[Entry], layer: int) -> None:
+    """Lets the verifier read some of the texts, and has the head begin as `HeadModel.fit` says."""
+    texts, count = [], 0
+    for entry in entries:
+        if not entry.held_out and count < FITTED:
+            texts.append(entry.tokens.long())
+            count += len(entry.tokens)
+    states, _ = read(verifier, texts, [layer, verifier.layers])
+    places = torch.arange(count)[torch.cat([torch.arange(len(text)) < len(text) - 1 for text in texts])]
+    model.fit(torch.cat(texts)[places + 1], states[places, 1].float(), states[places + 1, 0].float())
 
 
 def train(

@@ -29,6 +29,7 @@ from specviz.types import Sampling
 
 STEPS = 4  # places in a row that are reached without the verifier in training
 FADING = 0.8  # weight of each further one in the loss
+RIDGE = 0.04  # of the places' number: what least squares add to the squares, so that few texts do
 ROWS = 64  # laws that are computed together in the loss, so that they stay in a core's cache
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -70,6 +71,20 @@ class HeadModel(nn.Module):
         for name in self.model.layers[0].state_dict():
             state[f"model.layers.0.{name}"] = weights[f"model.layers.{layer}.{name}"]
         self.load_state_dict(state, strict=False)
+
+    @torch.no_grad()
+    def fit(self, tokens: Tensor, states: Tensor, goals: Tensor) -> None:
+        """Begins where least squares lead: from the tokens [N] behind places and the verifier's last states [N, width] there to
+        what its copied layer gets at the place behind, `goals` [N, width]. The other layers' states count for nothing yet."""
+        last = slice((len(self.reads) - 1) * self.size.width, None)
+        gain = 1 / self.model.norm.weight
+        self.fuse.weight.zero_()
+        self.fuse.weight[:, last] = torch.diag(gain)  # as its own states are behind a norm
+        fused = F.linear(self.norm_features[-1](states), self.fuse.weight[:, last])
+        seen = torch.cat([self.norm_token(F.embedding(tokens, self.embedding.weight)), self.norm_state(fused)], -1)
+        squares = seen.T @ seen
+        squares += RIDGE * len(seen) * torch.eye(len(squares), device=squares.device)
+        self.mix.weight.copy_(torch.linalg.solve(squares, seen.T @ goals).T)
 
     def fused(self, features: Tensor) -> Tensor:
         """The verifier's states [..., layers, width] as one [..., width]."""
