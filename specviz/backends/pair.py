@@ -54,7 +54,7 @@ class PairFacts:
             data = json.loads(path.read_text(encoding="utf-8"))
             named = {name: str(data[name]) for name in ("name", "title", "knows", "made_of", "licence")}
             styles, tags = dict(data["styles"]), dict(data.get("tags", {}))
-            roles = [role for role in ROLES if role in data or role != "draft"]
+            roles = [role for role in (*ROLES, "head") if role in data or role == "verifier"]
             parameters = {role: int(data[role]["parameters"]) for role in roles}
             opening, order = str(data.get("opening", "")), int(data.get("order", 0))
             sampling, drafter = Sampling(**data.get("sampling", {})), str(data.get("drafter", "model"))
@@ -244,18 +244,19 @@ def _load_known(pair: str | Path | None, source: PairSource, progress: Progress 
 
 def _load_facts(facts: PairFacts, source: PairSource, progress: Progress | None) -> Pair:
     device, dtype = source["device"], source["dtype"]
+    roles = [role for role in ROLES if role in facts.parameters]
     located = {
         role: places.locate_published(facts.weights[role], device, dtype, progress)
         if role in facts.weights
         else places.locate(facts.models.get(role, str(facts.folder / role)), device, dtype, progress)
-        for role in facts.parameters
+        for role in roles
     }
     registered = pairs().get(facts.name) == facts
     own = facts.name if registered else str(facts.folder)
-    ids = {role: facts.models.get(role, f"{own}/{role}") for role in facts.parameters}
+    ids = {role: facts.models.get(role, f"{own}/{role}") for role in roles}
     pair = _assembled(located, ids, facts, source, progress)
-    if (folder := facts.folder / "head").is_dir():
-        pair.head = LlamaHead(folder, pair.verifier)
+    if "head" in facts.parameters:
+        pair.head = LlamaHead(facts.folder / "head", pair.verifier)
         pair.head.id = f"{own}/head"
     return pair
 

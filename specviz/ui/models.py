@@ -116,7 +116,7 @@ def about(pair: Pair) -> dict[str, Any]:
         "title": pair.verifier.id if pair.draft is None else f"{pair.draft.id}, {pair.verifier.id}",
         "knows": "",
         "licence": "",
-        "parameters": {role: model.parameters for role, model in models.items() if model is not None},
+        "parameters": {role: part.parameters for role, part in pair.parts.items()},
         "styles": pair.styles,
         "sampling": asdict(pair.sampling),
         "drafter": drafter_facts(pair.drafter),
