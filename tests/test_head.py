@@ -81,8 +81,8 @@ def test_training_sees_what_drafting_will(folder, out):
     model = model_of(out, folder).double()
     tokens = torch.randint(0, 4096, (2, 10), generator=torch.Generator().manual_seed(1))
     features = torch.randn(2, 10, 2, 128, dtype=torch.double, generator=torch.Generator().manual_seed(2))
-    states = model.states(tokens, features, head.STEPS)
-    for steps in range(head.STEPS):
+    states = model.states(tokens, features, head.MEASURED)
+    for steps in range(head.MEASURED):
         for place in (steps, 7, 9):
             alone = drafted_one_by_one(model, tokens[1], features[1], place, steps)
             assert torch.allclose(alone, states[steps][1, place], atol=1e-5)

@@ -20,7 +20,7 @@ from specviz.backends import Model
 from specviz.backends.weights import EMBEDDING, Weights
 from specviz.training import cut, loop
 from specviz.training.head import Batch, HeadModel, distill_loss, overlap
-from specviz.training.optimizer import ForCopies
+from specviz.training.optimizer import ForHead
 from specviz.training.reading import Readings, read
 from specviz.training.shards import Entry, Reader
 from specviz.training.writing import COOL, HOT
@@ -82,7 +82,7 @@ def train(
             if batches
         },
         device=device,
-        optimizer=ForCopies,
+        optimizer=ForHead,
     )
     if not run.resume():
         run.log(**run.measure())

@@ -27,7 +27,8 @@ from specviz.training.model import Layer, Norm, Size, normal, rope, rotate
 from specviz.training.writing import COOL
 from specviz.types import Sampling
 
-STEPS = 4  # places in a row that are reached without the verifier in training
+STEPS = 2  # ways in which a place is reached in training: with the verifier's states up to it, and one step ahead of them
+MEASURED = 4  # and in the overlap
 FADING = 0.8  # weight of each further one in the loss
 RIDGE = 0.04  # of the places' number: what least squares add to the squares, so that few texts do
 ROWS = 64  # laws that are computed together in the loss, so that they stay in a core's cache
@@ -151,6 +152,15 @@ class Disagreement(torch.autograd.Function):
     def forward(
         ctx: Any, states: Tensor, weights: Tensor, truth: Tensor, log_sums: Tensor, output: Tensor, soft: float
     ) -> Tensor:
+        with torch.autocast(states.device.type, enabled=False):
+            gradient, total = Disagreement._both(states, weights, truth, log_sums, output, soft)
+        ctx.save_for_backward(gradient)
+        return total
+
+    @staticmethod
+    def _both(
+        states: Tensor, weights: Tensor, truth: Tensor, log_sums: Tensor, output: Tensor, soft: float
+    ) -> tuple[Tensor, Tensor]:
         gradient, total = torch.zeros_like(states), states.new_zeros((), dtype=torch.float32)
         back = output.t().contiguous()
         truth, states = truth.to(output.dtype), states.to(output.dtype)
@@ -175,8 +185,7 @@ class Disagreement(torch.autograd.Function):
                 total += (loss * weights[step, part]).sum()
                 slope *= weights[step, part, None]
                 gradient[step, part] = F.linear(slope.to(output.dtype), back).to(gradient.dtype)
-        ctx.save_for_backward(gradient)
-        return total
+        return gradient, total
 
     @staticmethod
     def backward(ctx: Any, *up: Tensor) -> tuple[Tensor | None, ...]:
@@ -201,6 +210,7 @@ def distill_loss(
     reached = torch.arange(weights.shape[1], device=weights.device) >= torch.arange(STEPS, device=weights.device)[:, None]
     each = (weights * fading[:, None, None] * reached[:, None])[:, wanted]
     truth = features[:, 1:, -1][wanted]
+    output = output.to(states.dtype)  # that of the forward under autocast
     total: Tensor = Disagreement.apply(states[:, wanted], each, truth, log_sums[wanted], output, soft)  # type: ignore[no-untyped-call]
     return total / (weights.sum() * fading.sum()).clamp_min(1e-6)
 
@@ -210,11 +220,11 @@ def overlap(model: HeadModel, batches: Sequence[Batch], head: Tensor, sampling: 
     """The mean of sum(min(verifier, head)) behind all tokens of answers, after 1, 2, ... steps, both sampled alike: what
     strict speculative sampling keeps there. `head` [V, width]: the verifier's whole output layer."""
     device, kept = head.device, model.kept_tokens.long()
-    totals, counts = [0.0] * STEPS, [0] * STEPS
+    totals, counts = [0.0] * MEASURED, [0] * MEASURED
     for tokens, weights, features, _ in batches:
         answers = (weights == 1).to(device)
         features = features.to(device).float()
-        states = model.states(tokens[:, 1:-1].to(device), features[:, :-1], STEPS)
+        states = model.states(tokens[:, 1:-1].to(device), features[:, :-1], MEASURED)
         law = dists.to_probs(F.linear(features[:, 1:, -1][answers], head), sampling)[:, kept]
         place = answers.nonzero()[:, 1]
         for step, state in enumerate(states):

@@ -213,8 +213,9 @@ def save_whole(value, file: Path) -> None:
 
 
 def precision(device: torch.device):
-    """bfloat16 on a GPU; float32 elsewhere, which is faster on processors without matrix units for bfloat16."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+    """bfloat16 on a GPU, and on a processor with matrix units for it (AMX); float32 elsewhere, where that is faster."""
+    asked = getattr(torch.cpu, "get_capabilities", dict)
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" or bool(asked().get("amx_bf16")))
 
 
 def losses_on(model: Llama, held_out: dict, device: torch.device) -> dict[str, float]:
