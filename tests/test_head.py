@@ -18,11 +18,13 @@ from specviz.record.verify import verify
 from specviz.training import agreement, distil_head, head, shards, texts
 from specviz.training.model import Size, rotate
 from specviz.types import ModelError, Sampling
+from tests.support.laws import law
+from tests.support.pairs import table_pair
 from tests.support.runs import choices, rounds_of, settings_of
 from tests.test_distilling import chatty
 from tests.test_training import arguments
 
-DRAFTER = drafters.make("head")
+DRAFTER = drafters.make("head", confidence=0)
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +171,8 @@ def test_it_stops_where_it_is_unsure(pair):
     """A draft goes on behind a place only where the likeliest token had the probability asked for, and stops otherwise."""
     sure = replace(DRAFTER, confidence=0.3)
     prompt = pair.encode("What is 3 + 4?", "chat")
-    rounds = rounds_of(pair, prompt, settings_of("sps", drafter=sure, max_new_tokens=80, draft_length=6))
+    asked = {"sampling": Sampling(), "max_new_tokens": 80, "draft_length": 6}
+    rounds = rounds_of(pair, prompt, settings_of("sps", drafter=sure, **asked))
     lengths = set()
     for round_ in rounds[:-2]:
         peaks = [float(law.max()) for law in round_.draft.probs]
@@ -177,6 +180,16 @@ def test_it_stops_where_it_is_unsure(pair):
         assert all(peak >= 0.3 for peak in peaks[:-1])
         assert len(peaks) == 6 or peaks[-1] < 0.3 or round_.draft.tokens[-1] in pair.stop_tokens
     assert len(lengths) > 1
+
+
+@pytest.mark.parametrize("rule", ["sps", "block"])
+@pytest.mark.parametrize("confidence", [0.0, 0.5])
+def test_texts_follow_the_verifiers_law(rule, confidence):
+    """Exactly, over all that the random numbers may do, whether drafts are whole or stop where the head is unsure."""
+    drafter = replace(DRAFTER, confidence=confidence)
+    settings = settings_of(rule, drafter=drafter, draft_length=2, max_new_tokens=3)
+    made = law(table_pair(3, exact=True), (0, 1, 0), settings)
+    assert made.deviation < 1e-9 and made.accepted > 0.4
 
 
 def test_a_pair_without_a_head_says_so():
@@ -231,7 +244,7 @@ def test_agreement_is_measured_of_any_drafter(pair, tmp_path, capsys, monkeypatc
     monkeypatch.setattr(backends, "dedicate_process", lambda pair: None)
     assert agreement.main(["--prompts", str(tmp_path / "asked.txt")]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("head:confidence=0.0: 2 prompts") and "A drafted token costs 0." in said
+    assert said.startswith("head:confidence=0.6: 2 prompts") and "A drafted token costs " in said
     settings = settings_of("plain", max_new_tokens=12)
     jobs = agreement.jobs(pair, ["What is 3 + 4?"], settings)
     prompt, text = jobs[0][0], batch.write(pair, jobs)[0].tokens

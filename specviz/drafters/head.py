@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Head(Drafter):
     """One block that reads the verifier's own states, and goes on from its own where the verifier has not been yet.
 
-    Each token is drawn from its law. Whether another one follows is decided by the laws of those before it alone, so
-    nothing that was drawn is ever thrown away.
+    Each token is drawn from its law. Whether another one follows is decided by what the head thought of the place before,
+    ahead of any draw there, so nothing that was drawn is ever thrown away.
     """
 
     name = "head"
@@ -32,7 +32,10 @@ class Head(Drafter):
     uses_head = True
 
     confidence: float = knob(
-        0.0, "Another token follows only if the likeliest at the last place had at least this probability.", low=0, high=1
+        0.6,
+        "Another token follows only if the likeliest at the last place had this probability, at temperature 1.",
+        low=0,
+        high=1,
     )
 
     def reads(self, pair: Pair) -> tuple[int, ...]:
@@ -66,9 +69,8 @@ class HeadProposer(Proposer):
         logits, places = self._session.read(text[behind:], self._unread), len(text) - 1
         self._unread = {}
         while True:
-            law = self._law(logits, draft)
-            token = draft.draw(law)
-            if not draft.room() or law.max() < self._confidence:
+            token = draft.draw(self._law(logits, draft))
+            if not draft.room() or torch.softmax(logits, -1).max() < self._confidence:
                 break
             logits = self._session.go_on(token)
         self._session.rollback(places)
