@@ -49,7 +49,7 @@ def words(models: Models) -> dict[str, Any]:
         "rules": rule_words(),
         "drafters": drafter_words(),
         "definitions": metrics.DEFINITIONS,
-        "settings": registry.knobs(Sampling) + registry.knobs(Settings),
+        "settings": knob_words(Sampling) + knob_words(Settings),
         "pairs": [pair_words(facts) for facts in models.known.values()],
         "exports": exports.words(),
         "prompts": examples(models.known),

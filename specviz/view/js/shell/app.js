@@ -14,6 +14,7 @@ import * as lanes from "specviz/compare/lanes.js";
 import * as models from "specviz/compare/models.js";
 import * as notices from "specviz/compare/notices.js";
 import * as plots from "specviz/compare/plots.js";
+import * as sheet from "specviz/compare/sheet.js";
 import * as timeline from "specviz/compare/timeline.js";
 import * as playground from "specviz/playground/playground.js";
 import * as sweep from "specviz/sweep/sweep.js";
@@ -66,7 +67,6 @@ function page() {
   });
   const box = el("div.sheet.lanes");
   const [upper, lower] = plots.build();
-  const ask = controls.build();
   const tabs = el("div.lanetabs", { role: "tablist", "aria-label": "Lanes" });
   const add = el("button.plainbutton", { type: "button", onclick: () => controls.addLane() }, "+ Add a lane");
   hide.addEventListener("change", () => {
@@ -76,7 +76,16 @@ function page() {
   on("run columns", () => {
     add.hidden = state.columns.length >= MAX_LANES || offline;
   });
-  const choice = models.build();
+  const plainSwitch = offline
+    ? null
+    : el(
+        "label.switch",
+        { title: "Runs the verifier alone beside the lanes, to measure the speed-up against." },
+        race,
+        "Time plain decoding too",
+      );
+  const hideSwitch = el("label.switch", null, hide, "Hide cut tokens");
+  const ask = controls.build(el("div.lanetools", null, models.build()));
   const versions = el("span");
   on("run", () => set(versions, models.foot(state.run.trace)));
   const node = el(
@@ -93,56 +102,41 @@ function page() {
       offline ? "main.page" : "div.page",
       null, // Gradio brings a main element of its own
       el(
-        "p.opening",
-        null,
-        "A small model drafts, a big one checks. Most of the draft is ",
-        mark("accepted", "kept"),
-        ". Some of it is ",
-        mark("relaxed", "kept on budget"),
-        ": a strict check would have refused it. The first ",
-        mark("rejected", "refused"),
-        " token is ",
-        mark("resampled", "rewritten"),
-        " and the draft behind it ",
-        mark("discarded", "goes unread"),
-        ". A clean round earns one ",
-        mark("bonus", "extra"),
-        ".",
-      ),
-      ask,
-      el(
-        "div.main",
+        "div.screen",
         null,
         el(
-          "div.left",
+          "p.opening",
+          null,
+          "A small model drafts, a big one checks. Most of the draft is ",
+          mark("accepted", "kept"),
+          ". Some of it is ",
+          mark("relaxed", "kept on budget"),
+          ": a strict check would have refused it. The first ",
+          mark("rejected", "refused"),
+          " token is ",
+          mark("resampled", "rewritten"),
+          " and the draft behind it ",
+          mark("discarded", "goes unread"),
+          ". A clean round earns one ",
+          mark("bonus", "extra"),
+          ".",
+        ),
+        ask,
+        fork.build(),
+        el(
+          "div.main",
           null,
           el(
-            "div.lanetools",
+            "div.left",
             null,
-            choice,
-            el(
-              "div",
-              null,
-              add,
-              offline
-                ? null
-                : el(
-                    "label.switch",
-                    { title: "Runs the verifier alone beside the lanes, to measure the speed-up against." },
-                    race,
-                    "Time plain decoding too",
-                  ),
-              el("label.switch", null, hide, "Hide cut tokens"),
-            ),
+            tabs,
+            box,
+            el("div.under", null, timeline.build(), el("div.lanechoices", null, add, plainSwitch, hideSwitch)),
           ),
-          fork.build(),
-          tabs,
-          box,
-          timeline.build(),
-          upper,
+          sheet.build(inspector.build()),
         ),
-        inspector.build(),
       ),
+      upper,
       lower,
       offline ? null : advisor.build(),
       el(
