@@ -13,7 +13,7 @@ import gradio as gr
 import orjson
 from starlette.middleware import Middleware
 
-from specviz import backends, exports, registry, tasks
+from specviz import backends, exports, tasks
 from specviz.assets import ASSETS
 from specviz.backends import PairFacts
 from specviz.engine.settings import Settings
@@ -26,7 +26,7 @@ from specviz.ui.exporting import exported
 from specviz.ui.head import Head
 from specviz.ui.models import Models
 from specviz.ui.requests import pair_of
-from specviz.view.boot import PLOTLY, drafter_words, head, inside, pair_words, rule_words
+from specviz.view.boot import PLOTLY, drafter_words, head, inside, knob_words, pair_words, rule_words
 
 # Constant: model text never enters a template. `run`, `stop`, `cancel`, `verify` and `sweep` are the events the view triggers.
 TEMPLATE = '<div class="sv-host"></div>'

@@ -18,9 +18,12 @@ import * as sheet from "specviz/compare/sheet.js";
 import * as timeline from "specviz/compare/timeline.js";
 import * as playground from "specviz/playground/playground.js";
 import * as sweep from "specviz/sweep/sweep.js";
+import * as keys from "specviz/shell/keys.js";
 import * as links from "specviz/shell/links.js";
+import * as projector from "specviz/shell/projector.js";
 import * as sections from "specviz/shell/sections.js";
 import * as share from "specviz/shell/share.js";
+import * as tour from "specviz/shell/tour.js";
 
 let themeButton;
 let host = null; // what holds the page: first in the body, then where Gradio wants it
@@ -148,6 +151,9 @@ function page() {
     ),
   );
   lanes.mount(box, tabs);
+  projector.build(node);
+  node.querySelector(".top .actions").prepend(tour.button(node));
+  keys.build();
   sections.mount(node);
   sections.add(playground.build());
   if (!offline) sections.add(sweep.build());
