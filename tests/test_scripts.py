@@ -12,6 +12,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from specviz.assets import ASSETS
+from specviz.view import types
 from tests.support.browser import until, watched
 from tests.support.node import NODE, ROOT
 from tests.support.traces import recorded
@@ -24,6 +25,11 @@ def test_the_pure_modules_pass_their_own_tests():
     """tests/js, by `node --test`: how numbers are said, links, the trace as the page reads it."""
     done = subprocess.run([NODE, "--test", *TESTS], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def test_the_types_of_the_scripts_are_those_of_python():
+    """trace.d.ts, which tsc holds the scripts to, says what the Python types of a trace say."""
+    assert types.PATH.read_text(encoding="utf-8") == types.text(), "run `python -m specviz.view.types`"
 
 
 REPLAY = """

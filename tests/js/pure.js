@@ -7,6 +7,7 @@ import * as continued from "specviz/core/continued.js";
 import * as drafters from "specviz/core/drafters.js";
 import * as formats from "specviz/core/formats.js";
 import * as pairs from "specviz/core/pairs.js";
+import * as pieces from "specviz/core/pieces.js";
 import * as state from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 import * as laws from "specviz/laws/laws.js";
@@ -18,7 +19,7 @@ const beside = readdirSync(new URL("../../specviz/rules/", import.meta.url)).fil
 await load(beside.map((file) => file.slice(0, -".js".length)));
 
 export const specviz = {
-  ...{ codes, continued, drafters, formats, pairs, store, laws, rules, twins, links },
+  ...{ codes, continued, drafters, formats, pairs, pieces, store, laws, rules, twins, links },
   ...boot,
   ...state,
 };

@@ -37,4 +37,4 @@ def test_the_page_joins_them_the_same():
     with arithmetic() as page:
         for pieces, expected in CASES:
             tokens = json.dumps([{"text": piece} for piece in pieces])
-            assert page.evaluate(f"specviz.store.joined({tokens})") == expected
+            assert page.evaluate(f"specviz.pieces.joined({tokens})") == expected
