@@ -77,7 +77,7 @@ function page() {
     box.classList.toggle("hidecut", hide.checked);
   });
   on("run columns", () => {
-    add.hidden = state.columns.length >= MAX_LANES || offline;
+    add.hidden = state.columns.length >= MAX_LANES || Boolean(offline);
   });
   const plainSwitch = offline
     ? null
