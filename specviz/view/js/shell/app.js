@@ -18,6 +18,7 @@ import * as sheet from "specviz/compare/sheet.js";
 import * as timeline from "specviz/compare/timeline.js";
 import * as playground from "specviz/playground/playground.js";
 import * as sweep from "specviz/sweep/sweep.js";
+import * as credits from "specviz/shell/credits.js";
 import * as keys from "specviz/shell/keys.js";
 import * as links from "specviz/shell/links.js";
 import * as projector from "specviz/shell/projector.js";
@@ -153,6 +154,7 @@ function page() {
   lanes.mount(box, tabs);
   projector.build(node);
   node.querySelector(".top .actions").prepend(tour.button(node));
+  themeButton.before(credits.button());
   keys.build();
   sections.mount(node);
   sections.add(playground.build());
