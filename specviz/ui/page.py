@@ -6,7 +6,6 @@ import json
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -19,7 +18,7 @@ from specviz.engine.settings import Settings
 from specviz.record import metrics
 from specviz.record.trace import Trace
 from specviz.types import Sampling
-from specviz.ui import advice, runs, sweeping
+from specviz.ui import advice, files, runs, sweeping
 from specviz.ui.desk import WAITING, Desk, Message
 from specviz.ui.exporting import exported
 from specviz.ui.models import Models
@@ -50,13 +49,13 @@ def words(models: Models) -> dict[str, Any]:
         "pairs": [pair_words(facts) for facts in models.known.values()],
         "exports": exports.words(),
         "prompts": examples(models.known),
-        "plotly": _url(PLOTLY),
+        "plotly": files.url(PLOTLY),
         "sweep": {
             "asked": sweeping.usual(),
             "definitions": metrics.SWEEP,
             "families": {name: tasks.family(name).about for name in tasks.names()},
             "pair": swept and swept.title,
-            "recorded": _url(sweeping.RECORDED) if swept and sweeping.RECORDED.exists() else None,
+            "recorded": files.url(sweeping.RECORDED) if swept and sweeping.RECORDED.exists() else None,
         },
     }
 
@@ -108,7 +107,6 @@ def build(desk: Desk) -> gr.Blocks:
         """Whether a real run does what the advice says: see `advice.tried`."""
         return desk.borrow(lambda pair: advice.tried(text, pair, desk.deadline), advice.pair_of(text))
 
-    gr.set_static_paths([ASSETS / "recorded", PLOTLY, sweeping.RECORDED])
     with gr.Blocks(title="specviz: acceptance rules, seen", analytics_enabled=False, fill_width=True) as blocks:
         view = View(
             value="",
@@ -135,7 +133,10 @@ def launch_options(models: Models) -> dict[str, Any]:
     boot = f"window.specviz = window.specviz || {{}}; window.specviz.boot = {inline(_dumps(words(models)))};"
     head = "".join(f"<style>{text}</style>" for text in styles())
     head += "".join(f"<script>{text}</script>" for text in (boot, *scripts(), "window.specviz.app.early();"))
-    return dict(head=head, theme=theme, ssr_mode=False, footer_links=[], run_history=False, quiet=True)
+    return dict(
+        head=head, theme=theme, ssr_mode=False, footer_links=[], run_history=False, quiet=True,
+        app_kwargs={"routes": [files.mount()]},
+    )  # fmt: skip
 
 
 def _settings(event: gr.EventData) -> dict[str, Any]:
@@ -156,10 +157,6 @@ def _texts(messages: Generator[Message, None, None]) -> Iterator[str]:
 
 def _dumps(value: object) -> str:
     return json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-
-
-def _url(path: Path) -> str:
-    return f"gradio_api/file={path.as_posix()}"
 
 
 def examples(known: Mapping[str, PairFacts]) -> list[dict[str, Any]]:
@@ -185,5 +182,5 @@ def _recorded() -> dict[tuple[str, str], str]:
     urls = {}
     for path in sorted((ASSETS / "recorded").glob("*.json")):
         trace = json.loads(path.read_text(encoding="utf-8"))
-        urls[trace["models"]["verifier"]["id"].rpartition("/")[0], trace["prompt"]] = _url(path)
+        urls[trace["models"]["verifier"]["id"].rpartition("/")[0], trace["prompt"]] = files.url(path)
     return urls
