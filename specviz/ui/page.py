@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 import orjson
+from starlette.middleware import Middleware
 
 from specviz import exports, registry, tasks
 from specviz.engine.settings import Settings
@@ -20,13 +21,15 @@ from specviz.ui import advice, door, files, requests, runs, sweeping
 from specviz.ui.desk import WAITING, Desk, Message
 from specviz.ui.examples import examples, swept_before
 from specviz.ui.exporting import exported
+from specviz.ui.head import Head
 from specviz.ui.models import Models
 from specviz.ui.requests import Refused, pair_of
-from specviz.view.boot import PLOTLY, drafter_words, inline, pair_words, rule_words, scripts, styles
+from specviz.view.boot import PLOTLY, drafter_words, head, inside, pair_words, rule_words
 
 # Constant: model text never enters a template. `run`, `stop`, `cancel`, `verify` and `sweep` are the events the view triggers.
 TEMPLATE = '<div class="sv-host"></div>'
-ON_LOAD = "window.specviz.app.attach(element, { trigger, watch, props, server, events: ['run', 'stop', 'cancel', 'verify', 'sweep'] });"
+ON_LOAD = """const events = ['run', 'stop', 'cancel', 'verify', 'sweep'];
+import("specviz/shell/app.js").then((app) => app.attach(element, { trigger, watch, props, server, events }));"""
 
 
 class View(gr.HTML):
@@ -135,13 +138,12 @@ def launch_options(models: Models) -> dict[str, Any]:
     theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
         body_background_fill="#f6f6f3", body_background_fill_dark="#0f1012"
     )
-    boot = f"window.specviz = window.specviz || {{}}; window.specviz.boot = {inline(_dumps(words(models)))};"
-    head = "".join(f"<style>{text}</style>" for text in styles())
-    head += "".join(f"<script>{text}</script>" for text in (boot, *scripts(), "window.specviz.app.early();"))
+    page = head(words(models), inside)
+    first = [Middleware(Head, text=page)]  # Gradio adds a head of its own too late for an import map
+    app = {"middleware": first, "routes": [files.mount()], "lifespan": door.lifespan, "openapi_url": None}
     return dict(
-        head=head, theme=theme, ssr_mode=False, footer_links=[], run_history=False, quiet=True,
+        app_kwargs=app, theme=theme, ssr_mode=False, footer_links=[], run_history=False, quiet=True,
         enable_monitoring=False, max_file_size=0,
-        app_kwargs={"routes": [files.mount()], "lifespan": door.lifespan, "openapi_url": None},
     )  # fmt: skip
 
 

@@ -6,7 +6,6 @@ import errno
 import json
 import shutil
 import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -58,9 +57,9 @@ def test_no_temporary_folder_has_its_sentence(monkeypatch, capsys):
     refuses(capsys, "There is no folder for temporary files that can be written to. Name one by TMPDIR.")
 
 
-def test_a_missing_script_has_its_sentence(monkeypatch, capsys):
-    monkeypatch.setattr(boot, "SCRIPTS", (*boot.SCRIPTS, Path("/nowhere/part.js")))
-    refuses(capsys, "there is no file '/nowhere/part.js'")
+def test_a_missing_style_sheet_has_its_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(boot, "STYLES", ("nowhere.css", *boot.STYLES))
+    refuses(capsys, "there is no file '")
 
 
 def test_a_damaged_pair_has_its_sentence(monkeypatch, capsys, tmp_path):
