@@ -1,6 +1,6 @@
 """Malformed requests over every route of the page, and malformed links and files in a browser: `python -m tests.fuzz`.
 
-    python -m tests.fuzz                     3,000 of them, from seed 0
+    python -m tests.fuzz                     3,000 of them, from seed 0: one in thirty a link, one in a hundred a file
     python -m tests.fuzz --requests 500 --seed 7
 
 Every one must be answered in time: by a sentence, by a 4xx, or as if it were in order. No traceback in the log, no 500, no event
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from tests import fuzz_page
 from tests.support.browser import app
 from tests.support.mutants import VALUES, is_sentence, mutant, mutate
 from tests.support.traces import recorded, signed
@@ -401,10 +402,13 @@ def main(arguments: list[str] | None = None) -> int:
         with app(log, SPECVIZ_PAIR="small") as url:
             fuzz = Fuzz(Client(url), options.seed)
             began = time.monotonic()
-            for number in range(options.requests):
+            links, files = options.requests // 30, options.requests // 100
+            for number in range(options.requests - links - files):
                 fuzz.once()
                 if number % 100 == 99:
                     print(f"{number + 1} sent, {len(fuzz.findings.wrong)} wrong", file=sys.stderr, flush=True)
+            fuzz.findings.sent |= {"link": links, "file": files}
+            fuzz.findings.wrong += fuzz_page.fuzz(url, fuzz.trace, options.seed, links, files, Path(folder))
             if not works(fuzz.client):
                 fuzz.findings.wrong.append("an ordinary run afterwards does not come to its end")
         wrong = [*fuzz.findings.wrong, *(f"log: {line}" for line in tracebacks(log))]
