@@ -5,13 +5,13 @@ A goal is "spend" (at most `value` nats per judged token) or "accept" (at least 
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any, TypeGuard
 
 from specviz import registry, rules
 from specviz.backends import Pair
 from specviz.record.trace import Trace
+from specviz.registry import shown
 from specviz.study import advise, knob_curves
 from specviz.ui import requests
 from specviz.ui.requests import MAX_LANES, Refused
@@ -38,7 +38,9 @@ def answer(text: str, pair: Pair) -> dict[str, Any]:
     value = _number(asked.get("value"), goal, MOST[goal], UNITS[goal])
     length = asked.get("draft_length")
     if length is not None and not _whole(length, 32):
-        raise Refused("draft_length", f"The draft length must be a whole number from 1 to 32 tokens; got {length!r}.")
+        raise Refused(
+            "draft_length", f"The draft length must be a whole number from 1 to 32 tokens; got {shown(length)}."
+        )
     most = max(FEWEST, min(POSITIONS, ENTRIES // pair.vocabulary))
     rows = []
     spend, accept = (value if name == goal else None for name in ("spend", "accept"))
@@ -78,23 +80,19 @@ def bought(text: str, pair: Pair) -> dict[str, Any]:
     """What knobs buy on one lane's text, see `knob_curves.bought`: {trace, lane, rules: [[name, knobs], ...]}."""
     asked, trace = _request(text)
     lane, wanted = asked.get("lane"), asked.get("rules")
-    if not isinstance(lane, int) or not isinstance(wanted, list):
+    if type(lane) is not int or not isinstance(wanted, list):
         raise Refused("", "This is not a question about a lane.")
     chosen = []
     for pair_ in wanted[:MAX_LANES]:
         if not (isinstance(pair_, list) and len(pair_) == 2 and isinstance(pair_[1], dict)):
             raise Refused("", "This is not a question about a lane.")
-        chosen.append(rules.make(str(pair_[0]), **pair_[1]))
+        chosen.append(requests.chosen("", *pair_, rules.make, "This is not a question about a lane."))
     return dict(knob_curves.bought(trace, lane, chosen, pair))
 
 
 def pair_of(text: str) -> str | None:
     """The name of the pair that a question is for, its "pair"; None: the page's own."""
-    try:
-        asked = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return requests.pair_of(asked) if isinstance(asked, dict) else None
+    return requests.pair_of(requests.parsed(text))
 
 
 def plain(value: float | None) -> float | str | None:
@@ -103,13 +101,8 @@ def plain(value: float | None) -> float | str | None:
 
 
 def _request(text: str) -> tuple[dict[str, Any], Trace]:
-    try:
-        asked = json.loads(text)
-    except (ValueError, RecursionError):
-        asked = None
-    if not isinstance(asked, dict):
-        raise Refused("", "This is not a question about a run.")
-    return asked, Trace.from_json(str(asked.get("trace")))
+    asked = requests.parsed(text)
+    return asked, Trace.from_json(asked.get("trace"))
 
 
 def _whole(value: Any, high: int) -> TypeGuard[int]:
@@ -118,5 +111,5 @@ def _whole(value: Any, high: int) -> TypeGuard[int]:
 
 def _number(value: Any, field: str, high: float, unit: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= high:
-        raise Refused(field, f"This must be a number from 0 to {high:g} {unit}; got {value!r}.")
+        raise Refused(field, f"This must be a number from 0 to {high:g} {unit}; got {shown(value)}.")
     return float(value)

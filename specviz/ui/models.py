@@ -14,6 +14,7 @@ from typing import Any
 from specviz import optional
 from specviz.backends import Pair, PairFacts
 from specviz.backends.places import Progress
+from specviz.registry import shown
 from specviz.types import ModelError
 from specviz.view.boot import pair_words
 
@@ -67,7 +68,7 @@ class Models:
         offer."""
         if name is not None and name not in self.known:
             offered = ", ".join(self.known) or "only the models that this page was started with"
-            raise ValueError(f"There is no pair called {name!r} here. There are: {offered}.")
+            raise ValueError(f"There is no pair called {shown(name)} here. There are: {offered}.")
         with self._one:
             if name is not None and self._is_own(name):
                 name = None

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
-from functools import partial
-from pathlib import Path
+from functools import partial, wraps
 from typing import Any
 
 import gradio as gr
 import orjson
 from starlette.middleware import Middleware
 
-from specviz import backends, exports, tasks
-from specviz.assets import ASSETS
-from specviz.backends import PairFacts
+from specviz import exports, tasks
 from specviz.engine.settings import Settings
 from specviz.record import metrics
 from specviz.record.trace import Trace
 from specviz.types import Sampling
-from specviz.ui import advice, runs, sweeping
+from specviz.ui import advice, door, files, requests, runs, sweeping
 from specviz.ui.desk import WAITING, Desk, Message
+from specviz.ui.examples import examples, swept_before
 from specviz.ui.exporting import exported
 from specviz.ui.head import Head
 from specviz.ui.models import Models
-from specviz.ui.requests import pair_of
+from specviz.ui.requests import Refused, pair_of
 from specviz.view.boot import PLOTLY, drafter_words, head, inside, knob_words, pair_words, rule_words
 
 # Constant: model text never enters a template. `run`, `stop`, `cancel`, `verify` and `sweep` are the events the view triggers.
@@ -53,13 +51,13 @@ def words(models: Models) -> dict[str, Any]:
         "pairs": [pair_words(facts) for facts in models.known.values()],
         "exports": exports.words(),
         "prompts": examples(models.known),
-        "plotly": _url(PLOTLY),
+        "plotly": files.url(PLOTLY),
         "sweep": {
             "asked": sweeping.usual(),
             "definitions": metrics.SWEEP,
             "families": {name: tasks.family(name).about for name in tasks.names()},
             "pair": swept and swept.title,
-            "recorded": _url(sweeping.RECORDED) if swept and sweeping.RECORDED.exists() else None,
+            "recorded": swept_before() if swept else None,
         },
     }
 
@@ -67,51 +65,56 @@ def words(models: Models) -> dict[str, Any]:
 def build(desk: Desk) -> gr.Blocks:
     """The page over a desk that runs things. Launch it with `launch_options(desk.models)`."""
 
-    def run(event: gr.EventData) -> Iterator[str]:
-        asked = _settings(event)
+    @_answering
+    def run(data: Mapping[str, Any]) -> Generator[Message, None, None]:
+        asked = requests.parsed(data.get("settings"))
         job = partial(runs.compute, asked=asked)
-        yield from _texts(desk.messages(str(event._data.get("id")), job, pair_of(asked)))
+        return desk.messages(requests.name_of(data.get("id")), job, pair_of(asked))
 
-    def sweep(event: gr.EventData) -> Iterator[str]:
-        asked = _settings(event)
+    @_answering
+    def sweep(data: Mapping[str, Any]) -> Generator[Message, None, None]:
+        asked = requests.parsed(data.get("settings"))
         job, name = partial(sweeping.compute, asked=asked), sweeping.pair(desk.models)
-        yield from _texts(desk.messages(str(event._data.get("id")), job, name))
+        return desk.messages(requests.name_of(data.get("id")), job, name)
 
     def stop(event: gr.EventData) -> None:
-        desk.stop(str(event._data.get("id")))
+        desk.stop(str(_data(event).get("id")))
 
-    def verify(event: gr.EventData) -> Iterator[str]:
-        yield from _texts(runs.verified(desk, str(event._data.get("trace")), pair_of(event._data)))
+    @_answering
+    def verify(data: Mapping[str, Any]) -> Generator[Message, None, None]:
+        return runs.verified(desk, str(data.get("trace")), pair_of(data))
 
-    def check(text: str) -> dict[str, str]:
+    @_told
+    def check(text: str) -> Message:
         """Whether a text is a trace, without running anything."""
-        try:
-            Trace.from_json(text)
-        except ValueError as error:
-            return {"error": str(error)}
+        Trace.from_json(text)
         return {"error": ""}
 
-    def export(text: str) -> dict[str, str]:
+    @_told
+    def export(text: str) -> Message:
         """The file that an export makes of a trace: see `exporting.exported`."""
         return exported(text)
 
+    @_told
     def load(name: str | None) -> Message:
         """Begins to load a pair, or says how far it is: see `Models.state`."""
-        return desk.models.state(None if name is None else str(name))
+        return desk.models.state(name)
 
+    @_told
     def buys(text: str) -> Message:
         """What knobs buy on one lane's text: see `advice.bought`."""
         return desk.borrow(lambda pair: advice.bought(text, pair), advice.pair_of(text))
 
+    @_told
     def advise(text: str) -> Message:
         """Which knob value meets a goal: see `advice.answer`."""
         return desk.borrow(lambda pair: advice.answer(text, pair), advice.pair_of(text))
 
+    @_told
     def tryout(text: str) -> Message:
         """Whether a real run does what the advice says: see `advice.tried`."""
         return desk.borrow(lambda pair: advice.tried(text, pair, desk.deadline), advice.pair_of(text))
 
-    gr.set_static_paths([ASSETS / "recorded", PLOTLY, sweeping.RECORDED])
     with gr.Blocks(title="specviz: acceptance rules, seen", analytics_enabled=False, fill_width=True) as blocks:
         view = View(
             value="",
@@ -137,53 +140,53 @@ def launch_options(models: Models) -> dict[str, Any]:
     )
     page = head(words(models), inside)
     first = [Middleware(Head, text=page)]  # Gradio adds a head of its own too late for an import map
+    app = {"middleware": first, "routes": [files.mount()], "lifespan": door.lifespan, "openapi_url": None}
     return dict(
-        app_kwargs={"middleware": first}, theme=theme, ssr_mode=False, footer_links=[], run_history=False, quiet=True
-    )
+        app_kwargs=app, theme=theme, ssr_mode=False, footer_links=[], run_history=False, quiet=True,
+        enable_monitoring=False, max_file_size=0,
+    )  # fmt: skip
 
 
-def _settings(event: gr.EventData) -> dict[str, Any]:
-    """What the view sent along with an event; nothing, if it is no JSON object."""
-    try:
-        asked = json.loads(event._data.get("settings"))
-    except (ValueError, TypeError):
-        return {}
-    return asked if isinstance(asked, dict) else {}
+def _data(event: gr.EventData) -> Mapping[str, Any]:
+    """What the view sent along with an event; nothing, if it is no object."""
+    return event._data if isinstance(event._data, Mapping) else {}
 
 
-def _texts(messages: Generator[Message, None, None]) -> Iterator[str]:
-    """Messages as JSON texts. Closing this closes them."""
-    with closing(messages):
-        for message in messages:
-            yield orjson.dumps(message).decode()
+def _answering(begin: Callable[[Mapping[str, Any]], Generator[Message, None, None]]) -> Callable[..., Iterator[str]]:
+    """The event whose messages `begin` makes of what the view sent, as JSON texts. An error is a message too: the page always
+    gets a sentence. Closing the event closes the messages."""
+
+    def answer(event: gr.EventData) -> Iterator[str]:
+        data = _data(event)
+        try:
+            with closing(begin(data)) as messages:
+                for message in messages:
+                    yield orjson.dumps(message).decode()
+        except Exception as error:
+            field = error.field if isinstance(error, Refused) else "prompt"
+            said = {"kind": "error", "run": data.get("id"), "field": field, "message": requests.sentence_of(error)}
+            if begin.__name__ == "verify":
+                said = {"kind": "verified", "same": False, "message": said["message"]}
+            yield _dumps(said)
+
+    answer.__name__ = begin.__name__
+    return answer
 
 
-def _url(path: Path) -> str:
-    return f"gradio_api/file={path.as_posix()}"
+def _told(answer: Callable[[Any], Message]) -> Callable[[Any], Message]:
+    """A function of the view that answers {"error": a sentence} where it cannot."""
+
+    @wraps(answer)
+    def told(asked: Any) -> Message:
+        try:
+            return answer(asked)
+        except ValueError as error:
+            return {"error": str(error), "field": getattr(error, "field", "")}
+        except Exception as error:
+            return {"error": requests.sentence_of(error)}
+
+    return told
 
 
-def examples(known: Mapping[str, PairFacts]) -> list[dict[str, Any]]:
-    """The examples of assets/prompts.json for the pairs on offer, those of the first pair before the others, each with the
-    address of its recorded run; for models that bring no pair, the texts of the usual examples and nothing recorded."""
-    path = ASSETS / "prompts.json"
-    all_ = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    if not known:
-        usual = next(iter(backends.pairs()), None)
-        return [one | {"pair": None, "style": None, "recorded": None} for one in all_ if one["pair"] == usual]
-    recorded = _recorded()
-    found = [
-        one | {"recorded": recorded.get((one["pair"], one["text"]))}
-        for name in known
-        for one in all_
-        if one["pair"] == name
-    ]
-    return [{name: value for name, value in one.items() if name != "lanes"} for one in found]
-
-
-def _recorded() -> dict[tuple[str, str], str]:
-    """The addresses of the recorded runs, by the pair that made each and its prompt."""
-    urls = {}
-    for path in sorted((ASSETS / "recorded").glob("*.json")):
-        trace = json.loads(path.read_text(encoding="utf-8"))
-        urls[trace["models"]["verifier"]["id"].rpartition("/")[0], trace["prompt"]] = _url(path)
-    return urls
+def _dumps(value: object) -> str:
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)

@@ -19,6 +19,7 @@ from specviz import tasks
 from specviz.assets import ASSETS
 from specviz.backends import Pair
 from specviz.engine.settings import Settings
+from specviz.registry import shown
 from specviz.rules import Rule
 from specviz.study import sweep
 from specviz.types import ModelError, Sampling
@@ -29,6 +30,7 @@ from specviz.ui.requests import Refused, named, refusing
 
 EVERY = 0.25  # seconds between messages
 MOST_RULES = 12  # specs in a request
+LONGEST_SPEC = 10_000  # characters
 MOST_TEXTS = 4000  # of one sweep: a minute or two for the shipped pair
 RECORDED = ASSETS / "sweep.json"  # what is shown before anyone presses Run
 
@@ -55,7 +57,9 @@ def read(asked: Mapping[str, Any]) -> tuple[list[Rule], list[tasks.Question], Se
     specs = asked.get("rules")
     if not isinstance(specs, list) or not 1 <= len(specs) <= MOST_RULES:
         raise Refused("rules", f"A sweep is of 1 to {MOST_RULES} rules.")
-    wanted = [rule for i, spec in enumerate(specs) for rule in refusing(f"rule{i}", partial(sweep.expand, str(spec)))]
+    if not all(isinstance(spec, str) and len(spec) <= LONGEST_SPEC for spec in specs):
+        raise Refused("rules", f"A rule is a text such as 'cactus:delta=0.1,1' of at most {LONGEST_SPEC:,} characters.")
+    wanted = [rule for i, spec in enumerate(specs) for rule in refusing(f"rule{i}", partial(sweep.expand, spec))]
     common = {name: asked[name] for name in ("draft_length", "seed") if name in asked}
     temperature = asked.get("temperature", 1.0)
     sampling = refusing("temperature", lambda: Sampling(temperature=temperature))
@@ -65,7 +69,7 @@ def read(asked: Mapping[str, Any]) -> tuple[list[Rule], list[tasks.Question], Se
     count, families = asked.get("questions"), asked.get("families")
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_TEXTS:
         raise Refused(
-            "questions", f"The number of questions must be a whole number from 1 to {MOST_TEXTS:,}; got {count!r}."
+            "questions", f"The number of questions must be a whole number from 1 to {MOST_TEXTS:,}; got {shown(count)}."
         )
     points = len(sweep.planned(wanted))
     if points * count > MOST_TEXTS:
@@ -73,9 +77,9 @@ def read(asked: Mapping[str, Any]) -> tuple[list[Rule], list[tasks.Question], Se
             "questions",
             f"{points} settings of {count} questions are {points * count:,} texts; here at most {MOST_TEXTS:,} are run, so at most {MOST_TEXTS // points} questions. The command line has no such limit.",
         )
-    if not isinstance(families, list) or not families:
+    if not isinstance(families, list) or not families or not all(isinstance(name, str) for name in families):
         raise Refused("families", "Choose at least one family of questions.")
-    questions = refusing("families", lambda: tasks.items(list(dict.fromkeys(map(str, families))), count, settings.seed))
+    questions = refusing("families", lambda: tasks.items(list(dict.fromkeys(families)), count, settings.seed))
     return wanted, questions, settings
 
 
@@ -83,6 +87,7 @@ def compute(turn: Turn, asked: Mapping[str, Any]) -> Iterator[Message]:
     """Runs a sweep, a message about every EVERY seconds. Closing the generator stops the compute."""
     try:
         wanted, questions, settings = read(asked)
+        asked = {name: asked[name] for name in usual() if name in asked}  # what it was read of
         steps = refusing("questions", lambda: sweep.sweep(turn.pair, wanted, questions, settings))
     except Refused as error:
         yield failed(error)

@@ -46,12 +46,12 @@ def page_of(load, desk: Desk | None = None):
 
 
 @contextmanager
-def visit(chromium, url: str):
-    """A tab in which nothing may go wrong."""
+def visit(chromium, url: str, ready: str = READY):
+    """A tab in which nothing may go wrong, once it is `ready`."""
     context = chromium.new_context(viewport={"width": 1440, "height": 1000}, reduced_motion="reduce")
     tab, wrong = watched(context, url)
     tab.goto(url)
-    until(tab, READY)
+    until(tab, ready)
     yield tab
     context.close()
     assert wrong == []
@@ -299,6 +299,23 @@ def test_garbage_in_a_link_is_ignored_with_a_sentence(chromium, home):
         assert tab.evaluate("specviz.state.source") == "recorded" and tab.evaluate("window.broken") is None
     context.close()
     assert wrong == []
+
+
+def test_what_is_not_understood_of_a_link_is_named_and_the_rest_runs(chromium, home):
+    """Unknown fields and knobs, values of another type, a style that the pair does not have and a selection out of range."""
+    odd = {
+        "colour<b>": "red", "seed": [1], "draft_length": True, "style": "opera", "pick": [9, 9], "max_new_tokens": 6, "pair": "small",
+        "lanes": [{"rule": "cactus", "knobs": {"delta": 0.5, "size": 1, "solver": None}}],
+    }  # fmt: skip
+    with visit(chromium, home + encoded(GOOD | odd), "specviz.state.source === 'live' && specviz.state.raw") as tab:
+        until(tab, "document.querySelector('.sv .promptnotice').textContent.includes('left out')")
+        said = tab.inner_text(".sv .promptnotice")
+        for name in ("size of cactus", "solver of cactus", "colour<b>", "seed", "draft_length", "style", "selection"):
+            assert name in said, name
+        assert tab.evaluate("[specviz.state.run.trace.max_new_tokens, specviz.state.run.lanes[0].knobs.delta]") == [
+            6,
+            0.5,
+        ]
 
 
 def test_a_link_with_settings_out_of_range_says_so_beside_the_field(chromium, home):

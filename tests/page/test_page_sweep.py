@@ -228,6 +228,7 @@ def test_rules_and_families_are_chosen_by_hand(tab):
     )
     until(tab, "specviz.form.asked().families.length === 1")
     assert tab.evaluate("specviz.form.asked()") == sweeping.usual() | {"rules": ["sps"], "families": ["days"]}
+    assert "left out: rules, questions, families." in tab.inner_text(".sweeprun")
     tab.evaluate("() => { location.hash = 'sweep=%%%'; }")
     until(tab, "document.querySelector('.sweeprun .error').textContent.includes('damaged')")
     assert tab.evaluate("window.broken") is None

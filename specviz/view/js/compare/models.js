@@ -62,8 +62,9 @@ async function load(name) {
     try {
       answer = await wire.server.load(name);
     } catch {
-      return { state: "failed", message: "The server did not answer." };
+      answer = null;
     }
+    if (!answer?.state) return { state: "failed", message: answer?.error || "The server did not answer." };
     if (answer.state !== "loading") return answer;
     if (name === state.form.pair || name === null) say(answer.message, answer.share);
   }

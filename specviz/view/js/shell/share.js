@@ -1,6 +1,6 @@
 // Links, traces in and out, and the replay file.
 import { boot, offline } from "specviz/core/boot.js";
-import { encode } from "specviz/core/codes.js";
+import { encode, without } from "specviz/core/codes.js";
 import * as continued from "specviz/core/continued.js";
 import { download, el, pause, set } from "specviz/core/dom.js";
 import { on } from "specviz/core/events.js";
@@ -13,10 +13,13 @@ import * as timeline from "specviz/compare/timeline.js";
 
 let file;
 
-// Selection and playhead of a link, once its run is on display.
+// Selection and playhead of a link, once its run is on display, and what of the link was left out.
 export function restore(wanted) {
   if (wanted.at !== null && state.run) setTime(wanted.at * state.run.span);
-  if (wanted.pick && state.run?.lanes[wanted.pick[0]]?.tokens[wanted.pick[1]]) pick(...wanted.pick);
+  const there = wanted.pick && state.run?.lanes[wanted.pick[0]]?.tokens[wanted.pick[1]];
+  if (there) pick(...wanted.pick);
+  const ignored = [...wanted.ignored, ...(wanted.pick && state.run && !there ? ["selection"] : [])];
+  if (ignored.length) notices.notice(without(ignored));
 }
 
 export function link() {
@@ -70,8 +73,9 @@ async function saveExport(name, button) {
   try {
     made = await wire.server.export(JSON.stringify({ name, trace: json() }));
   } catch {
-    made = { error: "The file could not be made. Is the server still there?" };
+    made = null;
   }
+  made ??= { error: "The file could not be made: the server did not answer." };
   if (made.error) return notices.notice(made.error);
   download(
     made.file,
@@ -96,8 +100,9 @@ async function open(given) {
   try {
     answer = await wire.server.check(text);
   } catch {
-    answer = { error: "The trace could not be checked: the server did not answer." };
+    answer = null;
   }
+  answer ??= { error: "The trace could not be checked: the server did not answer." };
   if (answer.error) return notices.error("prompt", answer.error);
   const trace = JSON.parse(text);
   await pause();

@@ -1,7 +1,7 @@
 // What a knob costs in right answers: a sweep over rules, knob values and questions, run by the server. Until one has
 // run here, a recorded one is on display.
 import { boot } from "specviz/core/boot.js";
-import { decode, encode } from "specviz/core/codes.js";
+import { decode, encode, without } from "specviz/core/codes.js";
 import { el, set } from "specviz/core/dom.js";
 import { emit, on } from "specviz/core/events.js";
 import * as live from "specviz/core/live.js";
@@ -129,7 +129,8 @@ function unpack(text) {
   say("");
   if (!text) return;
   try {
-    form.fill(decode(text));
+    const ignored = form.fill(decode(text));
+    if (ignored.length) say(without(ignored));
   } catch {
     say("", "This link is damaged, so its settings were ignored.");
   }
