@@ -20,6 +20,7 @@ from specviz.backends import Pair
 from specviz.types import ModelError
 from specviz.ui.models import Models
 from specviz.ui.requests import Refused
+from specviz.ui.watch import Watch, Watched
 
 DEADLINE = 120.0  # seconds that one job may last
 WAITING = 8  # people in the line before the next one is sent away
@@ -54,6 +55,7 @@ class Desk:
     def __init__(self, models: Models, deadline: float = DEADLINE):
         self.models = models
         self.deadline = deadline
+        self.watch = Watch()
         self._turn = threading.Lock()
         self._count = threading.Lock()
         self._waiting = 0
@@ -62,6 +64,15 @@ class Desk:
     def open(self) -> None:
         """Starts loading the page's own pair."""
         self.models.get()
+
+    @property
+    def waiting(self) -> int:
+        """People in the line."""
+        return self._waiting
+
+    def counted(self, kind: str) -> Watched:
+        """This desk for jobs of one kind, which are counted and logged as such."""
+        return Watched(self.watch, kind, self)
 
     def stop(self, run: str) -> None:
         """Asks a run to end after the round it is in."""

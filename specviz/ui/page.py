@@ -18,7 +18,7 @@ from specviz.engine.settings import Settings
 from specviz.record import metrics
 from specviz.record.trace import Trace
 from specviz.types import Sampling
-from specviz.ui import advice, files, runs, sweeping
+from specviz.ui import advice, endpoints, files, runs, sweeping, watch
 from specviz.ui.desk import WAITING, Desk, Message
 from specviz.ui.exporting import exported
 from specviz.ui.models import Models
@@ -61,23 +61,23 @@ def words(models: Models) -> dict[str, Any]:
 
 
 def build(desk: Desk) -> gr.Blocks:
-    """The page over a desk that runs things. Launch it with `launch_options(desk.models)`."""
+    """The page over a desk that runs things. Launch it with `launch_options(desk)`."""
 
     def run(event: gr.EventData) -> Iterator[str]:
         asked = _settings(event)
         job = partial(runs.compute, asked=asked)
-        yield from _texts(desk.messages(str(event._data.get("id")), job, pair_of(asked)))
+        yield from _texts(desk.counted("run").messages(str(event._data.get("id")), job, pair_of(asked)))
 
     def sweep(event: gr.EventData) -> Iterator[str]:
         asked = _settings(event)
         job, name = partial(sweeping.compute, asked=asked), sweeping.pair(desk.models)
-        yield from _texts(desk.messages(str(event._data.get("id")), job, name))
+        yield from _texts(desk.counted("sweep").messages(str(event._data.get("id")), job, name))
 
     def stop(event: gr.EventData) -> None:
         desk.stop(str(event._data.get("id")))
 
     def verify(event: gr.EventData) -> Iterator[str]:
-        yield from _texts(runs.verified(desk, str(event._data.get("trace")), pair_of(event._data)))
+        yield from _texts(runs.verified(desk.counted("verify"), str(event._data.get("trace")), pair_of(event._data)))
 
     def check(text: str) -> dict[str, str]:
         """Whether a text is a trace, without running anything."""
@@ -97,15 +97,15 @@ def build(desk: Desk) -> gr.Blocks:
 
     def buys(text: str) -> Message:
         """What knobs buy on one lane's text: see `advice.bought`."""
-        return desk.borrow(lambda pair: advice.bought(text, pair), advice.pair_of(text))
+        return desk.counted("buys").borrow(lambda pair: advice.bought(text, pair), advice.pair_of(text))
 
     def advise(text: str) -> Message:
         """Which knob value meets a goal: see `advice.answer`."""
-        return desk.borrow(lambda pair: advice.answer(text, pair), advice.pair_of(text))
+        return desk.counted("advise").borrow(lambda pair: advice.answer(text, pair), advice.pair_of(text))
 
     def tryout(text: str) -> Message:
         """Whether a real run does what the advice says: see `advice.tried`."""
-        return desk.borrow(lambda pair: advice.tried(text, pair, desk.deadline), advice.pair_of(text))
+        return desk.counted("tryout").borrow(lambda pair: advice.tried(text, pair, desk.deadline), advice.pair_of(text))
 
     with gr.Blocks(title="specviz: acceptance rules, seen", analytics_enabled=False, fill_width=True) as blocks:
         view = View(
@@ -115,6 +115,7 @@ def build(desk: Desk) -> gr.Blocks:
             apply_default_css=False,
             server_functions=[load, check, export, buys, advise, tryout],
         )
+        endpoints.add(desk)
         streaming = dict(show_progress="hidden", api_visibility="private", concurrency_limit=WAITING + 4)
         running = view.run(run, None, view, **streaming)
         view.stop(stop, None, None, show_progress="hidden", api_visibility="private", queue=False)
@@ -125,17 +126,17 @@ def build(desk: Desk) -> gr.Blocks:
     return blocks
 
 
-def launch_options(models: Models) -> dict[str, Any]:
-    """What `launch` needs for the page to look like itself, to know `models`, and to ask no other host for anything."""
+def launch_options(desk: Desk) -> dict[str, Any]:
+    """What `launch` needs for the page to look like itself, to know the desk's models, to be watched, and to ask no other host for anything."""
     theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
         body_background_fill="#f6f6f3", body_background_fill_dark="#0f1012"
     )
-    boot = f"window.specviz = window.specviz || {{}}; window.specviz.boot = {inline(_dumps(words(models)))};"
+    boot = f"window.specviz = window.specviz || {{}}; window.specviz.boot = {inline(_dumps(words(desk.models)))};"
     head = "".join(f"<style>{text}</style>" for text in styles())
     head += "".join(f"<script>{text}</script>" for text in (boot, *scripts(), "window.specviz.app.early();"))
     return dict(
         head=head, theme=theme, ssr_mode=False, footer_links=[], run_history=False, quiet=True,
-        app_kwargs={"routes": [files.mount()]},
+        app_kwargs={"routes": [files.mount(), *watch.routes(desk)]}, mcp_server=endpoints.mcp(),
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from specviz.record.verify import verify
 from specviz.types import ModelError
 from specviz.ui.desk import Desk, Message, Turn, failed
 from specviz.ui.requests import MAX_LANES, Refused, read, refusing
+from specviz.ui.watch import Watched
 
 EVERY = 0.05  # seconds between messages: 20 a second
 REPEATED = 3  # deltas that every message carries
@@ -90,7 +91,7 @@ def compute(turn: Turn, asked: Mapping[str, Any], probe: Probe | None = None) ->
     yield {**telling.message("end"), "finished": finished, "final": trace.to_json(), "message": note}
 
 
-def verified(desk: Desk, text: str, name: str | None = None) -> Generator[Message, None, None]:
+def verified(desk: Desk | Watched, text: str, name: str | None = None) -> Generator[Message, None, None]:
     """Runs a trace again, by the pair of that name: {"kind": "verified", "same", "message"} says whether it reproduces."""
 
     def job(turn: Turn) -> list[Message]:

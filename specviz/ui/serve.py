@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serves until interrupted; returns 0. Raises ValueError if the address cannot be listened at."""
     from specviz import backends
-    from specviz.ui import page
+    from specviz.ui import page, watch
     from specviz.ui.desk import DEADLINE, Desk
     from specviz.ui.models import Models
 
@@ -47,12 +48,13 @@ def run(options: argparse.Namespace) -> int:
 
     desk = Desk(Models(load, _offered(options)), DEADLINE if options.deadline is None else options.deadline)
     blocks = page.build(desk)
+    watch.log_to(sys.stderr)
     try:
         _, url, _ = blocks.launch(
             server_name=options.host,
             server_port=options.port,
             prevent_thread_lock=True,
-            **page.launch_options(desk.models),
+            **page.launch_options(desk),
         )
     except OSError as error:
         raise ValueError(

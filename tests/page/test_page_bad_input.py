@@ -37,7 +37,7 @@ def page_of(load, desk: Desk | None = None):
     desk = desk or desk_of(load, {"small": backends.pairs()["small"]})
     blocks = built.build(desk)
     _, url, _ = blocks.launch(
-        server_name="127.0.0.1", server_port=free_port(), prevent_thread_lock=True, **built.launch_options(desk.models)
+        server_name="127.0.0.1", server_port=free_port(), prevent_thread_lock=True, **built.launch_options(desk)
     )
     try:
         yield url, desk

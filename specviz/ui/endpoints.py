@@ -1,0 +1,396 @@
+"""What programs may ask of the page, by `gradio_client`, plain HTTP or MCP: see docs/API.md.
+
+An endpoint goes through the desk and the reading of the page, so it has the same line, the same limits and the same
+sentences. One that runs the models is a stream of messages {"kind": "wait" | "rounds" | "progress" | "end", ...}, of
+which the last, "end", is the whole answer: who waits for one answer gets that. What is refused is a gr.Error: its
+message is the sentence, its title the argument that it is about.
+
+Gradio reads signatures and docstrings: the annotations are objects here, not texts.
+"""
+
+import importlib.util
+import json
+import re
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from functools import partial
+from typing import Any
+
+import gradio as gr
+from gradio.events import api
+
+from specviz import drafters as drafters_
+from specviz import registry
+from specviz import rules as rules_
+from specviz.backends import Pair
+from specviz.prob import dists
+from specviz.record import metrics
+from specviz.record.pieces import joined
+from specviz.record.round import RoundData
+from specviz.record.trace import Trace
+from specviz.rules.inputs import checked_tokens
+from specviz.ui import advice, runs, sweeping
+from specviz.ui.desk import WAITING, Desk, Message
+from specviz.ui.models import about
+from specviz.ui.requests import MAX_LANES, Refused, refusing
+from specviz.view.boot import drafter_words, pair_words, rule_words
+
+RULES = ["plain", "sps", "cactus"]
+SWEPT = ["sps", "cactus:delta=0.1,1"]
+EXAMPLE = ["sps", "cactus:delta=0.5"]
+QUESTIONS = 16  # of a sweep, unless more are asked for
+ENTRIES = 200_000  # numbers in a distribution, or in all that are given at once
+CALLS = WAITING + 4  # of one endpoint at a time: more than may wait, so that the line says so
+
+
+def add(desk: Desk) -> None:
+    """Adds the endpoints to the page that is being built."""
+
+    def compare(
+        prompt: str,
+        rules: list[str] = RULES,
+        drafter: str = "model",
+        pair: str | None = None,
+        style: str | None = None,
+        system: str | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        draft_length: int | str = 4,
+        max_new_tokens: int = 200,
+        seed: int = 0,
+        trace: bool = False,
+    ) -> Iterator[dict[str, Any]]:
+        """Decodes a prompt under several acceptance rules of speculative decoding with the same randomness, and measures
+        each: what it writes, how many drafted tokens it keeps per verifier call, how far it is from the verifier.
+
+        Parameters:
+            prompt: the text that the models answer or go on with
+            rules: 1 to 5 of plain (the verifier alone), sps, block, sampler_match, cactus, cactus_law, tas, top_k, interpolation, lenience, mentored, cascade_opt, cascade_token, fuzzy, exact_match; knobs as in cactus:delta=0.5
+            drafter: what proposes tokens: model, or ngram for copies from the text itself
+            pair: the models, by their name; left out, those that the page began with
+            style: how the prompt is put to the models; left out, as a message where they chat
+            system: the system message of a chat
+            temperature: from 0 to 5; left out, what suits the models, and so are top_k and top_p
+            top_k: only so many of the likeliest tokens; 0 is all
+            top_p: only the likeliest tokens that together have so much probability
+            draft_length: tokens drafted before the verifier looks, from 1 to 32, or auto
+            max_new_tokens: the run ends after so many tokens
+            seed: the same seed gives the same run
+            trace: whether the answer holds the whole record, as a JSON text that verify and advise take
+        Returns:
+            for each lane its text and its figures, with their definitions
+        """
+        numbers = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+        fixed = {"draft_length": draft_length, "max_new_tokens": max_new_tokens, "seed": seed}
+        asked: dict[str, Any] = {"prompt": prompt, "style": style, "system": system, **fixed}
+        asked |= {name: number for name, number in numbers.items() if number is not None}
+        with _refusals(desk, "compare"):
+            asked |= {"lanes": [_lane(spec) for spec in _specs(rules)], "drafter": _drafter(drafter)}
+        job = partial(runs.compute, asked=asked)
+        yield from _rounds(desk.counted("compare").in_turn(job, _name(pair)), bool(trace))
+
+    def sweep(
+        rules: list[str] = SWEPT,
+        questions: int = QUESTIONS,
+        families: list[str] | None = None,
+        temperature: float = 1.0,
+        draft_length: int = 4,
+        seed: int = 0,
+    ) -> Iterator[dict[str, Any]]:
+        """Decodes the same questions, whose answers can be checked, under every rule at every knob value, and plainly: right
+        answers and divergence against tokens kept, each with its interval.
+
+        Parameters:
+            rules: such as cactus:delta=0.1,0.3,1, each value of a knob being a point of its own
+            questions: how many each point answers
+            families: kinds of questions; left out, all
+            temperature: from 0 to 5
+            draft_length: tokens drafted before the verifier looks, from 1 to 32
+            seed: of the questions and of what is written
+        Returns:
+            a row for each point, and the same as CSV
+        """
+        usual = sweeping.usual()
+        asked = usual | {
+            "rules": rules,
+            "questions": questions,
+            "families": usual["families"] if families is None else families,
+        }
+        asked |= {"temperature": temperature, "draft_length": draft_length, "seed": seed}
+        job = partial(sweeping.compute, asked=asked)
+        yield from _points(desk.counted("sweep").in_turn(job, sweeping.pair(desk.models)))
+
+    def verify(trace: str, pair: str | None = None) -> Iterator[dict[str, Any]]:
+        """Runs a trace again, and says whether every draft, verdict and token comes out the same.
+
+        Parameters:
+            trace: the JSON text that compare gave
+            pair: the models, by their name; left out, those that the page began with
+        Returns:
+            same, and a sentence
+        """
+        with _refusals(desk, "verify", "trace"):
+            Trace.from_json(str(trace))
+        for message in _said(runs.verified(desk.counted("verify"), str(trace), _name(pair))):
+            yield message if message["kind"] == "wait" else {**message, "kind": "end"}
+
+    def advise(
+        trace: str, spend: float | None = None, accept: float | None = None, draft_length: int | None = None, pair: str | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Which knob value, for every rule, meets a goal, read off a recorded run of at least two lanes.
+
+        Parameters:
+            trace: the JSON text that compare gave
+            spend: the goal, either at most so many nats per judged token
+            accept: or at least so many kept tokens per round
+            draft_length: tokens drafted before the verifier looks; left out, each rule's fastest
+            pair: the models of the trace, by their name; left out, those that the page began with
+        Returns:
+            a row for each rule that can, fastest first, and the names of those that cannot
+        """
+        with _refusals(desk, "advise"):
+            if (spend is None) == (accept is None):
+                raise Refused(
+                    "spend", "Give one goal: spend, at most so many nats, or accept, at least so many tokens."
+                )
+        goal, value = ("accept", accept) if spend is None else ("spend", spend)
+        text = json.dumps({"trace": trace, "goal": goal, "value": value, "draft_length": draft_length})
+        return _answer(desk.counted("advise").borrow(lambda models: advice.answer(text, models), _name(pair)))
+
+    def judge(rule: str, verifier_probs: list, draft_probs: list, token: int | list) -> dict[str, Any]:  # type: ignore[type-arg]
+        """What a rule says about drafted tokens, given the two distributions they are judged by. Rows are judged alike: the
+        last dimension is the vocabulary, leading ones broadcast.
+
+        Parameters:
+            rule: such as cactus:delta=0.5
+            verifier_probs: probabilities that sum to 1, or rows of them
+            draft_probs: what the token was drawn from, likewise
+            token: the drafted token, a place in the vocabulary; or one for each row
+        Returns:
+            accept_prob, the chance that it is kept, and residual_probs, what is drawn from if it is not
+        """
+
+        def judged(_: Pair) -> Message:
+            chosen = refusing("rule", lambda: rules_.parse(str(rule)))
+            parts = checked_tokens(verifier_probs, draft_probs, token)
+            _fit(parts[0].numel())
+            verdict = chosen.judge(*parts)
+            return {"accept_prob": verdict.accept_prob.tolist(), "residual_probs": verdict.residual_probs.tolist()}
+
+        return _answer(desk.counted("judge").borrow(judged))
+
+    def law(rule: str, verifier_probs: list, draft_probs: list) -> dict[str, Any]:  # type: ignore[type-arg]
+        """What a position really emits under a rule, exactly, given the distributions of the verifier and of the draft.
+
+        Parameters:
+            rule: such as cactus:delta=0.5
+            verifier_probs: probabilities that sum to 1, or rows of them
+            draft_probs: likewise
+        Returns:
+            output_law, acceptance (the chance that a drafted token is kept), and kl, KL(output law || verifier) in nats
+        """
+
+        def exact(_: Pair) -> Message:
+            chosen = refusing("rule", lambda: rules_.parse(str(rule)))
+            verifier, draft = rules_.checked(verifier_probs, draft_probs)
+            _fit(verifier.numel())
+            emitted = chosen.output_law(verifier, draft)
+            acceptance, kl = chosen.acceptance(verifier, draft), dists.kl(emitted, verifier)
+            return {"output_law": emitted.tolist(), "acceptance": acceptance.tolist(), "kl": _worded(kl.tolist())}
+
+        return _answer(desk.counted("law").borrow(exact))
+
+    def models() -> dict[str, Any]:
+        """The models on offer.
+
+        Returns:
+            pairs, each with its name, what it knows, its styles, and its state: none (nobody asked for it yet), loading, failed or ready
+        """
+        known = [pair_words(facts) | desk.models.peek(name) for name, facts in desk.models.known.items()]
+        own = desk.models.peek()
+        pair = desk.models.get().pair if own["state"] == "ready" else None
+        return {"pairs": known or [({} if pair is None else about(pair)) | own]}
+
+    def rules() -> dict[str, Any]:
+        """The acceptance rules and their knobs.
+
+        Returns:
+            for each its formula, what it helps and hurts, its source, and its knobs with what is allowed
+        """
+        return rule_words()
+
+    def drafters() -> dict[str, Any]:
+        """The drafters and their knobs.
+
+        Returns:
+            for each a sentence, its source, and its knobs with what is allowed
+        """
+        return drafter_words()
+
+    for endpoint in (compare, sweep, verify, advise, judge, law, models, rules, drafters):
+        if endpoint is not compare:
+            vars(endpoint)["_mcp_type"] = "endpoint"  # Gradio's word for what is no tool; there is one, `compare`
+        api(endpoint, concurrency_limit=CALLS, concurrency_id="endpoints")
+
+
+def mcp() -> bool:
+    """Whether the library is here that makes of `compare` a tool for language models."""
+    return importlib.util.find_spec("mcp") is not None
+
+
+def _specs(rules: Any) -> list[str]:
+    if (
+        not isinstance(rules, list)
+        or not all(isinstance(spec, str) for spec in rules)
+        or not 1 <= len(rules) <= MAX_LANES
+    ):
+        raise Refused(
+            "rules", f"rules is a list of 1 to {MAX_LANES} rules, such as {EXAMPLE}; got {str(rules)[:100]!r}."
+        )
+    return rules
+
+
+def _lane(spec: str) -> dict[str, Any]:
+    """A lane as the page asks for it."""
+    if spec == "plain":
+        return {"rule": None}
+    rule = refusing("rules", lambda: rules_.parse(spec))
+    return {"rule": rule.name, "knobs": registry.values(rule)}
+
+
+def _drafter(spec: Any) -> dict[str, Any]:
+    drafter = refusing("drafter", lambda: drafters_.parse(str(spec)))
+    return {"name": drafter.name, "knobs": registry.values(drafter)}
+
+
+def _name(pair: Any) -> str | None:
+    return None if pair is None else str(pair)
+
+
+def _fit(count: int) -> None:
+    if count > ENTRIES:
+        raise Refused(
+            "verifier_probs", f"At most {ENTRIES:,} probabilities are judged at once here, and these are {count:,}."
+        )
+
+
+def _error(sentence: str, control: str) -> gr.Error:
+    """What the asker gets; its title is the argument that a control of the page stands for."""
+    return gr.Error(sentence, title=re.sub(r"^(lane|rule)\d+$", "rules", control) or "Error", print_exception=False)
+
+
+@contextmanager
+def _refusals(desk: Desk, kind: str, argument: str = "") -> Iterator[None]:
+    """What is refused in here is so before it comes into the line."""
+    try:
+        yield
+    except ValueError as error:
+        control = error.field if isinstance(error, Refused) else argument
+        desk.watch.refused(kind, control)
+        raise _error(str(error), control) from None
+
+
+def _answer(message: Message) -> Message:
+    """What was borrowed for, unless it was refused."""
+    if message.get("error"):
+        raise _error(message["error"], message.get("field", ""))
+    return message
+
+
+def _said(messages: Generator[Message, None, None]) -> Iterator[Message]:
+    """The messages of a job up to the one that refuses it."""
+    try:
+        with closing(messages):
+            for message in messages:
+                if message["kind"] == "error":
+                    raise _error(message["message"], message["field"])
+                yield message
+    except gr.Error:
+        raise
+    except Exception as error:  # whatever it is, the asker hears of it, and the log has all of it
+        raise gr.Error(f"This could not be computed: {type(error).__name__}.") from error
+
+
+def _rounds(messages: Generator[Message, None, None], with_trace: bool) -> Iterator[Message]:
+    """A run's rounds, each once, and then what came of it."""
+    telling, end = Rounds(), {}
+    for message in _said(messages):
+        if message["kind"] == "wait":
+            yield message
+            continue
+        if rounds := telling.new(message):
+            yield {"kind": "rounds", "rounds": rounds}
+        end = message
+    yield summary(end["final"], end["message"], with_trace)
+
+
+class Rounds:
+    """The rounds of a run's messages, each of which may repeat what another brought."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[str, str] = {}
+        self._special: set[int] = set()
+        self._seen = 0
+
+    def new(self, message: Message) -> list[dict[str, Any]]:
+        """Of the rounds in a message those that no message before it had."""
+        header = message.get("trace", {})
+        self._pieces |= header.get("pieces", {})
+        self._special |= set(header.get("special", ()))
+        rounds = []
+        for delta in message["deltas"]:
+            if delta["seq"] > self._seen:
+                self._seen = delta["seq"]
+                self._pieces |= delta["pieces"]
+                self._special |= set(delta["special"])
+                rounds += [self._round(*round_) for round_ in delta["rounds"]]
+        return rounds
+
+    def _round(self, lane: int, round_: RoundData) -> dict[str, Any]:
+        written = [self._pieces[str(token)] for token in round_["emitted"] if token not in self._special]
+        return {
+            "lane": lane, "text": "".join(joined(written)), "drafted": len(round_["drafted"]), "kept": round_["kept"],
+            "written": len(round_["emitted"]), "seconds": round_["seconds"],
+        }  # fmt: skip
+
+
+def summary(text: str, note: str = "", with_trace: bool = False) -> dict[str, Any]:
+    """What a trace's text says: {kind, note, models, prompt_tokens, seed, lanes, definitions, trace}. `note`: why the run
+    ended before its lanes did."""
+    trace = Trace.from_json(text)
+    lanes = [
+        {
+            "rule": lane.spec, "drafter": lane.drafter.spec, "draft_length": lane.draft_length, "finished": lane.finished,
+            "text": trace.text(number), "figures": _numbers(metrics.figures(lane, trace.plain())),
+        }
+        for number, lane in enumerate(trace.lanes)
+    ]  # fmt: skip
+    return {
+        "kind": "end", "note": note, "models": {role: model.id for role, model in trace.models.items()},
+        "prompt_tokens": len(trace.prompt_tokens), "sampling": registry.values(trace.sampling), "seed": trace.seed,
+        "lanes": lanes, "definitions": metrics.DEFINITIONS, "trace": text if with_trace else None,
+    }  # fmt: skip
+
+
+def _worded(values: Any) -> Any:
+    """Numbers, or rows of them, as JSON can hold them."""
+    return [_worded(value) for value in values] if isinstance(values, list) else advice.plain(values)
+
+
+def _numbers(figures: Mapping[str, float | None]) -> dict[str, float | str | None]:
+    return {name: advice.plain(value) for name, value in figures.items()}
+
+
+def _points(messages: Generator[Message, None, None]) -> Iterator[Message]:
+    """How far a sweep is, and then its points."""
+    for message in _said(messages):
+        if message["kind"] == "wait":
+            yield message
+        elif message["ended"]:
+            yield {
+                "kind": "end", "note": message["message"], "rows": message["rows"], "csv": message["csv"],
+                "definitions": metrics.SWEEP,
+            }  # fmt: skip
+        else:
+            yield {"kind": "progress"} | {name: message[name] for name in ("done", "total", "seconds", "left")}
