@@ -15,13 +15,13 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 import specviz
-from specviz import backends, rules
+from specviz import backends, cli, rules
 from specviz.record import metrics
 from specviz.record.trace import Trace
 from specviz.ui import desk as desks
 from specviz.ui import endpoints, page, runs, watch
 from specviz.ui.desk import Turn
-from tests.support.browser import ROOT, free_port
+from tests.support.browser import ROOT, free_port, serious, until, watched
 from tests.support.desks import desk_of
 from tests.test_docs import blocks
 
@@ -54,6 +54,16 @@ def client(served):
 def answer(client):
     """A run's messages, the last of which is its answer."""
     return list(client.submit(PROMPT, **ASKED, trace=True, api_name="/compare"))
+
+
+def bash(text: str) -> str:
+    """What a text prints as a program of a shell."""
+    return subprocess.run(["bash", "-euc", text], capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def last(stream: str) -> dict:
+    """The last answer of a call over HTTP."""
+    return json.loads(stream.rpartition("event: complete\ndata: ")[2])[0]
 
 
 def test_every_call_is_described(served):
@@ -193,10 +203,7 @@ def test_the_examples_of_the_docs_work(served, capsys):
     called = [block for block in blocks("docs/API.md", "sh") if "curl" in block]
     assert len(called) == 2
     for block in called:
-        block = block.replace("http://127.0.0.1:7860", url.rstrip("/"))
-        out = subprocess.run(["bash", "-euc", block], capture_output=True, text=True, check=True, timeout=60).stdout
-        last = out.rpartition("event: complete\ndata: ")[2]
-        assert json.loads(last)[0].keys() & {"lanes", "output_law"}
+        assert last(bash(block.replace("http://127.0.0.1:7860", url.rstrip("/")))).keys() & {"lanes", "output_law"}
 
 
 def test_the_calls_of_the_docs_are_those_there_are(served):
@@ -231,6 +238,41 @@ def test_a_language_model_has_one_tool(served):
     assert all(about["description"] for about in tools[0].inputSchema["properties"].values())
     assert not told.isError and "'finished': 'length'" in told.content[0].text
     assert refused.isError and "The prompt is empty" in refused.content[0].text
+
+
+def test_the_settings_of_the_page_are_code(served, chromium):
+    """Export, Code: what is copied there writes the text that the page would write, whatever stands in the prompt."""
+    prompt = 'It\'s "odd" $(touch x) `x` \\ \u202e\u0007\n😀'
+    context = chromium.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
+    tab, wrong = watched(context, served[0])
+    tab.goto(served[0])
+    until(tab, "window.specviz?.live?.wire() && window.specviz.state.run")
+    tab.evaluate("prompt => { specviz.state.form.prompt = prompt; specviz.emit('form'); }", prompt)
+    tab.fill("[data-field=max_new_tokens]", "5")
+    tab.click("text=Export")
+    tab.click("[role=menuitem]:has-text('Code')")
+    until(tab, "document.querySelector('.codedialog[open]')")
+    texts = dict(
+        tab.eval_on_selector_all("pre.code", "nodes => nodes.map(node => [node.dataset.code, node.textContent])")
+    )
+    assert serious(tab) == []
+    tab.keyboard.press("Escape")
+    until(tab, "document.activeElement.textContent === 'Export'")
+    context.close()
+    assert wrong == []
+    assert list(texts) == ["Python", "gradio_client", "curl", "Command line"] and "\u202e" not in "".join(
+        texts.values()
+    )
+    python, asked = {}, {}
+    exec(texts["Python"], python)  # noqa: S102
+    exec(texts["gradio_client"], asked)  # noqa: S102
+    written = [python["run"].text(i) for i in range(len(python["run"].trace.lanes))]
+    assert python["run"].trace.prompt == prompt and len(written) == 4
+    assert [lane["text"] for lane in asked["answer"]["lanes"]] == written
+    assert [lane["text"] for lane in last(bash(texts["curl"]))["lanes"]] == written
+    words = bash(f"specviz() {{ printf '%s\\0' \"$@\"; }}\n{texts['Command line']}").split("\0")[:-1]
+    options = cli.build_parser().parse_args(words)
+    assert (options.prompt, options.max_new_tokens, len(options.rule)) == (prompt, 5, 4)
 
 
 def test_the_log_and_the_counters_say_what_went_on_and_nothing_of_what_was_written(served, answer):

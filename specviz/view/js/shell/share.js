@@ -10,6 +10,7 @@ import { pick, setTime, show, state } from "specviz/core/state.js";
 import * as controls from "specviz/compare/controls.js";
 import * as notices from "specviz/compare/notices.js";
 import * as timeline from "specviz/compare/timeline.js";
+import { open as openCode } from "specviz/shell/code.js";
 
 let file;
 
@@ -180,7 +181,9 @@ export function build() {
   on("message", (message) => {
     if (message.kind === "verified") verified(message);
   });
-  if (offline) return [menu("Export", [["Trace", "The whole run as JSON", saveTrace]])];
+  const code = ["Code", offline ? "As Python and a command" : "As Python, gradio_client, curl and a command", openCode];
+  const trace = ["Trace", "The whole run as JSON", saveTrace];
+  if (offline) return [menu("Export", [trace, code])];
   const exported = boot.exports.map(({ name, summary }) => [
     name[0].toUpperCase() + name.slice(1),
     summary.replace(/\.$/, ""),
@@ -188,7 +191,7 @@ export function build() {
   ]);
   return [
     menu("Share", [["Copy link", "Settings, seed, selection and playhead", copyLink]]),
-    menu("Export", [...exported, ["Trace", "The whole run as JSON", saveTrace]]),
+    menu("Export", [...exported, trace, code]),
     menu("Open", [
       ["Open a trace", "Shows a saved run. Nothing is run", () => file.click()],
       ["Re-run and verify", "Does the run on display reproduce here?", verify],
