@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ORDER = [  # a room may import from rooms on lines above its own, and from its own folder
-    {"assets", "optional"},
+    {"assets", "optional", "stopping"},
     {"registry"},
     {"types"},
     {"prob", "sums"},
