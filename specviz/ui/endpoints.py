@@ -11,9 +11,10 @@ Gradio reads signatures and docstrings: the annotations are objects here, not te
 import importlib.util
 import json
 import re
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from functools import partial
+from math import prod
 from typing import Any
 
 import gradio as gr
@@ -22,31 +23,36 @@ from gradio.events import api
 from specviz import drafters as drafters_
 from specviz import registry
 from specviz import rules as rules_
-from specviz.backends import Pair
 from specviz.prob import dists
 from specviz.record import metrics
 from specviz.record.pieces import joined
 from specviz.record.round import RoundData
 from specviz.record.trace import Trace
 from specviz.rules.inputs import checked_tokens
-from specviz.ui import advice, runs, sweeping
-from specviz.ui.desk import WAITING, Desk, Message
+from specviz.ui import advice, runs, sweeping, visitors
+from specviz.ui.desk import Desk
+from specviz.ui.line import Message, Turn, Work
 from specviz.ui.models import about
 from specviz.ui.requests import MAX_LANES, Refused, refusing
+from specviz.ui.watch import state_of
 from specviz.view.boot import drafter_words, pair_words, rule_words
 
 RULES = ["plain", "sps", "cactus"]
 SWEPT = ["sps", "cactus:delta=0.1,1"]
 EXAMPLE = ["sps", "cactus:delta=0.5"]
 QUESTIONS = 16  # of a sweep, unless more are asked for
-ENTRIES = 200_000  # numbers in a distribution, or in all that are given at once
-CALLS = WAITING + 4  # of one endpoint at a time: more than may wait, so that the line says so
+ENTRIES, ROWS = 200_000, 1000  # numbers that are judged at once, and rows of them
 
 
-def add(desk: Desk) -> None:
+def add(desk: Desk, blocks: gr.Blocks) -> None:
     """Adds the endpoints to the page that is being built."""
 
-    def compare(
+    def ask(request: gr.Request, kind: str, work: Work, pair: Any = None) -> AsyncGenerator[Message, None]:
+        name = None if pair is None else str(pair)
+        return desk.messages(visitors.of(blocks, request), kind, work, name=name)
+
+    async def compare(
+        request: gr.Request,
         prompt: str,
         rules: list[str] = RULES,
         drafter: str = "model",
@@ -60,7 +66,7 @@ def add(desk: Desk) -> None:
         max_new_tokens: int = 200,
         seed: int = 0,
         trace: bool = False,
-    ) -> Iterator[dict[str, Any]]:
+    ) -> AsyncIterator[dict[str, Any]]:
         """Decodes a prompt under several acceptance rules of speculative decoding with the same randomness, and measures
         each: what it writes, how many drafted tokens it keeps per verifier call, how far it is from the verifier.
 
@@ -85,19 +91,25 @@ def add(desk: Desk) -> None:
         fixed = {"draft_length": draft_length, "max_new_tokens": max_new_tokens, "seed": seed}
         asked: dict[str, Any] = {"prompt": prompt, "style": style, "system": system, **fixed}
         asked |= {name: number for name, number in numbers.items() if number is not None}
-        with _refusals(desk, "compare"):
+        with _refusals(desk, "run"):
             asked |= {"lanes": [_lane(spec) for spec in _specs(rules)], "drafter": _drafter(drafter)}
-        job = partial(runs.compute, asked=asked)
-        yield from _rounds(desk.counted("compare").in_turn(job, _name(pair)), bool(trace))
+        work = partial(runs.compute, asked=asked)
+        rounds = Rounds()
+        async with aclosing(_told(ask(request, "run", work, pair), rounds.told, "prompt")) as messages:
+            async for message in messages:
+                yield message
+        if rounds.end is not None:
+            yield await _aside(desk, partial(summary, rounds.end["final"], rounds.end["message"], bool(trace)))
 
-    def sweep(
+    async def sweep(
+        request: gr.Request,
         rules: list[str] = SWEPT,
         questions: int = QUESTIONS,
         families: list[str] | None = None,
         temperature: float = 1.0,
         draft_length: int = 4,
         seed: int = 0,
-    ) -> Iterator[dict[str, Any]]:
+    ) -> AsyncIterator[dict[str, Any]]:
         """Decodes the same questions, whose answers can be checked, under every rule at every knob value, and plainly: right
         answers and divergence against tokens kept, each with its interval.
 
@@ -118,10 +130,12 @@ def add(desk: Desk) -> None:
             "families": usual["families"] if families is None else families,
         }
         asked |= {"temperature": temperature, "draft_length": draft_length, "seed": seed}
-        job = partial(sweeping.compute, asked=asked)
-        yield from _points(desk.counted("sweep").in_turn(job, sweeping.pair(desk.models)))
+        work = partial(sweeping.compute, asked=asked)
+        async with aclosing(_told(ask(request, "sweep", work, sweeping.pair(desk.models)), _point)) as messages:
+            async for message in messages:
+                yield message
 
-    def verify(trace: str, pair: str | None = None) -> Iterator[dict[str, Any]]:
+    async def verify(request: gr.Request, trace: str, pair: str | None = None) -> AsyncIterator[dict[str, Any]]:
         """Runs a trace again, and says whether every draft, verdict and token comes out the same.
 
         Parameters:
@@ -130,13 +144,14 @@ def add(desk: Desk) -> None:
         Returns:
             same, and a sentence
         """
-        with _refusals(desk, "verify", "trace"):
-            Trace.from_json(str(trace))
-        for message in _said(runs.verified(desk.counted("verify"), str(trace), _name(pair))):
-            yield message if message["kind"] == "wait" else {**message, "kind": "end"}
+        work = partial(runs.verified, text=str(trace))
+        end = partial(_kept, names=("same", "message"))
+        async with aclosing(_told(ask(request, "verify", work, pair), end, "trace")) as messages:
+            async for message in messages:
+                yield message
 
-    def advise(
-        trace: str, spend: float | None = None, accept: float | None = None, draft_length: int | None = None, pair: str | None = None,
+    async def advise(
+        request: gr.Request, trace: str, spend: float | None = None, accept: float | None = None, draft_length: int | None = None, pair: str | None = None,
     ) -> dict[str, Any]:  # fmt: skip
         """Which knob value, for every rule, meets a goal, read off a recorded run of at least two lanes.
 
@@ -156,9 +171,12 @@ def add(desk: Desk) -> None:
                 )
         goal, value = ("accept", accept) if spend is None else ("spend", spend)
         text = json.dumps({"trace": trace, "goal": goal, "value": value, "draft_length": draft_length})
-        return _answer(desk.counted("advise").borrow(lambda models: advice.answer(text, models), _name(pair)))
+        work = partial(advice.answered, kind="advise", text=text)
+        return await _answer(ask(request, "advise", work, pair), "trace")
 
-    def judge(rule: str, verifier_probs: list, draft_probs: list, token: int | list) -> dict[str, Any]:  # type: ignore[type-arg]
+    async def judge(
+        request: gr.Request, rule: str, verifier_probs: list[Any], draft_probs: list[Any], token: int | list[Any]
+    ) -> dict[str, Any]:
         """What a rule says about drafted tokens, given the two distributions they are judged by. Rows are judged alike: the
         last dimension is the vocabulary, leading ones broadcast.
 
@@ -171,16 +189,17 @@ def add(desk: Desk) -> None:
             accept_prob, the chance that it is kept, and residual_probs, what is drawn from if it is not
         """
 
-        def judged(_: Pair) -> Message:
+        def judged(_: Turn) -> Iterator[Message]:
             chosen = refusing("rule", lambda: rules_.parse(str(rule)))
             parts = checked_tokens(verifier_probs, draft_probs, token)
-            _fit(parts[0].numel())
+            _fit(*parts[0].shape)
             verdict = chosen.judge(*parts)
-            return {"accept_prob": verdict.accept_prob.tolist(), "residual_probs": verdict.residual_probs.tolist()}
+            answer = {"accept_prob": verdict.accept_prob.tolist(), "residual_probs": verdict.residual_probs.tolist()}
+            yield {"kind": "answer", "answer": answer}
 
-        return _answer(desk.counted("judge").borrow(judged))
+        return await _answer(ask(request, "judge", judged))
 
-    def law(rule: str, verifier_probs: list, draft_probs: list) -> dict[str, Any]:  # type: ignore[type-arg]
+    async def law(request: gr.Request, rule: str, verifier_probs: list[Any], draft_probs: list[Any]) -> dict[str, Any]:
         """What a position really emits under a rule, exactly, given the distributions of the verifier and of the draft.
 
         Parameters:
@@ -191,15 +210,16 @@ def add(desk: Desk) -> None:
             output_law, acceptance (the chance that a drafted token is kept), and kl, KL(output law || verifier) in nats
         """
 
-        def exact(_: Pair) -> Message:
+        def exact(_: Turn) -> Iterator[Message]:
             chosen = refusing("rule", lambda: rules_.parse(str(rule)))
             verifier, draft = rules_.checked(verifier_probs, draft_probs)
-            _fit(verifier.numel())
+            _fit(*verifier.shape)
             emitted = chosen.output_law(verifier, draft)
             acceptance, kl = chosen.acceptance(verifier, draft), dists.kl(emitted, verifier)
-            return {"output_law": emitted.tolist(), "acceptance": acceptance.tolist(), "kl": _worded(kl.tolist())}
+            answer = {"output_law": emitted.tolist(), "acceptance": acceptance.tolist(), "kl": _worded(kl.tolist())}
+            yield {"kind": "answer", "answer": answer}
 
-        return _answer(desk.counted("law").borrow(exact))
+        return await _answer(ask(request, "law", exact))
 
     def models() -> dict[str, Any]:
         """The models on offer.
@@ -207,10 +227,11 @@ def add(desk: Desk) -> None:
         Returns:
             pairs, each with its name, what it knows, its styles, and its state: none (nobody asked for it yet), loading, failed or ready
         """
-        known = [pair_words(facts) | desk.models.peek(name) for name, facts in desk.models.known.items()]
+        states = [(pair_words(facts), desk.models.peek(name)) for name, facts in desk.models.known.items()]
         own = desk.models.peek()
-        pair = desk.models.get().pair if own["state"] == "ready" else None
-        return {"pairs": known or [({} if pair is None else about(pair)) | own]}
+        if not states:
+            states = [({} if own is None or own.pair is None else about(own.pair), own)]
+        return {"pairs": [words | state_of(loading) for words, loading in states]}
 
     def rules() -> dict[str, Any]:
         """The acceptance rules and their knobs.
@@ -231,7 +252,7 @@ def add(desk: Desk) -> None:
     for endpoint in (compare, sweep, verify, advise, judge, law, models, rules, drafters):
         if endpoint is not compare:
             vars(endpoint)["_mcp_type"] = "endpoint"  # Gradio's word for what is no tool; there is one, `compare`
-        api(endpoint, concurrency_limit=CALLS, concurrency_id="endpoints")
+        api(endpoint, concurrency_limit=None, concurrency_id="line")  # which has the bounds
 
 
 def mcp() -> bool:
@@ -264,14 +285,13 @@ def _drafter(spec: Any) -> dict[str, Any]:
     return {"name": drafter.name, "knobs": registry.values(drafter)}
 
 
-def _name(pair: Any) -> str | None:
-    return None if pair is None else str(pair)
-
-
-def _fit(count: int) -> None:
-    if count > ENTRIES:
+def _fit(*shape: int) -> None:
+    *leading, size = shape
+    rows = prod(leading)
+    if rows > ROWS or rows * size > ENTRIES:
         raise Refused(
-            "verifier_probs", f"At most {ENTRIES:,} probabilities are judged at once here, and these are {count:,}."
+            "verifier_probs",
+            f"At most {ROWS:,} rows and {ENTRIES:,} probabilities are judged at once here; got {rows:,} rows of {size:,}.",
         )
 
 
@@ -291,38 +311,38 @@ def _refusals(desk: Desk, kind: str, argument: str = "") -> Iterator[None]:
         raise _error(str(error), control) from None
 
 
-def _answer(message: Message) -> Message:
-    """What was borrowed for, unless it was refused."""
-    if message.get("error"):
-        raise _error(message["error"], message.get("field", ""))
-    return message
+async def _told(
+    messages: AsyncGenerator[Message, None], retold: Callable[[Message], Message | None], prompt: str = ""
+) -> AsyncGenerator[Message, None]:
+    """The messages of a job as `retold`, those that it leaves out left out. gr.Error for the one that refuses it; `prompt`: the
+    argument that stands where the page has its prompt."""
+    async with aclosing(messages):
+        async for message in messages:
+            if message["kind"] == "error":
+                raise _error(message["message"], prompt if message["field"] == "prompt" else message["field"])
+            told = _kept(message, ("message",), "wait") if message["kind"] == "wait" else retold(message)
+            if told is not None:
+                yield told
 
 
-def _said(messages: Generator[Message, None, None]) -> Iterator[Message]:
-    """The messages of a job up to the one that refuses it."""
-    try:
-        with closing(messages):
-            for message in messages:
-                if message["kind"] == "error":
-                    raise _error(message["message"], message["field"])
-                yield message
-    except gr.Error:
-        raise
-    except Exception as error:  # whatever it is, the asker hears of it, and the log has all of it
-        raise gr.Error(f"This could not be computed: {type(error).__name__}.") from error
+async def _answer(messages: AsyncGenerator[Message, None], prompt: str = "") -> dict[str, Any]:
+    """The one answer of a job."""
+    answer: dict[str, Any] = {}
+    async for message in _told(messages, lambda message: message, prompt):
+        answer = message.get("answer", answer)
+    return answer
 
 
-def _rounds(messages: Generator[Message, None, None], with_trace: bool) -> Iterator[Message]:
-    """A run's rounds, each once, and then what came of it."""
-    telling, end = Rounds(), {}
-    for message in _said(messages):
-        if message["kind"] == "wait":
-            yield message
-            continue
-        if rounds := telling.new(message):
-            yield {"kind": "rounds", "rounds": rounds}
-        end = message
-    yield summary(end["final"], end["message"], with_trace)
+async def _aside(desk: Desk, work: Callable[[], Message]) -> Message:
+    """See `Desk.aside`. gr.Error if too many wait."""
+    made = await desk.aside(work)
+    if "error" in made:
+        raise _error(made["error"], "")
+    return made
+
+
+def _kept(message: Message, names: Iterable[str], kind: str = "end") -> Message:
+    return {"kind": kind} | {name: message[name] for name in names}
 
 
 class Rounds:
@@ -332,6 +352,13 @@ class Rounds:
         self._pieces: dict[str, str] = {}
         self._special: set[int] = set()
         self._seen = 0
+        self.end: Message | None = None  # the message that brought the last ones
+
+    def told(self, message: Message) -> Message | None:
+        """What a message brings that was not told before."""
+        self.end = message
+        rounds = self.new(message)
+        return {"kind": "rounds", "rounds": rounds} if rounds else None
 
     def new(self, message: Message) -> list[dict[str, Any]]:
         """Of the rounds in a message those that no message before it had."""
@@ -382,15 +409,8 @@ def _numbers(figures: Mapping[str, float | None]) -> dict[str, float | str | Non
     return {name: advice.plain(value) for name, value in figures.items()}
 
 
-def _points(messages: Generator[Message, None, None]) -> Iterator[Message]:
-    """How far a sweep is, and then its points."""
-    for message in _said(messages):
-        if message["kind"] == "wait":
-            yield message
-        elif message["ended"]:
-            yield {
-                "kind": "end", "note": message["message"], "rows": message["rows"], "csv": message["csv"],
-                "definitions": metrics.SWEEP,
-            }  # fmt: skip
-        else:
-            yield {"kind": "progress"} | {name: message[name] for name in ("done", "total", "seconds", "left")}
+def _point(message: Message) -> Message:
+    """How far a sweep is, or its points."""
+    if not message["ended"]:
+        return _kept(message, ("done", "total", "seconds", "left"), "progress")
+    return _kept(message, ("rows", "csv")) | {"note": message["message"], "definitions": metrics.SWEEP}

@@ -36,10 +36,12 @@ class Loading:
         return self._over.wait(seconds)
 
     def state(self) -> dict[str, Any]:
-        """{"state": "loading", "share", "message"}, {"state": "failed", "message"} or {"state": "ready"}."""
+        """{"state": "loading", "share", "message"}, {"state": "failed", "message"} or {"state": "ready", "pair": see `about`}"""
         if not self.wait(0):
             return {"state": "loading", "share": self.share, "message": self.sentence}
-        return {"state": "failed", "message": self.problem} if self.pair is None else {"state": "ready"}
+        if self.pair is None:
+            return {"state": "failed", "message": self.problem}
+        return {"state": "ready", "pair": about(self.pair)}
 
     def _tell(self, share: float, sentence: str) -> None:
         self.share = share
@@ -89,22 +91,10 @@ class Models:
             return name == next(iter(self.known))
         return _name(own.pair) == name
 
-    def state(self, name: str | None, patience: float = 1.0) -> dict[str, Any]:
-        """How far a pair is, after `patience` seconds or when it is over: as in `Loading.state`, and "pair": see `about`."""
-        try:
-            found = self.get(name)
-        except ValueError as error:
-            return {"state": "failed", "message": str(error)}
-        found.wait(patience)
-        state = found.state()
-        return state | {"pair": about(found.pair)} if found.pair is not None and state["state"] == "ready" else state
-
-    def peek(self, name: str | None = None) -> dict[str, Any]:
-        """How far a pair on offer is, as in `Loading.state` and nothing begun by asking; {"state": "none"} before anyone
-        asked for it."""
+    def peek(self, name: str | None = None) -> Loading | None:
+        """A pair on offer as far as it is, nothing begun by asking; None before anyone asked for it."""
         with self._one:
-            found = self._begun.get(None if name is not None and self._is_own(name) else name)
-        return {"state": "none"} if found is None else found.state()
+            return self._begun.get(None if name is not None and self._is_own(name) else name)
 
 
 def _name(pair: Pair | None) -> str | None:

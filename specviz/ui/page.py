@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -19,18 +19,22 @@ from specviz.engine.settings import Settings
 from specviz.record import metrics
 from specviz.record.trace import Trace
 from specviz.types import Sampling
-from specviz.ui import advice, endpoints, files, runs, sweeping, watch
-from specviz.ui.desk import WAITING, Desk, Message
+from specviz.ui import advice, endpoints, files, runs, sweeping, visitors, watch
+from specviz.ui.desk import Desk
 from specviz.ui.exporting import exported
 from specviz.ui.head import Head
+from specviz.ui.line import ALL, Message, Work
 from specviz.ui.models import Models
 from specviz.ui.requests import pair_of
 from specviz.view.boot import PLOTLY, drafter_words, head, inside, pair_words, rule_words
 
-# Constant: model text never enters a template. `run`, `stop`, `cancel`, `verify` and `sweep` are the events the view triggers.
+# Constant: model text never enters a template. `stop` and those that begin JOBS are the events that the view triggers.
+JOBS = ("run", "verify", "sweep", "ask")
 TEMPLATE = '<div class="sv-host"></div>'
-ON_LOAD = """const events = ['run', 'stop', 'cancel', 'verify', 'sweep'];
-import("specviz/shell/app.js").then((app) => app.attach(element, { trigger, watch, props, server, events }));"""
+ON_LOAD = (
+    """import("specviz/shell/app.js").then((app) => app.attach(element, { trigger, watch, props, server, events: %s }));"""
+    % ["stop", *JOBS]
+)
 
 
 class View(gr.HTML):
@@ -66,49 +70,44 @@ def words(models: Models) -> dict[str, Any]:
 def build(desk: Desk) -> gr.Blocks:
     """The page over a desk that runs things. Launch it with `launch_options(desk)`."""
 
-    def run(event: gr.EventData) -> Iterator[str]:
-        asked = _settings(event)
-        job = partial(runs.compute, asked=asked)
-        yield from _texts(desk.counted("run").messages(str(event._data.get("id")), job, pair_of(asked)))
+    def ordered(job: str, data: Mapping[str, Any]) -> tuple[str, Work, str | None]:
+        """What an event asks for: the kind of job, its work, and the name of the pair that it is for."""
+        if job == "verify":
+            return job, partial(runs.verified, text=str(data.get("trace"))), pair_of(data)
+        if job == "ask":
+            kind = str(data.get("kind"))
+            return kind, partial(advice.answered, kind=kind, text=str(data.get("question"))), pair_of(data)
+        asked = _settings(data)
+        if job == "sweep":
+            return job, partial(sweeping.compute, asked=asked), sweeping.pair(desk.models)
+        return job, partial(runs.compute, asked=asked), pair_of(asked)
 
-    def sweep(event: gr.EventData) -> Iterator[str]:
-        asked = _settings(event)
-        job, name = partial(sweeping.compute, asked=asked), sweeping.pair(desk.models)
-        yield from _texts(desk.counted("sweep").messages(str(event._data.get("id")), job, name))
+    def told(job: str) -> Callable[..., AsyncIterator[str]]:
+        """The listener of an event that begins a job: its messages, as JSON texts."""
 
-    def stop(event: gr.EventData) -> None:
-        desk.stop(str(event._data.get("id")))
+        async def listener(event: gr.EventData, request: gr.Request) -> AsyncIterator[str]:
+            data = event._data
+            visitor, (kind, work, name) = visitors.of(blocks, request), ordered(job, data)
+            async with aclosing(desk.messages(visitor, kind, work, str(data.get("id")), name)) as messages:
+                async for message in messages:
+                    yield orjson.dumps(message).decode()
 
-    def verify(event: gr.EventData) -> Iterator[str]:
-        yield from _texts(runs.verified(desk.counted("verify"), str(event._data.get("trace")), pair_of(event._data)))
+        return listener
 
-    def check(text: str) -> dict[str, str]:
+    async def stop(event: gr.EventData, request: gr.Request) -> None:
+        desk.line.stop(str(request.session_hash), str(event._data.get("id")))
+
+    async def check(text: str) -> Message:
         """Whether a text is a trace, without running anything."""
-        try:
-            Trace.from_json(text)
-        except ValueError as error:
-            return {"error": str(error)}
-        return {"error": ""}
+        return await desk.aside(partial(checked, text))
 
-    def export(text: str) -> dict[str, str]:
+    async def export(text: str) -> Message:
         """The file that an export makes of a trace: see `exporting.exported`."""
-        return exported(text)
+        return await desk.aside(partial(exported, text))
 
-    def load(name: str | None) -> Message:
-        """Begins to load a pair, or says how far it is: see `Models.state`."""
-        return desk.models.state(None if name is None else str(name))
-
-    def buys(text: str) -> Message:
-        """What knobs buy on one lane's text: see `advice.bought`."""
-        return desk.counted("buys").borrow(lambda pair: advice.bought(text, pair), advice.pair_of(text))
-
-    def advise(text: str) -> Message:
-        """Which knob value meets a goal: see `advice.answer`."""
-        return desk.counted("advise").borrow(lambda pair: advice.answer(text, pair), advice.pair_of(text))
-
-    def tryout(text: str) -> Message:
-        """Whether a real run does what the advice says: see `advice.tried`."""
-        return desk.counted("tryout").borrow(lambda pair: advice.tried(text, pair, desk.deadline), advice.pair_of(text))
+    async def load(name: str | None) -> Message:
+        """Begins to load a pair, or says how far it is: see `Loading.state`."""
+        return await desk.state(None if name is None else str(name))
 
     with gr.Blocks(title="specviz: acceptance rules, seen", analytics_enabled=False, fill_width=True) as blocks:
         view = View(
@@ -116,16 +115,17 @@ def build(desk: Desk) -> gr.Blocks:
             html_template=TEMPLATE,
             js_on_load=ON_LOAD,
             apply_default_css=False,
-            server_functions=[load, check, export, buys, advise, tryout],
+            server_functions=[load, check, export],
         )
-        endpoints.add(desk)
-        streaming = dict(show_progress="hidden", api_visibility="private", concurrency_limit=WAITING + 4)
-        running = view.run(run, None, view, **streaming)
-        view.stop(stop, None, None, show_progress="hidden", api_visibility="private", queue=False)
-        view.cancel(None, None, None, cancels=[running])
-        view.verify(verify, None, view, **streaming)
-        view.sweep(sweep, None, view, **streaming)
-    blocks.queue(api_open=False, max_size=32, default_concurrency_limit=4)
+        endpoints.add(desk, blocks)
+        listening = dict(show_progress="hidden", api_visibility="private")
+        in_order = dict(
+            concurrency_limit=None, concurrency_id="line", trigger_mode="multiple"
+        )  # the line has the bounds
+        for job in JOBS:
+            getattr(view, job)(told(job), None, view, **in_order, **listening)
+        view.stop(stop, None, None, queue=False, **listening)
+    blocks.queue(api_open=False, max_size=2 * ALL)
     return blocks
 
 
@@ -142,20 +142,22 @@ def launch_options(desk: Desk) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def _settings(event: gr.EventData) -> dict[str, Any]:
-    """What the view sent along with an event; nothing, if it is no JSON object."""
+def checked(text: str) -> Message:
+    """{"error": why a text is no trace, or ""}."""
     try:
-        asked = json.loads(event._data.get("settings"))
+        Trace.from_json(text)
+    except ValueError as error:
+        return {"error": str(error)}
+    return {"error": ""}
+
+
+def _settings(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that the view sent along with an event; nothing, if they are no JSON object."""
+    try:
+        asked = json.loads(data.get("settings", ""))
     except (ValueError, TypeError):
         return {}
     return asked if isinstance(asked, dict) else {}
-
-
-def _texts(messages: Generator[Message, None, None]) -> Iterator[str]:
-    """Messages as JSON texts. Closing this closes them."""
-    with closing(messages):
-        for message in messages:
-            yield orjson.dumps(message).decode()
 
 
 def examples(known: Mapping[str, PairFacts]) -> list[dict[str, Any]]:

@@ -1,12 +1,10 @@
 """What the page does, for whoever runs it: a line of log for each job, `GET /health`, and `GET /metrics` for Prometheus.
 
-    desk.counted("run").messages(...)     # as `desk.messages`, and the job is counted and logged as a "run"
-
 A line is a JSON object {time, event: "job", kind, outcome, cause, waited, computed, tokens}, its seconds those in the line
 and those at the models. An outcome is one of
     done      it came to its end
     stopped   a person, or the deadline, ended it
-    left      whoever asked went away
+    left      whoever asked went away before
     refused   it was answered with a sentence; `cause`: the control or argument that this is about, "line" if it never was
               its turn, "pair" if its models could not be had
     failed    it broke off; `cause`: "model", or the name of an exception
@@ -21,8 +19,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import closing
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -33,12 +30,15 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from specviz import __version__
+from specviz.stopping import Stopped
 from specviz.types import ModelError
+from specviz.ui.line import Message, Turn, Work
 
 if TYPE_CHECKING:
-    from specviz.backends import Pair
-    from specviz.ui.desk import Desk, Job, Message, Turn
+    from specviz.ui.desk import Desk
+    from specviz.ui.models import Loading
 
+KINDS = {"run", "sweep", "verify", "advise", "tryout", "buys", "judge", "law"}
 LOG = logging.getLogger("specviz.jobs")
 STARTED = time.time()
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
@@ -47,43 +47,57 @@ Labels = tuple[str, ...]
 
 @dataclass
 class Entry:
-    """A job on its way: when it was asked for, when its turn came (None: not yet), and what became of it."""
+    """A job on its way: when it was asked for, when its turn came (None: not yet) and ended, and what became of it."""
 
     kind: str
     asked: float = field(default_factory=time.monotonic)
     began: float | None = None
+    ended: float | None = None
     tokens: int = 0
     outcome: str = ""  # empty as long as nothing is decided
     cause: str = ""
     _seen: int = 0  # deltas whose tokens are counted
 
-    def timed(self, job: Callable[..., Any]) -> Callable[..., Any]:
-        """The job, which notes when its turn comes."""
+    def timed(self, work: Work) -> Work:
+        """The work, which notes when it begins, when it ends, and what breaks it off."""
 
-        def begins(subject: Any) -> Any:
+        def begun(turn: Turn) -> Iterator[Message]:
             self.began = time.monotonic()
-            return job(subject)
+            try:
+                yield from work(turn)
+            except Stopped:
+                self.outcome = "stopped"
+                raise
+            except ValueError:  # it is refused, see `note`
+                raise
+            except Exception as error:
+                self.outcome, self.cause = "failed", "model" if isinstance(error, ModelError) else type(error).__name__
+                raise
+            finally:
+                self.ended = time.monotonic()
 
-        return begins
+        return begun
 
-    def note(self, message: Mapping[str, Any]) -> None:
+    def note(self, message: Message) -> None:
         """Reads off a job's message how it goes."""
         for delta in message.get("deltas", ()):
             if delta["seq"] > self._seen:
                 self._seen = delta["seq"]
                 self.tokens += sum(len(round_["emitted"]) for _, round_ in delta["rounds"])
-        if message["kind"] == "error":
-            self.refuse(str(message["field"]), broken="final" in message)
-        elif message["kind"] == "end" or message.get("ended"):
-            self.outcome = "stopped" if message.get("message") else "done"
+        if self.outcome:
+            return
+        if message["kind"] == "error" and "final" in message:  # it had begun to write
+            self.outcome, self.cause = "failed", "model"
+        elif message["kind"] == "error":
+            self.refuse(str(message["field"]))
+        elif message["kind"] in ("end", "answer", "verified") or message.get("ended"):
+            self.outcome = "stopped" if message["kind"] != "verified" and message.get("message") else "done"
             self.tokens += sum(int(row["emitted"]) for row in message.get("rows", ()))
 
-    def refuse(self, control: str, broken: bool = False) -> None:
-        """It was answered with a sentence about a control; `broken`: after it had begun to write."""
+    def refuse(self, control: str) -> None:
+        """It was answered with a sentence about a control."""
         self.outcome, self.cause = "refused", re.sub(r"\d+$", "", control) or "request"
-        if broken:
-            self.outcome, self.cause = "failed", "model"
-        elif self.began is None and control != "pair":
+        if self.began is None and control != "pair":
             self.cause = "line"
 
 
@@ -130,8 +144,9 @@ class Watch:
         """Counts a job that has ended, and logs it."""
         now = time.monotonic()
         turn = now if entry.began is None else entry.began
-        waited, computed = turn - entry.asked, now - turn
-        entry.outcome = entry.outcome or "done"
+        waited, computed = turn - entry.asked, (entry.ended or now) - turn
+        entry.kind = entry.kind if entry.kind in KINDS else "other"  # a visitor may name any
+        entry.outcome = entry.outcome or "left"
         with self._one:
             self._jobs.add(entry.kind, entry.outcome)
             if entry.outcome == "refused":
@@ -160,50 +175,6 @@ class Watch:
             return "".join(metric.text() for metric in (*counted, *now))
 
 
-class Watched:
-    """A desk whose jobs of one kind are counted. It takes what the desk itself takes."""
-
-    def __init__(self, watch: Watch, kind: str, desk: Desk):
-        self._watch, self._kind, self._desk = watch, kind, desk
-
-    def messages(self, run: str, job: Job, *more: Any) -> Generator[Message, None, None]:
-        """See `Desk.messages`."""
-        return self._told(lambda timed: self._desk.messages(run, timed, *more), job)
-
-    def in_turn(self, job: Job, *more: Any) -> Generator[Message, None, None]:
-        """See `Desk.in_turn`."""
-        return self._told(lambda timed: self._desk.in_turn(timed, *more), job)
-
-    def borrow(self, work: Callable[[Pair], Message], *more: Any) -> Message:
-        """See `Desk.borrow`."""
-        entry = Entry(self._kind)
-        try:
-            answer = self._desk.borrow(entry.timed(work), *more)
-            if answer.get("error"):
-                entry.refuse(str(answer.get("field", "")))
-            return answer
-        finally:
-            self._watch.close(entry)
-
-    def _told(
-        self, ask: Callable[[Job], Generator[Message, None, None]], job: Callable[[Turn], Iterable[Message]]
-    ) -> Generator[Message, None, None]:
-        entry = Entry(self._kind)
-        try:
-            with closing(ask(entry.timed(job))) as messages:
-                for message in messages:
-                    entry.note(message)
-                    yield message
-        except GeneratorExit:
-            entry.outcome = entry.outcome or "left"
-            raise
-        except Exception as error:
-            entry.outcome, entry.cause = "failed", "model" if isinstance(error, ModelError) else type(error).__name__
-            raise
-        finally:
-            self._watch.close(entry)
-
-
 def log_to(stream: TextIO) -> None:
     """Has every job logged to a stream, a line each."""
     handler = logging.StreamHandler(stream)
@@ -217,14 +188,20 @@ def routes(desk: Desk) -> list[Route]:
 
     def health(_: Request) -> Response:
         """503 once the page's own models could not be loaded; while they load it is well."""
-        own = desk.models.peek()
-        state = {"ok": own["state"] != "failed", "version": __version__, "pair": own, "waiting": desk.waiting}
+        own = state_of(desk.models.peek())
+        state = {"ok": own["state"] != "failed", "version": __version__, "pair": own, "waiting": desk.line.waiting}
         return JSONResponse(state, 200 if state["ok"] else 503)
 
     def metrics(_: Request) -> Response:
-        return PlainTextResponse(desk.watch.metrics(desk.waiting), media_type=PROMETHEUS)
+        return PlainTextResponse(desk.watch.metrics(desk.line.waiting), media_type=PROMETHEUS)
 
     return [Route("/health", health), Route("/metrics", metrics)]
+
+
+def state_of(loading: Loading | None) -> dict[str, Any]:
+    """How far a pair is, without the pair itself: {"state": "none"} where nobody asked for it yet."""
+    state = {"state": "none"} if loading is None else loading.state()
+    return {name: value for name, value in state.items() if name != "pair"}
 
 
 def memory() -> int | None:

@@ -18,9 +18,8 @@ import specviz
 from specviz import backends, cli, rules
 from specviz.record import metrics
 from specviz.record.trace import Trace
-from specviz.ui import desk as desks
-from specviz.ui import endpoints, page, runs, watch
-from specviz.ui.desk import Turn
+from specviz.ui import endpoints, line, page, runs, watch
+from specviz.ui.line import Turn
 from tests.support.browser import ROOT, free_port, serious, until, watched
 from tests.support.desks import desk_of
 from tests.test_docs import blocks
@@ -97,6 +96,8 @@ def test_a_run_is_that_of_the_package(answer, pair, client):
     run = specviz.compare(PROMPT, pair=pair, **ASKED)
     assert [run.text(i) for i in range(3)] == [lane["text"] for lane in answer[-1]["lanes"]]
     assert client.predict(answer[-1]["trace"], api_name="/verify")["same"]
+    other = client.predict("{}", api_name="/verify")
+    assert not other["same"] and "not a specviz trace" in other["message"]
 
 
 def test_rules_judge_as_they_do_in_python(client):
@@ -145,11 +146,11 @@ def test_a_run_is_refused_as_in_the_page(client, pair, changes, argument, senten
         ("judge", ["sps", [5, 2, 1], DRAFT, 0], "Error", "Were these logits?"),
         ("judge", ["sps", VERIFIER, DRAFT, 3], "Error", "from 0 to 2"),
         ("judge", ["sps", "abc", DRAFT, 0], "Error", "verifier_probs must be probabilities"),
-        ("judge", ["sps", VERIFIER, DRAFT, [0] * 70_000], "verifier_probs", "At most 200,000"),
+        ("judge", ["sps", VERIFIER, DRAFT, [0] * 1001], "verifier_probs", "At most 1,000 rows"),
+        ("law", ["sps", [1.0, *[0.0] * 200_000], [1.0, *[0.0] * 200_000]], "verifier_probs", "200,000 probabilities"),
         ("law", ["sps", VERIFIER, [0.5, 0.5]], "Error", "one vocabulary"),
-        ("verify", ["{}"], "trace", "not a specviz trace"),
         ("advise", ["{}"], "spend", "Give one goal"),
-        ("advise", ["{}", 1], "Error", "not a specviz trace"),
+        ("advise", ["{}", 1], "trace", "not a specviz trace"),
         ("sweep", [["magic"]], "rules", "no acceptance rule"),
         ("sweep", [["sps"], 10**6], "questions", "from 1 to 4,000"),
     ],
@@ -160,29 +161,25 @@ def test_other_calls_are_refused_in_sentences(client, call, arguments, argument,
     assert error.value.title == argument
 
 
-def test_a_full_line_is_told_to_programs_as_well(client, served):
-    _, desk, _ = served
-    desk._waiting = desks.WAITING
-    try:
-        for call, arguments in (("compare", [PROMPT]), ("law", ["sps", VERIFIER, DRAFT])):
-            with pytest.raises(AppError, match="already waiting here"):
-                client.predict(*arguments, api_name=f"/{call}")
-    finally:
-        desk._waiting = 0
+def test_a_full_line_is_told_to_programs_as_well(client, monkeypatch):
+    monkeypatch.setattr(line, "ALL", 0)
+    for call, arguments in (("compare", [PROMPT]), ("law", ["sps", VERIFIER, DRAFT])):
+        with pytest.raises(AppError, match="The house is full"):
+            client.predict(*arguments, api_name=f"/{call}")
 
 
 def test_who_goes_away_ends_the_run(served):
     """A connection that closes in the midst of a run of many tokens ends it, and the log says so."""
-    url, desk, log = served
+    url, _, log = served
     asked = {"prompt": PROMPT, "rules": ["plain"] * 5, "max_new_tokens": 900}
     event = httpx.post(f"{url}gradio_api/call/v2/compare", json=asked).json()["event_id"]
     with httpx.stream("GET", f"{url}gradio_api/call/compare/{event}", timeout=60) as stream:
-        assert any("rounds" in line for line in stream.iter_lines())
+        assert any("rounds" in text for text in stream.iter_lines())
     law = httpx.post(f"{url}gradio_api/call/law", json={"data": ["sps", VERIFIER, DRAFT]}).json()["event_id"]
     assert "event: complete" in httpx.get(f"{url}gradio_api/call/law/{law}", timeout=60).text, (
         "it is the next one's turn"
     )
-    assert '"kind": "compare", "outcome": "left"' in log.getvalue()
+    assert '"kind": "run", "outcome": "left"' in log.getvalue()
 
 
 def test_the_examples_of_the_docs_work(served, capsys):
@@ -278,21 +275,21 @@ def test_the_settings_of_the_page_are_code(served, chromium):
 def test_the_log_and_the_counters_say_what_went_on_and_nothing_of_what_was_written(served, answer):
     """A line for each job, which the counters sum up; never a word of a prompt or of a text."""
     url, desk, log = served
-    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    lines = [json.loads(entry) for entry in log.getvalue().splitlines()]
     keys = ["time", "event", "kind", "outcome", "cause", "waited", "computed", "tokens"]
-    assert lines and all(list(line) == keys for line in lines)
+    assert lines and all(list(entry) == keys for entry in lines)
     text = httpx.get(f"{url}metrics").text
     samples = dict(re.findall(r"^(\w+(?:\{.*\})?) (\S+)$", text, re.MULTILINE))
-    for kind in {line["kind"] for line in lines}:
-        own = [line for line in lines if line["kind"] == kind]
-        assert float(samples[f'specviz_tokens_total{{kind="{kind}"}}']) == sum(line["tokens"] for line in own)
-        for outcome in {line["outcome"] for line in own}:
-            count = sum(line["outcome"] == outcome for line in own)
+    for kind in {entry["kind"] for entry in lines}:
+        own = [line for entry in lines if entry["kind"] == kind]
+        assert float(samples[f'specviz_tokens_total{{kind="{kind}"}}']) == sum(entry["tokens"] for entry in own)
+        for outcome in {entry["outcome"] for entry in own}:
+            count = sum(entry["outcome"] == outcome for entry in own)
             assert float(samples[f'specviz_jobs_total{{kind="{kind}",outcome="{outcome}"}}']) == count
-    for cause in {line["cause"] for line in lines if line["outcome"] == "refused"}:
-        count = sum(line["cause"] == cause for line in lines if line["outcome"] == "refused")
+    for cause in {entry["cause"] for entry in lines if entry["outcome"] == "refused"}:
+        count = sum(entry["cause"] == cause for entry in lines if entry["outcome"] == "refused")
         assert float(samples[f'specviz_refusals_total{{cause="{cause}"}}']) == count
-    assert sum(line["tokens"] for line in lines if line["kind"] == "compare") >= 3 * 16
+    assert sum(entry["tokens"] for entry in lines if entry["kind"] == "run") >= 3 * 16
     assert float(samples["process_resident_memory_bytes"]) > 1e8
     assert SECRET not in log.getvalue() + text and "magic" not in log.getvalue() + text
     assert httpx.get(f"{url}health").json() == {

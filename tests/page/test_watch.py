@@ -5,17 +5,19 @@ from __future__ import annotations
 import io
 import json
 import threading
+from functools import partial
 
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from specviz import backends
+from specviz.stopping import Stopped
 from specviz.types import ModelError
-from specviz.ui import runs, watch
-from specviz.ui.desk import WAITING, Desk
+from specviz.ui import line, runs, watch
+from specviz.ui.desk import Desk
 from specviz.ui.models import Models
-from tests.support.desks import desk_of
+from tests.support.desks import desk_of, endless, idle, told
 from tests.support.pairs import table_pair
 
 ASKED = {"prompt": "abc", "lanes": [{"rule": "sps"}], "max_new_tokens": 6}
@@ -30,58 +32,59 @@ def log():
     watch.LOG.handlers.clear()
 
 
-def job(asked=ASKED):
-    return lambda turn: runs.compute(turn, asked)
+def work(**changes):
+    return partial(runs.compute, asked=ASKED | changes)
 
 
 def raising(error):
-    def run(turn):
-        yield {"kind": "wait", "message": ""}
+    def computed(turn):
+        yield {"kind": "delta"}
         raise error
 
-    return run
+    return computed
 
 
-def test_how_jobs_end(log):
+def test_how_jobs_end(log, monkeypatch):
     """Each in one line: to its end, stopped, left, refused for what, broken off."""
-    desk = desk_of(table_pair)
-    counted = desk.counted("run")
-    list(counted.in_turn(job()))
-    stopping = counted.messages("1", job(ASKED | {"max_new_tokens": 50_000}))
+    desk, long = desk_of(table_pair), work(max_new_tokens=50_000)
+    list(told(desk, work()))
+    stopping = told(desk, long, "stopping")
     next(stopping)
-    desk.stop("1")
+    desk.line.stop("stopping", "stopping")
     list(stopping)
-    leaving = counted.in_turn(job(ASKED | {"max_new_tokens": 50_000}))
+    leaving = told(desk, long)
     next(leaving)
     leaving.close()
-    list(counted.in_turn(job(ASKED | {"temperature": 9})))
-    list(counted.in_turn(job(), "magic"))
-    desk._waiting = WAITING
-    list(counted.in_turn(job()))
-    assert counted.borrow(lambda pair: {"same": True})["error"]
-    desk._waiting = 0
-    assert counted.borrow(lambda pair: {"same": True}) == {"same": True}
-    for error in (ModelError("The model is odd."), KeyError("abc")):
-        with pytest.raises(type(error)):
-            list(counted.in_turn(raising(error)))
-    assert [(line["outcome"], line["cause"]) for line in log()] == [
-        ("done", ""), ("stopped", ""), ("left", ""), ("refused", "temperature"), ("refused", "pair"), ("refused", "line"),
-        ("refused", "line"), ("done", ""), ("failed", "model"), ("failed", "KeyError"),
+    assert idle(desk)
+    list(told(desk, work(temperature=9)))
+    list(told(desk, work(), name="magic"))
+    for error in (ModelError("The model is odd."), KeyError("abc"), Stopped("It is late."), ValueError("It is odd.")):
+        list(told(desk, raising(error), kind="magic"))
+    monkeypatch.setattr(line, "ALL", 0)
+    list(told(desk, work()))
+    ends = [(entry["outcome"], entry["cause"]) for entry in log()]
+    assert ends == [
+        ("done", ""), ("stopped", ""), ("left", ""), ("refused", "temperature"), ("refused", "pair"), ("failed", "model"),
+        ("failed", "KeyError"), ("stopped", ""), ("refused", "prompt"), ("refused", "line"),
     ]  # fmt: skip
-    assert log()[0]["tokens"] == 6 and log()[1]["tokens"] > 0
+    assert log()[0]["tokens"] == 6
+    assert {entry["kind"] for entry in log()} == {"run", "other"}, "a name that a visitor may choose is not repeated"
 
 
 def test_whoever_waits_is_seen_to_wait(log):
-    """The seconds in the line and those at the models are told apart."""
+    """The seconds in the line and those at the models are told apart; who is stopped in the line was not refused."""
     desk = desk_of(table_pair)
-    first = desk.in_turn(job())
+    first, second, third = told(desk, endless), told(desk, work(), "second"), told(desk, work(), "third")
     next(first)
-    second = desk.counted("run").in_turn(job())
-    assert next(second)["kind"] == "wait" and desk.waiting == 1
-    list(first)
+    assert next(second)["place"] == 1 and next(third)["place"] == 2 and desk.line.waiting == 2
+    desk.line.stop("third", "third")
+    list(third)
+    first.close()
     list(second)
-    (line,) = log()
-    assert line["waited"] >= 0.5 > line["computed"] > 0 and desk.waiting == 0
+    stopped, left, done = log()
+    assert (stopped["outcome"], left["outcome"], done["outcome"]) == ("stopped", "left", "done")
+    assert stopped["computed"] == 0 < stopped["waited"] < done["waited"] and done["computed"] > 0
+    assert desk.line.waiting == 0
 
 
 def test_health_says_how_far_the_models_are():
