@@ -31,10 +31,8 @@ from specviz.view.boot import PLOTLY, drafter_words, head, inside, pair_words, r
 # Constant: model text never enters a template. `stop` and those that begin JOBS are the events that the view triggers.
 JOBS = ("run", "verify", "sweep", "ask")
 TEMPLATE = '<div class="sv-host"></div>'
-ON_LOAD = (
-    """import("specviz/shell/app.js").then((app) => app.attach(element, { trigger, watch, props, server, events: %s }));"""
-    % ["stop", *JOBS]
-)
+ON_LOAD = f"""const events = {["stop", *JOBS]};
+import("specviz/shell/app.js").then((app) => app.attach(element, {{ trigger, watch, props, server, events }}));"""
 
 
 class View(gr.HTML):

@@ -3,7 +3,6 @@ import { boot, offline } from "specviz/core/boot.js";
 import { encode } from "specviz/core/codes.js";
 import * as continued from "specviz/core/continued.js";
 import { download, el, pause, set } from "specviz/core/dom.js";
-import { on } from "specviz/core/events.js";
 import * as live from "specviz/core/live.js";
 import * as pairs from "specviz/core/pairs.js";
 import { pick, setTime, show, state } from "specviz/core/state.js";
@@ -64,15 +63,9 @@ function saveTrace() {
 
 // A file that the server makes of the run: `specviz.exports` has one for each name.
 async function saveExport(name, button) {
-  const wire = live.wire();
-  if (!state.raw || !wire) return notices.notice("This run has not ended yet.");
+  if (!state.raw || !live.wire()) return notices.notice("This run has not ended yet.");
   flash(button, "Packing…");
-  let made;
-  try {
-    made = await wire.server.export(JSON.stringify({ name, trace: json() }));
-  } catch {
-    made = { error: "The file could not be made. Is the server still there?" };
-  }
+  const made = await live.call("export", JSON.stringify({ name, trace: json() }));
   if (made.error) return notices.notice(made.error);
   download(
     made.file,
@@ -91,14 +84,8 @@ async function open(given) {
   } catch {
     return notices.error("prompt", "This file is too large or cannot be read.");
   }
-  const wire = live.wire();
-  if (!wire) return notices.error("prompt", "The page is still connecting. Try again in a moment.");
-  let answer;
-  try {
-    answer = await wire.server.check(text);
-  } catch {
-    answer = { error: "The trace could not be checked: the server did not answer." };
-  }
+  if (!live.wire()) return notices.error("prompt", "The page is still connecting. Try again in a moment.");
+  const answer = await live.call("check", text);
   if (answer.error) return notices.error("prompt", answer.error);
   const trace = JSON.parse(text);
   await pause();
@@ -109,13 +96,13 @@ async function open(given) {
 }
 
 function verify() {
-  const wire = live.wire();
-  if (!state.raw || !wire) return;
+  if (!state.raw || !live.wire()) return;
   notices.notice("Re-running to verify…");
-  wire.trigger("verify", { trace: json(), pair: pairs.made(state.run.trace) });
+  live.begin("verify", { trace: json(), pair: pairs.made(state.run.trace) }, verified);
 }
 
 function verified(message) {
+  if (message.kind === "wait") return notices.notice(`Re-running to verify: ${message.message}`);
   notices.notice("");
   if (message.same) notices.notice(message.message);
   else notices.error("prompt", message.message);
@@ -177,9 +164,6 @@ export function build() {
   file.addEventListener("change", () => {
     if (file.files[0]) open(file.files[0]);
     file.value = "";
-  });
-  on("message", (message) => {
-    if (message.kind === "verified") verified(message);
   });
   const code = ["Code", offline ? "As Python and a command" : "As Python, gradio_client, curl and a command", openCode];
   const trace = ["Trace", "The whole run as JSON", saveTrace];
