@@ -281,7 +281,7 @@ def test_the_log_and_the_counters_say_what_went_on_and_nothing_of_what_was_writt
     text = httpx.get(f"{url}metrics").text
     samples = dict(re.findall(r"^(\w+(?:\{.*\})?) (\S+)$", text, re.MULTILINE))
     for kind in {entry["kind"] for entry in lines}:
-        own = [line for entry in lines if entry["kind"] == kind]
+        own = [entry for entry in lines if entry["kind"] == kind]
         assert float(samples[f'specviz_tokens_total{{kind="{kind}"}}']) == sum(entry["tokens"] for entry in own)
         for outcome in {entry["outcome"] for entry in own}:
             count = sum(entry["outcome"] == outcome for entry in own)
