@@ -320,7 +320,7 @@ async def _told(
         async for message in messages:
             if message["kind"] == "error":
                 raise _error(message["message"], prompt if message["field"] == "prompt" else message["field"])
-            told = _kept(message, ("message",), "wait") if message["kind"] == "wait" else retold(message)
+            told = _waiting(message) if message["kind"] == "wait" else retold(message)
             if told is not None:
                 yield told
 
@@ -339,6 +339,10 @@ async def _aside(desk: Desk, work: Callable[[], Message]) -> Message:
     if "error" in made:
         raise _error(made["error"], "")
     return made
+
+
+def _waiting(message: Message) -> Message:
+    return {name: value for name, value in message.items() if name in ("kind", "message", "place", "seconds")}
 
 
 def _kept(message: Message, names: Iterable[str], kind: str = "end") -> Message:
