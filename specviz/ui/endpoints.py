@@ -11,7 +11,7 @@ Gradio reads signatures and docstrings: the annotations are objects here, not te
 import importlib.util
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from functools import partial
 from math import prod
@@ -24,16 +24,13 @@ from specviz import drafters as drafters_
 from specviz import registry
 from specviz import rules as rules_
 from specviz.prob import dists
-from specviz.record import metrics
-from specviz.record.pieces import joined
-from specviz.record.round import RoundData
-from specviz.record.trace import Trace
 from specviz.rules.inputs import checked_tokens
 from specviz.ui import advice, runs, sweeping, visitors
 from specviz.ui.desk import Desk
 from specviz.ui.line import Message, Turn, Work
 from specviz.ui.models import about
 from specviz.ui.requests import MAX_LANES, Refused, refusing
+from specviz.ui.retold import Rounds, kept, point, summary, waiting, worded
 from specviz.ui.watch import state_of
 from specviz.view.boot import drafter_words, pair_words, rule_words
 
@@ -131,7 +128,7 @@ def add(desk: Desk, blocks: gr.Blocks) -> None:
         }
         asked |= {"temperature": temperature, "draft_length": draft_length, "seed": seed}
         work = partial(sweeping.compute, asked=asked)
-        async with aclosing(_told(ask(request, "sweep", work, sweeping.pair(desk.models)), _point)) as messages:
+        async with aclosing(_told(ask(request, "sweep", work, sweeping.pair(desk.models)), point)) as messages:
             async for message in messages:
                 yield message
 
@@ -145,7 +142,7 @@ def add(desk: Desk, blocks: gr.Blocks) -> None:
             same, and a sentence
         """
         work = partial(runs.verified, text=str(trace))
-        end = partial(_kept, names=("same", "message"))
+        end = partial(kept, names=("same", "message"))
         async with aclosing(_told(ask(request, "verify", work, pair), end, "trace")) as messages:
             async for message in messages:
                 yield message
@@ -216,7 +213,7 @@ def add(desk: Desk, blocks: gr.Blocks) -> None:
             _fit(*verifier.shape)
             emitted = chosen.output_law(verifier, draft)
             acceptance, kl = chosen.acceptance(verifier, draft), dists.kl(emitted, verifier)
-            answer = {"output_law": emitted.tolist(), "acceptance": acceptance.tolist(), "kl": _worded(kl.tolist())}
+            answer = {"output_law": emitted.tolist(), "acceptance": acceptance.tolist(), "kl": worded(kl.tolist())}
             yield {"kind": "answer", "answer": answer}
 
         return await _answer(ask(request, "law", exact))
@@ -320,7 +317,7 @@ async def _told(
         async for message in messages:
             if message["kind"] == "error":
                 raise _error(message["message"], prompt if message["field"] == "prompt" else message["field"])
-            told = _waiting(message) if message["kind"] == "wait" else retold(message)
+            told = waiting(message) if message["kind"] == "wait" else retold(message)
             if told is not None:
                 yield told
 
@@ -339,82 +336,3 @@ async def _aside(desk: Desk, work: Callable[[], Message]) -> Message:
     if "error" in made:
         raise _error(made["error"], "")
     return made
-
-
-def _waiting(message: Message) -> Message:
-    return {name: value for name, value in message.items() if name in ("kind", "message", "place", "seconds")}
-
-
-def _kept(message: Message, names: Iterable[str], kind: str = "end") -> Message:
-    return {"kind": kind} | {name: message[name] for name in names}
-
-
-class Rounds:
-    """The rounds of a run's messages, each of which may repeat what another brought."""
-
-    def __init__(self) -> None:
-        self._pieces: dict[str, str] = {}
-        self._special: set[int] = set()
-        self._seen = 0
-        self.end: Message | None = None  # the message that brought the last ones
-
-    def told(self, message: Message) -> Message | None:
-        """What a message brings that was not told before."""
-        self.end = message
-        rounds = self.new(message)
-        return {"kind": "rounds", "rounds": rounds} if rounds else None
-
-    def new(self, message: Message) -> list[dict[str, Any]]:
-        """Of the rounds in a message those that no message before it had."""
-        header = message.get("trace", {})
-        self._pieces |= header.get("pieces", {})
-        self._special |= set(header.get("special", ()))
-        rounds = []
-        for delta in message["deltas"]:
-            if delta["seq"] > self._seen:
-                self._seen = delta["seq"]
-                self._pieces |= delta["pieces"]
-                self._special |= set(delta["special"])
-                rounds += [self._round(*round_) for round_ in delta["rounds"]]
-        return rounds
-
-    def _round(self, lane: int, round_: RoundData) -> dict[str, Any]:
-        written = [self._pieces[str(token)] for token in round_["emitted"] if token not in self._special]
-        return {
-            "lane": lane, "text": "".join(joined(written)), "drafted": len(round_["drafted"]), "kept": round_["kept"],
-            "written": len(round_["emitted"]), "seconds": round_["seconds"],
-        }  # fmt: skip
-
-
-def summary(text: str, note: str = "", with_trace: bool = False) -> dict[str, Any]:
-    """What a trace's text says: {kind, note, models, prompt_tokens, seed, lanes, definitions, trace}. `note`: why the run
-    ended before its lanes did."""
-    trace = Trace.from_json(text)
-    lanes = [
-        {
-            "rule": lane.spec, "drafter": lane.drafter.spec, "draft_length": lane.draft_length, "finished": lane.finished,
-            "text": trace.text(number), "figures": _numbers(metrics.figures(lane, trace.plain())),
-        }
-        for number, lane in enumerate(trace.lanes)
-    ]  # fmt: skip
-    return {
-        "kind": "end", "note": note, "models": {role: model.id for role, model in trace.models.items()},
-        "prompt_tokens": len(trace.prompt_tokens), "sampling": registry.values(trace.sampling), "seed": trace.seed,
-        "lanes": lanes, "definitions": metrics.DEFINITIONS, "trace": text if with_trace else None,
-    }  # fmt: skip
-
-
-def _worded(values: Any) -> Any:
-    """Numbers, or rows of them, as JSON can hold them."""
-    return [_worded(value) for value in values] if isinstance(values, list) else advice.plain(values)
-
-
-def _numbers(figures: Mapping[str, float | None]) -> dict[str, float | str | None]:
-    return {name: advice.plain(value) for name, value in figures.items()}
-
-
-def _point(message: Message) -> Message:
-    """How far a sweep is, or its points."""
-    if not message["ended"]:
-        return _kept(message, ("done", "total", "seconds", "left"), "progress")
-    return _kept(message, ("rows", "csv")) | {"note": message["message"], "definitions": metrics.SWEEP}
