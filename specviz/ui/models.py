@@ -36,6 +36,14 @@ class Loading:
         """Waits at most so long; whether it is over."""
         return self._over.wait(seconds)
 
+    def state(self) -> dict[str, Any]:
+        """{"state": "loading", "share", "message"}, {"state": "failed", "message"} or {"state": "ready", "pair": see `about`}"""
+        if not self.wait(0):
+            return {"state": "loading", "share": self.share, "message": self.sentence}
+        if self.pair is None:
+            return {"state": "failed", "message": self.problem}
+        return {"state": "ready", "pair": about(self.pair)}
+
     def _tell(self, share: float, sentence: str) -> None:
         self.share = share
         self.sentence = sentence.rstrip(".") + (f", {share:.0%}." if 0 < share < 1 else ".")
@@ -84,20 +92,10 @@ class Models:
             return name == next(iter(self.known))
         return _name(own.pair) == name
 
-    def state(self, name: str | None, patience: float = 1.0) -> dict[str, Any]:
-        """How far a pair is, after `patience` seconds or when it is over:
-
-        {"state": "loading", "share", "message"}, {"state": "failed", "message"} or {"state": "ready", "pair": see `about`}
-        """
-        try:
-            found = self.get(name)
-        except ValueError as error:
-            return {"state": "failed", "message": str(error)}
-        if not found.wait(patience):
-            return {"state": "loading", "share": found.share, "message": found.sentence}
-        if found.pair is None:
-            return {"state": "failed", "message": found.problem}
-        return {"state": "ready", "pair": about(found.pair)}
+    def peek(self, name: str | None = None) -> Loading | None:
+        """A pair on offer as far as it is, nothing begun by asking; None before anyone asked for it."""
+        with self._one:
+            return self._begun.get(None if name is not None and self._is_own(name) else name)
 
 
 def _name(pair: Pair | None) -> str | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from functools import partial, wraps
 from typing import Any
 
@@ -17,19 +17,21 @@ from specviz.engine.settings import Settings
 from specviz.record import metrics
 from specviz.record.trace import Trace
 from specviz.types import Sampling
-from specviz.ui import advice, door, files, requests, runs, sweeping
-from specviz.ui.desk import WAITING, Desk, Message
+from specviz.ui import advice, door, endpoints, files, requests, runs, sweeping, visitors, watch
+from specviz.ui.desk import Desk
 from specviz.ui.examples import examples, swept_before
 from specviz.ui.exporting import exported
 from specviz.ui.head import Head
+from specviz.ui.line import ALL, Message, Work
 from specviz.ui.models import Models
 from specviz.ui.requests import Refused, pair_of
 from specviz.view.boot import PLOTLY, drafter_words, head, inside, knob_words, pair_words, rule_words
 
-# Constant: model text never enters a template. `run`, `stop`, `cancel`, `verify` and `sweep` are the events the view triggers.
+# Constant: model text never enters a template. `stop` and those that begin JOBS are the events that the view triggers.
+JOBS = ("run", "verify", "sweep", "ask")
 TEMPLATE = '<div class="sv-host"></div>'
-ON_LOAD = """const events = ['run', 'stop', 'cancel', 'verify', 'sweep'];
-import("specviz/shell/app.js").then((app) => app.attach(element, { trigger, watch, props, server, events }));"""
+ON_LOAD = f"""const events = {["stop", *JOBS]};
+import("specviz/shell/app.js").then((app) => app.attach(element, {{ trigger, watch, props, server, events }}));"""
 
 
 class View(gr.HTML):
@@ -63,57 +65,56 @@ def words(models: Models) -> dict[str, Any]:
 
 
 def build(desk: Desk) -> gr.Blocks:
-    """The page over a desk that runs things. Launch it with `launch_options(desk.models)`."""
+    """The page over a desk that runs things. Launch it with `launch_options(desk)`."""
 
-    @_answering
-    def run(data: Mapping[str, Any]) -> Generator[Message, None, None]:
+    def ordered(job: str, data: Mapping[str, Any]) -> tuple[str, Work, str | None]:
+        """What an event asks for: the kind of job, its work, and the name of the pair that it is for."""
+        if job == "verify":
+            return job, partial(runs.verified, text=str(data.get("trace"))), pair_of(data)
+        if job == "ask":
+            kind = str(data.get("kind"))
+            return kind, partial(advice.answered, kind=kind, text=str(data.get("question"))), pair_of(data)
         asked = requests.parsed(data.get("settings"))
-        job = partial(runs.compute, asked=asked)
-        return desk.messages(requests.name_of(data.get("id")), job, pair_of(asked))
+        if job == "sweep":
+            return job, partial(sweeping.compute, asked=asked), sweeping.pair(desk.models)
+        return job, partial(runs.compute, asked=asked), pair_of(asked)
 
-    @_answering
-    def sweep(data: Mapping[str, Any]) -> Generator[Message, None, None]:
-        asked = requests.parsed(data.get("settings"))
-        job, name = partial(sweeping.compute, asked=asked), sweeping.pair(desk.models)
-        return desk.messages(requests.name_of(data.get("id")), job, name)
+    def told(job: str) -> Callable[..., AsyncIterator[str]]:
+        """The listener of an event that begins a job: its messages, as JSON texts. An error is a message too: the page always
+        gets a sentence."""
 
-    def stop(event: gr.EventData) -> None:
-        desk.stop(str(_data(event).get("id")))
+        async def listener(event: gr.EventData, request: gr.Request) -> AsyncIterator[str]:
+            data = _data(event)
+            try:
+                visitor, (kind, work, name) = visitors.of(blocks, request), ordered(job, data)
+                run = requests.name_of(data.get("id"))
+                async with aclosing(desk.messages(visitor, kind, work, run, name)) as messages:
+                    async for message in messages:
+                        yield orjson.dumps(message).decode()
+            except Exception as error:
+                field = error.field if isinstance(error, Refused) else "prompt"
+                said = {"kind": "error", "run": data.get("id"), "field": field, "message": requests.sentence_of(error)}
+                yield _dumps(said)
 
-    @_answering
-    def verify(data: Mapping[str, Any]) -> Generator[Message, None, None]:
-        return runs.verified(desk, str(data.get("trace")), pair_of(data))
+        return listener
+
+    async def stop(event: gr.EventData, request: gr.Request) -> None:
+        desk.line.stop(str(request.session_hash), str(_data(event).get("id")))
 
     @_told
-    def check(text: str) -> Message:
+    async def check(text: str) -> Message:
         """Whether a text is a trace, without running anything."""
-        Trace.from_json(text)
-        return {"error": ""}
+        return await desk.aside(partial(checked, text))
 
     @_told
-    def export(text: str) -> Message:
+    async def export(text: str) -> Message:
         """The file that an export makes of a trace: see `exporting.exported`."""
-        return exported(text)
+        return await desk.aside(partial(exported, text))
 
     @_told
-    def load(name: str | None) -> Message:
-        """Begins to load a pair, or says how far it is: see `Models.state`."""
-        return desk.models.state(name)
-
-    @_told
-    def buys(text: str) -> Message:
-        """What knobs buy on one lane's text: see `advice.bought`."""
-        return desk.borrow(lambda pair: advice.bought(text, pair), advice.pair_of(text))
-
-    @_told
-    def advise(text: str) -> Message:
-        """Which knob value meets a goal: see `advice.answer`."""
-        return desk.borrow(lambda pair: advice.answer(text, pair), advice.pair_of(text))
-
-    @_told
-    def tryout(text: str) -> Message:
-        """Whether a real run does what the advice says: see `advice.tried`."""
-        return desk.borrow(lambda pair: advice.tried(text, pair, desk.deadline), advice.pair_of(text))
+    async def load(name: str | None) -> Message:
+        """Begins to load a pair, or says how far it is: see `Loading.state`."""
+        return await desk.state(name)
 
     with gr.Blocks(title="specviz: acceptance rules, seen", analytics_enabled=False, fill_width=True) as blocks:
         view = View(
@@ -121,30 +122,46 @@ def build(desk: Desk) -> gr.Blocks:
             html_template=TEMPLATE,
             js_on_load=ON_LOAD,
             apply_default_css=False,
-            server_functions=[load, check, export, buys, advise, tryout],
+            server_functions=[load, check, export],
         )
-        streaming = dict(show_progress="hidden", api_visibility="private", concurrency_limit=WAITING + 4)
-        running = view.run(run, None, view, **streaming)
-        view.stop(stop, None, None, show_progress="hidden", api_visibility="private", queue=False)
-        view.cancel(None, None, None, cancels=[running])
-        view.verify(verify, None, view, **streaming)
-        view.sweep(sweep, None, view, **streaming)
-    blocks.queue(api_open=False, max_size=32, default_concurrency_limit=4)
+        endpoints.add(desk, blocks)
+        listening = dict(show_progress="hidden", api_visibility="private")
+        in_order = dict(
+            concurrency_limit=None, concurrency_id="line", trigger_mode="multiple"
+        )  # the line has the bounds
+        for job in JOBS:
+            getattr(view, job)(told(job), None, view, **in_order, **listening)
+        view.stop(stop, None, None, queue=False, **listening)
+    blocks.queue(api_open=False, max_size=2 * ALL)
     return blocks
 
 
-def launch_options(models: Models) -> dict[str, Any]:
-    """What `launch` needs for the page to look like itself, to know `models`, and to ask no other host for anything."""
+def launch_options(desk: Desk) -> dict[str, Any]:
+    """What `launch` needs for the page to look like itself, to know the desk's models, to be watched, and to ask no other host for anything."""
     theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
         body_background_fill="#f6f6f3", body_background_fill_dark="#0f1012"
     )
-    page = head(words(models), inside)
+    page = head(words(desk.models), inside)
     first = [Middleware(Head, text=page)]  # Gradio adds a head of its own too late for an import map
-    app = {"middleware": first, "routes": [files.mount()], "lifespan": door.lifespan, "openapi_url": None}
+    app = {
+        "middleware": first,
+        "routes": [files.mount(), *watch.routes(desk)],
+        "lifespan": door.lifespan,
+        "openapi_url": None,
+    }
     return dict(
         app_kwargs=app, theme=theme, ssr_mode=False, footer_links=[], run_history=False, quiet=True,
-        enable_monitoring=False, max_file_size=0,
+        enable_monitoring=False, max_file_size=0, mcp_server=endpoints.mcp(),
     )  # fmt: skip
+
+
+def checked(text: str) -> Message:
+    """{"error": why a text is no trace, or ""}."""
+    try:
+        Trace.from_json(text)
+    except ValueError as error:
+        return {"error": str(error)}
+    return {"error": ""}
 
 
 def _data(event: gr.EventData) -> Mapping[str, Any]:
@@ -152,34 +169,13 @@ def _data(event: gr.EventData) -> Mapping[str, Any]:
     return event._data if isinstance(event._data, Mapping) else {}
 
 
-def _answering(begin: Callable[[Mapping[str, Any]], Generator[Message, None, None]]) -> Callable[..., Iterator[str]]:
-    """The event whose messages `begin` makes of what the view sent, as JSON texts. An error is a message too: the page always
-    gets a sentence. Closing the event closes the messages."""
-
-    def answer(event: gr.EventData) -> Iterator[str]:
-        data = _data(event)
-        try:
-            with closing(begin(data)) as messages:
-                for message in messages:
-                    yield orjson.dumps(message).decode()
-        except Exception as error:
-            field = error.field if isinstance(error, Refused) else "prompt"
-            said = {"kind": "error", "run": data.get("id"), "field": field, "message": requests.sentence_of(error)}
-            if begin.__name__ == "verify":
-                said = {"kind": "verified", "same": False, "message": said["message"]}
-            yield _dumps(said)
-
-    answer.__name__ = begin.__name__
-    return answer
-
-
-def _told(answer: Callable[[Any], Message]) -> Callable[[Any], Message]:
+def _told(answer: Callable[[Any], Awaitable[Message]]) -> Callable[[Any], Awaitable[Message]]:
     """A function of the view that answers {"error": a sentence} where it cannot."""
 
     @wraps(answer)
-    def told(asked: Any) -> Message:
+    async def told(asked: Any) -> Message:
         try:
-            return answer(asked)
+            return await answer(asked)
         except ValueError as error:
             return {"error": str(error), "field": getattr(error, "field", "")}
         except Exception as error:

@@ -41,8 +41,9 @@ def run(options: argparse.Namespace) -> int:
     served as the options say."""
     _check(options)
     from specviz import backends
-    from specviz.ui import page
-    from specviz.ui.desk import DEADLINE, Desk
+    from specviz.ui import page, watch
+    from specviz.ui.desk import Desk
+    from specviz.ui.line import DEADLINE
     from specviz.ui.models import Models
 
     device = options.device or "cpu"
@@ -58,12 +59,13 @@ def run(options: argparse.Namespace) -> int:
     desk = Desk(Models(load, _offered(options)), DEADLINE if options.deadline is None else options.deadline)
     blocks = page.build(desk)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    watch.log_to(sys.stderr)
     try:
         _, url, _ = blocks.launch(
             server_name=options.host,
             server_port=options.port,
             prevent_thread_lock=True,
-            **page.launch_options(desk.models),
+            **page.launch_options(desk),
         )
         desk.open()
         print(f"specviz is ready at {url}", flush=True)

@@ -1,8 +1,14 @@
-// The connection to Python: what Gradio gives the component once it is mounted, and the messages that come in.
+// The connection to Python: what Gradio gives the component once it is mounted, and the jobs that the page asks for there.
+// Whoever begins a job hears its messages, and an error of the page's own where the server takes none, or falls silent.
 import { emit } from "specviz/core/events.js";
 
-/** @type {Wire | null} */
+const SILENCE = 60_000; // ms; the server says something of every job far more often
+const FULL = "The house is full: the server takes nothing more just now. Try again in a minute; what you see stays.";
+const SILENT = "The server has not answered for a minute, so this was given up. What arrived stays.";
+const LAST = ["end", "error", "answer", "verified"]; // kinds of messages behind which there are no more
+
 let wired = null;
+const jobs = new Map(); // name -> { hear, timer, heard }
 
 // {trigger, watch, props, server}, or null until Gradio has mounted the page; always null in a replay.
 export const wire = () => wired;
@@ -14,11 +20,49 @@ export function connect(given) {
     const { value } = given.props;
     setTimeout(() => receive(value)); // not in Gradio's own task
   });
+  watchRefusals();
   emit("connected");
 }
 
-// Tells whoever it concerns what came in, a JSON text.
-/** @param {string} text */
+// Begins a job by an event of the page; `hear` gets its messages. Gives its name, for `stop` and `forget`.
+export function begin(event, data, hear) {
+  const run = Math.random().toString(36).slice(2);
+  jobs.set(run, { hear, heard: false });
+  listen(run);
+  wired.trigger(event, { id: run, ...data });
+  return run;
+}
+
+// Asks for the end of a job, which is still heard.
+export const stop = (run) => wired.trigger("stop", { id: run });
+
+// Nothing more is heard of a job.
+export function forget(run) {
+  clearTimeout(jobs.get(run)?.timer);
+  jobs.delete(run);
+}
+
+// The answer to a question, or {error, field?}; `say` gets sentences while it is waited for. `kind` as in ui/advice.py.
+export function ask(kind, pair, question, say) {
+  return new Promise((resolve) => {
+    begin("ask", { kind, pair, question: JSON.stringify(question) }, (message) => {
+      if (message.kind === "wait") say(message.message);
+      else if (message.kind === "answer") resolve(message.answer);
+      else resolve({ error: message.message, field: message.field });
+    });
+  });
+}
+
+// What a function of the server gives, or {error}: one that failed there gives nothing at all.
+export async function call(name, ...given) {
+  try {
+    return (await wired.server[name](...given)) ?? { error: "The server could not do this." };
+  } catch {
+    return { error: "The server did not answer. Is it still there?" };
+  }
+}
+
+// Takes what came in, a JSON text.
 export function receive(text) {
   let message;
   try {
@@ -26,5 +70,31 @@ export function receive(text) {
   } catch {
     return;
   }
-  emit("message", message);
+  tell(message);
+}
+
+function tell(message) {
+  const job = jobs.get(message.run);
+  if (!job) return;
+  job.heard = true;
+  if (LAST.includes(message.kind) || message.ended) forget(message.run);
+  else listen(message.run);
+  job.hear(message);
+}
+
+const failed = (run, message) => tell({ run, kind: "error", field: "prompt", message });
+
+function listen(run) {
+  const job = jobs.get(run);
+  clearTimeout(job.timer);
+  job.timer = setTimeout(() => failed(run, SILENT), SILENCE);
+}
+
+// Gradio tells nobody when its own queue takes no more, but the browser knows.
+function watchRefusals() {
+  const refused = ({ name, responseStatus }) => name.includes("/queue/join") && responseStatus >= 400;
+  new PerformanceObserver((list) => {
+    if (!list.getEntries().some(refused)) return;
+    for (const [run, { heard }] of [...jobs]) if (!heard) failed(run, FULL);
+  }).observe({ type: "resource" });
 }

@@ -11,10 +11,8 @@ import * as form from "specviz/sweep/form.js";
 import * as table from "specviz/sweep/table.js";
 
 const parts = {};
-const SILENCE = 60_000;
 let shown = null; // the message on display
 let current = null; // {id, stopped, begun} while one runs
-let silence = 0;
 let open = false;
 let fetched = false;
 
@@ -74,17 +72,16 @@ function run() {
   const wire = live.wire();
   form.faultless();
   if (!wire) return say("", "The page is still connecting. Try again in a moment.");
-  current = { id: Math.random().toString(36).slice(2), stopped: false };
+  current = { stopped: false };
   running(true);
   say("Starting…");
-  heard();
-  wire.trigger("sweep", { id: current.id, settings: JSON.stringify(form.asked()) });
+  current.id = live.begin("sweep", { settings: JSON.stringify(form.asked()) }, receive);
 }
 
 function stop() {
   if (!current || current.stopped) return;
   current.stopped = true;
-  live.wire().trigger("stop", { id: current.id });
+  live.stop(current.id);
   say("Stopping…");
 }
 
@@ -93,17 +90,7 @@ function running(on) {
   parts.page.setAttribute("aria-busy", String(on));
 }
 
-// A server that has gone away says nothing; after SILENCE the page says it.
-function heard() {
-  clearTimeout(silence);
-  silence = setTimeout(() => {
-    if (current)
-      finish("", "The server has not answered for a minute, so this sweep was given up. What arrived stays.");
-  }, SILENCE);
-}
-
 function finish(words = "", error = "") {
-  clearTimeout(silence);
   current = null;
   running(false);
   say(words, error);
@@ -111,9 +98,7 @@ function finish(words = "", error = "") {
 }
 
 function receive(message) {
-  if (!current || message.run !== current.id) return;
-  heard();
-  if (message.kind === "wait") return say(message.message);
+  if (message.kind === "wait") return current.stopped ? undefined : say(message.message);
   if (message.kind === "error") {
     finish();
     if (!form.fault(message.field, message.message)) say("", message.message);
@@ -190,7 +175,6 @@ export function build() {
     }
   });
   form.fill({});
-  on("message", receive);
   on("sweepform", () => {
     if (open) emit("address");
   });
