@@ -75,7 +75,8 @@ def build(desk: Desk) -> gr.Blocks:
             return job, partial(runs.verified, text=str(data.get("trace"))), pair_of(data)
         if job == "ask":
             kind = str(data.get("kind"))
-            return kind, partial(advice.answered, kind=kind, text=str(data.get("question"))), pair_of(data)
+            work = partial(advice.answered, kind=kind, text=str(data.get("question")))
+            return kind if kind in advice.QUESTIONS else job, work, pair_of(data)
         asked = _settings(data)
         if job == "sweep":
             return job, partial(sweeping.compute, asked=asked), sweeping.pair(desk.models)
@@ -85,7 +86,7 @@ def build(desk: Desk) -> gr.Blocks:
         """The listener of an event that begins a job: its messages, as JSON texts."""
 
         async def listener(event: gr.EventData, request: gr.Request) -> AsyncIterator[str]:
-            data = event._data
+            data = _data(event)
             visitor, (kind, work, name) = visitors.of(blocks, request), ordered(job, data)
             async with aclosing(desk.messages(visitor, kind, work, str(data.get("id")), name)) as messages:
                 async for message in messages:
@@ -94,7 +95,7 @@ def build(desk: Desk) -> gr.Blocks:
         return listener
 
     async def stop(event: gr.EventData, request: gr.Request) -> None:
-        desk.line.stop(str(request.session_hash), str(event._data.get("id")))
+        desk.line.stop(str(request.session_hash), str(_data(event).get("id")))
 
     async def check(text: str) -> Message:
         """Whether a text is a trace, without running anything."""
@@ -120,7 +121,7 @@ def build(desk: Desk) -> gr.Blocks:
         listening = dict(show_progress="hidden", api_visibility="private")
         in_order = dict(
             concurrency_limit=None, concurrency_id="line", trigger_mode="multiple"
-        )  # the line has the bounds
+        )  # bounds: those of the line
         for job in JOBS:
             getattr(view, job)(told(job), None, view, **in_order, **listening)
         view.stop(stop, None, None, queue=False, **listening)
@@ -147,6 +148,11 @@ def checked(text: str) -> Message:
     except ValueError as error:
         return {"error": str(error)}
     return {"error": ""}
+
+
+def _data(event: gr.EventData) -> Mapping[str, Any]:
+    """What the view sent along with an event; nothing, if it is no object."""
+    return event._data if isinstance(event._data, Mapping) else {}
 
 
 def _settings(data: Mapping[str, Any]) -> dict[str, Any]:
