@@ -76,13 +76,15 @@ async def written(home: str) -> str:
     return end["final"]
 
 
-async def drops(home: str, desk: Desk, count: int, chance: random.Random) -> dict[str, list[float]]:
-    """How long each of `count` dropped jobs went on, by kind and way."""
+async def drops(
+    home: str, desk: Desk, count: int, chance: random.Random, longest: float = LONG
+) -> dict[str, list[float]]:
+    """How long each of `count` dropped jobs went on, by kind and way; each is dropped within `longest` seconds."""
     kinds, seconds = jobs(await written(home)), defaultdict(list)
     for number in range(count):
         name = list(kinds)[number % len(kinds)]
         way = chance.choice(("close", "stop"))
-        went_on = await dropped(home, desk, *kinds[name], chance.uniform(0, LONG), way)
+        went_on = await dropped(home, desk, *kinds[name], chance.uniform(0, longest), way)
         seconds[f"{name}, {way}"].append(went_on)
     return seconds
 

@@ -79,10 +79,10 @@ def odd(asked: dict, messages: list[dict]) -> str:
 
 
 async def visitor(home: str, number: int, lanes: int, seconds: float, began: float, visits: list[Visit]) -> None:
-    """Runs again and again for so many seconds."""
-    chance = random.Random(number)
+    """Runs again and again for so many seconds, and once at least."""
+    chance, visit = random.Random(number), None
     async with Page(home) as page:
-        while time.monotonic() - began < seconds:
+        while visit is None or time.monotonic() - began < seconds:
             rules = [{"rule": chance.choice(RULES)} for _ in range(lanes)]
             length, seed = chance.randint(20, 60), chance.randint(0, 10**6)
             asked = run(prompt=chance.choice(PROMPTS), seed=seed, max_new_tokens=length, lanes=rules)

@@ -73,7 +73,8 @@ def build(desk: Desk) -> gr.Blocks:
             return job, partial(runs.verified, text=str(data.get("trace"))), pair_of(data)
         if job == "ask":
             kind = str(data.get("kind"))
-            return kind, partial(advice.answered, kind=kind, text=str(data.get("question"))), pair_of(data)
+            work = partial(advice.answered, kind=kind, text=str(data.get("question")))
+            return kind if kind in advice.QUESTIONS else job, work, pair_of(data)
         asked = requests.parsed(data.get("settings"))
         if job == "sweep":
             return job, partial(sweeping.compute, asked=asked), sweeping.pair(desk.models)
@@ -128,7 +129,7 @@ def build(desk: Desk) -> gr.Blocks:
         listening = dict(show_progress="hidden", api_visibility="private")
         in_order = dict(
             concurrency_limit=None, concurrency_id="line", trigger_mode="multiple"
-        )  # the line has the bounds
+        )  # bounds: those of the line
         for job in JOBS:
             getattr(view, job)(told(job), None, view, **in_order, **listening)
         view.stop(stop, None, None, queue=False, **listening)
