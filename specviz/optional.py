@@ -8,6 +8,7 @@ EXTRAS = {  # library: what needs it, and the extra of pyproject.toml that insta
     "transformers": ("Models other than the shipped pair, and bench, need", "hub"),
     "huggingface_hub": ("Models of the Hub need", "hub"),
     "accelerate": ("Models spread over several devices need", "hub"),
+    "spaces": ("A Space on ZeroGPU needs", "zerogpu"),
     "plotly": ("bench --plot needs", "plot"),
 }
 

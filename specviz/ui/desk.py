@@ -13,11 +13,13 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from specviz import backends
 from specviz.backends import Pair
 from specviz.types import ModelError
+from specviz.ui import zerogpu
 from specviz.ui.models import Models
 from specviz.ui.requests import Refused
 
@@ -117,12 +119,9 @@ class Desk:
         if not taken:
             return {"error": "Another run is using the models. Try again when it has ended."}
         try:
-            backends.use_threads(loading.pair)
-            return work(loading.pair)
-        except (ValueError, ModelError) as error:
-            return {"error": str(error), "field": getattr(error, "field", "")}
-        except Exception as error:  # an odd trace must not leave the page waiting
-            return {"error": f"This could not be computed: {type(error).__name__}."}
+            turn = Turn(loading.pair, deadline=self.deadline)
+            (answer,) = _computed(loading.pair, partial(_answered, work=work), turn)
+            return {"error": answer["message"]} if answer.get("kind") == "error" else answer
         finally:
             self._turn.release()
 
@@ -162,11 +161,21 @@ class Desk:
 def _computed(pair: Pair, job: Job, turn: Turn) -> Iterator[Message]:
     """The messages of a job. Each may be made in another thread of the server, and each thread counts its own threads."""
     backends.use_threads(pair)
-    made = iter(job(turn))
+    made = iter(zerogpu.messages(job, turn))
     with closing(made) if isinstance(made, Generator) else nullcontext():
         while (message := next(made, None)) is not None:
             yield message
             backends.use_threads(pair)
+
+
+def _answered(turn: Turn, work: Callable[[Pair], Message]) -> list[Message]:
+    """What some work makes of a pair, as a job: its one message is the answer, or {"error", "field"?}."""
+    try:
+        return [work(turn.pair)]
+    except (ValueError, ModelError) as error:
+        return [{"error": str(error), "field": getattr(error, "field", "")}]
+    except Exception as error:  # an odd trace must not leave the page waiting
+        return [{"error": f"This could not be computed: {type(error).__name__}."}]
 
 
 def failed(error: Exception, field: str = "prompt") -> Message:

@@ -98,15 +98,15 @@ def build(desk: Desk) -> gr.Blocks:
 
     def buys(text: str) -> Message:
         """What knobs buy on one lane's text: see `advice.bought`."""
-        return desk.borrow(lambda pair: advice.bought(text, pair), advice.pair_of(text))
+        return desk.borrow(partial(advice.bought, text), advice.pair_of(text))
 
     def advise(text: str) -> Message:
         """Which knob value meets a goal: see `advice.answer`."""
-        return desk.borrow(lambda pair: advice.answer(text, pair), advice.pair_of(text))
+        return desk.borrow(partial(advice.answer, text), advice.pair_of(text))
 
     def tryout(text: str) -> Message:
         """Whether a real run does what the advice says: see `advice.tried`."""
-        return desk.borrow(lambda pair: advice.tried(text, pair, desk.deadline), advice.pair_of(text))
+        return desk.borrow(partial(advice.tried, text, deadline=desk.deadline), advice.pair_of(text))
 
     gr.set_static_paths([ASSETS / "recorded", PLOTLY, sweeping.RECORDED])
     with gr.Blocks(title="specviz: acceptance rules, seen", analytics_enabled=False, fill_width=True) as blocks:

@@ -92,14 +92,6 @@ def compute(turn: Turn, asked: Mapping[str, Any], probe: Probe | None = None) ->
 
 def verified(desk: Desk, text: str, name: str | None = None) -> Generator[Message, None, None]:
     """Runs a trace again, by the pair of that name: {"kind": "verified", "same", "message"} says whether it reproduces."""
-
-    def job(turn: Turn) -> list[Message]:
-        try:
-            same, sentence = verify(trace, turn.pair)
-        except (ValueError, ModelError) as error:
-            return [failed(error)]
-        return [{"kind": "verified", "same": same, "message": sentence}]
-
     try:
         trace = Trace.from_json(text)
     except ValueError as error:
@@ -109,7 +101,16 @@ def verified(desk: Desk, text: str, name: str | None = None) -> Generator[Messag
         words = f"This trace has {len(trace.lanes)} lanes; here at most {MAX_LANES} are re-run. Use: specviz verify"
         yield {"kind": "verified", "same": False, "message": words}
         return
-    for message in desk.in_turn(job, name):
+    for message in desk.in_turn(partial(_verified, text=text), name):
         if message["kind"] == "error":
             message = {"kind": "verified", "same": False, "message": message["message"]}
         yield message
+
+
+def _verified(turn: Turn, text: str) -> list[Message]:
+    """The job of `verified`, for the text of a trace."""
+    try:
+        same, sentence = verify(Trace.from_json(text), turn.pair)
+    except (ValueError, ModelError) as error:
+        return [failed(error)]
+    return [{"kind": "verified", "same": same, "message": sentence}]

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serves until interrupted; returns 0. Raises ValueError if the address cannot be listened at."""
     from specviz import backends
-    from specviz.ui import page
+    from specviz.ui import page, zerogpu
     from specviz.ui.desk import DEADLINE, Desk
     from specviz.ui.models import Models
 
@@ -41,11 +41,14 @@ def run(options: argparse.Namespace) -> int:
 
     def load(name: str | None, progress: Progress) -> Pair:
         named = own if name is None else {"pair": name}
-        pair = backends.load_pair(**named, device=options.device or "cpu", dtype=options.dtype, progress=progress)
+        usual = "cuda" if zerogpu.HERE and name is None else "cpu"
+        pair = backends.load_pair(**named, device=options.device or usual, dtype=options.dtype, progress=progress)
         backends.dedicate_process(pair)
         return pair
 
     desk = Desk(Models(load, _offered(options)), DEADLINE if options.deadline is None else options.deadline)
+    if zerogpu.HERE and (lent := desk.models.load_here()) is not None:
+        zerogpu.place(lent)
     blocks = page.build(desk)
     try:
         _, url, _ = blocks.launch(
