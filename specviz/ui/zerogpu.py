@@ -43,7 +43,7 @@ def seconds(job: Job, deadline: float) -> float:
     asked: Any = getattr(job, "keywords", {}).get("asked", {})
     lanes, tokens = asked.get("lanes"), asked.get("max_new_tokens")
     known = isinstance(lanes, list) and isinstance(tokens, int)
-    return min(deadline, MOST, LEAST + len(lanes) * max(0, tokens) / RATE if known else MOST)
+    return min(deadline, MOST, LEAST + len(lanes) * min(max(0, tokens), 10_000) / RATE if known else MOST)
 
 
 def _computed(job: Job, deadline: float) -> Generator[Message, None, None]:
