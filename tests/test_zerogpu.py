@@ -124,12 +124,12 @@ def test_a_refused_gpu_is_said_without_markup(served, lent, monkeypatch):
     assert "not lent" in served.borrow(partial(advice.bought, "{}"))["error"]
 
 
-def test_no_longer_than_it_takes(lent):
+def test_no_longer_than_it_takes(lent, pair):
     """A GPU is asked for by how much is to be written, and never for longer than a job may last."""
     one, four = ({"asked": ASKED | {"lanes": [{}] * lanes, "max_new_tokens": 100}} for lanes in (1, 4))
     times = [zerogpu.seconds(partial(runs.compute, **asked), 120.0) for asked in (one, four)]
     assert zerogpu.LEAST < times[0] < times[1] < zerogpu.MOST
     assert zerogpu.seconds(where, 120.0) == zerogpu.MOST and zerogpu.seconds(where, 10.0) == 10.0
-    assert lent.spaces.asked and max(lent.spaces.asked) <= zerogpu.MOST
+    assert list(lent.messages(where, Turn(pair, deadline=20.0))) and lent.spaces.asked[-1] == 20.0
     huge = {"asked": ASKED | {"lanes": [{}] * requests.MAX_LANES, "max_new_tokens": 10**400}}
     assert zerogpu.seconds(partial(runs.compute, **huge), 120.0) == zerogpu.MOST
