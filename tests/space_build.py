@@ -46,7 +46,7 @@ def main(hardware: str = prepare.CPU) -> None:
         before = prepare.files(folder)
         _use(python, folder, home)
         assert prepare.files(folder) == before
-        print("The Space works.")
+        print("The Space works.", flush=True)
 
 
 def _environment(where: Path, folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -28,8 +29,12 @@ def space(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def spoiled(space, tmp_path) -> Path:
-    """A copy of it, to be changed."""
-    return Path(shutil.copytree(space, tmp_path / "spoiled"))
+    """A copy of it, whose own files may be changed; the weights in it are those of the other."""
+
+    def copied(source: str, target: str) -> None:
+        (os.link if source.endswith(".safetensors") else shutil.copyfile)(source, target)
+
+    return Path(shutil.copytree(space, tmp_path / "spoiled", copy_function=copied))
 
 
 def problems(folder: Path, hardware: str = prepare.CPU) -> dict[str, str]:
@@ -98,6 +103,16 @@ def test_other_problems_are_said(spoiled, monkeypatch):
         "does not pin torch" in said["versions"] and "app.py holds" in said["secrets"] and "may have 1" in said["size"]
     )
     assert "small has no card" in said["licences"] and "LICENSE is another text or missing" in said["licences"]
+
+
+def test_on_a_space_the_page_asks_nobody(monkeypatch):
+    """What Gradio's own page does on a Space, it does by the name of the Space, which it is not told."""
+    from specviz.ui import page
+    from specviz.ui.desk import Desk
+    from specviz.ui.models import Models
+
+    monkeypatch.setenv("SPACE_ID", TO)
+    assert page.build(Desk(Models(lambda name, progress: None))).get_config_file()["space_id"] is None
 
 
 class Hub:

@@ -38,7 +38,7 @@ def checks(folder: Path, hardware: str = CPU) -> list[Check]:
         _judged("versions", _version_problems(head, pinned, hardware), _versions(head, pinned)),
         _judged("models", _model_problems(head, folder), _preloaded(head)),
         _judged("licences", _licence_problems(head, folder), f"LICENSE is that of the front matter ({head.get('license')}), and every pair has its card"),
-        _judged("secrets", _secrets(folder), "no access token of the Hub in any file"),
+        _judged("secrets", _secrets(folder), "no access token of the Hub in any text"),
         _judged("size", _size_problems(folder), _size(folder)),
     ]  # fmt: skip
 
@@ -144,7 +144,7 @@ def _licence_problems(head: dict[str, Any], folder: Path) -> Iterator[str]:
 
 def _secrets(folder: Path) -> Iterator[str]:
     for name in files(folder):
-        if TOKEN.search((folder / name).read_bytes()):
+        if not binary(folder / name) and TOKEN.search((folder / name).read_bytes()):
             yield f"{name} holds what looks like an access token of the Hub."
 
 

@@ -39,7 +39,7 @@ tags:
 Recorded runs of acceptance rules in speculative decoding, and a playground of two distributions. Made by
 `specviz site`; it needs no server, and can be served as it is by any host of files.
 """
-BAR = """<style>.sitebar {{ display: flex; flex-wrap: wrap; gap: 2px 20px; padding: 8px 32px; font: 400 13px/1.9 var(--sans); background: var(--sunk); color: var(--ink2); border-bottom: 1px solid var(--line); }}
+BAR = """<style>body {{ display: flex; flex-direction: column; }} .sitebar {{ order: -1; display: flex; flex-wrap: wrap; gap: 2px 20px; padding: 8px 32px; font: 400 13px/1.9 var(--sans); background: var(--sunk); color: var(--ink2); border-bottom: 1px solid var(--line); }}
 .sitebar a {{ color: var(--ink2); text-underline-offset: 3px; }} .sitebar a:hover {{ color: var(--ink); }} .sitebar span {{ margin-left: auto; display: flex; flex-wrap: wrap; gap: 2px 20px; }}
 @media (max-width: 860px) {{ .sitebar {{ padding: 8px 16px; }} .sitebar span {{ margin-left: 0; }} }}</style>
 <nav class="sitebar" aria-label="Recorded runs"><a href="../index.html">All recorded runs</a><span><a href="{before}" rel="prev">← {before_name}</a><a href="{after}" rel="next">{after_name} →</a></span></nav>

@@ -126,6 +126,7 @@ def build(desk: Desk) -> gr.Blocks:
         view.cancel(None, None, None, cancels=[running])
         view.verify(verify, None, view, **streaming)
         view.sweep(sweep, None, view, **streaming)
+    blocks.space_id = None  # with it Gradio's own page asks the Hub, and another host for fonts
     blocks.queue(api_open=False, max_size=32, default_concurrency_limit=4)
     return blocks
 
