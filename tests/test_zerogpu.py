@@ -17,9 +17,10 @@ import pytest
 from specviz.engine import workers
 from specviz.record.trace import Trace
 from specviz.ui import advice, desk, requests, runs, zerogpu
-from specviz.ui.desk import Desk, Turn
+from specviz.ui.desk import Desk
+from specviz.ui.line import Turn
 from specviz.ui.models import Models
-from specviz.ui.runs import verified
+from tests.support.desks import endless, idle, told
 
 ASKED = {"prompt": "Once upon a time", "style": "tiny", "lanes": [{"rule": "sps"}, {"rule": "cactus", "knobs": {"delta": 1.0}}], "max_new_tokens": 24, "seed": 3}  # fmt: skip
 FOLDER = Path(__file__).parent / "support" / "zerogpu"
@@ -71,41 +72,46 @@ def test_a_job_computes_in_the_process_that_has_the_gpu(lent, pair):
 
 def test_a_run_is_the_same_run(served, pair):
     """The page's run comes over in its messages, and its trace is token for token what is written here; it verifies there."""
-    *deltas, end = served.messages("1", partial(runs.compute, asked=ASKED))
+    *deltas, end = told(served, partial(runs.compute, asked=ASKED))
     *_, own = runs.compute(Turn(pair), asked=ASKED)
     there, here = (Trace.from_json(message["final"]) for message in (end, own))
     assert [lane.tokens for lane in there.lanes] == [lane.tokens for lane in here.lanes]
-    assert deltas and all(message["run"] == "1" for message in [*deltas, end])
-    *_, answer = verified(served, end["final"])
+    assert deltas and all(message["run"] == "a" for message in [*deltas, end])
+    *_, answer = told(served, partial(runs.verified, text=end["final"]))
     assert answer["kind"] == "verified" and answer["same"], answer
 
 
 def test_the_answers_of_the_advisor(served):
-    """What the page's other functions ask of the models crosses as well, and so do their refusals."""
-    *_, end = served.messages("1", partial(runs.compute, asked=ASKED))
+    """What the page's other questions ask of the models crosses as well, and so do their refusals."""
+    *_, end = told(served, partial(runs.compute, asked=ASKED))
     text = json.dumps({"trace": end["final"], "lane": 1, "rules": [["cactus", {"delta": 0.5}]]})
-    assert "error" not in served.borrow(partial(advice.bought, text))
-    assert "not a question" in served.borrow(partial(advice.bought, "[]"))["error"]
+    *_, bought = told(served, partial(advice.answered, kind="buys", text=text))
+    assert bought["kind"] == "answer" and bought["answer"]
+    *_, refused = told(served, partial(advice.answered, kind="buys", text="[]"))
+    assert refused["kind"] == "error" and "not a question" in refused["message"]
 
 
 def test_stop_keeps_what_is_there(served):
     """A run that is stopped ends in the other process, with its trace so far."""
     asked = ASKED | {"max_new_tokens": 900, "prompt": "One day"}
     seen = []
-    for message in served.messages("7", partial(runs.compute, asked=asked)):
+    for message in told(served, partial(runs.compute, asked=asked), "7"):
         seen.append(message)
         if message["kind"] == "delta":
-            served.stop("7")
+            served.line.stop("7", "7")
     assert seen[-1]["message"] == "Stopped."
     assert 0 < len(Trace.from_json(seen[-1]["final"]).lanes[0].tokens) < 900
 
 
 def test_a_visitor_who_leaves_ends_the_compute(served, lent):
-    """Closing the messages ends the task, and the next job finds the process free."""
-    made = served.messages("8", partial(runs.compute, asked=ASKED | {"max_new_tokens": 900}))
-    next(message for message in made if message["kind"] == "delta")
-    made.close()
-    *_, end = served.messages("9", partial(runs.compute, asked=ASKED))
+    """Closing the messages ends the task in the other process, also one that says nothing by itself, and the next job finds
+    that process free."""
+    for work in (partial(runs.compute, asked=ASKED | {"max_new_tokens": 900}), endless):
+        made = told(served, work, "8")
+        next(message for message in made if message["kind"] == "delta")
+        made.close()
+        assert idle(served)
+    *_, end = told(served, partial(runs.compute, asked=ASKED), "9")
     assert end["kind"] == "end" and len(lent.spaces.workers) == 1
 
 
@@ -119,9 +125,8 @@ def test_what_cannot_cross_is_said(lent, pair):
 def test_a_refused_gpu_is_said_without_markup(served, lent, monkeypatch):
     """The quota of a visitor is used up: the page reads why, and nothing of it as markup."""
     monkeypatch.setattr(lent.spaces, "refusal", 'Your quota is used up. <a href="https://example.org">Log in</a>.')
-    (message,) = served.messages("1", partial(runs.compute, asked=ASKED))
+    *_, message = told(served, partial(runs.compute, asked=ASKED), "1")
     assert message == {"run": "1", "kind": "error", "field": "prompt", "message": "The GPU was not lent: Your quota is used up. Log in."}  # fmt: skip
-    assert "not lent" in served.borrow(partial(advice.bought, "{}"))["error"]
 
 
 def test_no_longer_than_it_takes(lent, pair):

@@ -38,6 +38,14 @@ class Loading:
         """Waits at most so long; whether it is over."""
         return self._over.wait(seconds)
 
+    def state(self) -> dict[str, Any]:
+        """{"state": "loading", "share", "message"}, {"state": "failed", "message"} or {"state": "ready", "pair": see `about`}"""
+        if not self.wait(0):
+            return {"state": "loading", "share": self.share, "message": self.sentence}
+        if self.pair is None:
+            return {"state": "failed", "message": self.problem}
+        return {"state": "ready", "pair": about(self.pair)}
+
     def _tell(self, share: float, sentence: str) -> None:
         self.share = share
         self.sentence = sentence.rstrip(".") + (f", {share:.0%}." if 0 < share < 1 else ".")
@@ -90,21 +98,6 @@ class Models:
         if own is None or (own.pair is None and not own.problem):
             return name == next(iter(self.known))
         return _name(own.pair) == name
-
-    def state(self, name: str | None, patience: float = 1.0) -> dict[str, Any]:
-        """How far a pair is, after `patience` seconds or when it is over:
-
-        {"state": "loading", "share", "message"}, {"state": "failed", "message"} or {"state": "ready", "pair": see `about`}
-        """
-        try:
-            found = self.get(name)
-        except ValueError as error:
-            return {"state": "failed", "message": str(error)}
-        if not found.wait(patience):
-            return {"state": "loading", "share": found.share, "message": found.sentence}
-        if found.pair is None:
-            return {"state": "failed", "message": found.problem}
-        return {"state": "ready", "pair": about(found.pair)}
 
 
 def _name(pair: Pair | None) -> str | None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import orjson
-from starlette.middleware import Middleware
 
 from specviz import backends, exports, registry, tasks
 from specviz.assets import ASSETS
@@ -20,18 +19,18 @@ from specviz.engine.settings import Settings
 from specviz.record import metrics
 from specviz.record.trace import Trace
 from specviz.types import Sampling
-from specviz.ui import advice, runs, sweeping
-from specviz.ui.desk import WAITING, Desk, Message
+from specviz.ui import advice, runs, sweeping, visitors
+from specviz.ui.desk import Desk
 from specviz.ui.exporting import exported
-from specviz.ui.head import Head
+from specviz.ui.line import ALL, Message, Work
 from specviz.ui.models import Models
 from specviz.ui.requests import pair_of
-from specviz.view.boot import PLOTLY, drafter_words, head, inside, pair_words, rule_words
+from specviz.view.boot import PLOTLY, drafter_words, inline, pair_words, rule_words, scripts, styles
 
-# Constant: model text never enters a template. `run`, `stop`, `cancel`, `verify` and `sweep` are the events the view triggers.
+# Constant: model text never enters a template. `stop` and those that begin JOBS are the events that the view triggers.
+JOBS = ("run", "verify", "sweep", "ask")
 TEMPLATE = '<div class="sv-host"></div>'
-ON_LOAD = """const events = ['run', 'stop', 'cancel', 'verify', 'sweep'];
-import("specviz/shell/app.js").then((app) => app.attach(element, { trigger, watch, props, server, events }));"""
+ON_LOAD = "window.specviz.app.attach(element, { trigger, watch, props, server, events: %s });" % ["stop", *JOBS]
 
 
 class View(gr.HTML):
@@ -67,49 +66,44 @@ def words(models: Models) -> dict[str, Any]:
 def build(desk: Desk) -> gr.Blocks:
     """The page over a desk that runs things. Launch it with `launch_options(desk.models)`."""
 
-    def run(event: gr.EventData) -> Iterator[str]:
-        asked = _settings(event)
-        job = partial(runs.compute, asked=asked)
-        yield from _texts(desk.messages(str(event._data.get("id")), job, pair_of(asked)))
+    def ordered(job: str, data: Mapping[str, Any]) -> tuple[str, Work, str | None]:
+        """What an event asks for: the kind of job, its work, and the name of the pair that it is for."""
+        if job == "verify":
+            return job, partial(runs.verified, text=str(data.get("trace"))), pair_of(data)
+        if job == "ask":
+            kind = str(data.get("kind"))
+            return kind, partial(advice.answered, kind=kind, text=str(data.get("question"))), pair_of(data)
+        asked = _settings(data)
+        if job == "sweep":
+            return job, partial(sweeping.compute, asked=asked), sweeping.pair(desk.models)
+        return job, partial(runs.compute, asked=asked), pair_of(asked)
 
-    def sweep(event: gr.EventData) -> Iterator[str]:
-        asked = _settings(event)
-        job, name = partial(sweeping.compute, asked=asked), sweeping.pair(desk.models)
-        yield from _texts(desk.messages(str(event._data.get("id")), job, name))
+    def told(job: str) -> Callable[..., AsyncIterator[str]]:
+        """The listener of an event that begins a job: its messages, as JSON texts."""
 
-    def stop(event: gr.EventData) -> None:
-        desk.stop(str(event._data.get("id")))
+        async def listener(event: gr.EventData, request: gr.Request) -> AsyncIterator[str]:
+            data = event._data
+            visitor, (kind, work, name) = visitors.of(blocks, request), ordered(job, data)
+            async with aclosing(desk.messages(visitor, kind, work, str(data.get("id")), name)) as messages:
+                async for message in messages:
+                    yield orjson.dumps(message).decode()
 
-    def verify(event: gr.EventData) -> Iterator[str]:
-        yield from _texts(runs.verified(desk, str(event._data.get("trace")), pair_of(event._data)))
+        return listener
 
-    def check(text: str) -> dict[str, str]:
+    async def stop(event: gr.EventData, request: gr.Request) -> None:
+        desk.line.stop(str(request.session_hash), str(event._data.get("id")))
+
+    async def check(text: str) -> Message:
         """Whether a text is a trace, without running anything."""
-        try:
-            Trace.from_json(text)
-        except ValueError as error:
-            return {"error": str(error)}
-        return {"error": ""}
+        return await desk.aside(partial(checked, text))
 
-    def export(text: str) -> dict[str, str]:
+    async def export(text: str) -> Message:
         """The file that an export makes of a trace: see `exporting.exported`."""
-        return exported(text)
+        return await desk.aside(partial(exported, text))
 
-    def load(name: str | None) -> Message:
-        """Begins to load a pair, or says how far it is: see `Models.state`."""
-        return desk.models.state(None if name is None else str(name))
-
-    def buys(text: str) -> Message:
-        """What knobs buy on one lane's text: see `advice.bought`."""
-        return desk.borrow(partial(advice.bought, text), advice.pair_of(text))
-
-    def advise(text: str) -> Message:
-        """Which knob value meets a goal: see `advice.answer`."""
-        return desk.borrow(partial(advice.answer, text), advice.pair_of(text))
-
-    def tryout(text: str) -> Message:
-        """Whether a real run does what the advice says: see `advice.tried`."""
-        return desk.borrow(partial(advice.tried, text, deadline=desk.deadline), advice.pair_of(text))
+    async def load(name: str | None) -> Message:
+        """Begins to load a pair, or says how far it is: see `Loading.state`."""
+        return await desk.state(None if name is None else str(name))
 
     gr.set_static_paths([ASSETS / "recorded", PLOTLY, sweeping.RECORDED])
     with gr.Blocks(title="specviz: acceptance rules, seen", analytics_enabled=False, fill_width=True) as blocks:
@@ -118,16 +112,17 @@ def build(desk: Desk) -> gr.Blocks:
             html_template=TEMPLATE,
             js_on_load=ON_LOAD,
             apply_default_css=False,
-            server_functions=[load, check, export, buys, advise, tryout],
+            server_functions=[load, check, export],
         )
-        streaming = dict(show_progress="hidden", api_visibility="private", concurrency_limit=WAITING + 4)
-        running = view.run(run, None, view, **streaming)
-        view.stop(stop, None, None, show_progress="hidden", api_visibility="private", queue=False)
-        view.cancel(None, None, None, cancels=[running])
-        view.verify(verify, None, view, **streaming)
-        view.sweep(sweep, None, view, **streaming)
+        listening = dict(show_progress="hidden", api_visibility="private")
+        in_order = dict(
+            concurrency_limit=None, concurrency_id="line", trigger_mode="multiple"
+        )  # the line has the bounds
+        for job in JOBS:
+            getattr(view, job)(told(job), None, view, **in_order, **listening)
+        view.stop(stop, None, None, queue=False, **listening)
     blocks.space_id = None  # with it Gradio's own page asks the Hub, and another host for fonts
-    blocks.queue(api_open=False, max_size=32, default_concurrency_limit=4)
+    blocks.queue(api_open=False, max_size=2 * ALL)
     return blocks
 
 
@@ -136,27 +131,32 @@ def launch_options(models: Models) -> dict[str, Any]:
     theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
         body_background_fill="#f6f6f3", body_background_fill_dark="#0f1012"
     )
-    page = head(words(models), inside)
-    first = [Middleware(Head, text=page)]  # Gradio adds a head of its own too late for an import map
-    return dict(
-        app_kwargs={"middleware": first}, theme=theme, ssr_mode=False, footer_links=[], run_history=False, quiet=True
-    )
+    boot = f"window.specviz = window.specviz || {{}}; window.specviz.boot = {inline(_dumps(words(models)))};"
+    head = "".join(f"<style>{text}</style>" for text in styles())
+    head += "".join(f"<script>{text}</script>" for text in (boot, *scripts(), "window.specviz.app.early();"))
+    return dict(head=head, theme=theme, ssr_mode=False, footer_links=[], run_history=False, quiet=True)
 
 
-def _settings(event: gr.EventData) -> dict[str, Any]:
-    """What the view sent along with an event; nothing, if it is no JSON object."""
+def checked(text: str) -> Message:
+    """{"error": why a text is no trace, or ""}."""
     try:
-        asked = json.loads(event._data.get("settings"))
+        Trace.from_json(text)
+    except ValueError as error:
+        return {"error": str(error)}
+    return {"error": ""}
+
+
+def _settings(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that the view sent along with an event; nothing, if they are no JSON object."""
+    try:
+        asked = json.loads(data.get("settings", ""))
     except (ValueError, TypeError):
         return {}
     return asked if isinstance(asked, dict) else {}
 
 
-def _texts(messages: Generator[Message, None, None]) -> Iterator[str]:
-    """Messages as JSON texts. Closing this closes them."""
-    with closing(messages):
-        for message in messages:
-            yield orjson.dumps(message).decode()
+def _dumps(value: object) -> str:
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
 
 
 def _url(path: Path) -> str:

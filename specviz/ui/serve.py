@@ -34,7 +34,8 @@ def run(options: argparse.Namespace) -> int:
     """Serves until interrupted; returns 0. Raises ValueError if the address cannot be listened at."""
     from specviz import backends
     from specviz.ui import page, zerogpu
-    from specviz.ui.desk import DEADLINE, Desk
+    from specviz.ui.desk import Desk
+    from specviz.ui.line import DEADLINE
     from specviz.ui.models import Models
 
     own = {"pair": options.pair, "draft": options.draft, "verifier": options.verifier}

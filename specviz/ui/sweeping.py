@@ -9,7 +9,6 @@ divergence). Each message says everything, so that the page may miss any but the
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -20,10 +19,11 @@ from specviz.assets import ASSETS
 from specviz.backends import Pair
 from specviz.engine.settings import Settings
 from specviz.rules import Rule
+from specviz.stopping import Stopped
 from specviz.study import sweep
 from specviz.types import ModelError, Sampling
 from specviz.ui.advice import plain
-from specviz.ui.desk import Message, Turn, failed
+from specviz.ui.line import Message, Turn, failed
 from specviz.ui.models import Models
 from specviz.ui.requests import Refused, named, refusing
 
@@ -104,12 +104,12 @@ def compute(turn: Turn, asked: Mapping[str, Any]) -> Iterator[Message]:
     last, words = time.monotonic(), ""
     try:
         for progress in steps:
-            if why := turn.over():
-                words = f"{why} What is complete stays."
-                break
+            turn.left = progress.left
             if time.monotonic() - last >= EVERY:
                 yield message(progress)
                 last = time.monotonic()
+    except Stopped as stop:
+        words = f"{stop} What is complete stays."
     except ModelError as error:
         yield failed(error, "questions")
         return
@@ -120,7 +120,7 @@ def compute(turn: Turn, asked: Mapping[str, Any]) -> Iterator[Message]:
 
 def record(pair: Pair) -> str:
     """The last message of the usual sweep, as JSON text: what the page shows before anyone presses Run."""
-    *_, end = compute(Turn(pair, deadline=math.inf), usual())
+    *_, end = compute(Turn(pair), usual())
     return json.dumps(
         {name: value for name, value in end.items() if name not in ("seconds", "left", "message")},
         allow_nan=False,

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import multiprocessing
 import re
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
-from typing import TYPE_CHECKING, Any
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
 
 from specviz import backends
 from specviz.backends import Pair
-
-if TYPE_CHECKING:
-    from specviz.ui.desk import Job, Message, Turn
+from specviz.ui.line import OFTEN, Message, Turn, Work, answered
 
 try:
     import spaces
@@ -38,24 +37,22 @@ def place(pair: Pair) -> None:
     _pair = pair
 
 
-def seconds(job: Job, deadline: float) -> float:
+def seconds(work: Work, deadline: float) -> float:
     """How long to ask for the GPU: what a run's tokens may take, and the most for other jobs."""
-    asked: Any = getattr(job, "keywords", {}).get("asked", {})
+    asked: Any = getattr(work, "keywords", {}).get("asked", {})
     lanes, tokens = asked.get("lanes"), asked.get("max_new_tokens")
     known = isinstance(lanes, list) and isinstance(tokens, int)
     return min(deadline, MOST, LEAST + len(lanes) * min(max(0, tokens), 10_000) / RATE if known else MOST)
 
 
-def _computed(job: Job, deadline: float) -> Generator[Message, None, None]:
+def _computed(work: Work, deadline: float) -> Generator[Message, None, None]:
     """A job's messages, computed in the process that has the GPU."""
-    from specviz.ui.desk import Turn  # that module needs this one
-
     assert _pair is not None
     backends.use_threads(_pair)
-    yield from job(Turn(_pair, _stopped, max(1.0, seconds(job, deadline) - RESERVE)))
+    yield from answered(work, Turn(_pair, _stopped, max(1.0, seconds(work, deadline) - RESERVE)))
 
 
-_lent: Callable[[Job, float], Generator[Message, None, None]] = (
+_lent: Callable[[Work, float], Generator[Message, None, None]] = (
     _computed if spaces is None else spaces.GPU(_computed, duration=seconds)
 )
 HERE = _lent is not _computed  # whether this is a Space on ZeroGPU: anywhere else `spaces.GPU` changes nothing
@@ -63,20 +60,35 @@ HERE = _lent is not _computed  # whether this is a Space on ZeroGPU: anywhere el
 _stopped: Any = multiprocessing.get_context("fork").Event() if HERE else None
 
 
-def messages(job: Job, turn: Turn) -> Iterable[Message]:
-    """The messages of a job in its turn, computed here, or where the GPU is if its models are there. Closing the iterator
-    ends the compute at its next message."""
-    return _borrowed(job, turn) if HERE and turn.pair is _pair else job(turn)
+def messages(work: Work, turn: Turn) -> Iterator[Message]:
+    """The messages of a job in its turn, computed here, or where the GPU is if its models are there."""
+    return _borrowed(work, turn) if HERE and turn.pair is _pair else answered(work, turn)
 
 
-def _borrowed(job: Job, turn: Turn) -> Iterator[Message]:
-    _stopped.clear()
+def _borrowed(work: Work, turn: Turn) -> Iterator[Message]:
     try:
-        with closing(_lent(job, turn.deadline)) as computed:
-            for message in computed:
-                if turn.stopped.is_set():
-                    _stopped.set()
-                yield message
+        with _stopping(turn), closing(_lent(work, turn.deadline)) as computed:
+            yield from computed
     except Exception as error:  # the quota is used up, no GPU is free, or the process was ended
         words = re.sub(r"<[^>]*>", "", str(getattr(error, "message", error))).strip().rstrip(".")
         yield {"kind": "error", "field": "prompt", "message": f"The GPU was not lent: {words or type(error).__name__}."}
+
+
+@contextmanager
+def _stopping(turn: Turn) -> Iterator[None]:
+    """Meanwhile the other process is told when the turn is stopped here."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(OFTEN):
+            if turn.stopped.is_set():
+                _stopped.set()
+
+    _stopped.clear()
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()

@@ -16,7 +16,7 @@ import pytest
 from specviz import backends
 from specviz.backends import Pair
 from specviz.record.trace import Trace
-from specviz.ui import desk as desks
+from specviz.ui import line
 from specviz.ui import page as built
 from specviz.ui.desk import Desk
 from tests.support.browser import DRAWN, app, free_port, until, watched
@@ -180,12 +180,12 @@ def test_a_model_that_yields_nan_has_its_sentence(chromium, pair, good):
         assert any(lane.rounds for lane in record.lanes) and tab.locator(".lane .t").count() > 0
 
 
-def test_a_full_line_has_its_sentence(chromium, pair):
+def test_a_full_house_has_its_sentence(chromium, pair, monkeypatch):
     with page_of(lambda: pair) as (url, desk), visit(chromium, url) as tab:
         before = shown(tab)
-        desk._waiting = desks.WAITING
+        monkeypatch.setattr(line, "ALL", 0)
         refused(tab, before, "already waiting here. Try again in a minute")
-        desk._waiting = 0
+        monkeypatch.undo()
         tab.fill("[data-field=max_new_tokens]", "4")
         tab.click(".run")
         until(tab, "!specviz.state.live && specviz.state.source === 'live' && specviz.state.raw")
