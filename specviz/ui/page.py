@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 import orjson
+from starlette.middleware import Middleware
 
 from specviz import backends, exports, registry, tasks
 from specviz.assets import ASSETS
@@ -22,15 +23,19 @@ from specviz.types import Sampling
 from specviz.ui import advice, runs, sweeping, visitors
 from specviz.ui.desk import Desk
 from specviz.ui.exporting import exported
+from specviz.ui.head import Head
 from specviz.ui.line import ALL, Message, Work
 from specviz.ui.models import Models
 from specviz.ui.requests import pair_of
-from specviz.view.boot import PLOTLY, drafter_words, inline, pair_words, rule_words, scripts, styles
+from specviz.view.boot import PLOTLY, drafter_words, head, inside, pair_words, rule_words
 
 # Constant: model text never enters a template. `stop` and those that begin JOBS are the events that the view triggers.
 JOBS = ("run", "verify", "sweep", "ask")
 TEMPLATE = '<div class="sv-host"></div>'
-ON_LOAD = "window.specviz.app.attach(element, { trigger, watch, props, server, events: %s });" % ["stop", *JOBS]
+ON_LOAD = (
+    """import("specviz/shell/app.js").then((app) => app.attach(element, { trigger, watch, props, server, events: %s }));"""
+    % ["stop", *JOBS]
+)
 
 
 class View(gr.HTML):
@@ -131,10 +136,11 @@ def launch_options(models: Models) -> dict[str, Any]:
     theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
         body_background_fill="#f6f6f3", body_background_fill_dark="#0f1012"
     )
-    boot = f"window.specviz = window.specviz || {{}}; window.specviz.boot = {inline(_dumps(words(models)))};"
-    head = "".join(f"<style>{text}</style>" for text in styles())
-    head += "".join(f"<script>{text}</script>" for text in (boot, *scripts(), "window.specviz.app.early();"))
-    return dict(head=head, theme=theme, ssr_mode=False, footer_links=[], run_history=False, quiet=True)
+    page = head(words(models), inside)
+    first = [Middleware(Head, text=page)]  # Gradio adds a head of its own too late for an import map
+    return dict(
+        app_kwargs={"middleware": first}, theme=theme, ssr_mode=False, footer_links=[], run_history=False, quiet=True
+    )
 
 
 def checked(text: str) -> Message:
@@ -153,10 +159,6 @@ def _settings(data: Mapping[str, Any]) -> dict[str, Any]:
     except (ValueError, TypeError):
         return {}
     return asked if isinstance(asked, dict) else {}
-
-
-def _dumps(value: object) -> str:
-    return json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
 
 
 def _url(path: Path) -> str:
