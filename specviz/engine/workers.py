@@ -29,8 +29,8 @@ EMPTY = 1_000_000_000  # bytes of a process before it has loaded anything, gener
 
 def cores(pair: backends.Pair) -> int:
     """How many processes have the cores and the memory they need for this pair: 1 if one takes all cores by itself, or
-    if it cannot be loaded again."""
-    if pair.source is None or pair.threads is None:
+    if it cannot be loaded again, or if this process may have none."""
+    if pair.source is None or pair.threads is None or multiprocessing.current_process().daemon:
         return 1
     count = (getattr(os, "process_cpu_count", os.cpu_count)() or 1) // pair.threads
     free = backends.memory.free_bytes("cpu")

@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 
+from specviz.ui import zerogpu
 from specviz.ui.line import DEADLINE, OFTEN, Job, Line, Message, Visitor, Work, failed
 from specviz.ui.models import Models
 from specviz.ui.requests import Refused
@@ -30,7 +31,7 @@ class Desk:
     """Takes what visitors ask for to the line, once the pair of `models` that it needs is loaded."""
 
     def __init__(self, models: Models, deadline: float = DEADLINE):
-        self.models, self.line, self.watch = models, Line(deadline), Watch()
+        self.models, self.line, self.watch = models, Line(deadline, zerogpu.messages), Watch()
         self._reading, self._asides = ThreadPoolExecutor(1, "specviz reads"), 0
 
     def open(self) -> None:

@@ -14,6 +14,7 @@ import time
 import traceback
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from statistics import mean
 from typing import Any
@@ -85,6 +86,17 @@ def computed(work: Work, turn: Turn) -> Iterator[Message]:
         yield message
 
 
+def answered(work: Work, turn: Turn) -> Iterator[Message]:
+    """The messages of a job, the last of which says why if it could not be computed."""
+    try:
+        yield from computed(work, turn)
+    except (Stopped, ValueError, ModelError) as error:
+        yield failed(error)
+    except Exception as error:  # whatever it is, the page must not wait for ever
+        traceback.print_exc()
+        yield failed(ValueError(f"This could not be computed: {type(error).__name__}."))
+
+
 def failed(error: Exception, field: str = "prompt") -> Message:
     """The message that says an error; `field`: the control it belongs to, unless it was Refused for one."""
     return {"kind": "error", "field": error.field if isinstance(error, Refused) else field, "message": str(error)}
@@ -103,6 +115,7 @@ class Job:
         self._taken = threading.Condition()
         self._ended = self._left = False
         self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
+        self.context = copy_context()  # of who asked: whose share of a lent GPU it is
 
     async def hear(self) -> Message | None:
         """Its next message, if there is one within OFTEN seconds."""
@@ -149,10 +162,11 @@ class Job:
 
 
 class Line:
-    """Jobs in the order in which they entered, and the thread that computes them; each may last `deadline` seconds."""
+    """Jobs in the order in which they entered, and the thread that computes them, each for at most `deadline` seconds;
+    `messages` makes the messages of one."""
 
-    def __init__(self, deadline: float = DEADLINE):
-        self.deadline = deadline
+    def __init__(self, deadline: float = DEADLINE, messages: Callable[[Work, Turn], Iterator[Message]] = answered):
+        self.deadline, self._messages = deadline, messages
         self._here: list[Job] = []  # all that were admitted
         self._waiting: deque[Job] = deque()
         self._computing: Job | None = None
@@ -264,7 +278,7 @@ class Line:
                 job = self._computing = self._waiting.popleft()
                 assert job.pair is not None
                 job.turn = Turn(job.pair, job.stopped, self.deadline)
-            self._compute(job, job.turn)
+            job.context.run(self._compute, job, job.turn)
             with self._changed:
                 self._computing = None
                 if not job.stopped.is_set():
@@ -274,12 +288,6 @@ class Line:
 
     def _compute(self, job: Job, turn: Turn) -> None:
         assert job.work is not None
-        try:
-            backends.use_threads(turn.pair)
-            for message in computed(job.work, turn):
-                job.tell(message)
-        except (Stopped, ValueError, ModelError) as error:
-            job.tell(failed(error))
-        except Exception as error:  # whatever it is, the page must not wait for ever
-            traceback.print_exc()
-            job.tell(failed(ValueError(f"This could not be computed: {type(error).__name__}.")))
+        backends.use_threads(turn.pair)
+        for message in self._messages(job.work, turn):
+            job.tell(message)

@@ -22,15 +22,18 @@ Load = Callable[[str | None, Progress], Pair]
 
 
 class Loading:
-    """A pair on its way: `share` (0 to 1) and `sentence` say how far it is; once it is over there is a `pair`, or a
-    `problem`."""
+    """A pair on its way, in a thread of its own unless `here`: `share` (0 to 1) and `sentence` say how far it is; once it is
+    over there is a `pair`, or a `problem`."""
 
-    def __init__(self, name: str | None, load: Load):
+    def __init__(self, name: str | None, load: Load, here: bool = False):
         self.share, self.sentence = 0.0, "The models are loading."
         self.pair: Pair | None = None
         self.problem = ""
         self._over = threading.Event()
-        threading.Thread(target=self._fetch, args=(name, load), daemon=True).start()
+        if here:
+            self._fetch(name, load)
+        else:
+            threading.Thread(target=self._fetch, args=(name, load), daemon=True).start()
 
     def wait(self, seconds: float) -> bool:
         """Waits at most so long; whether it is over."""
@@ -84,6 +87,11 @@ class Models:
             if found is None or (found.problem and found.wait(0)):
                 found = self._begun[name] = Loading(name, self._load)
             return found
+
+    def load_here(self) -> Pair | None:
+        """The page's own pair, loaded in this thread before anyone asks for it; None if there is a problem."""
+        own = self._begun[None] = Loading(None, self._load, here=True)
+        return own.pair
 
     def _is_own(self, name: str) -> bool:
         """Whether the page's own pair is, or is about to be, the one of this name."""

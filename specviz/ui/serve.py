@@ -41,22 +41,24 @@ def run(options: argparse.Namespace) -> int:
     served as the options say."""
     _check(options)
     from specviz import backends
-    from specviz.ui import page, watch
+    from specviz.ui import page, watch, zerogpu
     from specviz.ui.desk import Desk
     from specviz.ui.line import DEADLINE
     from specviz.ui.models import Models
 
-    device = options.device or "cpu"
-    backends.check_placement(device, options.dtype)
+    backends.check_placement(options.device or "cpu", options.dtype)
     own = {"pair": options.pair, "draft": options.draft, "verifier": options.verifier}
 
     def load(name: str | None, progress: Progress) -> Pair:
         named = own if name is None else {"pair": name}
-        pair = backends.load_pair(**named, device=device, dtype=options.dtype, progress=progress)
+        usual = "cuda" if zerogpu.HERE and name is None else "cpu"
+        pair = backends.load_pair(**named, device=options.device or usual, dtype=options.dtype, progress=progress)
         backends.dedicate_process(pair)
         return pair
 
     desk = Desk(Models(load, _offered(options)), DEADLINE if options.deadline is None else options.deadline)
+    if zerogpu.HERE and (lent := desk.models.load_here()) is not None:
+        zerogpu.place(lent)
     blocks = page.build(desk)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     watch.log_to(sys.stderr)
