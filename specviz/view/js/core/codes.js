@@ -18,6 +18,7 @@ export function decode(text) {
 }
 
 // What a link says that is not understood here, in a sentence; the names come from the link.
+/** @param {string[]} ignored */
 export function without(ignored) {
   const names = ignored.slice(0, 8).map((name) => (name.length > 40 ? `${name.slice(0, 40)}…` : name));
   const more = ignored.length > names.length ? ` and ${ignored.length - names.length} more` : "";
