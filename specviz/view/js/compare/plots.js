@@ -1,7 +1,7 @@
 // The frame of the plots: they read the run on display, follow the playhead and keep the reader's zoom. Plotly is
 // fetched only when they come near the screen. Each plot is a file of its own in plots/, found by lying there, that
 // exports
-//   {title, place, draw(ink, mode) -> {subtitle, kind?, data, layout} or null, modes?, served?}
+//   {title, place, draw(ink, mode) -> {subtitle, more?, title?, kind?, data, layout} or null, modes?, served?}
 // `served(redraw)` is for a plot that asks the server: it gives what stands above the plot, which stays empty until
 // `draw` has something. Without a server there is no such plot.
 import { offline } from "specviz/core/boot.js";
@@ -38,6 +38,7 @@ function light({ data, layout, ...rest }) {
 
 function card({ title, draw, modes = null, served = null }) {
   const made = {
+    title,
     draw,
     served,
     mode: modes ? modes[0][0] : null,
@@ -53,6 +54,7 @@ function card({ title, draw, modes = null, served = null }) {
       },
       format.toUpperCase(),
     );
+  made.heading = el("h2", null, title);
   made.subtitle = el("p.caption");
   made.badge = el("span.badge.exact", null, "exact");
   made.modes = modes
@@ -77,7 +79,7 @@ function card({ title, draw, modes = null, served = null }) {
   made.node = el(
     served ? "section.plot.wide" : "section.plot",
     { "aria-label": title },
-    el("div.rowspread", null, el("h2", null, title), el("div.tools", null, made.modes, save("png"), save("svg"))),
+    el("div.rowspread", null, made.heading, el("div.tools", null, made.modes, save("png"), save("svg"))),
     el("div.rowspread", null, made.subtitle, made.badge),
     served ? served(soon) : null,
     made.graph,
@@ -101,7 +103,9 @@ function refresh(made, bare = false) {
   if (made.served) empty(made, !drawn);
   if (!drawn) return;
   const figure = light(drawn);
+  set(made.heading, figure.title ?? made.title);
   set(made.subtitle, figure.subtitle);
+  made.subtitle.title = figure.more ?? "";
   made.badge.className = `badge ${figure.kind || "exact"}`;
   set(made.badge, figure.kind || "exact");
   if (made.mode) figure.layout.uirevision = made.mode;

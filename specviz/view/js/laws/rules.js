@@ -31,7 +31,7 @@ export function keptAt(lane, facts) {
 }
 
 // The knobs of a lane that are not as they ran.
-const turned = (lane, knobs) =>
+export const turned = (lane, knobs) =>
   Object.keys(lane.knobs).filter((name) => String(lane.knobs[name]) !== String(knobs[name]));
 
 // Whether only the main knob was turned, of which a recorded flip point speaks.
@@ -116,6 +116,12 @@ export function canRejudge(lane, knobs) {
   return mainAlone(lane, knobs) && lane.rounds.some(({ given }) => given.judged.flip);
 }
 
+// The knob of a rule that is a budget of divergence, in nats; null for a rule without one.
+export const budget = (rule) => about(rule)?.knobs.find(({ name }) => name === about(rule).spends) ?? null;
+
+// Why the rule kept a token that a strict check refuses, in a sentence of its own; "" where its twin does not say.
+export const because = (lane, facts) => twins[lane.rule]?.because?.(facts, lane.knobs) ?? "";
+
 // Why it cannot, in words that follow the knobs' own.
 export function refusal(lane) {
   if (twins[lane.rule]) return "has not run yet";
@@ -133,8 +139,8 @@ const over = (nats, delta) => nats > delta * 1.0001 + 1e-6;
 // ran, by that of each solver, and by the whole step's output law. null without such a budget.
 export function spending(lane, facts) {
   const twin = twins[lane.rule];
-  if (!twin?.budget) return null;
-  const delta = lane.knobs[twin.budget];
+  if (!twin?.costs) return null;
+  const delta = lane.knobs[about(lane.rule).spends];
   const { klTarget: target, klOutput: law } = facts;
   return {
     delta,

@@ -9,6 +9,7 @@ import * as advisor from "specviz/compare/advisor.js";
 import * as controls from "specviz/compare/controls.js";
 import { display, firstExample, recorded } from "specviz/compare/examples.js";
 import * as fork from "specviz/compare/fork.js";
+import * as hardware from "specviz/compare/hardware.js";
 import * as inspector from "specviz/compare/inspector.js";
 import * as lanes from "specviz/compare/lanes.js";
 import * as models from "specviz/compare/models.js";
@@ -98,7 +99,7 @@ function page() {
         "A small model drafts, a big one checks. Most of the draft is ",
         mark("accepted", "kept"),
         ". Some of it is ",
-        mark("relaxed", "kept on budget"),
+        mark("relaxed", "kept by leniency"),
         ": a strict check would have refused it. The first ",
         mark("rejected", "refused"),
         " token is ",
@@ -138,6 +139,7 @@ function page() {
           fork.build(),
           tabs,
           box,
+          hardware.build(),
           timeline.build(),
           upper,
         ),

@@ -1,0 +1,8 @@
+// What a text claims as its answer, for prompts whose answer is known. Pure.
+const plain = (text) => String(text).trim().replace(/\s+/g, " ").toLowerCase();
+
+// {said, right} of the first claim "The answer is X."; null if there is none.
+export function claim(text, expected) {
+  const said = (/answer is:?\s+(.+?)\s*\.?\s*(<|$)/is.exec(text)?.[1] ?? "").trim();
+  return said ? { said: said.slice(0, 40), right: plain(said) === plain(expected) } : null;
+}
