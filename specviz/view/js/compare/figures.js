@@ -22,7 +22,7 @@ const BIG = [
 ];
 const SMALL = [
   ["accepted_per_round", "kept per round", fixed],
-  ["acceptance_rate", "of judged kept", share(0)],
+  ["acceptance_rate", "accepted", share(0)],
   ["mean_kl", "KL", nats],
   ["tokens_per_second", "tok/s", (value) => String(Math.round(value))],
 ];
@@ -117,16 +117,20 @@ export function build() {
   return view;
 }
 
+const LEAST = "≥";
+const NOISY = "too noisy to say";
+
 // A value as it is said; `least` where it is the least it can be.
 const said = (show, value, least) =>
-  value === null || value === undefined || Number.isNaN(value) ? "–" : `${least ? "≥" : ""}${show(value)}`;
+  value === null || value === undefined || Number.isNaN(value) ? "–" : `${least ? LEAST : ""}${show(value)}`;
 
 // Puts a value there, the old one struck beside it if it is another.
 function put(node, now, was = null) {
   const stamp = `${was ?? ""}|${now}`;
   if (node.dataset.stamp === stamp) return;
   node.dataset.stamp = stamp;
-  node.replaceChildren(...(was === null ? [now] : [el("del", null, was), " ", now]));
+  const value = now.startsWith(LEAST) ? [el("small", null, LEAST), now.slice(LEAST.length)] : [now];
+  node.replaceChildren(...(was === null ? [] : [el("del", null, was), " "]), ...value);
 }
 
 // What stands in for the speed-up until its interval says something.
@@ -202,7 +206,7 @@ export function draw(view, column, lane, rounds) {
     const was = name === "speedup" ? speed(f) : said(show, f[name]);
     if (!turned) return [was];
     const now = again?.[name] ? said(show, again[name].value, again[name].least) : "–";
-    return now === was ? [now] : [now, was];
+    return now === was ? [now] : [now, was === NOISY ? "noisy" : was];
   };
   BIG.forEach(([name, , show]) => {
     const { node, value, badge, note } = view.parts[name];
@@ -214,7 +218,7 @@ export function draw(view, column, lane, rounds) {
     if (none) put(value, "–");
     else put(value, ...shown(name, show));
     node.classList.toggle("none", none);
-    node.classList.toggle("words", name === "speedup" && !none && speed(f).length > 9);
+    node.classList.toggle("words", name === "speedup" && !none && speed(f) === NOISY && !turned);
     const why = name === "speedup" && lane && !plain ? "no plain lane ran" : "";
     badge.className = why ? "" : `badge ${kindOf(name)}`;
     badge.hidden = !["speedup", "estimated"].includes(name) || (none && !why);
