@@ -2,6 +2,7 @@
 import { number, prob } from "specviz/core/formats.js";
 import { lift, liftCost, lifting, ratio, short } from "specviz/laws/laws.js";
 
+/** @type {Twin} */
 export default {
   symbols: { delta: "δ" },
   stroke: ["ink", 2.25, "", "circle", "solid"],
@@ -15,6 +16,7 @@ export default {
 
   // delta bounds the divergence of one drafted token's target: what that costs by either solver.
   costs(facts, { delta }) {
+    /** @param {string} solver */
     const cost = (solver) => {
       const rise = lift(facts.verifier, delta, solver) - facts.verifier;
       return liftCost(facts.verifier, rise, "exact");

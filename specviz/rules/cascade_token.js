@@ -3,6 +3,7 @@
 import { prob } from "specviz/core/formats.js";
 import { aimed, sum } from "specviz/laws/laws.js";
 
+/** @type {Twin} */
 export default {
   symbols: { alpha: "α" },
   stroke: ["ink3", 1.25, "5 2 1 2", "cross-open", "dashdot"],

@@ -2,6 +2,7 @@
 import { number, prob } from "specviz/core/formats.js";
 import { aimed, js, strict, short } from "specviz/laws/laws.js";
 
+/** @type {Twin} */
 export default {
   symbols: { threshold: "τ" },
   stroke: ["ink3", 1.25, "5 2 1 2", "diamond", "dashdot"],

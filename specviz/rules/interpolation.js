@@ -2,6 +2,7 @@
 import { number } from "specviz/core/formats.js";
 import { aimed, ratio, short } from "specviz/laws/laws.js";
 
+/** @type {Twin} */
 export default {
   symbols: { alpha: "α" },
   stroke: ["ink3", 1.25, "", "diamond-open", "solid"],

@@ -2,6 +2,7 @@
 import { number } from "specviz/core/formats.js";
 import { leftover, ratio } from "specviz/laws/laws.js";
 
+/** @type {Twin} */
 export default {
   symbols: { factor: "l" },
   stroke: ["ink3", 1.25, "", "triangle-up-open", "solid"],

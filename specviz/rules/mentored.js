@@ -2,6 +2,7 @@
 import { number } from "specviz/core/formats.js";
 import { aimed, clips } from "specviz/laws/laws.js";
 
+/** @type {Twin} */
 export default {
   symbols: { budget: "b" },
   stroke: ["ink2", 1.25, "", "hexagon", "solid"],

@@ -3,8 +3,13 @@ import { prob } from "specviz/core/formats.js";
 import { entropy, favourite } from "specviz/laws/laws.js";
 
 // The probability a token must exceed where the verifier's entropy is this many nats.
+/**
+ * @param {number} nats
+ * @param {Knobs} knobs
+ */
 const barAt = (nats, { epsilon, alpha }) => Math.min(epsilon, alpha * Math.exp(-nats));
 
+/** @type {Twin} */
 export default {
   symbols: { epsilon: "ε", alpha: "α" },
   stroke: ["ink2", 1.5, "5 3", "square", "dash"],

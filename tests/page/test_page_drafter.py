@@ -136,7 +136,7 @@ def test_going_on_from_a_place_keeps_the_drafter(tab):
     until(tab, ON)
     record = record_of(tab)
     assert {lane.drafter.spec for lane in record.lanes if lane.rule} == {"ngram:longest=4"}
-    assert tab.evaluate("specviz.fork.givenText() + specviz.store.text(specviz.state.run.lanes[0])") == before
+    assert tab.evaluate("specviz.continued.givenText(specviz.state.run) + specviz.store.text(specviz.state.run.lanes[0])") == before
 
 
 SURE = """() => { const { run } = specviz.state, { rounds, tokens } = run.lanes[0];

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
@@ -14,8 +13,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-
-from specviz.view import boot
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120_000  # ms, for whatever is waited for: the machine may be busy
@@ -98,25 +95,6 @@ def _patient(make):
         return new
 
     return made
-
-
-@contextmanager
-def arithmetic(chromium):
-    """A page of nothing but the page's own arithmetic, of all rules. Fails on a script error."""
-    page = chromium.new_page()
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    modules = boot.imports(boot.inside)
-    words = {"rules": boot.rule_words(), "twins": [path.stem for path in boot.TWINS]}
-    page.set_content(
-        f'<script type="importmap">{boot.inline(json.dumps({"imports": modules}))}</script>'
-        f'<script type="application/json" id="specviz-boot">{boot.inline(json.dumps(words))}</script>'
-    )
-    page.evaluate(EXPOSE)
-    page.evaluate("async () => (await import('specviz/laws/twins.js')).load(specviz.boot.twins)")
-    yield page
-    page.close()
-    assert wrong == []
 
 
 def watched(context, home: str):

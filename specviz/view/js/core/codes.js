@@ -1,4 +1,5 @@
 // What stands in a link: base64url of JSON.
+/** @param {unknown} value */
 export function encode(value) {
   const bytes = new TextEncoder().encode(JSON.stringify(value));
   const text = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
@@ -6,6 +7,10 @@ export function encode(value) {
 }
 
 // Throws for what `encode` did not make.
+/**
+ * @param {string} text
+ * @returns {any}
+ */
 export function decode(text) {
   const binary = atob(text.replace(/-/g, "+").replace(/_/g, "/"));
   const bytes = Uint8Array.from(binary, (char) => char.charCodeAt(0));

@@ -4,6 +4,10 @@ const NORMAL = 1.959963984540054;
 const WIDE = 0.6; // an interval this wide, as a share of its value, says too little
 
 // The probability that Student's t lies within ±t (Abramowitz & Stegun 26.7.3 and 26.7.4).
+/**
+ * @param {number} t
+ * @param {number} freedom
+ */
 function within(t, freedom) {
   const angle = Math.atan(t / Math.sqrt(freedom));
   const odd = freedom % 2;
@@ -16,9 +20,11 @@ function within(t, freedom) {
   return odd ? (2 / Math.PI) * (angle + Math.sin(angle) * total) : Math.sin(angle) * total;
 }
 
+/** @type {Map<number, number>} */
 const quantiles = new Map(); // by degrees of freedom
 
 // What Student's t stays within 95 times in 100, either side; far out by its expansion (Abramowitz & Stegun 26.7.5).
+/** @param {number} freedom */
 export function student(freedom) {
   if (freedom > 100) {
     const z = NORMAL;
@@ -39,11 +45,15 @@ export function student(freedom) {
     }
     quantiles.set(freedom, (low + high) / 2);
   }
-  return quantiles.get(freedom);
+  return /** @type {number} */ (quantiles.get(freedom));
 }
 
 // sum(above) / sum(below) of quantities with one entry each per unit, by the linearised standard error of a ratio, from sums
 // over the units: `above`, `below`, and of their squares and products.
+/**
+ * @param {Record<"count" | "above" | "below" | "above2" | "product" | "below2", number>} sums
+ * @returns {Estimate}
+ */
 export function ratio({ count, above, below, above2, product, below2 }) {
   const value = below ? above / below : NaN;
   if (count < 2 || !Number.isFinite(value)) return { value, low: null, high: null };
@@ -53,6 +63,11 @@ export function ratio({ count, above, below, above2, product, below2 }) {
 }
 
 // One estimate over another that is independent of it: their relative half-widths add up as squares.
+/**
+ * @param {Estimate} above
+ * @param {Estimate} below
+ * @returns {Estimate}
+ */
 export function quotient(above, below) {
   const value = below.value ? above.value / below.value : NaN;
   if (above.high === null || below.high === null || !(above.value > 0) || !(below.value > 0))
@@ -62,6 +77,11 @@ export function quotient(above, below) {
 }
 
 // Wilson's interval of a share, [low, high]; null without trials.
+/**
+ * @param {number} successes
+ * @param {number} trials
+ * @returns {[number, number] | null}
+ */
 export function wilson(successes, trials) {
   if (!trials) return null;
   const share = successes / trials;
@@ -73,4 +93,7 @@ export function wilson(successes, trials) {
 }
 
 // Whether a speed-up says which of the two is faster, and by how much.
-export const telling = ({ value, low, high }) => low !== null && !(low <= 1 && high >= 1) && high - low <= WIDE * value;
+/** @param {Estimate} speedup */
+export function telling({ value, low, high }) {
+  return low !== null && high !== null && !(low <= 1 && high >= 1) && high - low <= WIDE * value;
+}

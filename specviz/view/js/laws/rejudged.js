@@ -9,18 +9,27 @@ import * as laws from "specviz/laws/laws.js";
 import * as rules from "specviz/laws/rules.js";
 import { twins } from "specviz/laws/twins.js";
 
+/** @typedef {Map<number, { fate: Fate }>} Fates */
+/** @typedef {{ drafted: number, kept: number, relaxed: number, emitted: number, open: boolean }} Count */
+/** @typedef {{ key: number, was: number, now: number | null, klWas: number, kl: number | null }} Place */
+
 const WHOLE = 1 - 3e-5; // figures of five digits that add up to this are a whole distribution
+/** @type {WeakMap<Lane, { stamp: string, answer: ReturnType<typeof judgedAgain> }>} */
 const made = new WeakMap(); // lane -> the last answer for it
 
 // How far a round's draft would be kept. `open`: it would go on to tokens that were never judged, so this is the least.
-function recount(lane, round, kept) {
+/**
+ * @param {Round} round
+ * @param {Fates} fates
+ * @returns {Count | null}
+ */
+function recount(round, fates) {
   const { parents, rows } = round.shape;
-  const count = { drafted: parents.length, kept: 0, relaxed: 0, open: false };
+  const count = { drafted: parents.length, kept: 0, relaxed: 0, emitted: 0, open: false };
   let end = -1;
   for (let slot = 0; slot < parents.length && !count.open; slot += 1) {
     if (parents[slot] !== end) continue;
-    const token = round.tokens[slot];
-    const now = kept.get(token.key);
+    const now = fates.get(round.tokens[slot].key);
     if (!rows.has(slot)) count.open = true;
     else if (!now) return null;
     else if (now.fate !== "rejected") {
@@ -29,14 +38,18 @@ function recount(lane, round, kept) {
       count.relaxed += now.fate === "relaxed" ? 1 : 0;
     }
   }
-  const as = count.kept === round.given.kept && !count.open;
-  count.emitted = count.kept + (as && !round.given.origin ? 0 : 1);
+  const same = count.kept === round.given.kept && !count.open;
+  count.emitted = count.kept + (same && !round.given.origin ? 0 : 1);
   return count;
 }
 
 // KL(output law || verifier) at a judged token, where the trace holds both distributions whole; null where not.
-function divergence(lane, round, row, knobs) {
-  const slice = round.given.slices?.[row];
+/**
+ * @param {Lane} lane
+ * @param {SliceData | undefined} slice
+ * @param {Knobs} knobs
+ */
+function divergence(lane, slice, knobs) {
   if (!slice || !twins[lane.rule]?.law) return null;
   if ([slice.verifier, slice.draft].some((probs) => laws.sum(probs) < WHOLE)) return null;
   const [verifier, draft] = [slice.verifier, slice.draft].map(laws.normalised);
@@ -44,72 +57,103 @@ function divergence(lane, round, row, knobs) {
 }
 
 // What the rounds say token by token: chances of the recorded positions then and now, and divergences.
+/**
+ * @param {Run} run
+ * @param {Lane} lane
+ * @param {Knobs} knobs
+ * @returns {Place[][]}
+ */
 function positions(run, lane, knobs) {
   return lane.rounds.map((round) =>
     round.tokens
       .filter((token) => token.judged >= 0 && token.fate !== "discarded")
       .map((token) => {
-        const { facts } = store.detail(run, token);
+        const facts = /** @type {Facts} */ (store.detail(run, token).facts);
+        const slice = round.given.slices?.[token.judged];
         return {
           key: token.key,
           was: token.accept,
           now: rules.accept(lane.rule, facts, knobs),
           klWas: facts.klOutput,
-          kl: divergence(lane, round, token.judged, knobs),
+          kl: divergence(lane, slice, knobs),
         };
       }),
   );
 }
 
+/** @param {number[]} values */
 const mean = (values) => (values.length ? laws.sum(values) / values.length : null);
+/**
+ * @param {number} top
+ * @param {number} bottom
+ */
+const share = (top, bottom) => (bottom ? top / bottom : null);
 
-// Figures of the first rounds, by the names of specviz.metrics, each {value, least?}: `least` where a draft would have gone
-// on to tokens that were never judged. `counts` {rounds, drafted, emitted}; `expected` the mean chance of being kept, {was, now}
-// or null; `whole` how many judged positions the trace holds whole, with the mean divergence there, {count, of, was, now}.
-function figures(counts, places, changed) {
-  const total = (name) => counts.reduce((all, count) => all + count[name], 0);
+// Figures of the first rounds, by the names of specviz.metrics, each {value, least}: `least` where a draft would have gone
+// on to tokens that were never judged. `counts` {rounds, drafted, emitted}; `expected` the mean chance of being kept,
+// {was, now} or null; `whole` how many judged positions the trace holds whole, with the mean divergence there,
+// {count, of, was, now}.
+/**
+ * @param {Count[]} counts
+ * @param {Place[]} judged
+ * @param {Fates} fates
+ */
+function figures(counts, judged, fates) {
+  const [drafted, kept, emitted, relaxed] = /** @type {const} */ (["drafted", "kept", "emitted", "relaxed"]).map(
+    (name) => laws.sum(counts.map((count) => count[name])),
+  );
   const least = counts.some((count) => count.open);
-  const judged = places.flat();
-  const kept = judged.filter(({ key }) => changed.get(key)?.fate !== "rejected").length;
   const known = judged.filter((one) => one.kl !== null);
+  const now = judged.map((one) => one.now);
   const whole = {
     count: known.length,
     of: judged.length,
     was: mean(known.map((one) => one.klWas)),
-    now: mean(known.map((one) => one.kl)),
+    now: mean(known.map((one) => one.kl ?? 0)),
   };
-  const share = (top, bottom) => (bottom ? top / bottom : null);
+  const passed = judged.filter(({ key }) => fates.get(key)?.fate !== "rejected").length;
   return {
-    counts: { rounds: counts.length, drafted: total("drafted"), emitted: total("emitted") },
-    expected: judged.every((one) => one.now !== null)
-      ? { was: mean(judged.map((one) => one.was)), now: mean(judged.map((one) => one.now)) }
-      : null,
+    counts: { rounds: counts.length, drafted, emitted },
+    expected: now.includes(null) ? null : { was: mean(judged.map((one) => one.was)), now: mean(now.map(Number)) },
     whole,
-    accepted_per_round: { value: share(total("kept"), counts.length), least },
-    emitted_per_round: { value: share(total("emitted"), counts.length), least },
-    acceptance_rate: { value: share(kept, judged.length) },
-    relaxed_share: { value: share(total("relaxed"), total("emitted")) },
-    mean_kl: { value: whole.count === whole.of ? whole.now : null },
+    accepted_per_round: { value: share(kept, counts.length), least },
+    emitted_per_round: { value: share(emitted, counts.length), least },
+    acceptance_rate: { value: share(passed, judged.length), least: false },
+    relaxed_share: { value: share(relaxed, emitted), least: false },
+    mean_kl: { value: whole.count === whole.of ? whole.now : null, least: false },
   };
 }
 
+/**
+ * @param {Run} run
+ * @param {Lane} lane
+ * @param {Knobs} knobs
+ */
 function judgedAgain(run, lane, knobs) {
   const possible = rules.canRejudge(lane, knobs);
-  if (!possible) return { possible, changed: new Map(), first: null, flips: 0, at: () => null };
-  const { changed, first } = rules.whatIf(run, lane, knobs);
+  if (!possible) return { possible, changed: /** @type {Fates} */ (new Map()), first: null, flips: 0, at: () => null };
+  const { changed, first } = /** @type {{ changed: Fates, first: number | null }} */ (rules.whatIf(run, lane, knobs));
   const flips = [...changed].filter(
-    ([key, now]) => (now.fate === "rejected") !== (lane.tokens[key].fate === "rejected"),
-  );
-  const counts = lane.scope === "token" ? lane.rounds.map((round) => recount(lane, round, changed)) : [null];
+    ([key, { fate }]) => (fate === "rejected") !== (lane.tokens[key].fate === "rejected"),
+  ).length;
+  const counts = lane.rounds.map((round) => (lane.scope === "token" ? recount(round, changed) : null));
+  /** @type {Place[][] | null} */
   let places = null;
+  /** @param {number} rounds */
   const at = (rounds) => {
-    if (counts.slice(0, rounds).includes(null)) return null;
+    const some = counts.slice(0, rounds).filter((count) => count !== null);
+    if (some.length < Math.min(rounds, counts.length)) return null;
     places = places || positions(run, lane, knobs);
-    return figures(counts.slice(0, rounds), places.slice(0, rounds), changed);
+    return figures(some, places.slice(0, rounds).flat(), changed);
   };
-  return { possible, changed, first, flips: flips.length, at };
+  return { possible, changed, first, flips, at };
 }
 
+/**
+ * @param {Run} run
+ * @param {Lane} lane
+ * @param {Knobs} knobs
+ */
 export function rejudged(run, lane, knobs) {
   if (!rules.turned(lane, knobs).length) return null;
   const stamp = `${lane.tokens.length} ${JSON.stringify(knobs)}`;

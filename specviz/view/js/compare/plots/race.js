@@ -30,7 +30,7 @@ function race(ink, mode) {
     ends.push({
       y: y[y.length - 1],
       text: `${column.rule} ${lane.sums[over].emitted}${ended ? ", done" : ""}`,
-      bold: look.width > 2,
+      bold: lane.rule === "cactus",
     });
     const at = {
       x: x.slice(-1),
