@@ -23,6 +23,7 @@ from specviz.ui import advice, runs, sweeping
 from specviz.ui.desk import WAITING, Desk, Message
 from specviz.ui.exporting import exported
 from specviz.ui.models import Models
+from specviz.ui.regimes import FOLDER, REGIMES
 from specviz.ui.requests import pair_of
 from specviz.view.boot import PLOTLY, drafter_words, inline, pair_words, rule_words, scripts, styles
 
@@ -56,7 +57,12 @@ def words(models: Models) -> dict[str, Any]:
             "definitions": metrics.SWEEP,
             "families": {name: tasks.family(name).about for name in tasks.names()},
             "pair": swept and swept.title,
-            "recorded": _url(sweeping.RECORDED) if swept and sweeping.RECORDED.exists() else None,
+            "recorded": _url(REGIMES[0].path) if swept else None,
+            "regimes": [
+                {"title": one.title, "about": one.about, "asked": one.asked, "recorded": _url(one.path)}
+                for one in REGIMES
+                if swept and one.path.exists()
+            ],
         },
     }
 
@@ -108,7 +114,7 @@ def build(desk: Desk) -> gr.Blocks:
         """Whether a real run does what the advice says: see `advice.tried`."""
         return desk.borrow(lambda pair: advice.tried(text, pair, desk.deadline), advice.pair_of(text))
 
-    gr.set_static_paths([ASSETS / "recorded", PLOTLY, sweeping.RECORDED])
+    gr.set_static_paths([ASSETS / "recorded", PLOTLY, FOLDER])
     with gr.Blocks(title="specviz: acceptance rules, seen", analytics_enabled=False, fill_width=True) as blocks:
         view = View(
             value="",
