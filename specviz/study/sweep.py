@@ -124,6 +124,11 @@ def planned(wanted: Sequence[Rule | None]) -> list[Rule | None]:
     return [None, *dict.fromkeys(rule for rule in wanted if rule is not None)]
 
 
+def style_of(pair: Pair) -> str | None:
+    """How questions are put to the models of a pair."""
+    return "task" if "task" in pair.styles else next(iter(pair.styles), None)
+
+
 def sweep(
     pair: Pair,
     wanted: Sequence[Rule | None],
@@ -148,8 +153,7 @@ def sweep(
     for rule in points:
         if rule is not None and (refusal := settings.drafter.refusal(rule, pair)):
             raise ValueError(refusal)
-    style = "task" if "task" in pair.styles else next(iter(pair.styles), None)
-    prompts = [pair.encode(question.prompt, style) for question in questions]
+    prompts = [pair.encode(question.prompt, style_of(pair)) for question in questions]
     return _sweep(pair, points, prompts, questions, settings)
 
 

@@ -3,9 +3,10 @@
 A request is {rules: specs as `sweep.expand` reads them, questions, families, temperature, top_k, top_p, draft_length, seed}.
 A message is
     {"kind": "sweep", "asked", "points": [{rule, name, knobs}], "rows", "done", "total", "seconds", "left", "starting", "csv",
-     "ended", "message", "answers"}
+     "ended", "message", "style", "answers"}
 `points` are all that were asked for, `rows` those that are complete (`sweep.Point.row`; "Infinity" stands for an infinite
-divergence), plain decoding first; `starting` is how many processes are being started. Each message says everything, so that
+divergence), plain decoding first; `starting` is how many processes are being started, `style`
+how the questions are put to the models. Each message says everything, so that
 the page may miss any but the last, which alone has `answers`: what changed on which question, see `answers.shown` (else null).
 """
 
@@ -95,7 +96,7 @@ def compute(turn: Turn, asked: Mapping[str, Any]) -> Iterator[Message]:
         return {
             "kind": "sweep", "asked": asked, "points": points, "rows": rows, "done": progress.done, "total": progress.total, "seconds": progress.seconds,
             "left": progress.left, "starting": progress.starting, "csv": sweep.csv_text(progress.points), "ended": ended, "message": words,
-            "answers": changed,
+            "style": sweep.style_of(turn.pair), "answers": changed,
         }  # fmt: skip
 
     last, words, starting = -math.inf, "", 0
