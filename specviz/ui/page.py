@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 import orjson
 
-from specviz import backends, exports, registry, tasks
+from specviz import __version__, backends, exports, registry, tasks
 from specviz.assets import ASSETS
 from specviz.backends import PairFacts
 from specviz.engine.settings import Settings
@@ -44,6 +44,7 @@ def words(models: Models) -> dict[str, Any]:
     the examples for them with their recorded runs, and the recorded sweep."""
     swept = models.known.get(sweeping.pair(models) or "")
     return {
+        "version": __version__,
         "rules": rule_words(),
         "drafters": drafter_words(),
         "definitions": metrics.DEFINITIONS,
@@ -56,6 +57,7 @@ def words(models: Models) -> dict[str, Any]:
             "asked": sweeping.usual(),
             "definitions": metrics.SWEEP,
             "families": {name: tasks.family(name).about for name in tasks.names()},
+            "name": swept and swept.name,
             "pair": swept and swept.title,
             "recorded": _url(REGIMES[0].path) if swept else None,
             "regimes": [
