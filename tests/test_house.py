@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from specviz.view import boot
 
 ROOT = Path(__file__).parents[1]
 ORDER = [  # a room may import from rooms on lines above its own, and from its own folder
@@ -30,6 +34,13 @@ ORDER = [  # a room may import from rooms on lines above its own, and from its o
     {"__main__"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
+SCRIPTS = [  # of the page, the same: a folder's modules import from folders on lines above, and from their own folder
+    {"core"},
+    {"laws"},
+    {"parts", "rules"},  # rules: the twins, beside the rules they are twins of
+    {"compare", "playground", "sweep"},
+    {"shell"},
+]
 FILES = sorted((ROOT / "specviz").rglob("*.py"))
 
 
@@ -73,6 +84,21 @@ def test_imports_go_one_way(path):
             if other == own or other == "__version__" or (own, other) == ("__init__", "api"):
                 continue
             assert LEVEL[other] < LEVEL[own], f"{own} imports {other}"
+
+
+def test_scripts_import_one_way():
+    """The page's modules import by name, only from folders before their own, and no module needs itself in the end."""
+    level = {folder: level for level, folders in enumerate(SCRIPTS) for folder in folders}
+    needs = {}
+    for name, path in boot.imports(lambda path: str(path)).items():
+        text = Path(path).read_text(encoding="utf-8")
+        needs[name] = set(re.findall(r'^import [^;]*?"([^"]+)";', text, re.MULTILINE))
+        for other in needs[name]:
+            own, whose = name.split("/")[1], other.split("/")[1]
+            assert own == whose or level[whose] < level[own], f"{name} imports {other}"
+    assert {name.split("/")[1] for name in needs} == level.keys()
+    assert set().union(*needs.values()) <= needs.keys()
+    assert len(list(TopologicalSorter(needs).static_order())) == len(needs)  # raises CycleError
 
 
 def test_rooms_keep_to_their_libraries():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import site
 import subprocess
 import sys
@@ -78,7 +79,7 @@ def test_the_wheel_holds_the_rooms_and_the_assets(wheel):
     wanted = {name for name in wanted if "__pycache__" not in name and not name.endswith((".pyc", ".pyi"))}
     assets = {path for path in (ROOT / "assets").rglob("*") if path.is_file() and "screenshots" not in path.parts}
     wanted |= {f"specviz/{path.relative_to(ROOT).as_posix()}" for path in assets}
-    assert {"specviz/view/css/base.css", "specviz/view/js/app.js", "specviz/py.typed"} <= wanted
+    assert {"specviz/view/css/base.css", "specviz/view/js/shell/app.js", "specviz/py.typed"} <= wanted
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert held == wanted
@@ -170,12 +171,14 @@ def test_the_page_is_served_from_an_empty_folder(installed, tmp_path):
             with urllib.request.urlopen(urllib.parse.urljoin(url, urllib.parse.quote(address)), timeout=60) as answer:
                 return answer.read()
 
-        assert b"window.gradio_config" in fetched("")
-        head = json.loads(fetched("config"))["head"]  # what Gradio puts into the page
-        _, _, words = head.partition("window.specviz.boot = ")
-        boot, _ = json.JSONDecoder().raw_decode(words)
+        page = fetched("").decode()
+        head, gradio, _ = page.partition("window.gradio_config")
+        assert gradio, "Gradio's own page, and before any script of it what is this one's"
+        boot = json.loads(re.search('id="specviz-boot">(.*)</script>', head)[1])
+        modules = json.loads(re.search('type="importmap">(.*)</script>', head)[1])["imports"]
+        assert {"specviz/shell/app.js", "specviz/rules/sps.js"} < modules.keys()
         assert set(boot["rules"]) == {*rules.names(), "plain"} and boot["exports"] == exports.words()
-        assert "window.specviz.app.early();" in head and ".sv.sv .playtable" in head
+        assert ".sv.sv .playtable" in head
         assert [pair["name"] for pair in boot["pairs"]] == list(backends.pairs())
         recorded = [example["recorded"] for example in boot["prompts"] if example["recorded"]]
         assert len(recorded) == len(list((ROOT / "assets" / "recorded").glob("*.json"))) > 0

@@ -47,14 +47,16 @@ FILES = {
                 return self.share * draft_probs + (1 - self.share) * verifier_probs
     ''',
     "rules/halfway.js": """
-        specviz.twin("halfway", ({ aimed, ratio }) => ({
+        import { aimed, ratio } from "specviz/laws/laws.js";
+
+        export default {
           symbols: { share: "h" },
           stroke: ["ink3", 1.25, "", "diamond-open", "solid"],
           pairwise: true,
           law: (verifier, draft, { share }) => (
             aimed(verifier.map((q, i) => share * draft[i] + (1 - share) * q), draft)),
           accept: (facts, { share }) => ratio(share * facts.draft + (1 - share) * facts.verifier, facts.draft),
-        }));
+        };
     """,
     "drafters/echo.py": '''
         from dataclasses import dataclass
@@ -87,12 +89,11 @@ FILES = {
                     if draft.room():
                         draft.pick(text[-1])
     ''',
-    "view/js/plots/echoes.js": """
-        (function (root) {
-          const sv = root.specviz;
-          const draw = (ink) => ({ subtitle: "Echoes", data: [{ x: [1], y: [1] }], layout: sv.plots.tools.layout(ink) });
-          sv.plots.add({ title: "Echoes of a test", place: 99, draw });
-        })(window);
+    "view/js/compare/plots/echoes.js": """
+        import { layout } from "specviz/parts/plotly.js";
+
+        const draw = (ink) => ({ subtitle: "Echoes", data: [{ x: [1], y: [1] }], layout: layout(ink) });
+        export default { title: "Echoes of a test", place: 99, draw };
     """,
     "exports/lines.py": '''
         from dataclasses import dataclass
@@ -201,17 +202,20 @@ def test_the_page_knows_them(copy):
     assert [knob["name"] for knob in words["drafters"]["echo"]["knobs"]] == ["times"]
     assert {"name": "lines", "suffix": ".txt", "summary": "The texts of all lanes, a line each."} in words["exports"]
     assert words["sweep"]["families"]["parrot"] == "Saying a number again."
-    scripts = ran(copy, "-c", "from specviz.view.boot import scripts; print('\\n'.join(scripts()))")
-    assert 'specviz.twin("halfway"' in scripts and '"Echoes of a test"' in scripts
+    code = "from specviz.view import boot; print(boot.head({}, lambda path: path.name))"
+    head = ran(copy, "-c", code)
+    assert '"specviz/rules/halfway.js":"halfway.js"' in head and '"specviz/compare/plots/echoes.js":"echoes.js"' in head
+    boot = json.loads(re.search('id="specviz-boot">(.*)</script>', head)[1])
+    assert "halfway" in boot["twins"] and "echoes" in boot["plots"]
 
 
 def test_a_replay_holds_twin_and_plot(copy, trace):
-    """An exported replay has both scripts, and the words of rule and drafter."""
+    """An exported replay has both modules, and the words of rule and drafter."""
     ran(copy, "-m", "specviz", "export", str(trace), "--as", "replay", "-o", "run.html")
     page = (copy / "run.html").read_text(encoding="utf-8")
     for part in (
-        'specviz.twin("halfway"',
-        '"Echoes of a test"',
+        "share * draft[i] + (1 - share) * q",
+        "Echoes of a test",
         "Meets the draft model halfway.",
         "Says the last token again",
     ):

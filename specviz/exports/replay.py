@@ -1,10 +1,9 @@
-"""One HTML file that replays a trace without a server: styles, scripts, trace and plots inside, no request to anywhere."""
+"""One HTML file that replays a trace without a server: styles, modules, trace and plots inside, no request to anywhere."""
 
 from __future__ import annotations
 
 import base64
 import gzip
-import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,18 +12,7 @@ from typing import Any
 from specviz import backends
 from specviz.record import metrics
 from specviz.record.trace import Trace
-from specviz.view.boot import PLOTLY, drafter_words, inline, pair_words, rule_words, scripts, styles
-
-_UNPACK = """
-window.specviz.plotly = async () => {
-  const packed = Uint8Array.from(atob(document.getElementById("plotly").textContent), (c) => c.charCodeAt(0));
-  const text = await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
-  const script = document.createElement("script");
-  script.textContent = text;
-  document.head.append(script);
-  return window.Plotly;
-};
-"""
+from specviz.view.boot import PLOTLY, drafter_words, head, inside, pair_words, rule_words
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -33,13 +21,10 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>specviz: {title}</title>
 <style>body {{ margin: 0; }}</style>
-{styles}</head>
+{head}
+</head>
 <body>
-<div id="host"></div>
-<script>window.specviz = {{ boot: {boot}, offline: {record} }};</script>
 <script type="text/plain" id="plotly">{plotly}</script>
-<script>{unpack}</script>
-{scripts}<script>window.specviz.app.start(document.getElementById("host"));</script>
 </body>
 </html>
 """
@@ -68,15 +53,7 @@ def replay(trace: Trace) -> str:
         "plotly": "",
     }
     title = _escape(trace.prompt.strip().splitlines()[0][:80]) if trace.prompt.strip() else "a run"
-    return _PAGE.format(
-        title=title,
-        styles="".join(f"<style>{text}</style>\n" for text in styles()),
-        boot=inline(json.dumps(boot)),
-        record=inline(json.dumps(trace.to_json())),
-        plotly=_packed(PLOTLY),
-        unpack=_UNPACK,
-        scripts="".join(f"<script>{text}</script>\n" for text in scripts()),
-    )
+    return _PAGE.format(title=title, head=head(boot, inside, trace.to_json()), plotly=_packed(PLOTLY))
 
 
 def _pairs(trace: Trace) -> list[dict[str, Any]]:

@@ -1,6 +1,8 @@
 // The twin of block.py, for a block of one token. Longer blocks need what a trace does not hold.
-specviz.twin("block", ({ aimed }) => ({
+import { aimed } from "specviz/laws/laws.js";
+
+export default {
   stroke: ["ink3", 1.25, "7 3", "square-open", "longdash"],
   pairwise: true,
   law: (verifier, draft) => ({ ...aimed(verifier, draft), target: null }),
-}));
+};

@@ -1,5 +1,7 @@
 // The twin of cactus.py.
-specviz.twin("cactus", ({ lift, liftCost, lifting, ratio, short }) => ({
+import { lift, liftCost, lifting, ratio, short } from "specviz/laws/laws.js";
+
+export default {
   symbols: { delta: "δ" },
   stroke: ["ink", 2.25, "", "circle", "solid"],
   pairwise: true,
@@ -27,4 +29,4 @@ specviz.twin("cactus", ({ lift, liftCost, lifting, ratio, short }) => ({
     }
     return high;
   },
-}));
+};

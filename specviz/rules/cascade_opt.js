@@ -1,5 +1,7 @@
 // The twin of cascade_opt.py.
-specviz.twin("cascade_opt", ({ aimed, tv, strict, short, ROUNDING }) => ({
+import { aimed, tv, strict, short, ROUNDING } from "specviz/laws/laws.js";
+
+export default {
   symbols: { alpha: "α" },
   stroke: ["ink3", 1.25, "", "cross-open", "solid"],
   law(verifier, draft, { alpha }) {
@@ -14,4 +16,4 @@ specviz.twin("cascade_opt", ({ aimed, tv, strict, short, ROUNDING }) => ({
     if (short(facts) < 0 || !(facts.tv > 0)) return -1;
     return Math.max(-1, Math.min(1, (facts.verifierMax - facts.draftMax) / facts.tv));
   },
-}));
+};

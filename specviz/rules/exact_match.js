@@ -1,9 +1,11 @@
 // The twin of exact_match.py.
-specviz.twin("exact_match", ({ favourite }) => ({
+import { favourite } from "specviz/laws/laws.js";
+
+export default {
   stroke: ["ink3", 1.25, "7 3", "triangle-up", "longdash"],
   law(verifier) {
     const best = favourite(verifier);
     return { accept: best, target: null, residual: () => best };
   },
   accept: (facts) => (facts.rank === 1 ? 1 : 0),
-}));
+};

@@ -1,12 +1,16 @@
 // The twin of interpolation.py.
-specviz.twin("interpolation", ({ aimed, ratio, short }) => ({
+import { aimed, ratio, short } from "specviz/laws/laws.js";
+
+export default {
   symbols: { alpha: "α" },
   stroke: ["ink3", 1.25, "", "diamond-open", "solid"],
   pairwise: true,
-  law: (verifier, draft, { alpha }) => (
-    aimed(verifier.map((q, i) => alpha * draft[i] + (1 - alpha) * q), draft)),
-  accept: (facts, { alpha }) => (
-    ratio(alpha * facts.draft + (1 - alpha) * facts.verifier, facts.draft)),
+  law: (verifier, draft, { alpha }) =>
+    aimed(
+      verifier.map((q, i) => alpha * draft[i] + (1 - alpha) * q),
+      draft,
+    ),
+  accept: (facts, { alpha }) => ratio(alpha * facts.draft + (1 - alpha) * facts.verifier, facts.draft),
   flip: (facts) => (short(facts) > 0 ? short(facts) / (facts.draft - facts.verifier) : 0),
   contour: (knobs, draft) => draft,
-}));
+};

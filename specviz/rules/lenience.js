@@ -1,5 +1,7 @@
 // The twin of lenience.py.
-specviz.twin("lenience", ({ leftover, ratio }) => ({
+import { leftover, ratio } from "specviz/laws/laws.js";
+
+export default {
   symbols: { factor: "l" },
   stroke: ["ink3", 1.25, "", "triangle-up-open", "solid"],
   pairwise: true,
@@ -11,4 +13,4 @@ specviz.twin("lenience", ({ leftover, ratio }) => ({
   accept: (facts, { factor }) => ratio(facts.verifier, factor * facts.draft),
   flip: (facts) => (facts.verifier > 0 ? facts.verifier / (facts.uniform * facts.draft) : 0),
   contour: (knobs, draft) => Math.min(1, knobs.factor * draft),
-}));
+};

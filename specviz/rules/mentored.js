@@ -1,5 +1,7 @@
 // The twin of mentored.py.
-specviz.twin("mentored", ({ aimed, clips }) => ({
+import { aimed, clips } from "specviz/laws/laws.js";
+
+export default {
   symbols: { budget: "b" },
   stroke: ["ink2", 1.25, "", "hexagon", "solid"],
   note: "the optimum",
@@ -10,4 +12,4 @@ specviz.twin("mentored", ({ aimed, clips }) => ({
     const moved = all.spend(budget);
     return aimed(moved === 0 ? draft : all.target(moved), draft);
   },
-}));
+};

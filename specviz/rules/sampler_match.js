@@ -1,5 +1,7 @@
 // The twin of sampler_match.py.
-specviz.twin("sampler_match", ({ normalised, sum }) => ({
+import { normalised, sum } from "specviz/laws/laws.js";
+
+export default {
   stroke: ["ink3", 1.25, "1.5 3", "triangle-down", "dot"],
   pairwise: true,
   law: (verifier) => ({
@@ -11,4 +13,4 @@ specviz.twin("sampler_match", ({ normalised, sum }) => ({
     },
   }),
   accept: (facts) => Math.min(1, facts.verifier),
-}));
+};

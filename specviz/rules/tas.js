@@ -1,5 +1,7 @@
 // The twin of tas.py.
-specviz.twin("tas", ({ entropy, favourite }) => ({
+import { entropy, favourite } from "specviz/laws/laws.js";
+
+export default {
   symbols: { epsilon: "ε", alpha: "α" },
   stroke: ["ink2", 1.5, "5 3", "square", "dash"],
   law(verifier, draft, { epsilon, alpha, fallback }) {
@@ -7,9 +9,7 @@ specviz.twin("tas", ({ entropy, favourite }) => ({
     const rest = fallback === "greedy" ? favourite(verifier) : verifier;
     return { accept: verifier.map((q) => (q > bar ? 1 : 0)), target: null, residual: () => rest };
   },
-  accept: (facts, { epsilon, alpha }) => (
-    facts.verifier > Math.min(epsilon, alpha * Math.exp(-facts.entropy)) ? 1 : 0),
-  flip: (facts, { alpha }) => (
-    facts.verifier > alpha * Math.exp(-facts.entropy) ? Infinity : facts.verifier),
+  accept: (facts, { epsilon, alpha }) => (facts.verifier > Math.min(epsilon, alpha * Math.exp(-facts.entropy)) ? 1 : 0),
+  flip: (facts, { alpha }) => (facts.verifier > alpha * Math.exp(-facts.entropy) ? Infinity : facts.verifier),
   contour: (knobs) => knobs.epsilon,
-}));
+};

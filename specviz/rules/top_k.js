@@ -1,5 +1,7 @@
 // The twin of top_k.py.
-specviz.twin("top_k", ({ leftover }) => ({
+import { leftover } from "specviz/laws/laws.js";
+
+export default {
   symbols: { k: "k" },
   stroke: ["ink3", 1.25, "", "triangle-down-open", "solid"],
   law(verifier, draft, { k }) {
@@ -10,4 +12,4 @@ specviz.twin("top_k", ({ leftover }) => ({
   },
   accept: (facts, { k }) => (facts.rank <= k && facts.verifier > 0 ? 1 : 0),
   flip: (facts) => (facts.verifier > 0 ? facts.rank : Infinity),
-}));
+};

@@ -1,10 +1,13 @@
-"""What the browser runs, and what it must know before it starts: scripts and styles in their order, the rules in words."""
+"""What the browser runs, and what it must know before it starts: modules and styles, the rules in words."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from specviz import drafters, registry, rules
 from specviz.assets import ASSETS
@@ -16,24 +19,10 @@ PLOTLY = (
 )  # plotly.js-basic-dist-min 4.1.1: only what the plots use, a seventh of the whole to start
 STYLES = ("base.css", "compare.css", "playground.css", "about.css", "fork.css", "advisor.css", "sweep.css")
 JS = VIEW / "js"
-PLOTS = tuple(sorted((JS / "plots").glob("*.js")))  # a plot is a file there, named nowhere else
-TWINS = tuple(sorted(Path(rules.__file__).parent.glob("*.js")))  # of the rules, beside them; see js/rules.js
-ARITHMETIC = (JS / "store.js", JS / "laws.js", JS / "rules.js", *TWINS)  # runs without a page
-
-
-def _named(names: str) -> tuple[Path, ...]:
-    return tuple(JS / f"{name}.js" for name in names.split())
-
-
-SCRIPTS = (
-    *ARITHMETIC,
-    *_named("dom state pointing knobs drafter models chat controls lanes timeline fork inspector plots"),
-    *PLOTS,
-    *_named("share live sections"),
-    *_named("playground-state playground-svg playground-labels playground-bars playground-chart"),
-    *_named("playground-table playground-check playground about"),
-    *_named("advisor sweep-form sweep-plots sweep-table sweep app"),
-)
+MODULES = tuple(sorted(JS.rglob("*.js")))
+PLOTS = tuple(path for path in MODULES if path.parent.name == "plots")  # a plot is a file there, named nowhere else
+TWINS = tuple(sorted(Path(rules.__file__).parent.glob("*.js")))  # of the rules, beside them; see js/laws/twins.js
+ENTRY = 'import { open } from "specviz/shell/app.js"; open();'
 WORDS = ("summary", "formula", "helps", "hurts", "source", "lossless", "scope", "flips", "loose_below")
 PLAIN = {
     "summary": "The verifier alone, one token per call. What the others are measured against.", "formula": "draw y from q; write y", "helps": "As the yardstick: its text and its speed are what every rule is held against.",
@@ -41,9 +30,33 @@ PLAIN = {
 }  # fmt: skip
 
 
-def scripts() -> list[str]:
-    """The texts of all scripts, in the order in which they must run."""
-    return [path.read_text(encoding="utf-8") for path in SCRIPTS]
+def imports(address: Callable[[Path], str]) -> dict[str, str]:
+    """What each module is called in an import, and its address: an import map."""
+    return {f"specviz/{path.relative_to(JS).as_posix()}": address(path) for path in MODULES} | {
+        f"specviz/rules/{path.name}": address(path) for path in TWINS
+    }
+
+
+def inside(path: Path) -> str:
+    """A module as an address that holds its whole text, for a page that asks nobody for anything."""
+    name = path.relative_to(VIEW.parent).as_posix()
+    text = f"{path.read_text(encoding='utf-8')}//# sourceURL=specviz/{name}\n"
+    return "data:text/javascript;charset=utf-8," + quote(text, safe=" !$&'()*+,-./:;<=>?@[]^_`{|}~\"")
+
+
+def head(words: dict[str, Any], address: Callable[[Path], str], record: str | None = None) -> str:
+    """The elements that make a page this one: styles, modules at their addresses, `words` (see `ui.page.words`) and, in a
+    replay, the trace as a JSON text. They must come before any other script, since an import map must."""
+    known = words | {"twins": [path.stem for path in TWINS], "plots": [path.stem for path in PLOTS]}
+    modules = imports(address)
+    parts = [f'<script type="importmap">{inline(_dumps({"imports": modules}))}</script>']
+    parts += [f'<link rel="modulepreload" href="{at}">' for at in modules.values() if not at.startswith("data:")]
+    parts += [f"<style>{text}</style>" for text in styles()]
+    parts.append(f'<script type="application/json" id="specviz-boot">{inline(_dumps(known))}</script>')
+    if record is not None:
+        parts.append(f'<script type="application/json" id="specviz-run">{inline(record)}</script>')
+    parts.append(f'<script type="module" async>{ENTRY}</script>')
+    return "\n".join(parts)
 
 
 def styles() -> list[str]:
@@ -95,3 +108,7 @@ def knob_words(cls: type) -> list[dict[str, Any]]:
         info | {"allowed": " or ".join(info["choices"]) if info["choices"] else registry.allowed(info)}
         for info in registry.knobs(cls)
     ]
+
+
+def _dumps(value: object) -> str:
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)

@@ -63,8 +63,8 @@ def test_every_twin_stands_beside_its_rule(bare):
     assert set(boot.TWINS) == set(beside.values())
     assert set(bare.evaluate("Object.keys(specviz.twins)")) == set(rules.names())
     scopes = {rules.get(name).scope for name in rules.names()}  # a rule may be called as its scope is
-    for shared in ("laws", "rules", "inspector", "about"):
-        text = (boot.JS / f"{shared}.js").read_text(encoding="utf-8")
+    for shared in ("laws/laws.js", "laws/rules.js", "laws/twins.js", "compare/inspector.js", "parts/about.js"):
+        text = (boot.JS / shared).read_text(encoding="utf-8")
         assert not [name for name in set(rules.names()) - scopes if re.search(rf"\b{name}\b", text)], shared
 
 

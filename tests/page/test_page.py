@@ -260,7 +260,7 @@ def test_importing_runs_nothing_and_says_what_is_wrong(tab, tmp_path):
     path = tmp_path / "trace.json"
     for text, sentence in cases:
         path.write_text(text, encoding="utf-8")
-        tab.evaluate("specviz.controls.clearErrors()")
+        tab.evaluate("specviz.notices.clearErrors()")
         tab.set_input_files("#sv-file", path)
         assert sentence in error(tab, "prompt")
         assert texts(tab) == before

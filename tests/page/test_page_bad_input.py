@@ -205,7 +205,7 @@ def test_files_that_are_no_traces_have_their_sentences(tab, tmp_path):
     before, path = shown(tab), tmp_path / "trace.json"
     for content, expected in cases:
         path.write_bytes(content)
-        tab.evaluate("specviz.controls.clearErrors()")
+        tab.evaluate("specviz.notices.clearErrors()")
         tab.set_input_files("#sv-file", path)
         found = sentence(tab)
         assert expected in found and "Traceback" not in found, content[:40]

@@ -17,7 +17,7 @@ def sweep(page) -> None:
     """A sweep of 3,600 texts that has begun."""
     page.click(".sections button:has-text('Sweep')")
     until(page, "document.querySelector('.sweeptable tbody tr')")
-    page.evaluate("specviz.sweepForm.fill({ rules: ['sps', 'cactus:delta=0.1,1'], questions: 900 })")
+    page.evaluate("specviz.form.fill({ rules: ['sps', 'cactus:delta=0.1,1'], questions: 900 })")
     page.click("text=Run sweep")
     until(page, "document.querySelector('.sweep[aria-busy=true] .badge.measured')")
 

@@ -106,7 +106,7 @@ def test_a_rule_without_a_twin_is_said_to_be_unknown_to_the_browser(chromium, tm
     say in words that the browser cannot compute it; everything else works, and no script fails."""
     record = next(trace for trace in map(load, RECORDED) if any(lane.knobs for lane in trace.lanes))
     name = next(lane.name for lane in record.lanes if lane.knobs)
-    monkeypatch.setattr(boot, "SCRIPTS", tuple(path for path in boot.SCRIPTS if path.stem != name))
+    monkeypatch.setattr(boot, "TWINS", tuple(path for path in boot.TWINS if path.stem != name))
     path = tmp_path / "replay.html"
     path.write_text(replay(record.to_json()), encoding="utf-8")
     context = chromium.new_context(viewport={"width": 1440, "height": 1000}, reduced_motion="reduce", offline=True)

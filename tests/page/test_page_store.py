@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
 import pytest
 
@@ -11,8 +10,8 @@ from specviz import drafters, rules
 from specviz.record import metrics
 from specviz.record.lane import Lane
 from specviz.record.round import Round
+from tests.support.browser import arithmetic
 
-ROOT = Path(__file__).resolve().parents[2]
 READ = """lane => { const run = specviz.store.open({ lanes: [lane], pieces: {} }), view = run.lanes[0], sum = view.sums.at(-1);
   const drafted = view.rounds.map(round => round.tokens.slice(0, round.given.drafted.length));
   return {
@@ -59,10 +58,8 @@ def test_the_page_reads_a_round_as_the_record_does(chromium, rule, branching):
         lane.rounds.append(a_round(made, start, chance, branching))
         start += len(lane.rounds[-1].emitted)
     assert any(not round_.is_chain for round_ in lane.rounds) == branching
-    page = chromium.new_page()
-    page.add_script_tag(path=ROOT / "specviz" / "view" / "js" / "store.js")
-    seen = page.evaluate(READ, lane.to_json())
-    page.close()
+    with arithmetic(chromium) as page:
+        seen = page.evaluate(READ, lane.to_json())
     assert seen["fates"] == [round_.fates(made.lossless) for round_ in lane.rounds]
     assert seen["places"] == [round_.places() for round_ in lane.rounds]
     rows = [dict(zip(round_.nodes, round_.column("uniform"))) for round_ in lane.rounds]

@@ -41,7 +41,7 @@ def opened(page) -> None:
 
 
 def fill(page, request: dict) -> None:
-    page.evaluate("request => specviz.sweepForm.fill(request)", request)
+    page.evaluate("request => specviz.form.fill(request)", request)
 
 
 def ended(page) -> None:
@@ -67,7 +67,7 @@ def test_a_recorded_sweep_is_there_before_anyone_presses_run(tab):
     """Its numbers are in the table, both plots and the file, and it is of the settings that the form opens with."""
     opened(tab)
     recorded = json.loads(REGIMES[0].path.read_text(encoding="utf-8"))
-    assert recorded["asked"] == sweeping.usual() == tab.evaluate("specviz.sweepForm.asked()")
+    assert recorded["asked"] == sweeping.usual() == tab.evaluate("specviz.form.asked()")
     shown = table(tab)
     assert list(shown) == [row["rule"] for row in recorded["rows"]]
     for row in recorded["rows"]:
@@ -111,8 +111,7 @@ def test_a_sweep_runs_to_its_end(tab, pair):
     assert "4 settings × 6 questions = 24 texts" in tab.inner_text(".sweepsaid")
     tab.evaluate(
         """() => { window.seen = [];
-          const receive = specviz.sweep.receive;
-          specviz.sweep.receive = (message) => { receive(message); if (message.kind === 'sweep') window.seen.push([message.done, message.rows.length, document.querySelectorAll('.sweeptable tbody tr').length, document.querySelector('.sweeptable').getBoundingClientRect().height, document.querySelector('.sweep').getBoundingClientRect().height]); }; }"""
+          specviz.on('message', (message) => { if (message.kind === 'sweep') window.seen.push([message.done, message.rows.length, document.querySelectorAll('.sweeptable tbody tr').length, document.querySelector('.sweeptable').getBoundingClientRect().height, document.querySelector('.sweep').getBoundingClientRect().height]); }); }"""
     )
     tab.click("text=Run sweep")
     until(tab, "document.querySelector('.sweep .badge.measured')")
@@ -210,7 +209,7 @@ def test_rules_and_families_are_chosen_by_hand(tab):
     tab.locator(".sweepline select").nth(0).select_option("mentored")
     tab.click("button[aria-label='Remove tas']")
     tab.click(".families button:has-text('sort')")
-    asked = tab.evaluate("specviz.sweepForm.asked()")
+    asked = tab.evaluate("specviz.form.asked()")
     assert (
         asked["rules"]
         == ["mentored:budget=0.02,0.07,0.2,0.6", "cactus:delta=0.03,0.1,0.3,1,3", "lenience:factor=0.9,0.5"]
@@ -222,14 +221,14 @@ def test_rules_and_families_are_chosen_by_hand(tab):
     assert "#sweep=" in url
     tab.reload()
     until(tab, "document.querySelector('[data-line=\"2\"]')")
-    assert tab.evaluate("specviz.sweepForm.asked()") == asked | {
+    assert tab.evaluate("specviz.form.asked()") == asked | {
         "rules": [*asked["rules"][:2], "lenience:factor=<img src=x onerror=window.broken=1>"]
     }
     tab.evaluate(
         "() => { location.hash = 'sweep=' + specviz.share.encode({ rules: ['constructor', 'plain', null, 'sps'], questions: [], families: ['fish', 'days'] }); }"
     )
-    until(tab, "specviz.sweepForm.asked().families.length === 1")
-    assert tab.evaluate("specviz.sweepForm.asked()") == sweeping.usual() | {"rules": ["sps"], "families": ["days"]}
+    until(tab, "specviz.form.asked().families.length === 1")
+    assert tab.evaluate("specviz.form.asked()") == sweeping.usual() | {"rules": ["sps"], "families": ["days"]}
     tab.evaluate("() => { location.hash = 'sweep=%%%'; }")
     until(tab, "document.querySelector('.sweeprun .error').textContent.includes('damaged')")
     assert tab.evaluate("window.broken") is None

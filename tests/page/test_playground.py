@@ -278,7 +278,7 @@ def test_labels_do_not_collide(tab, width):
             for other in boxes[:i]:
                 apart = one[1] <= other[0] or other[1] <= one[0] or one[3] <= other[2] or other[3] <= one[2]
                 assert apart, f"{words}: {one[4]!r} on {other[4]!r}"
-        focus = tab.evaluate("specviz.play.check.title(specviz.play.now.focus)")
+        focus = tab.evaluate("specviz.check.title(specviz.play.now.focus)")
         assert any(focus in one[4] for one in boxes), f"{words}: {focus} has no label"
     tab.set_viewport_size({"width": 1440, "height": 1000})
 
@@ -325,7 +325,7 @@ def test_a_link_restores_everything(chromium, home):
     assert "play=" not in tab.url and "other=1" in tab.url
     assert tab.locator(".promptbox").is_visible() and not tab.locator(".playtable").is_visible()
     tab.go_back()
-    until(tab, "specviz.play.open")
+    until(tab, "specviz.play.state.open")
     context.close()
     assert wrong == []
 
@@ -340,9 +340,9 @@ def test_drawn_rounds_agree(tab, rule):
     tab.locator(f".rulename:has-text('{rule}')").first.click()
     settled(tab)
     tab.click("text=Draw 20,000 rounds")
-    until(tab, "!specviz.play.check.running() && specviz.play.check.result()?.rounds === 20000")
+    until(tab, "!specviz.check.running() && specviz.check.result()?.rounds === 20000")
     drawn, exact = tab.evaluate(
-        "[specviz.play.check.result(), { kept: specviz.play.now.focus.acceptance, law: specviz.play.now.focus.law }]"
+        "[specviz.check.result(), { kept: specviz.play.now.focus.acceptance, law: specviz.play.now.focus.law }]"
     )
     for count, chance in [(drawn["kept"], exact["kept"]), *zip(drawn["written"], exact["law"], strict=True)]:
         assert abs(count / 20000 - chance) <= 4 * math.sqrt(max(0.0, chance * (1 - chance)) / 20000) + 1e-12
@@ -351,7 +351,7 @@ def test_drawn_rounds_agree(tab, rule):
     tab.focus(".playbars [data-grip='draft 0']")
     tab.keyboard.press("ArrowUp")
     settled(tab)
-    assert tab.evaluate("specviz.play.check.result()") is None, "a check of other numbers is gone"
+    assert tab.evaluate("specviz.check.result()") is None, "a check of other numbers is gone"
 
 
 def test_files_hold_the_same_numbers(tab):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -29,6 +30,19 @@ def free_port() -> int:
     with socket.socket() as made:
         made.bind(("127.0.0.1", 0))
         return made.getsockname()[1]
+
+
+# The page has no global of its own. Tests see its modules by their names as `specviz.store`, `specviz.controls`, ..., and
+# what core/state.js and core/events.js export also directly: `specviz.state`, `specviz.pick(...)`.
+EXPOSE = r"""async () => {
+  const map = document.querySelector('script[type=importmap]');
+  if (!map) return;
+  const names = Object.keys(JSON.parse(map.textContent).imports).filter((name) => !/specviz\/rules\/|plots\//.test(name));
+  const found = await Promise.all(names.map((name) => import(name)));
+  const modules = Object.fromEntries(names.map((name, i) => [/(\w+)\.js$/.exec(name)[1], found[i]]));
+  const { state, events, boot, twins, share, links, codes } = modules;
+  window.specviz = { ...modules, ...state, ...events, ...boot, twins: twins.twins, share: { ...share, ...links, ...codes } };
+}"""
 
 
 @contextmanager
@@ -74,11 +88,13 @@ def browser():
 
 
 def _patient(make):
-    """`make` for a browser's contexts or pages, so that these wait for PATIENCE instead of playwright's 30 seconds."""
+    """`make` for a browser's contexts or pages, so that these wait for PATIENCE instead of playwright's 30 seconds, and
+    have their modules at hand."""
 
     def made(**options):
         new = make(**options)
         new.set_default_timeout(PATIENCE)
+        new.add_init_script(f"document.addEventListener('DOMContentLoaded', {EXPOSE})")
         return new
 
     return made
@@ -86,13 +102,18 @@ def _patient(make):
 
 @contextmanager
 def arithmetic(chromium):
-    """A page of nothing but the page's own arithmetic: store.js, laws.js, rules.js and the twins. Fails on a script error."""
+    """A page of nothing but the page's own arithmetic, of all rules. Fails on a script error."""
     page = chromium.new_page()
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.evaluate("(rules) => { window.specviz = { boot: { rules } }; }", boot.rule_words())
-    for path in boot.ARITHMETIC:
-        page.add_script_tag(content=path.read_text(encoding="utf-8"))
+    modules = boot.imports(boot.inside)
+    words = {"rules": boot.rule_words(), "twins": [path.stem for path in boot.TWINS]}
+    page.set_content(
+        f'<script type="importmap">{boot.inline(json.dumps({"imports": modules}))}</script>'
+        f'<script type="application/json" id="specviz-boot">{boot.inline(json.dumps(words))}</script>'
+    )
+    page.evaluate(EXPOSE)
+    page.evaluate("async () => (await import('specviz/laws/twins.js')).load(specviz.boot.twins)")
     yield page
     page.close()
     assert wrong == []

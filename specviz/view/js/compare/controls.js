@@ -1,0 +1,258 @@
+// What a visitor can set: prompt, sampling, drafter, lanes and their knobs. Nothing here touches a model.
+import { boot, defaults, offline } from "specviz/core/boot.js";
+import * as continued from "specviz/core/continued.js";
+import { el, set } from "specviz/core/dom.js";
+import { emit, on } from "specviz/core/events.js";
+import { MAX_LANES, laneOf, state } from "specviz/core/state.js";
+import { inputs, show } from "specviz/parts/knobs.js";
+import * as chat from "specviz/compare/chat.js";
+import * as drafter from "specviz/compare/drafter.js";
+import { choose } from "specviz/compare/examples.js";
+import * as notices from "specviz/compare/notices.js";
+import { start, stop } from "specviz/compare/run.js";
+
+const parts = { fields: {} };
+
+const FIELDS = [
+  ["temperature", "Temperature"],
+  ["top_k", "Top-k"],
+  ["top_p", "Top-p"],
+  ["draft_length", "Draft length"],
+  ["max_new_tokens", "Tokens"],
+  ["seed", "Seed"],
+];
+
+export function knobs(column, index) {
+  const known = boot.rules[column.rule]?.knobs || [];
+  const change = () => {
+    notices.error(`lane${index}`, "");
+    emit("whatif", index);
+    emit("settings");
+  };
+  const box = el("div.knobs", { "data-knobs": index }, inputs(column.rule, known, column.knobs, change));
+  if (!known.length) box.append(el("span.caption", null, "No knob."));
+  return box;
+}
+
+export function setRule(index, rule) {
+  const column = state.columns[index];
+  column.rule = rule;
+  column.knobs = defaults(rule);
+  const lane = laneOf(column);
+  if (lane) column.knobs = { ...lane.knobs };
+  emit("columns");
+  document.querySelectorAll(".sv .lanehead select")[index]?.focus();
+}
+
+export function resetKnobs(index) {
+  const column = state.columns[index];
+  const lane = laneOf(column);
+  if (lane) column.knobs = { ...lane.knobs };
+  emit("columns");
+}
+
+export function removeLane(index) {
+  if (state.columns.length < 2) return;
+  state.columns.splice(index, 1);
+  emit("columns");
+}
+
+export function addLane() {
+  if (state.columns.length >= MAX_LANES) return;
+  const used = state.columns.map((column) => column.rule);
+  const rule =
+    ["plain", "cactus", "sps", "tas", "lenience", "interpolation"].find(
+      (name) => boot.rules[name] && !used.includes(name),
+    ) || "cactus";
+  const from = state.run ? state.run.lanes.findIndex((lane) => lane.rule === rule) : -1;
+  const lane = from >= 0 ? state.run.lanes[from] : null;
+  state.columns.push({
+    rule,
+    knobs: lane ? { ...lane.knobs } : defaults(rule),
+    drafter: lane?.drafter,
+    from: lane ? from : null,
+  });
+  emit("columns");
+  document.querySelectorAll(".sv .lanehead select")[state.columns.length - 1]?.focus();
+}
+
+// What goes to Python; numbers that are no numbers go as they were typed, and come back as a sentence.
+export function settings() {
+  const form = { pair: state.form.pair, prompt: parts.prompt.value, ...chat.settings() };
+  FIELDS.forEach(([name]) => {
+    const given = parts.fields[name].value.trim();
+    form[name] = given !== "" && Number.isFinite(Number(given)) ? Number(given) : given;
+  });
+  const { drafter } = state.form;
+  const lanes = state.columns.map((column) => ({
+    rule: column.rule === "plain" ? null : column.rule,
+    knobs: column.knobs,
+    ...(drafter || !column.drafter ? {} : { drafter: column.drafter }),
+  }));
+  return { ...form, drafter, lanes };
+}
+
+// The same with a plain lane behind the others, to measure the speed-up against.
+function request() {
+  const wanted = settings();
+  const plain = wanted.lanes.some((lane) => lane.rule === null);
+  return { ...wanted, lanes: state.withPlain && !plain ? [...wanted.lanes, { rule: null, knobs: {} }] : wanted.lanes };
+}
+
+// `more` overrides the form, to go on from a place in an earlier run.
+export function run(more = {}) {
+  start({ ...request(), ...more }, settings);
+}
+
+// The form as the state says it.
+function fill() {
+  const { form } = state;
+  parts.prompt.value = form.prompt;
+  grow();
+  FIELDS.forEach(([name]) => {
+    parts.fields[name].value = show(form[name]);
+  });
+  chat.draw();
+  drafter.draw();
+  examples();
+}
+
+// A setting put into its field by the page.
+export function put(name, value) {
+  state.form[name] = value;
+  parts.fields[name].value = show(value);
+  notices.error(name, "");
+}
+
+function grow() {
+  const area = parts.prompt;
+  area.style.height = "0";
+  area.style.height = `${Math.min(230, Math.max(46, area.scrollHeight))}px`;
+}
+
+function examples() {
+  const current = state.form.prompt;
+  parts.examples
+    .querySelectorAll("button")
+    .forEach((button) => button.setAttribute("aria-pressed", button.dataset.text === current));
+  const chosen = current && boot.prompts.find((one) => one.text === current);
+  set(
+    parts.why,
+    chosen ? [chosen.why, chosen.expected ? `Expected answer: ${chosen.expected}.` : ""].filter(Boolean).join(" ") : "",
+  );
+}
+
+// "Answer 21, as expected", for prompts whose answer is known.
+export function answer(text) {
+  const chosen = state.run && boot.prompts.find((one) => one.text === state.run.trace.prompt);
+  if (!chosen || !chosen.expected) return "";
+  const said = /answer is:?\s+(.+?)\s*\.?\s*(<|$)/is.exec(continued.givenText(state.run) + text);
+  const given = (said ? said[1] : "").trim();
+  if (!given) return "";
+  const same =
+    given.replace(/\s+/g, " ").toLowerCase() === String(chosen.expected).trim().replace(/\s+/g, " ").toLowerCase();
+  return `Answer ${given.slice(0, 40)}, ${same ? "as expected" : `not ${chosen.expected}`}`;
+}
+
+export function build() {
+  parts.prompt = el("textarea", {
+    rows: 1,
+    id: "sv-prompt",
+    "aria-label": "Prompt",
+    placeholder: "Write a prompt, or choose an example below",
+    spellcheck: "false",
+    dir: "auto",
+  });
+  parts.prompt.addEventListener("input", () => {
+    grow();
+    state.form.prompt = parts.prompt.value;
+    examples();
+    notices.error("prompt", "");
+  });
+  parts.run = el(
+    "button.run",
+    { type: "button", onclick: () => (state.live ? stop() : run()) },
+    el("span", null, "Run"),
+    el("kbd", { "aria-hidden": "true" }, "Ctrl ↵"),
+  );
+  parts.examples = el(
+    "div.examples",
+    { role: "group", "aria-label": "Example prompts" },
+    boot.prompts.map((one, i) => [
+      one.pair !== boot.prompts[0].pair && one.pair !== boot.prompts[i - 1].pair
+        ? el("span.caption", null, `${boot.pairs.find((pair) => pair.name === one.pair).title}:`)
+        : null,
+      el(
+        "button",
+        { type: "button", "data-text": one.text, title: one.why || "", onclick: () => choose(one) },
+        one.name,
+      ),
+    ]),
+  );
+  parts.why = el("p.caption.why");
+  const asking = chat.build();
+  const proposing = drafter.build();
+  parts.settings = el(
+    "details.settingsbox",
+    { open: !matchMedia("(max-width: 720px)").matches },
+    el("summary", null, "Settings"),
+    el(
+      "div.settings",
+      null,
+      FIELDS.flatMap(([name, label]) => {
+        const help = (boot.settings || []).find((knob) => knob.name === name)?.help;
+        parts.fields[name] = el("input", {
+          type: "text",
+          inputmode: "decimal",
+          "aria-label": label,
+          class: name === "seed" ? "wide" : null,
+          autocomplete: "off",
+          "data-field": name,
+        });
+        parts.fields[name].addEventListener("input", () => {
+          notices.error(name, "");
+        });
+        const field = el("label.field", { title: help }, label, parts.fields[name]);
+        return name === "draft_length" ? [proposing.box, field] : field;
+      }),
+      asking.style,
+    ),
+  );
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !state.live && !offline) {
+      event.preventDefault();
+      run();
+    }
+  });
+  on("run form", fill);
+  on("running", running);
+  if (offline) {
+    // a replay shows what was set, and sets nothing
+    parts.prompt.readOnly = true;
+    Object.values(parts.fields).forEach((field) => {
+      field.readOnly = true;
+    });
+  }
+  return el(
+    "form.ask",
+    {
+      onsubmit: (e) => {
+        e.preventDefault();
+      },
+    },
+    el("div.promptbox", null, parts.prompt, offline ? null : parts.run),
+    el("p.error", { role: "alert", "data-error": "prompt" }),
+    el("p.notice.promptnotice", { role: "status", "aria-live": "polite" }),
+    el("div.underprompt", null, parts.examples, parts.settings),
+    el("p.error.settingserror", { role: "alert" }),
+    proposing.said,
+    asking.system,
+    parts.why,
+  );
+}
+
+function running(going) {
+  parts.run.firstChild.textContent = going ? "Stop" : "Run";
+  parts.run.lastChild.textContent = going ? "" : "Ctrl ↵";
+  parts.run.setAttribute("aria-label", going ? "Stop the run" : "Run");
+}

@@ -1,0 +1,435 @@
+// Everything about the selected token: where the draw fell, what each distribution says, what other rules would do.
+import { boot, defaults } from "specviz/core/boot.js";
+import * as continued from "specviz/core/continued.js";
+import { el } from "specviz/core/dom.js";
+import { on } from "specviz/core/events.js";
+import { fixed, label, named, nats, percent, prob, symbol } from "specviz/core/formats.js";
+import { differs, pick, pickedToken, shown, state } from "specviz/core/state.js";
+import * as store from "specviz/core/store.js";
+import * as rules from "specviz/laws/rules.js";
+import { twins } from "specviz/laws/twins.js";
+import { svg } from "specviz/parts/svg.js";
+import * as fork from "specviz/compare/fork.js";
+
+let box;
+
+const strong = (text) => el("b", null, text);
+
+function sentence(token, lane, facts) {
+  // At which values of the main knob the same draw would keep it.
+  const from = () => {
+    const kept = facts && rules.keptWords(lane, facts);
+    if (!kept) return [];
+    const { knob } = rules.keptAt(lane, facts);
+    const sign = symbol(knob.name);
+    if (!kept.length) return [` No ${sign} ${knob.allowed} would keep it.`];
+    return [" It would be kept ", ...kept.map((part, i) => (i % 2 ? strong(part) : part)), "."];
+  };
+  switch (token.fate) {
+    case "relaxed":
+      return [strong("Kept only because the budget allowed it."), " Strict sampling would have refused it.", ...from()];
+    case "rejected":
+      return [
+        strong("Refused."),
+        facts.uniform < facts.strict ? " A strict check would have kept it." : " A strict check refuses it too.",
+        ...(lane.lossless ? [] : from()),
+      ];
+    case "accepted":
+      return [
+        strong("Kept."),
+        lane.lossless
+          ? " The rule is strict: it keeps it as often as the verifier would say it."
+          : " A strict check keeps it too.",
+      ];
+    case "resampled":
+      return [
+        strong("The verifier's own word."),
+        " The drafted token here was refused, so this one was drawn instead.",
+      ];
+    case "bonus":
+      return [strong("Extra."), " The whole draft was kept, so the verifier's look at it pays for one more token."];
+    case "plain":
+      return [strong("Written by the verifier alone."), " Nothing was drafted."];
+    default:
+      return [strong("Never judged."), " It was drafted behind a token that was refused."];
+  }
+}
+
+function bar(facts) {
+  const W = 304;
+  const root = svg("svg", { viewBox: `0 0 ${W} 82`, class: "abar", role: "img", preserveAspectRatio: "xMinYMin meet" });
+  root.setAttribute(
+    "aria-label",
+    `Drawn ${fixed(facts.uniform)}; kept below ${fixed(facts.accept)}; strict keeps below ${fixed(facts.strict)}`,
+  );
+  const x = (value) => Math.max(0, Math.min(1, value)) * W;
+  const hatch = svg("pattern", {
+    id: "sv-hatch",
+    width: 6,
+    height: 6,
+    patternUnits: "userSpaceOnUse",
+    patternTransform: "rotate(45)",
+  });
+  hatch.append(svg("line", { x1: 0, y1: 0, x2: 0, y2: 6, stroke: "var(--red)", "stroke-width": 1, opacity: 0.35 }));
+  const defs = svg("defs", {});
+  defs.append(hatch);
+  root.append(defs);
+  const y = 30;
+  const tall = 20;
+  const both = Math.min(facts.strict, facts.accept);
+  root.append(svg("rect", { x: 0.5, y, width: W - 1, height: tall, fill: "url(#sv-hatch)", stroke: "var(--line2)" }));
+  root.append(svg("rect", { x: 0, y, width: x(both), height: tall, fill: "var(--mute)" }));
+  if (facts.accept > facts.strict) {
+    root.append(
+      svg("rect", {
+        x: x(facts.strict),
+        y,
+        width: x(facts.accept) - x(facts.strict),
+        height: tall,
+        fill: "var(--amber-bg)",
+      }),
+    );
+    root.append(
+      svg("rect", {
+        x: x(facts.strict),
+        y: y + tall - 2.5,
+        width: x(facts.accept) - x(facts.strict),
+        height: 2.5,
+        fill: "var(--amber)",
+      }),
+    );
+    root.append(
+      svg("line", {
+        x1: Math.min(W - 1, x(facts.accept)),
+        x2: Math.min(W - 1, x(facts.accept)),
+        y1: y - 3,
+        y2: y + tall + 3,
+        stroke: "var(--amber)",
+        "stroke-width": 2,
+      }),
+    );
+  }
+  root.append(
+    svg("line", {
+      x1: x(facts.strict),
+      x2: x(facts.strict),
+      y1: y - 3,
+      y2: y + tall + 3,
+      stroke: "var(--ink)",
+      "stroke-width": 1.5,
+    }),
+  );
+  const label = (at, line, text, kind = "") => {
+    const width = text.length * 6.4;
+    const left = Math.max(0, Math.min(W - width, at - width / 2));
+    root.append(svg("text", { x: left, y: line, class: kind }, text));
+    return [left, left + width];
+  };
+  const first = label(x(facts.strict), y + tall + 17, `strict ${prob(facts.strict)}`);
+  if (Math.abs(facts.accept - facts.strict) > 1e-6) {
+    const text = `φ ${prob(facts.accept)}`;
+    const width = text.length * 6.4;
+    const clash = x(facts.accept) - width / 2 < first[1] + 6 && x(facts.accept) + width / 2 > first[0] - 6;
+    label(
+      clash
+        ? first[0] > W / 2
+          ? first[0] - width / 2 - 10
+          : Math.max(x(facts.accept), first[1] + width / 2 + 8)
+        : x(facts.accept),
+      y + tall + 17,
+      text,
+      "amber",
+    );
+  }
+  const middle = x(facts.strict) + (x(facts.accept) - x(facts.strict)) / 2;
+  if (x(facts.accept) - x(facts.strict) > 100 && Math.abs(x(facts.uniform) - middle) > 62)
+    root.append(svg("text", { x: middle, y: y + 14, class: "amber", "text-anchor": "middle" }, "kept on budget"));
+  else if (x(facts.accept) - x(facts.strict) > 190 && x(facts.uniform) > middle)
+    root.append(svg("text", { x: x(facts.strict) + 8, y: y + 14, class: "amber" }, "kept on budget"));
+  if (W - x(facts.accept) > 70 && Math.abs(x(facts.uniform) - (x(facts.accept) + W) / 2) > 40)
+    root.append(
+      svg("text", { x: (x(facts.accept) + W) / 2, y: y + 14, class: "red", "text-anchor": "middle" }, "refused"),
+    );
+  const u = x(facts.uniform);
+  root.append(svg("line", { x1: u, x2: u, y1: y - 6, y2: y + tall, stroke: "var(--ink)", "stroke-width": 2 }));
+  root.append(svg("path", { d: `M${u - 5} ${y - 13}h10l-5 8z`, fill: "var(--ink)" }));
+  label(u, y - 17, `drawn u = ${prob(facts.uniform)}`, "strong");
+  return root;
+}
+
+const COLUMNS = [
+  ["draft", "what the token was drawn from"],
+  ["verifier", "what the verifier wants"],
+  ["target", "what the rule aims at once this token was drafted"],
+  ["residual", "drawn from if the token is refused"],
+  ["output", "what the position really emits"],
+];
+
+function table(slice, run, here, token, lane) {
+  const rows = slice.tokens.map((id, i) => ({ id, i })).slice(0, 7);
+  const at = slice.tokens.indexOf(here);
+  if (at >= 7) rows[6] = { id: here, i: at };
+  const head = el(
+    "tr",
+    null,
+    el("th", { scope: "col" }, el("span.sr", null, "token")),
+    COLUMNS.map(([name, words]) => el("th", { scope: "col", title: words }, name)),
+  );
+  const unused = token.judged >= 0 && token.accept >= 1;
+  const body = rows.map(({ id, i }) =>
+    el(
+      id === here ? "tr.here" : "tr",
+      null,
+      el("th", { scope: "row" }, el("bdi", null, named(run.trace.pieces[id] ?? ""))),
+      COLUMNS.map(([name]) => {
+        const values = slice[name];
+        if (!values) return el("td.unused", { title: "This rule has no target distribution." }, "–");
+        const value = values[i];
+        const lifted =
+          id === here && !lane.lossless && (name === "target" || name === "output") && value > slice.verifier[i] * 1.02;
+        const kind = lifted
+          ? "td.amber"
+          : name === "residual"
+            ? unused
+              ? "td.unused"
+              : "td.blue"
+            : value === 0
+              ? "td.unused"
+              : "td";
+        const bar = el(value > 0 ? "span.bar" : "span.bar.zero");
+        bar.style.width = `${Math.max(0, Math.min(1, value)) * 100}%`;
+        return el(kind, null, percent(value), bar);
+      }),
+    ),
+  );
+  return el("table.dists", null, el("thead", null, head), el("tbody", null, body));
+}
+
+function others(token, lane, facts) {
+  const found = [];
+  const undecided = [];
+  const unknown = [];
+  const known = boot.rules;
+  const add = (rule, knobs, own) => {
+    const phi = own ? token.accept : rules.accept(rule, facts, knobs);
+    if (phi === null) (twins[rule] ? undecided : unknown).push(rule);
+    else found.push({ label: label(rule, knobs), phi, own });
+  };
+  add(lane.rule, lane.knobs, true);
+  Object.keys(known)
+    .filter((rule) => rule !== "plain" && rule !== lane.rule)
+    .forEach((rule) => add(rule, defaults(rule), false));
+  found.sort((a, b) => a.phi - b.phi);
+  const rows = found.map(({ label, phi, own }) => {
+    const keeps = facts.uniform < phi;
+    const fill = el("i");
+    fill.style.width = `${phi * 100}%`;
+    return [
+      el(`span${keeps ? ".keeps" : ""}${own ? ".own" : ""}`, null, label),
+      el("span.bar", null, fill),
+      el(keeps ? "span.keeps" : "span", { title: keeps ? "keeps" : "refuses" }, prob(phi)),
+    ];
+  });
+  const list = el(
+    "div.others",
+    {
+      role: "img",
+      "aria-label": found
+        .map(({ label, phi }) => `${label} ${facts.uniform < phi ? "keeps" : "refuses"}, ${fixed(phi)}`)
+        .join("; "),
+    },
+    rows,
+  );
+  list.style.setProperty("--u", `${facts.uniform * 100}%`);
+  const aside = (words, names) => (names.length ? el("p.aside", null, `${words}: ${names.join(", ")}.`) : null);
+  return [list, aside("Not decided by what a trace holds", undecided), aside("The browser cannot compute", unknown)];
+}
+
+function facts(lane, f) {
+  const rows = [];
+  const row = (name, value, words) => rows.push(el("dt", { title: words }, name), el("dd", null, value));
+  const budget = rules.spending(lane, f);
+  if (budget) row("Budget δ", fixed(budget.delta, 3), "What one drafted token's target may stray from the verifier.");
+  if (typeof f.klTarget === "number")
+    row("Spent on this token, KL(h‖q)", nats(f.klTarget), "Divergence of the target this drafted token got.");
+  const other = lane.knobs.solver === "exact" ? "taylor" : "exact";
+  if (budget)
+    row(
+      `The same by solver ${other}`,
+      nats(budget[other]),
+      other === "exact"
+        ? "The exact solver spends the whole budget, or what it takes to be certain."
+        : "The paper's approximation may spend more or less than the budget.",
+    );
+  row(
+    "Of the whole step, KL(output‖q)",
+    nats(f.klOutput),
+    "Divergence of what the position really emits, over all tokens that could have been drafted.",
+  );
+  row(
+    "Had the draft been taken as is, KL(p‖q)",
+    nats(f.klDraft),
+    "Divergence of the draft distribution itself: the most this step could cost.",
+  );
+  row(
+    "Entropy of draft, verifier",
+    `${fixed(f.draftEntropy)}, ${fixed(f.entropy)}`,
+    "How unsure each model is, in nats.",
+  );
+  row("Rank under the verifier", String(f.rank ?? "–"), "1 is the verifier's favourite.");
+  return [
+    el("dl.facts", null, rows),
+    budget?.targetOver
+      ? el(
+          "p.aside",
+          null,
+          "This token alone costs more than δ: taylor only approximates the budget, and lifts too far here.",
+        )
+      : null,
+    budget?.lawOver
+      ? el(
+          "p.aside",
+          null,
+          `The step costs ${(f.klOutput / budget.delta).toFixed(1)} times δ: the rule lifts whichever token ` +
+            "is drafted, and the lifts add up.",
+        )
+      : null,
+  ];
+}
+
+function heading(words, right) {
+  return el("div.rowspread", null, el("h3", null, words), right);
+}
+
+function jump(lane, token, by) {
+  const [, found] = store.worth(lane);
+  if (!found.length) return;
+  const next =
+    by > 0
+      ? found.find((one) => one.key > token.key) || found[0]
+      : [...found].reverse().find((one) => one.key < token.key) || found[found.length - 1];
+  pick(lane.index, next.key);
+}
+
+// What the other lanes wrote at the same position; their dot is explained here.
+function elsewhere(token, lane) {
+  const found = shown()
+    .filter((one) => one.lane !== lane)
+    .map((one) => [one.lane.name, store.writtenAt(one.lane, token.position)])
+    .filter(([, other]) => other);
+  if (!found.length) return null;
+  return el(
+    "p.aside",
+    null,
+    el("span.dot", { "aria-hidden": "true" }),
+    "Same position: ",
+    found.map(([name, other], i) => [i ? ", " : "", `${name} wrote `, el("bdi.mono", null, named(other.text))]),
+    ".",
+  );
+}
+
+function draw() {
+  const token = pickedToken();
+  if (!token) {
+    box.replaceChildren(
+      el(
+        "div",
+        null,
+        el("h3", null, "Nothing selected"),
+        el(
+          "p.verdict",
+          null,
+          "Click a token, or move to a lane and use the arrow keys, to see why it was kept or cut.",
+        ),
+      ),
+    );
+    return;
+  }
+  const { lane, slice, facts: recorded, round } = store.detail(state.run, token);
+  const column = shown().find((one) => one.lane === lane)?.column;
+  const accept =
+    recorded && column && differs(column, lane) && rules.canRejudge(lane, column.knobs)
+      ? rules.accept(lane.rule, recorded, column.knobs)
+      : null;
+  const f = accept === null ? recorded : { ...recorded, accept }; // as the dragged knob would have it
+  const [kind, found] = store.worth(lane);
+  const nav = found.length
+    ? el(
+        "div.nav",
+        null,
+        el(
+          "button",
+          { type: "button", "aria-label": `Previous ${kind} token`, onclick: () => jump(lane, token, -1) },
+          "‹",
+        ),
+        el("span.caption", { style: "line-height:28px" }, kind),
+        el("button", { type: "button", "aria-label": `Next ${kind} token`, onclick: () => jump(lane, token, 1) }, "›"),
+      )
+    : null;
+  const written = token.position - continued.promptLength(state.run.trace) + 1;
+  const word = el(`span.t.${token.fate}`, null, el("bdi", null, named(token.text)));
+  const blocks = [
+    el(
+      "div",
+      null,
+      el("div.rowspread", null, el("span.caption", null, `Token ${written} of ${lane.label}`), nav),
+      el("div.token", null, word),
+      el("p.verdict", null, sentence(token, lane, f)),
+      elsewhere(token, lane),
+    ),
+  ];
+  if (f)
+    blocks.push(
+      el(
+        "div",
+        null,
+        heading(
+          accept === null ? "Where the draw fell" : `Where the draw would fall, ${label(lane.name, column.knobs)}`,
+          lane.scope === "block" ? el("span.caption", null, "one draw of the block") : null,
+        ),
+        bar(f),
+      ),
+    );
+  const goOn = fork.block(token, lane, slice);
+  if (goOn) blocks.push(goOn);
+  if (slice) {
+    const here = f ? token.id : round.emitted[round.emitted.length - 1];
+    blocks.push(
+      el(
+        "div",
+        null,
+        heading(
+          "What each distribution says",
+          el("span.caption", null, "percent ", el("span.badge.exact", null, "exact")),
+        ),
+        table(slice, state.run, token.fate === "discarded" ? -1 : here, token, lane),
+      ),
+    );
+  }
+  if (f) {
+    blocks.push(
+      el(
+        "div",
+        null,
+        heading("Every rule, same draw", el("span.caption", null, "past the line: kept")),
+        others(token, lane, f),
+      ),
+    );
+    blocks.push(
+      el(
+        "div",
+        null,
+        heading("Divergence here", el("span.caption", null, "nats ", el("span.badge.exact", null, "exact"))),
+        facts(lane, f),
+      ),
+    );
+  }
+  box.replaceChildren(...blocks);
+}
+
+export function build() {
+  box = el("aside.sheet.inspector", { "aria-label": "Selected token", tabindex: -1 });
+  on("pick run columns whatif ended", draw);
+  draw();
+  return box;
+}

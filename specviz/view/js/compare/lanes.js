@@ -1,0 +1,603 @@
+// The lanes: one column per rule, text with fates, live figures.
+import { boot, offline } from "specviz/core/boot.js";
+import * as continued from "specviz/core/continued.js";
+import { el, set } from "specviz/core/dom.js";
+import * as drafters from "specviz/core/drafters.js";
+import { on } from "specviz/core/events.js";
+import { fixed, named, nats, number, percent, seconds, symbol } from "specviz/core/formats.js";
+import { differs, done, laneOf, measured, pickedToken, state } from "specviz/core/state.js";
+import * as store from "specviz/core/store.js";
+import * as rules from "specviz/laws/rules.js";
+import * as about from "specviz/parts/about.js";
+import * as card from "specviz/parts/card.js";
+import { key } from "specviz/parts/key.js";
+import { tokenNode } from "specviz/parts/tokens.js";
+import * as controls from "specviz/compare/controls.js";
+import * as fork from "specviz/compare/fork.js";
+
+let box;
+let tabs;
+let views = [];
+let ticket = 0;
+const FIRST = 480; // tokens that are there at once, of all lanes together
+const SLICE = 150; // and those of each task that brings the rest
+
+const BIG = [
+  ["accepted_per_round", "kept per round", (f) => fixed(f.accepted_per_round)],
+  ["speedup", "speed-up", (f) => (f.speedup === null ? "–" : `${fixed(f.speedup)}×`)],
+  ["relaxed_share", "relaxed", (f) => `${percent(f.relaxed_share)} %`],
+];
+const SMALL = [
+  [
+    "acceptance_rate",
+    (f) => [f.acceptance_rate === null ? "–" : `${percent(f.acceptance_rate, 0)} %`, " of judged kept"],
+  ],
+  ["emitted_per_round", (f) => [fixed(f.emitted_per_round), " written per call"]],
+  ["mean_kl", (f) => ["KL ", nats(f.mean_kl)]],
+  [
+    "tokens_per_second",
+    (f) => [f.tokens_per_second === null ? "–" : String(Math.round(f.tokens_per_second)), " tok/s"],
+  ],
+];
+
+function definition(name) {
+  return boot.definitions[name] || { label: name, kind: "exact", definition: "" };
+}
+
+function kindOf(name) {
+  const { kind } = definition(name);
+  return kind === "measured" ? measured() : kind;
+}
+
+function build(column, index) {
+  const view = { column, index, shownRounds: 0, rounds: [], live: -1, figures: {}, stamp: "", sought: false };
+  const known = boot.rules;
+  const rule = known[column.rule] || {};
+  const names = Object.keys(known).includes(column.rule) ? Object.keys(known) : [column.rule, ...Object.keys(known)];
+  const choose = el(
+    "select",
+    { "aria-label": `Rule of lane ${index + 1}`, onchange: (e) => controls.setRule(index, e.target.value) },
+    names.map((name) => el("option", { value: name, selected: name === column.rule }, name)),
+  );
+  choose.value = column.rule;
+  choose.disabled = Boolean(offline);
+  view.text = el(
+    "div.text",
+    {
+      role: "listbox",
+      tabindex: 0,
+      "aria-label": `Text written with ${column.rule}, token by token`,
+      "aria-orientation": "horizontal",
+      "data-lane": index,
+    },
+    (view.words = el("div.words")),
+    (view.cursor = el("div.cursor", { "aria-hidden": "true", hidden: true })),
+  );
+  view.node = el(
+    "section.lane",
+    { "aria-label": `Lane ${index + 1}: ${column.rule}` },
+    el(
+      "div.lanehead",
+      null,
+      key(column.rule),
+      choose,
+      about.button(column.rule, () => column.knobs),
+      el(
+        "div.tail",
+        null,
+        rule.lossless
+          ? el("span", { title: "The text it writes is distributed exactly as the verifier's." }, "lossless")
+          : null,
+        state.columns.length > 1
+          ? el(
+              "button.iconbutton",
+              {
+                type: "button",
+                "aria-label": `Remove lane ${index + 1}, ${column.rule}`,
+                title: "Remove this lane",
+                onclick: () => controls.removeLane(index),
+              },
+              "×",
+            )
+          : null,
+      ),
+    ),
+    el(
+      "div.summary",
+      null,
+      (view.summary = el("p", { title: rule.source || "" }, rule.summary || "")),
+      (view.whatif = el("p.whatif", { hidden: true, role: "status" })),
+      drafted(column),
+    ),
+    el(
+      "div",
+      null,
+      (view.knobs = controls.knobs(column, index)),
+      (view.error = el("p.error.laneerror", { role: "alert", "data-error": `lane${index}` })),
+    ),
+    el(
+      "dl.big",
+      null,
+      BIG.map(([name, label]) => figure(view, name, label)),
+    ),
+    (view.small = el(
+      "div.small",
+      null,
+      SMALL.map(([name]) => (view.figures[name] = el("span", { "data-figure": name, tabindex: -1 }))),
+    )),
+    el("div", null),
+    view.text,
+    el(
+      "div.foot",
+      null,
+      (view.status = el("span", null, "")),
+      el(
+        "span",
+        null,
+        (view.count = el("span")),
+        " ",
+        el(
+          "button",
+          {
+            type: "button",
+            "aria-label": `Copy the text of ${column.rule}`,
+            onclick: (e) => copy(view, e.currentTarget),
+          },
+          "Copy",
+        ),
+      ),
+    ),
+  );
+  SMALL.forEach(([name]) => describe(view.figures[name], name));
+  return view;
+}
+
+// Who drafted what a column shows, where that is not the usual drafter.
+function drafted(column) {
+  const drafter = laneOf(column)?.drafter;
+  if (!drafter || drafters.usual(drafter)) return null;
+  return el("p.caption.drafted", { title: drafters.words(drafter.name).summary }, `Drafter ${drafters.label(drafter)}`);
+}
+
+function figure(view, name, label) {
+  const value = el("dd", null, "–");
+  const badge = el("span.badge", null, "");
+  const term = el("dt", null, name === "relaxed_share" ? el("s", { "aria-hidden": "true" }) : null, label, badge);
+  view.figures[name] = value;
+  const node = el("div.figure", { "data-figure": name }, term, value);
+  describe(node, name);
+  view.figures[`${name}:box`] = node;
+  view.figures[`${name}:badge`] = badge;
+  return node;
+}
+
+function describe(node, name) {
+  node.addEventListener("pointerenter", () => {
+    const { label, definition: words } = definition(name);
+    const source = { live: "", imported: ", from an imported run" }[state.source] ?? ", from a recorded run";
+    card.tell(node, label, [words, `This number is ${kindOf(name)}${source}.`]);
+  });
+  node.addEventListener("pointerleave", () => card.hide());
+}
+
+async function copy(view, button) {
+  const lane = laneOf(view.column);
+  if (!lane) return;
+  const text = continued.givenText(state.run) + store.text(lane);
+  try {
+    await navigator.clipboard.writeText(text);
+    set(button, "Copied");
+  } catch {
+    const range = document.createRange();
+    range.selectNodeContents(view.text);
+    getSelection().removeAllRanges();
+    getSelection().addRange(range);
+    set(button, "Selected");
+  }
+  setTimeout(() => set(button, "Copy"), 1600);
+}
+
+function appendRound(view, lane, round) {
+  const node = el("span.round", { "data-r": round.index });
+  round.tokens.forEach((token) => {
+    const end =
+      !token.special &&
+      lane.finished === "end of text" &&
+      !token.cut &&
+      round === lane.rounds[lane.rounds.length - 1] &&
+      token === lane.tokens.findLast((one) => !one.cut) &&
+      /^<.*>$|^$/.test(token.text.trim());
+    node.append(tokenNode(token, end));
+  });
+  space(lane, round, node);
+  round.mended.forEach((token) => {
+    const old = view.rounds[token.round]?.querySelector(`[data-k="${token.key}"]`);
+    const made = old && tokenNode(token, false);
+    if (made) {
+      made.classList.add(...old.classList);
+      old.replaceWith(made);
+    }
+  });
+  view.rounds.push(node);
+  view.words.append(node);
+}
+
+// A cut token that touches a kept one inside a word or number stands a little apart from it.
+function space(lane, round, node) {
+  round.tokens.forEach((token, i) => {
+    if (!token.cut) return;
+    const before = lane.tokens[token.key - 1];
+    const after = round.tokens[i + 1];
+    const glued = (right) => right && !right.special && !/^\s/.test(right.text);
+    if (before && !before.cut && glued(token)) node.children[i].classList.add("tightleft");
+    if (after && !after.cut && glued(after)) node.children[i].classList.add("tightright");
+  });
+}
+
+// Puts the next rounds of a lane on the page, about `most` tokens.
+function grow(view, most) {
+  const lane = laneOf(view.column);
+  if (!lane) return;
+  const over = done(lane);
+  for (let count = 0; count < most && view.rounds.length < lane.rounds.length;) {
+    const round = lane.rounds[view.rounds.length];
+    appendRound(view, lane, round);
+    view.rounds[round.index].classList.toggle("future", round.index >= over);
+    count += round.tokens.length;
+  }
+}
+
+const missing = (view) => (laneOf(view.column)?.rounds.length ?? 0) - view.rounds.length;
+
+// The rest of long texts, in tasks between which the page can do something else.
+function later() {
+  if (ticket || !views.some(missing)) return;
+  ticket = setTimeout(() => {
+    ticket = 0;
+    const view = views.filter(missing).sort((a, b) => a.rounds.length - b.rounds.length)[0];
+    if (!view) return;
+    grow(view, SLICE);
+    tick(view);
+    if (!missing(view)) complete(view);
+    later();
+  });
+}
+
+function complete(view) {
+  recolour(view);
+  mark();
+  settle();
+  if (view.sought && pickedToken()) reveal(pickedToken());
+  view.sought = false;
+}
+
+function fill(view) {
+  const lane = laneOf(view.column);
+  view.given = lane && fork.head();
+  if (view.given) view.words.append(view.given);
+  if (!lane) view.words.append(el("span.caption", null, state.run ? "Press Run to see what this rule writes." : ""));
+  grow(view, FIRST / views.length);
+  view.shownRounds = lane ? done(lane) : 0;
+  recolour(view);
+  tick(view);
+}
+
+// Brings a column to the playhead: whole rounds with their fates, the next one pending.
+function tick(view) {
+  const lane = laneOf(view.column);
+  if (!lane) {
+    figures(view, null, 0);
+    view.spot = null;
+    set(view.status, "");
+    set(view.count, "");
+    return;
+  }
+  const whole = state.live || state.time >= state.run.span;
+  const now = whole ? { done: lane.rounds.length, pending: 0, phase: "done" } : store.at(lane, state.time);
+  const { rounds } = view;
+  const stamp = `${now.done} ${now.pending} ${now.phase} ${whole} ${state.live} ${rounds.length} ${lane.finished}`;
+  if (stamp === view.stamp) {
+    figures(view, lane, now.done);
+    return;
+  }
+  view.stamp = stamp;
+  if (view.live >= 0 && rounds[view.live]) rounds[view.live].classList.remove("live");
+  view.fresh?.classList.remove("fresh");
+  for (
+    let i = Math.min(view.shownRounds, now.done);
+    i < Math.max(view.shownRounds, now.done) && i < rounds.length;
+    i += 1
+  )
+    rounds[i].classList.toggle("future", i >= now.done);
+  if (view.shownRounds !== now.done) view.shownRounds = now.done;
+  const next = now.phase === "drafting" || now.phase === "checking" ? now.done : -1;
+  if (view.live >= 0 && view.live !== next && rounds[view.live]) {
+    rounds[view.live].classList.toggle("future", view.live >= now.done);
+    view.fresh = rounds[view.live]; // just judged: its marks fade in
+    view.fresh.classList.add("fresh");
+  }
+  if (next >= 0 && rounds[next]) {
+    const count = now.phase === "checking" ? lane.rounds[next].given.drafted.length : now.pending;
+    rounds[next].classList.remove("future");
+    rounds[next].classList.add("live");
+    [...rounds[next].children].forEach((node, i) => node.classList.toggle("shown", i < count));
+    view.spot = count ? { after: rounds[next].children[count - 1] } : { before: rounds[next] };
+  } else
+    view.spot = now.done
+      ? { after: rounds[now.done - 1] }
+      : rounds.length
+        ? { before: rounds[0] }
+        : { after: view.words.lastElementChild };
+  // A lane that has ended needs no cursor, even if others go on.
+  const over = now.done >= lane.rounds.length && next < 0;
+  if (over && (!state.live || lane.finished)) view.spot = null;
+  view.live = next;
+  figures(view, lane, now.done);
+  foot(view, lane, now, next);
+}
+
+// Cursors and scrolling, of all lanes at once: first everything is measured, then everything is moved, so that the
+// browser lays the texts out once.
+function settle() {
+  const moves = views
+    .filter((view) => view.moved !== view.stamp)
+    .map((view) => {
+      const { text, words, spot } = view;
+      const height = text.clientHeight;
+      const over = text.scrollHeight - height;
+      view.moved = view.stamp;
+      if (!spot) return { view, top: state.live && view.follows ? over : null };
+      const home = words.getBoundingClientRect();
+      const rects = (spot.after || spot.before)?.getClientRects() || [];
+      const rect = spot.after ? rects[rects.length - 1] : rects[0];
+      const x = rect ? Math.min(home.width - 2, (spot.after ? rect.right : rect.left) - home.left) : 0;
+      const y = rect ? (rect.top + rect.bottom) / 2 - home.top : 17;
+      const top = state.live ? (view.follows ? over : null) : over > 0 ? Math.max(0, y + 50 - height) : null;
+      return { view, top, x: x + words.offsetLeft, y: y + words.offsetTop };
+    });
+  moves.forEach(({ view, top, x, y }) => {
+    view.cursor.hidden = x === undefined;
+    if (x !== undefined)
+      view.cursor.style.transform = `translate(${x.toFixed(1)}px, ${y.toFixed(1)}px) translateY(-50%)`;
+    if (top !== null) view.text.scrollTop = top;
+  });
+}
+
+function figures(view, lane, rounds) {
+  const plain = state.run && state.run.lanes.find((one) => one.rule === "plain");
+  const f = lane ? store.figures(state.run, lane.index, rounds, plain ? done(plain) : null) : {};
+  const drafts = lane && lane.rule !== "plain";
+  BIG.forEach(([name, , show]) => {
+    const none = !lane || f[name] === null || f[name] === undefined || (!drafts && name !== "speedup");
+    set(view.figures[name], none ? "–" : show(f));
+    view.figures[`${name}:box`].classList.toggle("none", none);
+    const badge = view.figures[`${name}:badge`];
+    const why = name === "speedup" && lane && !plain ? "no plain lane ran" : "";
+    badge.className = why ? "" : `badge ${kindOf(name)}`;
+    badge.hidden = name !== "speedup" || (none && !why);
+    set(badge, why || kindOf(name));
+  });
+  SMALL.forEach(([name, show]) => {
+    const node = view.figures[name];
+    const parts = lane ? show(f) : ["–"];
+    const wanted = parts.join("");
+    if (node.textContent === wanted) return;
+    const strong = name === "mean_kl" ? 1 : 0;
+    node.replaceChildren(...parts.map((part, i) => (i === strong ? el("b", null, part) : part)));
+  });
+  view.small.classList.toggle("plain", !drafts);
+}
+
+function foot(view, lane, now, next) {
+  const over = now.done >= lane.rounds.length && next < 0;
+  let words;
+  if (over && lane.finished) {
+    const [time, unit] = seconds(lane.rounds.length ? lane.rounds[lane.rounds.length - 1].to : 0);
+    words = {
+      "end of text": `Done in ${time} ${unit}`,
+      length: `Length reached, ${time} ${unit}`,
+      stopped: `Stopped after ${time} ${unit}`,
+    }[lane.finished];
+    const answer = controls.answer(store.text(lane));
+    if (answer) words = `${answer} · ${words.toLowerCase()}`;
+  } else if (next >= 0)
+    words = `Round ${next + 1}, ${now.phase} ${lane.rounds[next].given.drafted.length || "one token"}`;
+  else words = lane.rounds.length ? `Round ${now.done + 1}` : "Waiting";
+  set(view.status, words);
+  set(view.count, `${lane.sums[Math.min(now.done, lane.sums.length - 1)].emitted} tokens`);
+}
+
+// What-if: the recorded run as another knob value would have judged it.
+function recolour(view) {
+  const lane = laneOf(view.column);
+  view.text.querySelectorAll(".ghost, .changed").forEach((node) => node.classList.remove("ghost", "changed"));
+  const dirty = lane && differs(view.column, lane);
+  view.whatif.hidden = true;
+  view.summary.hidden = false;
+  if (!lane || (!dirty && !view.wasDirty)) return;
+  view.wasDirty = dirty;
+  const possible = dirty && rules.canRejudge(lane, view.column.knobs);
+  const { changed, first } = possible
+    ? rules.whatIf(state.run, lane, view.column.knobs)
+    : { changed: new Map(), first: null };
+  let flips = 0;
+  view.text.querySelectorAll(".t").forEach((node) => {
+    const token = lane.tokens[node.dataset.k];
+    const now = changed.get(token.key);
+    const fate = now ? now.fate : token.fate;
+    ["accepted", "relaxed", "rejected", "discarded", "resampled", "bonus", "plain"].forEach((name) =>
+      node.classList.toggle(name, name === fate),
+    );
+    const flipped = (fate === "rejected") !== (token.fate === "rejected");
+    flips += flipped;
+    node.classList.toggle("changed", flipped);
+    node.classList.toggle("ghost", first !== null && token.key > first);
+  });
+  if (!dirty) return;
+  const knobs = Object.keys(lane.knobs).filter((name) => String(lane.knobs[name]) !== String(view.column.knobs[name]));
+  const what = knobs.map((name) => `${symbol(name)} ${number(view.column.knobs[name])}`).join(", ");
+  let words = `${what}: no fate changes.`;
+  if (!possible) words = `${what} ${rules.refusal(lane)}.`;
+  else if (flips)
+    words =
+      `${what}: ${flips === 1 ? "one fate changes" : `${flips} fates change`}. What follows the first is ` +
+      "counterfactual.";
+  view.whatif.replaceChildren(
+    words,
+    " ",
+    ...(offline
+      ? []
+      : [
+          el("button", { type: "button", onclick: () => controls.run() }, "Re-run"),
+          " ",
+          first === null
+            ? ""
+            : el(
+                "button",
+                {
+                  type: "button",
+                  title: "Keeps the text before the first changed fate, and every lane goes on from there.",
+                  onclick: () => fork.start(lane, lane.tokens[first].position),
+                },
+                "Re-run from there",
+              ),
+          " ",
+        ]),
+    el("button", { type: "button", onclick: () => controls.resetKnobs(view.index) }, "Undo"),
+  );
+  view.whatif.hidden = false;
+  view.summary.hidden = true;
+}
+
+function mark() {
+  views.forEach((view) => {
+    view.text.querySelectorAll(".selected, .same").forEach((node) => {
+      node.classList.remove("selected", "same");
+      node.removeAttribute("aria-selected");
+      node.removeAttribute("id");
+    });
+    view.text.removeAttribute("aria-activedescendant");
+  });
+  const token = pickedToken();
+  if (!token) return;
+  views.forEach((view) => {
+    const lane = laneOf(view.column);
+    if (!lane) return;
+    const own = lane.index === token.lane;
+    const other = own ? token : store.writtenAt(lane, token.position);
+    const node = other && view.text.querySelector(`[data-k="${other.key}"]`);
+    if (!node) return;
+    node.classList.add(own ? "selected" : "same");
+    node.setAttribute("aria-selected", own ? "true" : "false");
+    node.id = `token-${view.index}`;
+    node.setAttribute(
+      "aria-label",
+      `${named(other.text)}, ${other.fate}, position ${other.position}${own ? "" : ", same position"}`,
+    );
+    if (own) view.text.setAttribute("aria-activedescendant", node.id);
+  });
+}
+
+function reveal(token) {
+  const view = views.find((one) => laneOf(one.column)?.index === token.lane);
+  const node = view && view.text.querySelector(`[data-k="${token.key}"]`);
+  if (!node) {
+    if (view) view.sought = true;
+    return;
+  } // not there yet, see `later`
+  const top = node.offsetTop;
+  if (top < view.text.scrollTop || top > view.text.scrollTop + view.text.clientHeight - 44)
+    view.text.scrollTop = Math.max(0, top - view.text.clientHeight / 2);
+  if (matchMedia("(max-width: 860px)").matches) front(view.index);
+}
+
+function front(index) {
+  state.front = index;
+  views.forEach((view) => {
+    view.node.classList.toggle("front", view.index === index);
+    view.moved = null;
+  });
+  settle(); // what is not shown cannot be measured
+  [...tabs.children].forEach((tab, i) => {
+    tab.setAttribute("aria-selected", i === index);
+    tab.tabIndex = i === index ? 0 : -1;
+  });
+}
+
+function tabFigures() {
+  views.forEach((view, i) => {
+    const small = tabs.children[i]?.querySelector("small");
+    if (small) set(small, view.figures.accepted_per_round.textContent);
+  });
+}
+
+const hold = (height) => views.forEach((view) => view.text.style.setProperty("--hold", `${height}px`));
+
+function draw() {
+  const tallest = Math.max(0, ...views.map((view) => view.text.offsetHeight));
+  box.style.setProperty("--lanes", state.columns.length);
+  tabs.style.setProperty("--lanes", state.columns.length);
+  clearTimeout(ticket);
+  ticket = 0;
+  views = state.columns.map(build);
+  hold(state.live ? tallest : 0); // a new run starts in the space of the last
+  box.replaceChildren(...views.map((view) => view.node));
+  tabs.replaceChildren(
+    ...views.map((view, i) =>
+      el(
+        "button",
+        { type: "button", role: "tab", onclick: () => front(i) },
+        view.column.rule,
+        el("small", null, "–"),
+        el("i", null, "kept per round"),
+      ),
+    ),
+  );
+  views.forEach(fill);
+  front(Math.min(state.front, views.length - 1));
+  tabFigures();
+  mark();
+  later();
+}
+
+export function mount(parent, tabParent) {
+  box = parent;
+  tabs = tabParent;
+  tabs.addEventListener("keydown", (event) => {
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!by) return;
+    front((state.front + by + views.length) % views.length);
+    tabs.children[state.front].focus();
+    event.preventDefault();
+  });
+  on("run columns", draw);
+  on("append", () => {
+    // A reader who has scrolled back up stays where they are.
+    views.forEach((view) => {
+      view.follows = view.text.scrollTop + view.text.clientHeight >= view.text.scrollHeight - 60;
+    });
+    views.forEach((view) => grow(view, SLICE));
+    later();
+    views.forEach(tick);
+    settle();
+    tabFigures();
+  });
+  on("time", () => {
+    views.forEach(tick);
+    settle();
+    tabFigures();
+  });
+  on("ended", () => hold(0));
+  on("whatif", (index) => recolour(views[index]));
+  on("pick", () => {
+    mark();
+    const token = pickedToken();
+    if (token) reveal(token);
+  });
+  card.watch(box, (target) => {
+    const node = target.closest(".t");
+    const view = node && views[node.closest(".text")?.dataset.lane];
+    const lane = view && laneOf(view.column);
+    return lane ? { node, token: lane.tokens[node.dataset.k], lane } : null;
+  });
+}

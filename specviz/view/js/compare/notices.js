@@ -1,0 +1,26 @@
+// Sentences of Compare: what went wrong, beside the control it belongs to, and what is going on.
+import { set } from "specviz/core/dom.js";
+
+const find = (selector) => document.querySelector(`.sv ${selector}`);
+const all = (selector) => document.querySelectorAll(`.sv ${selector}`);
+
+// A sentence beside its control, or else beside the prompt; an empty one takes it away.
+export function error(field, sentence) {
+  const control = find(`[data-field="${field}"]`);
+  const place = find(`[data-error="${field}"]`) || find(control ? ".settingserror" : '[data-error="prompt"]');
+  set(place, sentence);
+  if (control) {
+    control.closest(".field").classList.toggle("bad", Boolean(sentence));
+    control.setAttribute("aria-invalid", Boolean(sentence));
+  }
+  if (sentence && field === "prompt") find("#sv-prompt").setAttribute("aria-invalid", "true");
+}
+
+export function clearErrors() {
+  all("[data-error], .settingserror").forEach((node) => set(node, ""));
+  all(".field.bad").forEach((node) => node.classList.remove("bad"));
+  all("[aria-invalid]").forEach((node) => node.removeAttribute("aria-invalid"));
+}
+
+// What is going on, in the line under the prompt.
+export const notice = (words) => set(find(".promptnotice"), words);

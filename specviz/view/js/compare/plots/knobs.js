@@ -1,0 +1,282 @@
+// What a knob buys on this very text: exact acceptance against exact divergence, and what no rule can do. The server
+// reads the text once more for it, when asked.
+import { el, set } from "specviz/core/dom.js";
+import { finite, label, nats, percent } from "specviz/core/formats.js";
+import * as live from "specviz/core/live.js";
+import * as pairs from "specviz/core/pairs.js";
+import { shown, state } from "specviz/core/state.js";
+import { stroke } from "specviz/laws/twins.js";
+import { layout, note } from "specviz/parts/plotly.js";
+import { focusLane } from "specviz/compare/tools.js";
+
+const WORDS = "The models read this text once more; then every rule's acceptance and divergence on it are exact.";
+const found = new Map(); // lane index -> answer, for the run on display
+const parts = {};
+let run = null;
+let busy = false;
+
+const AXES = {
+  // divergence: button, what stands beneath the axis, a value in words
+  kl: ["KL", "KL(law‖verifier), nats", (value) => `${nats(value)} nats`],
+  tv: ["TV", "total variation", (value) => `TV ${nats(value)}`],
+  reverse_kl: ["reverse KL", "KL(verifier‖law), nats", (value) => `${nats(value)} nats reversed`],
+};
+const GAP = "Gap: what more the best rule would keep at the same divergence";
+
+// A curve, or the one point of a mark, with its infinities.
+function finiteFigure(figure) {
+  return {
+    ...figure,
+    ...Object.fromEntries(Object.keys(AXES).map((name) => [name, [].concat(figure[name]).map(finite)])),
+    acceptance: [].concat(figure.acceptance),
+    gap: Object.fromEntries(Object.keys(AXES).map((name) => [name, [].concat(figure.gap[name])])),
+  };
+}
+
+// Point i of a curve against one divergence.
+const point = (curve, i, mode) => ({ acceptance: curve.acceptance[i], apart: curve[mode][i], gap: curve.gap[mode][i] });
+
+async function ask(redraw) {
+  const wire = live.wire();
+  const focus = focusLane();
+  if (busy || !focus) return;
+  if (!wire) return say("", "The page is still connecting. Try again in a moment.");
+  if (!state.raw) return say("", "This run has not ended yet.");
+  const asked = state.run;
+  const columns = state.columns.filter(({ rule }) => rule !== "plain").map(({ rule, knobs }) => [rule, knobs]);
+  busy = true;
+  parts.button.setAttribute("aria-disabled", "true");
+  say("Reading the text once more, then every rule: a few seconds.");
+  let answer;
+  try {
+    answer = await wire.server.buys(
+      JSON.stringify({ pair: pairs.made(state.run.trace), trace: state.raw, lane: focus.lane.index, rules: columns }),
+    );
+  } catch {
+    answer = { error: "The server did not answer." };
+  }
+  busy = false;
+  parts.button.removeAttribute("aria-disabled");
+  if (asked !== state.run) return say("");
+  if (!answer || answer.error) return say("", answer?.error || "The server did not answer.");
+  say("");
+  answer.curves = answer.curves.map(finiteFigure);
+  answer.asked = columns;
+  answer.marks = answer.marks.map((mark) => mark && finiteFigure(mark));
+  found.set(focus.lane.index, answer);
+  redraw();
+}
+
+function say(words, error = "") {
+  set(parts.status, words);
+  set(parts.error, error);
+}
+
+const same = (one, other) =>
+  Object.keys(one).length === Object.keys(other).length &&
+  Object.keys(one).every((name) => String(one[name]) === String(other[name]));
+
+// Where a column stands at its present knobs: as computed, or between the computed values of its main knob.
+function place(answer, { rule, knobs }, mode) {
+  const known = answer.asked.findIndex(([name, given]) => name === rule && same(given, knobs));
+  if (known >= 0) return answer.marks[known] && point(answer.marks[known], 0, mode);
+  const curve = answer.curves.find(
+    (one) =>
+      one.rule === rule && Object.keys(one.fixed).every((name) => String(one.fixed[name]) === String(knobs[name])),
+  );
+  if (!curve) return null;
+  if (!curve.knob) return point(curve, 0, mode);
+  const after = curve.values.findIndex((value) => value >= knobs[curve.knob]);
+  if (after <= 0) return after ? null : point(curve, 0, mode);
+  const share = (knobs[curve.knob] - curve.values[after - 1]) / (curve.values[after] - curve.values[after - 1]);
+  const [low, high] = [point(curve, after - 1, mode), point(curve, after, mode)];
+  const mix = (name) => (share === 1 ? high[name] : low[name] + share * (high[name] - low[name]));
+  return { acceptance: mix("acceptance"), apart: mix("apart"), gap: mix("gap"), between: true };
+}
+
+function knobs(ink, mode) {
+  if (run !== state.run) {
+    run = state.run;
+    found.clear();
+    if (!busy) say("");
+  }
+  const focus = focusLane();
+  const answer = focus && found.get(focus.lane.index);
+  parts.box.hidden = Boolean(answer) || !focus;
+  if (!answer) return null;
+  const own = shown()
+    .map(({ column, lane }) => ({ column, lane, at: place(answer, column, mode) }))
+    .filter((one) => one.at);
+  const frontier = answer.frontiers[mode];
+  const [, axis, words] = AXES[mode];
+  const points = (value) => (100 * value < 0.05 ? "0" : (100 * value).toFixed(1));
+  const short = (one) => (one.gap === null || !Number.isFinite(one.apart) ? "" : `, gap ${points(one.gap)} points`);
+  const rise =
+    frontier.spent[
+      frontier.acceptance.findIndex(
+        (value) =>
+          value >=
+          frontier.acceptance[0] +
+            0.98 * (frontier.acceptance[frontier.acceptance.length - 1] - frontier.acceptance[0]),
+      )
+    ];
+  const near = own.filter(({ at }) => at.apart <= 2 * rise);
+  const wide = 1.12 * Math.max(rise, 0.004, ...near.map(({ at }) => at.apart));
+  const inside = answer.curves.flatMap((curve) => curve.acceptance.filter((_, i) => curve[mode][i] <= wide));
+  const floor =
+    100 *
+    Math.max(
+      0,
+      Math.min(
+        frontier.acceptance[0] - 0.12,
+        ...near.map(({ at }) => at.acceptance - 0.05),
+        Math.max(Math.min(...inside), frontier.acceptance[0] - 0.3),
+      ),
+    );
+  const most = frontier.spent.map((value, i) => [value, 100 * frontier.acceptance[i]]);
+  if (most[most.length - 1][0] < wide) most.push([wide, most[most.length - 1][1]]);
+  const edge = most.filter(([value]) => value <= wide);
+  const named = (rule, knob, value) => label(rule, knob ? { [knob]: value } : {});
+  const lines = answer.curves.map((curve) => {
+    const mine = own.find(
+      ({ column }) =>
+        column.rule === curve.rule &&
+        Object.keys(curve.fixed).every((name) => String(curve.fixed[name]) === String(column.knobs[name])),
+    );
+    const look = stroke(curve.rule);
+    const all = curve.values
+      .map((value, i) => ({ ...point(curve, i, mode), value }))
+      .filter(({ apart, acceptance }) => Number.isFinite(apart) && (curve.knob || 100 * acceptance > floor + 1));
+    const front = mine && mine.lane === focus.lane;
+    return {
+      x: all.map((p) => p.apart),
+      y: all.map((p) => 100 * p.acceptance),
+      text: all.map(
+        (p) =>
+          `${named(curve.rule, curve.knob, p.value)}: keeps ${percent(p.acceptance)} % at ${words(p.apart)}${short(p)}`,
+      ),
+      hovertemplate: "%{text}<extra></extra>",
+      mode: all.length > 1 ? "lines" : "markers",
+      opacity: mine ? 1 : 0.55,
+      line: {
+        color: ink[mine ? look.color : "mute"],
+        width: front ? 2.25 : mine ? Math.max(1.4, look.width) : 1.1,
+        dash: front ? "solid" : look.plotly,
+      },
+      marker: { symbol: look.symbol, size: 7, color: ink.ink3 },
+    };
+  });
+  const marks = near.map(({ column, lane, at }) => ({
+    x: [at.apart],
+    y: [100 * at.acceptance],
+    mode: "markers",
+    cliponaxis: false,
+    hovertemplate:
+      `${label(column.rule, column.knobs)}: keeps %{y:.1f} % at ` +
+      `${words(at.apart)}${short(at)}${at.between ? ", between computed values" : ""}<extra></extra>`,
+    marker: {
+      symbol: stroke(column.rule).symbol.replace("-open", ""),
+      size: lane === focus.lane ? 11 : 9,
+      color: ink[lane === focus.lane ? "ink" : "ink2"],
+      line: { width: 1.5, color: ink.ground },
+    },
+  }));
+  const far = own
+    .filter((one) => !near.includes(one))
+    .map(
+      ({ column, at }) => `${label(column.rule, column.knobs)} keeps ${percent(at.acceptance)} % at ${words(at.apart)}`,
+    );
+  const gaps = own
+    .filter(({ at }) => short(at))
+    .map(({ column, at }) => `${label(column.rule, column.knobs)}: ${points(at.gap)}`);
+  const tall = 102 - floor;
+  const placed = [];
+  const names = [...near]
+    .sort((a, b) => b.at.acceptance - a.at.acceptance)
+    .map(({ column, lane, at }) => {
+      const above = placed
+        .filter((one) => Math.abs(one.apart - at.apart) < 0.3 * wide)
+        .map((one) => one.y - 0.075 * tall);
+      const y = Math.max(floor + 0.04 * tall, Math.min(100 * at.acceptance - 0.05 * tall, ...above));
+      placed.push({ apart: at.apart, y });
+      const name = label(column.rule, column.knobs);
+      return note(
+        lane === focus.lane ? `<b>${name}</b>` : name,
+        at.apart,
+        y,
+        lane === focus.lane ? ink.ink : ink.ink2,
+        { xref: "x", yref: "y", xshift: 8, bgcolor: ink.ground, borderpad: 1 },
+      );
+    });
+  return {
+    subtitle:
+      `${answer.positions} judged positions of ${focus.lane.label}. Each line is a rule as its knob moves; ` +
+      `point at a thin one for its name${far.length ? `. Further right: ${far.join(", ")}` : ""}. ` +
+      `${GAP}${gaps.length ? `; in points of acceptance: ${gaps.join(", ")}` : ""}`,
+    kind: near.some(({ at }) => at.between) ? "estimated" : "exact",
+    data: [
+      {
+        x: [...edge.map(([value]) => value), wide, 0],
+        y: [...edge.map(([, y]) => y), 102, 102],
+        mode: "none",
+        fill: "toself",
+        fillcolor: "rgba(0,0,0,0)",
+        fillpattern: { shape: "/", size: 7, solidity: 0.14, fgcolor: ink.line2, bgcolor: "rgba(0,0,0,0)" },
+        hoverinfo: "skip",
+      },
+      ...lines,
+      {
+        x: edge.map(([value]) => value),
+        y: edge.map(([, y]) => y),
+        mode: "lines",
+        line: { color: ink.amber, width: 3.5 },
+        text: edge.map(([value]) => words(value)),
+        hovertemplate: "No rule keeps more than %{y:.1f} % at %{text}<extra></extra>",
+      },
+      ...marks,
+    ],
+    layout: layout(ink, {
+      height: 330,
+      margin: { l: 44, r: 84, t: 14, b: 44 },
+      xaxis: { range: [-0.015 * wide, wide], nticks: 6 },
+      yaxis: { range: [floor, 102], nticks: 5, ticksuffix: " %" },
+      annotations: [
+        note(axis, 1, -0.085, ink.ink3, { xanchor: "right", yshift: -12 }),
+        note("no rule can be here", 0.03, 0.97, ink.ink2, {
+          xref: "paper",
+          yanchor: "top",
+          bgcolor: ink.ground,
+          borderpad: 2,
+        }),
+        note(
+          "<b>best any<br>rule can do</b>",
+          1.02,
+          Math.min(0.94, (edge[edge.length - 1][1] - floor) / tall),
+          ink["amber-ink"],
+          { align: "left" },
+        ),
+        ...names,
+      ],
+    }),
+  };
+}
+
+function served(redraw) {
+  parts.button = el(
+    "button.plainbutton.outlined",
+    { type: "button", onclick: () => ask(redraw) },
+    "Compute for this text",
+  );
+  parts.status = el("p.notice", { role: "status" });
+  parts.error = el("p.error", { role: "alert" });
+  parts.box = el("div.askserver", null, el("p.caption", null, WORDS), parts.button, parts.status, parts.error);
+  return parts.box;
+}
+
+export default {
+  title: "What the knob buys on this text",
+  place: 6,
+  draw: knobs,
+  served,
+  modes: Object.entries(AXES).map(([name, [words]]) => [name, words]),
+};

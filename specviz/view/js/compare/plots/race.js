@@ -1,0 +1,81 @@
+// Tokens written against verifier calls, or against the lane's own clock.
+import { done, measured, shown, state } from "specviz/core/state.js";
+import { stroke } from "specviz/laws/twins.js";
+import { layout, note, spread } from "specviz/parts/plotly.js";
+
+function race(ink, mode) {
+  const rows = shown();
+  if (!rows.length) return null;
+  const plainLane = state.run.lanes.find((lane) => lane.rule === "plain");
+  if (plainLane && !rows.some(({ lane }) => lane === plainLane))
+    rows.push({ lane: plainLane, column: { rule: "plain" } });
+  const byTime = mode === "time";
+  const milli = state.run.span < 1;
+  const unit = byTime ? (milli ? 1000 : 1) : 1;
+  const ends = [];
+  const most = Math.max(1, ...rows.map(({ lane }) => lane.sums[lane.sums.length - 1].emitted));
+  const drafting = rows.filter(({ lane }) => lane.rule !== "plain");
+  const widest = byTime
+    ? state.run.span * unit
+    : Math.max(1, ...(drafting.length ? drafting : rows).map(({ lane }) => lane.rounds.length)) * 1.08;
+  const marks = [];
+  const lines = rows.map(({ lane, column }) => {
+    const over = done(lane);
+    const sums = lane.sums.slice(0, over + 1).filter((sum, i) => byTime || i <= widest);
+    const look = stroke(lane.rule);
+    const plain = lane.rule === "plain";
+    const x = sums.map((sum) => (byTime ? sum.seconds * unit : sum.rounds));
+    const y = sums.map((sum) => sum.emitted);
+    const ended = lane.finished && lane.finished !== "length" && over === lane.rounds.length;
+    ends.push({
+      y: y[y.length - 1],
+      text: `${column.rule} ${lane.sums[over].emitted}${ended ? ", done" : ""}`,
+      bold: lane.rule === "cactus",
+    });
+    const at = {
+      x: x.slice(-1),
+      y: y.slice(-1),
+      mode: "markers",
+      hoverinfo: "skip",
+      marker: { symbol: look.symbol, size: 8, color: ink[look.color], line: { width: 1.3, color: ink[look.color] } },
+    };
+    if (!plain) marks.push(at);
+    return {
+      x,
+      y,
+      mode: "lines",
+      line: { color: ink[plain ? "mute" : look.color], width: look.width, dash: look.plotly },
+      hovertemplate: `${lane.label}: %{y} tokens<extra></extra>`,
+    };
+  });
+  // As long as it gets: nothing moves while it streams.
+  const longest = Math.max(...rows.map(({ column }) => column.rule.length)) + " 999, done".length;
+  const names = spread(ends, most * 1.06, 0.075).map((end) =>
+    note(end.bold ? `<b>${end.text}</b>` : end.text, 1.02, end.at, end.bold ? ink.ink : ink.ink3),
+  );
+  return {
+    subtitle: byTime ? "Tokens written against the lane's own compute time" : "Tokens written against verifier calls",
+    kind: measured(),
+    data: [...lines, ...marks],
+    layout: layout(ink, {
+      margin: { l: 40, r: Math.max(104, 16 + 6.2 * longest), t: 26, b: 30 },
+      xaxis: { range: [0, widest], nticks: 6 },
+      yaxis: { range: [0, most * 1.06], nticks: 5 },
+      annotations: [
+        note(byTime ? (milli ? "ms" : "seconds") : "calls", 1.02, -0.085, ink.ink3),
+        note("tokens", 0.01, 1.02, ink.ink3, { yanchor: "bottom" }),
+        ...names,
+      ],
+    }),
+  };
+}
+
+export default {
+  title: "The race",
+  place: 3,
+  draw: race,
+  modes: [
+    ["calls", "by calls"],
+    ["time", "by time"],
+  ],
+};

@@ -1,0 +1,180 @@
+// A run of models: starts and stops it, and takes in what streams back.
+// A message may be lost on the way (the page keeps only the newest value), so every message repeats the last
+// few deltas and the end brings the whole trace: deltas are taken once, in order, and a gap is healed at the end.
+import { emit, on } from "specviz/core/events.js";
+import * as live from "specviz/core/live.js";
+import { pick, setTime, show, shown, state } from "specviz/core/state.js";
+import * as store from "specviz/core/store.js";
+import * as models from "specviz/compare/models.js";
+import * as notices from "specviz/compare/notices.js";
+
+let current = null;
+let giveUp = 0;
+let silence = 0;
+const SILENCE = 60_000;
+let queue = []; // deltas that have come in and are not drawn yet
+let ticket = 0;
+let rest = 0;
+let asked = []; // the columns the run was started with
+let form = null; // gives the settings as they stand in the form
+
+function running(going, words) {
+  emit("running", going);
+  notices.notice(words);
+}
+
+// Starts a run with these settings; `typed` gives those of the form.
+export function start(settings, typed) {
+  if (!live.wire()) return notices.error("prompt", "The page is still connecting. Try again in a moment.");
+  if (current) return;
+  notices.clearErrors();
+  form = typed;
+  asked = state.columns.map((column) => ({ ...column, knobs: { ...column.knobs } }));
+  current = { id: Math.random().toString(36).slice(2), seq: 0, begun: false, gap: false, stopped: false };
+  state.live = true;
+  running(true, "Starting…");
+  heard();
+  live.wire().trigger("run", { id: current.id, settings: JSON.stringify(settings) });
+}
+
+export function stop() {
+  if (!current || current.stopped) return;
+  current.stopped = true;
+  live.wire().trigger("stop", { id: current.id });
+  notices.notice("Stopping…");
+  const { id } = current;
+  giveUp = setTimeout(() => {
+    if (current && current.id === id) {
+      live.wire().trigger("cancel", {});
+      finish("Stopped.");
+    }
+  }, 4000);
+}
+
+// A server that has gone away says nothing; after SILENCE the page says it.
+function heard() {
+  clearTimeout(silence);
+  silence = setTimeout(() => {
+    if (!current) return;
+    finish();
+    notices.error("prompt", "The server has not answered for a minute, so this run was given up. What arrived stays.");
+  }, SILENCE);
+}
+
+function finish(words = "") {
+  clearTimeout(giveUp);
+  clearTimeout(silence);
+  current = null;
+  state.live = false;
+  running(false, words);
+  emit("time");
+  emit("ended");
+}
+
+function receive(message) {
+  if (!current || message.run !== current.id) return;
+  heard();
+  if (message.kind === "wait") return notices.notice(message.message);
+  if (message.kind === "error") {
+    const { begun, before } = current;
+    finish();
+    if (begun && JSON.parse(message.final).lanes.some((lane) => lane.rounds.length)) adopt(message.final);
+    else if (begun) giveBack(before);
+    if (message.field === "pair") models.failed(message.message);
+    else notices.error(message.field, message.message);
+    return;
+  }
+  if (message.trace && !current.begun) begin(message.trace);
+  if (message.deltas && current.begun) take(message.deltas);
+  if (message.kind === "end") {
+    const { stopped, gap, begun } = current;
+    flush();
+    if (begun)
+      message.finished.forEach((reason, lane) => {
+        state.run.lanes[lane].finished = state.run.trace.lanes[lane].finished = reason;
+      });
+    if (gap || !begun) adopt(message.final);
+    else state.raw = message.final;
+    finish(message.message || (stopped ? "Stopped." : ""));
+  }
+}
+
+function begin(header) {
+  current.begun = true;
+  current.before = { run: state.run, source: state.source, raw: state.raw, time: state.time, picked: state.picked };
+  queue = [];
+  const lanes = header.lanes.map((lane) => ({ ...lane, rounds: [] }));
+  state.playing = false;
+  state.time = Infinity;
+  show(
+    { ...header, lanes, pieces: { ...header.pieces }, special: [...(header.special || [])] },
+    "live",
+    null,
+    asked.map((column, i) => ({ ...column, from: i })),
+  );
+  running(true, "");
+}
+
+// A run that wrote nothing leaves the one before it on display, and the settings as they were asked for.
+function giveBack({ run, source, raw, time, picked }) {
+  if (!run) return;
+  const { lanes, ...settings } = form();
+  show(run.trace, source, raw, asked);
+  Object.assign(state.form, settings);
+  emit("form");
+  setTime(time);
+  if (picked) pick(picked.lane, picked.key);
+}
+
+function take(deltas) {
+  for (const delta of deltas) {
+    if (delta.seq <= current.seq) continue;
+    if (delta.seq > current.seq + 1) current.gap = true;
+    current.seq = delta.seq;
+    if (!current.gap) queue.push(delta); // behind a gap rounds cannot be placed; the end brings them all
+  }
+  if (queue.length && !ticket)
+    ticket = setTimeout(() => requestAnimationFrame(flush), Math.max(0, rest - performance.now()));
+}
+
+// Draws what has come in, in one frame; a long text costs more to lay out, so the next frame waits three times that.
+function flush() {
+  clearTimeout(ticket);
+  ticket = 0;
+  if (!queue.length) return;
+  const began = performance.now();
+  const fresh = [];
+  for (const delta of queue.splice(0)) {
+    Object.assign(state.run.trace.pieces, delta.pieces);
+    delta.special.forEach((id) => state.run.special.add(id));
+    Object.entries(delta.finished).forEach(([lane, reason]) => {
+      state.run.lanes[lane].finished = reason;
+      state.run.trace.lanes[lane].finished = reason;
+    });
+    delta.rounds.forEach(([lane, round]) => fresh.push([lane, store.append(state.run, lane, round)]));
+  }
+  emit("append", fresh);
+  if (!state.picked) notable(fresh);
+  rest = performance.now() + 3 * (performance.now() - began);
+}
+
+// The first token kept on budget fills the inspector, unless something was picked.
+function notable(fresh) {
+  const found = fresh
+    .flatMap(([, round]) => round.tokens)
+    .find((token) => token.fate === "relaxed" && shown().some(({ lane }) => lane.index === token.lane));
+  if (found) pick(found.lane, found.key);
+}
+
+function adopt(text) {
+  show(
+    JSON.parse(text),
+    "live",
+    text,
+    asked.map((column, i) => ({ ...column, from: i })),
+  );
+  state.time = Infinity;
+  emit("time");
+}
+
+on("message", receive);

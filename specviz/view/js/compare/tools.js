@@ -1,0 +1,72 @@
+// What the files of plots/ draw with, besides parts/plotly.js.
+import { named } from "specviz/core/formats.js";
+import { done, pickedToken, shown } from "specviz/core/state.js";
+
+export function upTo(lane) {
+  const count = done(lane);
+  return lane.tokens.filter((token) => token.round < count);
+}
+
+export const DOT = 5; // px, of an accepted token
+
+const fatesOf = (ink) => ({
+  accepted: { symbol: "circle", size: DOT, color: ink.ink3, opacity: 0.45 },
+  relaxed: { symbol: "diamond", size: 9, color: ink.amber, opacity: 1 },
+  rejected: { symbol: "x", size: 7, color: ink.red, opacity: 1 },
+});
+
+export function focusLane() {
+  const all = shown().filter(({ lane }) => lane.rule !== "plain");
+  const token = pickedToken();
+  const lossy = all.filter(({ lane }) => !lane.lossless);
+  return (
+    (token && lossy.find(({ lane }) => lane.index === token.lane)) ||
+    lossy[lossy.length - 1] ||
+    all[all.length - 1] ||
+    null
+  );
+}
+
+export function ringed(found, ink) {
+  const picked = pickedToken();
+  const hit = picked && found.find((point) => point.token === picked);
+  return hit
+    ? [
+        {
+          x: [hit.x],
+          y: [hit.y],
+          mode: "markers",
+          cliponaxis: false,
+          marker: { symbol: "circle-open", size: 16, color: ink.ink, line: { width: 1.6 } },
+          hoverinfo: "skip",
+        },
+      ]
+    : [];
+}
+
+// Marks by the hundred cost the browser far more than one path: `moves` takes a point to its piece of the path.
+export function path(points, moves, line, more = {}) {
+  return points.length
+    ? [{ type: "path", path: points.map(moves).join(""), xref: "x", yref: "y", layer: "between", line, ...more }]
+    : [];
+}
+
+export function byFate(points, ink, hover) {
+  return Object.entries(fatesOf(ink)).map(([fate, marker]) => {
+    const some = points.filter((point) => (point.fate || point.token.fate) === fate);
+    return {
+      x: some.map((p) => p.x),
+      y: some.map((p) => p.y),
+      text: some.map(hover),
+      customdata: some.map((p) => [p.token.lane, p.token.key]),
+      mode: "markers",
+      type: "scatter",
+      cliponaxis: false,
+      marker,
+      hovertemplate: "%{text}<extra></extra>",
+      name: fate,
+    };
+  });
+}
+
+export const tokenText = (token) => named(token.text).replace(/&/g, "&amp;").replace(/</g, "&lt;").slice(0, 40);

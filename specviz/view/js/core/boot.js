@@ -1,0 +1,24 @@
+// What Python says before the page starts: rules, drafters, pairs of models and figures in words, examples, and which
+// twins and plots there are. In a replay also the run itself, as Python wrote it.
+const written = (id) => globalThis.document?.getElementById(id)?.textContent ?? null;
+
+export const boot = {
+  rules: {},
+  drafters: {},
+  definitions: {},
+  settings: [],
+  pairs: [],
+  prompts: [],
+  exports: [],
+  twins: [],
+  plots: [],
+  ...JSON.parse(written("specviz-boot") ?? "{}"),
+};
+
+// The trace of a replay, a JSON text; null on the page, which has a server.
+export const offline = written("specviz-run");
+
+// The knobs of a rule at their defaults.
+export function defaults(rule) {
+  return Object.fromEntries((boot.rules[rule]?.knobs || []).map((knob) => [knob.name, knob.default]));
+}

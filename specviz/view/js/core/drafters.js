@@ -1,0 +1,54 @@
+// Drafters as the page speaks of them: {name, knobs}.
+import { boot } from "specviz/core/boot.js";
+import { number } from "specviz/core/formats.js";
+
+const DRAFTER = "model"; // of traces and links from before there were others
+
+// {name, knobs} from a text such as "ngram:longest=3".
+export function parse(spec = DRAFTER) {
+  const [, name, rest] = /^([^:]*):?(.*)$/s.exec(spec);
+  const knobs = {};
+  rest
+    .split(",")
+    .filter(Boolean)
+    .forEach((part) => {
+      const [knob, value] = part.split("=");
+      knobs[knob] = Number.isFinite(Number(value)) ? Number(value) : value;
+    });
+  return { name, knobs };
+}
+
+export const known = () => boot.drafters;
+export const words = (name) => (Object.hasOwn(known(), name) ? known()[name] : { summary: "", source: "", knobs: [] });
+const copy = (drafter) => drafter && { name: drafter.name, knobs: { ...drafter.knobs } };
+export const usual = (drafter) => drafter.name === DRAFTER;
+
+// "ngram, longest 3"
+export function label({ name, knobs }) {
+  return [name, ...Object.entries(knobs).map(([knob, value]) => `${knob} ${number(value)}`)].join(", ");
+}
+
+// The drafter with every knob, those that are not given at their defaults.
+export function complete({ name, knobs }) {
+  const all = words(name).knobs.map((knob) => [knob.name, knobs[knob.name] ?? knob.default]);
+  return { name, knobs: Object.fromEntries(all) };
+}
+
+export const same = (one, other) => label(complete(one)) === label(complete(other));
+
+// The drafter of all these lanes; null if they have several, `otherwise` if none of them drafts.
+export function common(lanes, otherwise) {
+  const [first, ...rest] = lanes.map((lane) => lane.drafter).filter(Boolean);
+  if (!first) return otherwise;
+  return rest.every((one) => same(one, first)) ? copy(first) : null;
+}
+
+// What of a link is a drafter; null if it is none. Throws if it is not known here.
+export function readable(value) {
+  if (!value || typeof value.name !== "string") return null;
+  if (!Object.hasOwn(known(), value.name)) {
+    throw new Error("This link names a drafter that does not exist here, so its settings were ignored.");
+  }
+  const knobs = Object.entries(value.knobs || {}).filter(([, one]) => ["number", "string"].includes(typeof one));
+  return complete({ name: value.name, knobs: Object.fromEntries(knobs) });
+}

@@ -1,0 +1,127 @@
+// What the page shows right now.
+//   run      the run on display (see store.js), or null
+//   source   recorded | live | imported       where it came from
+//   time     playhead, seconds of compute; Infinity is the end
+//   form     the settings: pair is the name of the models that run next, see compare/models.js; system the system
+//             message of a chat, null for what its template says by itself; drafter is {name, knobs}, or null while
+//            every
+//            column keeps a drafter of its own
+//   columns  the lanes as configured: {rule, knobs, drafter?, from}; `from`: index of the run's lane it shows, or null
+//   picked   {lane, key} of the selected token, or null
+// Events: run (another is on display), append (it has grown), time, pick, columns, whatif (a knob, of the column of
+// that
+// index), settings and form (changed by hand, or by the page), theme, ended (a run that streamed), rest (the playhead
+// was
+// let go). Who changes what they speak of emits them.
+import * as continued from "specviz/core/continued.js";
+import * as drafters from "specviz/core/drafters.js";
+import { emit, on } from "specviz/core/events.js";
+import * as store from "specviz/core/store.js";
+
+export const MAX_LANES = 4;
+
+export const state = {
+  run: null,
+  source: null,
+  example: null,
+  time: Infinity,
+  live: false,
+  playing: false,
+  picked: null,
+  front: 0,
+  hideCut: false,
+  withPlain: true,
+  raw: null,
+  form: {
+    prompt: "",
+    pair: null,
+    style: null,
+    system: null,
+    temperature: 1,
+    top_k: 0,
+    top_p: 1,
+    draft_length: 4,
+    max_new_tokens: 120,
+    seed: 0,
+    drafter: drafters.parse(),
+  },
+  columns: [],
+};
+
+// The run's lane a column shows: only while its rule is still the one that ran.
+export function laneOf(column) {
+  const lane = state.run && column.from !== null ? state.run.lanes[column.from] : null;
+  return lane && lane.rule === column.rule ? lane : null;
+}
+
+// The columns that show something, with their lanes.
+export function shown() {
+  return state.columns.map((column, index) => ({ column, index, lane: laneOf(column) })).filter((one) => one.lane);
+}
+
+export function differs(column, lane) {
+  return Object.keys(lane.knobs).some((name) => String(lane.knobs[name]) !== String(column.knobs[name]));
+}
+
+// The timeline ends with the last lane that is looked at: heard before anything draws.
+function refit() {
+  if (state.run)
+    state.run.span = Math.max(
+      1e-9,
+      ...shown().map(({ lane }) => (lane.rounds.length ? lane.rounds[lane.rounds.length - 1].to : 0)),
+    );
+}
+on("run columns append", refit);
+
+// Puts a run on display, and its settings into the form. `raw` is the trace as Python wrote it: it is what gets
+// saved, because numbers that have been through a browser (1.0 becomes 1) no longer match the trace's digest.
+// `columns`: which lanes to show; without it all of them, plain decoding only when there is room.
+export function show(trace, source, raw, columns) {
+  const run = store.open(trace);
+  const { form } = state;
+  Object.assign(form, {
+    prompt: trace.prompt,
+    style: trace.style,
+    system: trace.system ?? null,
+    seed: trace.seed,
+    max_new_tokens: trace.max_new_tokens + continued.given(trace).length,
+  });
+  Object.assign(form, trace.sampling);
+  const first = trace.lanes.find((lane) => lane.rule) || trace.lanes[0];
+  if (first) form.draft_length = first.draft_length;
+  form.drafter = drafters.common(run.lanes, form.drafter);
+  state.run = run;
+  state.source = source;
+  state.raw = raw || null;
+  const drafting = run.lanes.filter((lane) => lane.rule !== "plain").length;
+  const seen = run.lanes.filter((lane) => drafting < 2 || lane.rule !== "plain").slice(0, 4);
+  state.columns = columns || seen.map((lane) => ({ rule: lane.rule, knobs: { ...lane.knobs }, from: lane.index }));
+  shown().forEach(({ column, lane }) => {
+    column.drafter = lane.drafter;
+  });
+  state.front = Math.min(state.front, state.columns.length - 1);
+  state.picked = null;
+  emit("run");
+}
+
+export function setTime(time) {
+  state.time = time;
+  emit("time");
+}
+
+// Rounds of a lane that are over at the playhead.
+export function done(lane) {
+  return state.live || state.time >= state.run.span ? lane.rounds.length : store.at(lane, state.time).done;
+}
+
+export function pick(lane, key) {
+  state.picked = lane === null ? null : { lane, key };
+  emit("pick");
+}
+
+export function pickedToken() {
+  return state.picked && state.run ? state.run.lanes[state.picked.lane]?.tokens[state.picked.key] || null : null;
+}
+
+// The kind of a measured number, given where the run came from.
+export const measured = () => (state.source === "live" ? "measured" : "recorded");

@@ -1,0 +1,406 @@
+// Everything a view needs, derived from a Trace and nothing else. Pure: no page, no clock, no network.
+//   run    {trace, lanes, span, special}
+//          span: compute seconds until the last lane on display ended; special: ids that are no text
+//   lane   {index, rule, name, label, knobs, drafter, lossless, rounds, tokens, sums, finished}
+//   round  {index, from, drafted, to, first, tokens, mended, start, shape}
+//           three instants on the lane's own clock; mended: tokens of earlier rounds whose `shown` it has changed, when
+//          it
+//          brought the rest of a character
+//   token  {key, lane, round, slot, id, text, shown, special, code, fate, position, cut, judged, uniform, accept,
+//          strict, draft, verifier}
+//          text: what the token looks like alone; shown: what it adds to the lane's text; special: it is no text; code:
+//           it stands between lines of ```; slot: the token's number in its draft; judged: its row in the columns of
+//          what
+//          was judged, -1 without one
+//          fate: accepted | relaxed | rejected | discarded | resampled | bonus | plain
+import * as drafters from "specviz/core/drafters.js";
+import { finite, label } from "specviz/core/formats.js";
+
+const ADDED = { resampled: "resampled", bonus: "bonus" };
+
+export function ruleKey(spec) {
+  return spec ? String(spec).split(":")[0] : "plain";
+}
+
+export function open(trace) {
+  // Span is up to whoever decides which lanes are on display.
+  const run = { trace, lanes: [], span: 0, special: new Set(trace.special) };
+  trace.lanes.forEach((given, index) => {
+    const knobs = given.knobs || {};
+    const lane = {
+      index,
+      given,
+      knobs,
+      rule: ruleKey(given.rule),
+      name: given.name || ruleKey(given.rule),
+      label: label(given.name || ruleKey(given.rule), knobs),
+      lossless: given.lossless,
+      scope: given.scope,
+      drafter: given.rule ? drafters.parse(given.drafter) : null, // plain decoding has none
+      rounds: [],
+      tokens: [],
+      sums: [zero()],
+      finished: null,
+      reading: reader(),
+    };
+    run.lanes.push(lane);
+    given.rounds.forEach((round) => append(run, index, round, true));
+    lane.finished = given.finished ?? null;
+  });
+  return run;
+}
+
+const BYTES = /^⟨([0-9A-F]{2}(?: [0-9A-F]{2})*)⟩$/; // a token whose bytes are no whole character
+const FENCE = "```";
+
+// Puts bytes together, as specviz/record/pieces.py does. What it gives is told each token in its turn, sets what it
+// adds to the text, `shown`, and returns the tokens before it whose `shown` has changed.
+function joiner() {
+  let reader = null;
+  let waiting = []; // [token, what it adds if all goes well]: with bytes of a character that is not whole yet
+  let bytes = 0; // of them
+  const begin = () => {
+    reader = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+    waiting = [];
+    bytes = 0;
+  };
+  const read = (given) => {
+    try {
+      return reader.decode(given, { stream: true });
+    } catch {
+      return null;
+    }
+  };
+  begin();
+  return (token) => {
+    token.shown = token.text;
+    const found = BYTES.exec(token.text);
+    if (!found) {
+      begin();
+      return [];
+    }
+    const given = Uint8Array.from(found[1].split(" "), (byte) => parseInt(byte, 16));
+    let out = read(given);
+    if (out === null) {
+      // not what the waiting ones needed: it may begin anew
+      begin();
+      out = read(given);
+      if (out === null) {
+        begin();
+        return [];
+      }
+    }
+    waiting.push([token, out]);
+    bytes += given.length - new TextEncoder().encode(out).length;
+    if (bytes) return [];
+    const settled = waiting;
+    settled.forEach(([one, adds]) => {
+      one.shown = adds;
+    });
+    begin();
+    return settled.slice(0, -1).map(([one]) => one);
+  };
+}
+
+// Reads a lane's text as it grows: sets `shown` and `code` of each token, and returns earlier ones whose `shown` has
+// changed.
+function reader() {
+  const join = joiner();
+  let inside = false;
+  let tail = "";
+  return (token) => {
+    token.shown = token.text;
+    token.code = inside;
+    if (token.cut) return [];
+    if (token.special) {
+      token.shown = "";
+      return [];
+    }
+    const changed = join(token);
+    const text = tail + token.shown;
+    const fences = text.split(FENCE).length - 1;
+    tail = fences ? text.slice(text.lastIndexOf(FENCE) + FENCE.length).slice(-2) : text.slice(-2);
+    if (fences % 2) inside = !inside;
+    token.code = token.code || inside;
+    return changed;
+  };
+}
+
+function zero() {
+  return {
+    rounds: 0,
+    drafted: 0,
+    judged: 0,
+    kept: 0,
+    relaxed: 0,
+    emitted: 0,
+    kl: 0,
+    klCount: 0,
+    target: 0,
+    targetCount: 0,
+    seconds: 0,
+  };
+}
+
+// What follows what in a draft, see specviz/record/round.py; a trace leaves out what is so in every chain.
+// parents, depths: of each drafted token; path: the kept ones; rows: the judged ones, each with its row in the columns
+function shapeOf({ drafted, kept, parents, path, node, judged }) {
+  const before = parents ?? drafted.map((_, slot) => slot - 1);
+  const depths = [];
+  before.forEach((parent, slot) => {
+    depths[slot] = parent < 0 ? 0 : depths[parent] + 1;
+  });
+  const nodes = node ?? (judged.uniform || []).map((_, slot) => slot);
+  return {
+    parents: before,
+    depths,
+    path: path ?? drafted.map((_, slot) => slot).slice(0, kept),
+    depth: Math.max(0, ...depths.map((depth) => depth + 1)),
+    rows: new Map(nodes.map((slot, row) => [slot, row])),
+  };
+}
+
+function fatesOf(lane, round, { parents, path, rows }) {
+  const kept = new Set(path);
+  const { uniform, strict_accept_prob: strict } = round.judged;
+  return parents.map((parent, slot) => {
+    const row = rows.get(slot);
+    if (kept.has(slot)) return !lane.lossless && uniform[row] >= strict[row] ? "relaxed" : "accepted";
+    return row !== undefined && (parent < 0 || kept.has(parent)) ? "rejected" : "discarded";
+  });
+}
+
+// Adds one round; `silent` when the trace already holds it. Returns the round's view.
+export function append(run, laneIndex, round, silent = false) {
+  const lane = run.lanes[laneIndex];
+  if (!silent) lane.given.rounds.push(round);
+  const { judged } = round;
+  const shape = shapeOf(round);
+  const fates = fatesOf(lane, round, shape);
+  const looked = shape.rows.size;
+  const from = finite(round.clock) - round.seconds;
+  const view = {
+    index: lane.rounds.length,
+    given: round,
+    start: round.start,
+    from,
+    to: round.clock,
+    drafted: Math.min(round.clock, from + (round.draft_seconds || 0)),
+    first: lane.tokens.length,
+    tokens: [],
+    mended: [],
+    shape,
+  };
+  const sum = { ...lane.sums[lane.sums.length - 1] };
+  const add = (token) => {
+    token.key = lane.tokens.length;
+    token.lane = laneIndex;
+    token.round = view.index;
+    token.text = run.trace.pieces[token.id] ?? "";
+    token.special = run.special.has(token.id);
+    view.mended.push(...lane.reading(token));
+    lane.tokens.push(token);
+    view.tokens.push(token);
+  };
+  round.drafted.forEach((id, slot) => {
+    const fate = fates[slot];
+    const row = shape.rows.get(slot) ?? -1;
+    const cut = fate === "rejected" || fate === "discarded";
+    const token = { id, slot, fate, position: round.start + shape.depths[slot], cut, judged: row };
+    if (row >= 0) {
+      Object.assign(token, {
+        uniform: judged.uniform[row],
+        accept: finite(judged.accept_prob[row]),
+        strict: finite(judged.strict_accept_prob[row]),
+        draft: judged.draft_prob[row],
+        verifier: judged.verifier_prob[row],
+      });
+    }
+    add(token);
+    sum.relaxed += fate === "relaxed" ? 1 : 0;
+  });
+  sum.kept += shape.path.length;
+  sum.judged += looked;
+  for (let slot = 0; slot < looked; slot += 1) {
+    const kl = finite((judged.kl_output_verifier || [])[slot]);
+    if (typeof kl === "number") {
+      sum.kl += kl;
+      sum.klCount += 1;
+    }
+    const target = finite((judged.kl_target_verifier || [])[slot]);
+    if (typeof target === "number") {
+      sum.target += target;
+      sum.targetCount += 1;
+    }
+  }
+  if (round.origin) {
+    const id = round.emitted[round.emitted.length - 1];
+    const fate = lane.rule === "plain" ? "plain" : ADDED[round.origin] || "resampled";
+    add({ id, slot: round.drafted.length, fate, position: round.start + round.kept, cut: false, judged: -1 });
+  }
+  sum.rounds += 1;
+  sum.drafted += round.drafted.length;
+  sum.emitted += round.emitted.length;
+  sum.seconds = round.clock;
+  lane.sums.push(sum);
+  lane.rounds.push(view);
+  return view;
+}
+
+// Whole rounds of a lane that are over at `time`, and what the next one is doing.
+export function at(lane, time) {
+  let low = 0;
+  let high = lane.rounds.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (lane.rounds[middle].to <= time + 1e-12) low = middle + 1;
+    else high = middle;
+  }
+  const next = lane.rounds[low];
+  if (!next || next.from > time) return { done: low, pending: 0, phase: next ? "waiting" : "done" };
+  const drafting = Math.max(1e-12, next.drafted - next.from);
+  const share = Math.min(1, (time - next.from) / drafting);
+  const count = next.given.drafted.length;
+  const pending = Math.min(count, Math.floor(share * count + 1e-9));
+  return { done: low, pending, phase: time < next.drafted ? "drafting" : "checking" };
+}
+
+const ratio = (top, bottom) => (bottom > 0 ? top / bottom : null);
+
+// The lane's figures after `rounds` rounds; keys are those of specviz.metrics.
+export function figures(run, laneIndex, rounds, plainRounds = null) {
+  const lane = run.lanes[laneIndex];
+  const sum = lane.sums[Math.min(rounds, lane.sums.length - 1)];
+  const speed = ratio(sum.emitted, sum.seconds);
+  const plain = run.lanes.find((other) => other.rule === "plain");
+  let speedup = null;
+  if (plain) {
+    const base = plain.sums[Math.min(plainRounds ?? plain.rounds.length, plain.sums.length - 1)];
+    const plainSpeed = ratio(base.emitted, base.seconds);
+    speedup = speed !== null && plainSpeed ? speed / plainSpeed : null;
+  }
+  return {
+    rounds: sum.rounds,
+    judged: sum.judged,
+    kept: sum.kept,
+    emitted: sum.emitted,
+    seconds: sum.seconds,
+    accepted_per_round: ratio(sum.kept, sum.rounds),
+    emitted_per_round: ratio(sum.emitted, sum.rounds),
+    acceptance_rate: ratio(sum.kept, sum.judged),
+    relaxed_share: ratio(sum.relaxed, sum.emitted),
+    relaxed: sum.relaxed,
+    mean_kl: lane.rule === "plain" ? 0 : ratio(sum.kl, sum.klCount),
+    tokens_per_second: speed,
+    speedup,
+  };
+}
+
+// Whether so many drafted tokens were kept, and the draft offered one to follow them.
+function goesOn({ given, shape }, count) {
+  return count <= given.kept && shape.parents.includes(count ? shape.path[count - 1] : -1);
+}
+
+// By place in the draft: how often it was kept given that it was judged, and how often at all.
+export function bySlot(lane, rounds) {
+  const reached = [];
+  const kept = [];
+  const all = [];
+  lane.rounds.slice(0, rounds).forEach((view) => {
+    for (let place = 0; place < view.shape.depth; place += 1) {
+      all[place] = (all[place] || 0) + 1;
+      if (goesOn(view, place)) reached[place] = (reached[place] || 0) + 1;
+      if (place < view.given.kept) kept[place] = (kept[place] || 0) + 1;
+    }
+  });
+  return all.map((count, slot) => ({
+    slot: slot + 1,
+    drafted: count,
+    judged: reached[slot] || 0,
+    conditional: ratio(kept[slot] || 0, reached[slot] || 0),
+    unconditional: (kept[slot] || 0) / count,
+  }));
+}
+
+export function lengths(lane, rounds) {
+  const counts = [];
+  lane.rounds
+    .slice(0, rounds)
+    .filter((view) => view.given.drafted.length)
+    .forEach((view) => {
+      counts[view.given.kept] = (counts[view.given.kept] || 0) + 1;
+    });
+  return Array.from(counts, (count) => count || 0);
+}
+
+// The token of another lane that was finally written at an absolute position.
+export function writtenAt(lane, position) {
+  for (let i = lane.tokens.length - 1; i >= 0; i -= 1) {
+    const token = lane.tokens[i];
+    if (!token.cut && token.position === position) return token;
+  }
+  return null;
+}
+
+export function text(lane, rounds = Infinity) {
+  return lane.tokens
+    .filter((token) => !token.cut && token.round < rounds)
+    .map((token) => token.shown)
+    .join("");
+}
+
+// What tokens {text, special} add to a text, one behind the other.
+export function joined(tokens) {
+  const join = joiner();
+  const copies = tokens.map((token) => ({ ...token, shown: "" }));
+  copies.filter((token) => !token.special).forEach(join);
+  return copies.map((token) => token.shown);
+}
+
+// The row of the last candidate that was refused where the kept path ends; undefined if there was none.
+function refusedRow({ parents, path, rows }) {
+  const end = path.length ? path[path.length - 1] : -1;
+  return [...rows]
+    .filter(([slot]) => parents[slot] === end)
+    .map(([, row]) => row)
+    .pop();
+}
+
+// Everything known about a judged token, for the inspector.
+export function detail(run, token) {
+  const lane = run.lanes[token.lane];
+  const { given: round, shape } = lane.rounds[token.round];
+  const of = (name, slot) => finite((round.judged[name] || [])[slot]);
+  const slot = token.judged;
+  // An extra token has none: nothing was judged there.
+  if (slot < 0) return { lane, round, slice: (round.slices || [])[refusedRow(shape)] || null };
+  return {
+    lane,
+    round,
+    slice: (round.slices || [])[slot] || null,
+    facts: {
+      draft: token.draft,
+      verifier: token.verifier,
+      uniform: token.uniform,
+      accept: token.accept,
+      strict: token.strict,
+      entropy: of("verifier_entropy", slot),
+      draftEntropy: of("draft_entropy", slot),
+      rank: of("verifier_rank", slot),
+      tv: of("tv", slot),
+      js: of("js", slot),
+      draftMax: of("draft_max", slot),
+      verifierMax: of("verifier_max", slot),
+      flip: of("flip", slot),
+      klTarget: of("kl_target_verifier", slot),
+      klOutput: of("kl_output_verifier", slot),
+      klDraft: of("kl_draft_verifier", slot),
+    },
+  };
+}
+
+// Tokens worth a look: those the budget kept, or else those that were refused.
+export function worth(lane) {
+  const relaxed = lane.tokens.filter((token) => token.fate === "relaxed");
+  return relaxed.length ? ["relaxed", relaxed] : ["refused", lane.tokens.filter((token) => token.fate === "rejected")];
+}

@@ -1,0 +1,170 @@
+// What a rule would do with a recorded token, from the few numbers a trace holds, by its twin. Pure: no page.
+import { boot } from "specviz/core/boot.js";
+import { number, symbol } from "specviz/core/formats.js";
+import * as store from "specviz/core/store.js";
+import { twins } from "specviz/laws/twins.js";
+
+const RECORDED = 6e-5; // a recorded figure has five digits
+
+// What the rule says of itself in Python: its knobs, which of them `flips`, and `loose_below`.
+const about = (rule) => boot.rules[rule];
+const isNumber = (value) => typeof value === "number" && !Number.isNaN(value);
+
+// The probability that the token is kept, or null where these numbers do not decide it.
+export function accept(rule, facts, knobs) {
+  const value = twins[rule]?.accept?.(facts, knobs || {}) ?? null;
+  return isNumber(value) ? value : null;
+}
+
+// Which values of its main knob keep a judged token of a lane with the same u: those less than
+// `below`, and those of at least `from`. By the flip point as it was recorded, or else from what
+// was; null where that does not say it, or the rule has no such knob.
+export function keptAt(lane, facts) {
+  const rule = about(lane.rule);
+  const knob = rule?.knobs.find(({ name }) => name === rule.flips);
+  if (!knob) return null;
+  const twin = twins[lane.rule];
+  const flip = isNumber(facts.flip) ? facts.flip : twin?.flip?.(facts, lane.knobs);
+  if (!isNumber(flip)) return null;
+  if (!rule.loose_below) return { knob, below: -Infinity, from: flip };
+  return { knob, below: flip, from: twin?.again?.(facts) ?? Infinity };
+}
+
+// The knobs of a lane that are not as they ran.
+const turned = (lane, knobs) =>
+  Object.keys(lane.knobs).filter((name) => String(lane.knobs[name]) !== String(knobs[name]));
+
+// Whether only the main knob was turned, of which a recorded flip point speaks.
+function mainAlone(lane, knobs) {
+  const names = turned(lane, knobs);
+  return names.length === 1 && names[0] === about(lane.rule)?.flips;
+}
+
+// Whether the rule that ran there would keep the token with the same u; null where undecided.
+function keeps(lane, facts, knobs) {
+  if (isNumber(facts.flip) && mainAlone(lane, knobs)) {
+    const { knob, below, from } = keptAt(lane, facts);
+    return knobs[knob.name] < below || knobs[knob.name] >= from;
+  }
+  const phi = accept(lane.rule, facts, knobs);
+  return phi === null ? null : facts.uniform < phi;
+}
+
+// A number that surely lies on the far side of `value`, upwards or downwards: with two digits, or
+// as many as it takes to tell it from the knob's own value.
+function beyond(value, up, own) {
+  for (let digits = 2; value !== 0 && digits < 6; digits += 1) {
+    const scale = 10 ** (digits - 1 - Math.floor(Math.log10(Math.abs(value))));
+    const near = (up ? Math.ceil : Math.floor)(value * scale) / scale;
+    if (!isNumber(own) || own >= value === own >= near) return number(near, digits);
+  }
+  return number(value, 6);
+}
+
+// The same in words and numbers by turns: ["below α = ", "0.39", ", and again from ", "0.60"], or
+// ["at any α"]; [] where no value keeps it.
+export function keptWords(lane, facts) {
+  const kept = keptAt(lane, facts);
+  if (!kept) return null;
+  const { knob } = kept;
+  const name = symbol(knob.name);
+  const own = lane.knobs[knob.name];
+  const high = knob.high ?? Infinity;
+  const exact = knob.type === "int";
+  let { below, from } = kept;
+  if (Number.isFinite(below) && !exact) below -= RECORDED * Math.abs(below);
+  if (from > knob.low && from <= high && !exact) {
+    from += RECORDED * (kept.below > -Infinity ? 1 : Math.abs(from));
+    from = Math.min(from, high);
+  }
+  if (below > high || from <= Math.max(below, knob.low)) return [`at any ${name}`];
+  const words = [];
+  if (below > knob.low) {
+    words.push(`below ${name} = `, exact ? String(below) : beyond(below, false, own));
+  }
+  if (from <= high) {
+    words.push(words.length ? ", and again from " : `from ${name} = `);
+    words.push(exact || from === high ? String(from) : beyond(from, true, own));
+  }
+  return words;
+}
+
+// A lane's judged tokens under other knobs: key -> {fate}. `first` is the key of the first changed
+// fate. What follows that token never happened: it is counterfactual.
+export function whatIf(run, lane, knobs) {
+  const changed = new Map();
+  const same = !turned(lane, knobs).length;
+  let first = null;
+  lane.tokens.forEach((token) => {
+    if (token.judged < 0 || token.fate === "discarded") return;
+    const was = token.fate !== "rejected";
+    const kept = same ? was : keeps(lane, store.detail(run, token).facts, knobs);
+    if (kept === null) return;
+    const relaxed = token.uniform >= token.strict && !lane.lossless;
+    changed.set(token.key, { fate: !kept ? "rejected" : relaxed ? "relaxed" : "accepted" });
+    if (kept !== was && first === null) first = token.key;
+  });
+  return { changed, first };
+}
+
+// Whether a lane can be judged again with these knobs: some rules need recorded flip points, which
+// older runs lack.
+export function canRejudge(lane, knobs) {
+  const twin = twins[lane.rule];
+  if (!twin) return false;
+  if (twin.accept && !twin.whole) return true;
+  return mainAlone(lane, knobs) && lane.rounds.some(({ given }) => given.judged.flip);
+}
+
+// Why it cannot, in words that follow the knobs' own.
+export function refusal(lane) {
+  if (twins[lane.rule]) return "has not run yet";
+  return `has not run yet, and the browser cannot compute ${lane.rule}`;
+}
+
+// Where the rule's acceptance reaches 1: for a draft probability, the verifier probability. null:
+// not a line between the two.
+export const contour = (rule, knobs, draft) => twins[rule]?.contour?.(knobs, draft) ?? null;
+
+// By more than the rounding of what a trace holds.
+const over = (nats, delta) => nats > delta * 1.0001 + 1e-6;
+
+// A budget on one token's target against what was spent at a judged token: by the target as it
+// ran, by that of each solver, and by the whole step's output law. null without such a budget.
+export function spending(lane, facts) {
+  const twin = twins[lane.rule];
+  if (!twin?.budget) return null;
+  const delta = lane.knobs[twin.budget];
+  const { klTarget: target, klOutput: law } = facts;
+  return {
+    delta,
+    target,
+    law,
+    ...twin.costs(facts, lane.knobs),
+    targetOver: over(target, delta),
+    lawOver: over(law, delta),
+  };
+}
+
+// The same over some judged tokens of a lane: counts, means, and the most times the law cost the
+// budget.
+export function spent(run, lane, tokens) {
+  const each = tokens
+    .filter((token) => token.judged >= 0 && token.fate !== "discarded")
+    .map((token) => spending(lane, store.detail(run, token).facts));
+  if (!each.length || !each[0]) return null;
+  const { delta } = each[0];
+  const mean = (name) => each.reduce((total, one) => total + one[name], 0) / each.length;
+  const count = (name) => each.filter((one) => one[name]).length;
+  return {
+    judged: each.length,
+    delta,
+    lawOver: count("lawOver"),
+    targetOver: count("targetOver"),
+    worst: delta > 0 ? Math.max(...each.map((one) => one.law)) / delta : null,
+    target: mean("target"),
+    taylor: mean("taylor"),
+    exact: mean("exact"),
+    law: mean("law"),
+  };
+}

@@ -1,0 +1,83 @@
+// The knobs of a rule or a drafter as controls: a slider for the first, a number or a choice of words for each.
+import { el } from "specviz/core/dom.js";
+import { symbol } from "specviz/core/formats.js";
+
+export function show(value) {
+  return typeof value === "number" ? String(+value.toPrecision(6)) : String(value);
+}
+
+// Slider positions for a knob: 0..1000 over its useful range, by its own scale.
+function scale(knob) {
+  const low = knob.low ?? 0;
+  const high = Math.min(knob.high ?? 10, knob.type === "int" ? 50 : 10);
+  if (knob.scale === "log") {
+    const floor = low > 0 ? low : high / 1e4;
+    return {
+      to: (value) => (value <= floor ? 0 : Math.round((1000 * Math.log(value / floor)) / Math.log(high / floor))),
+      from: (at) => (at <= 0 ? (knob.open_low ? floor : low) : +(floor * (high / floor) ** (at / 1000)).toPrecision(2)),
+    };
+  }
+  const step = knob.type === "int" ? 1 : (high - low) / 200;
+  return {
+    to: (value) => Math.round((1000 * (value - low)) / (high - low)),
+    from: (at) => {
+      const value = low + Math.round(((at / 1000) * (high - low)) / step) * step;
+      return +(knob.open_low && value <= low ? low + step : value).toPrecision(6);
+    },
+  };
+}
+
+// A label with its controls for every knob of `of`; a change is put into `values`, and `changed` is told.
+export function inputs(of, knobs, values, changed) {
+  return knobs.map((knob, at) => {
+    const name = `${of} ${knob.name}`;
+    const title = `${knob.name}: ${knob.help}${knob.unit ? ` (${knob.unit})` : ""}`;
+    const change = (value) => {
+      values[knob.name] = value;
+      changed();
+    };
+    if (knob.choices) {
+      const pick = el(
+        "select",
+        { "aria-label": name, onchange: (e) => change(e.target.value) },
+        knob.choices.map((word) => el("option", { value: word }, word)),
+      );
+      pick.value = values[knob.name];
+      return el("label.knob", { title }, el("i", null, symbol(knob.name)), pick);
+    }
+    const text = el("input", {
+      type: "text",
+      inputmode: "decimal",
+      "aria-label": name,
+      value: show(values[knob.name]),
+      autocomplete: "off",
+    });
+    const range =
+      at === 0
+        ? slider(name, knob, values, (value) => {
+            text.value = show(value);
+            change(value);
+          })
+        : null;
+    text.addEventListener("change", () => {
+      const value = text.value.trim() === "" || Number.isNaN(Number(text.value)) ? text.value : Number(text.value);
+      change(value);
+      if (range) range.value = scale(knob).to(Number(value) || 0);
+    });
+    return el(range ? "label.knob.main" : "label.knob", { title }, el("i", null, symbol(knob.name)), range, text);
+  });
+}
+
+function slider(name, knob, values, moved) {
+  const { to, from } = scale(knob);
+  const range = el("input", { type: "range", min: 0, max: 1000, step: 1, "aria-label": `${name}, slider`, value: 0 });
+  range.value = to(values[knob.name]);
+  range.setAttribute("aria-valuetext", show(values[knob.name]));
+  range.addEventListener("input", () => {
+    const value = from(Number(range.value));
+    range.setAttribute("aria-valuetext", show(value));
+    moved(value);
+  });
+  range.addEventListener("keydown", (event) => event.stopPropagation());
+  return range;
+}

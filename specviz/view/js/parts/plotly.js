@@ -1,0 +1,107 @@
+// Plotly, fetched when it is first needed, and what all plots look like.
+import { boot } from "specviz/core/boot.js";
+import { download, el, inks } from "specviz/core/dom.js";
+
+export const CONFIG = { displayModeBar: false, responsive: true, doubleClick: "reset" };
+
+// Told to compile the whole of it as it comes in, beside the page, the browser holds the page up a sixth as long.
+const EAGER = "//# allFunctionsCalledOnLoad\n";
+
+async function fetched() {
+  const answer = await fetch(boot.plotly);
+  if (!answer.ok) throw new Error(String(answer.status));
+  const src = URL.createObjectURL(new Blob([EAGER, await answer.blob()], { type: "text/javascript" }));
+  await new Promise((resolve, reject) =>
+    document.head.append(el("script", { src, async: true, onload: resolve, onerror: reject })),
+  );
+  URL.revokeObjectURL(src);
+}
+
+// A replay carries it along, gzipped.
+async function unpacked() {
+  const packed = Uint8Array.from(atob(document.getElementById("plotly").textContent), (char) => char.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  document.head.append(el("script", null, await new Response(stream).text()));
+}
+
+let loading = null;
+
+export function load() {
+  if (window.Plotly) return Promise.resolve();
+  return (loading = loading || (document.getElementById("plotly") ? unpacked() : fetched()));
+}
+
+export function layout(ink, extra = {}) {
+  const axis = {
+    color: ink.ink3,
+    tickfont: { size: 11, color: ink.ink3 },
+    gridcolor: ink.grid,
+    gridwidth: 1,
+    zeroline: false,
+    ticks: "",
+    fixedrange: false,
+    automargin: false,
+  };
+  const { xaxis, yaxis, ...rest } = extra;
+  return {
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    height: 250,
+    margin: { l: 40, r: 78, t: 26, b: 30 },
+    showlegend: false,
+    hovermode: "closest",
+    font: { family: ink.sans, size: 11, color: ink.ink3 },
+    uirevision: "keep",
+    dragmode: "zoom",
+    hoverlabel: { bgcolor: ink.sheet, bordercolor: ink.line2, font: { family: ink.sans, size: 12, color: ink.ink } },
+    xaxis: { ...axis, showgrid: false, showline: true, linecolor: ink.line2, ...xaxis },
+    yaxis: { ...axis, ...yaxis },
+    ...rest,
+  };
+}
+
+// A name at the end of an axis, or of a line.
+export function note(text, x, y, color, more = {}) {
+  const beside = x > 1; // right of the plot, a fixed step away from it
+  return {
+    text,
+    x: beside ? 1 : x,
+    xshift: beside ? 8 : 0,
+    y,
+    xref: "paper",
+    yref: "paper",
+    showarrow: false,
+    font: { size: 11.5, color },
+    xanchor: "left",
+    yanchor: "middle",
+    ...more,
+  };
+}
+
+export function spread(ends, top, gap) {
+  ends.sort((a, b) => b.y - a.y);
+  let above = Infinity;
+  ends.forEach((end) => {
+    end.at = Math.min(end.y / top, above - gap);
+    above = end.at;
+  });
+  let below = -gap / 2;
+  [...ends].reverse().forEach((end) => {
+    end.at = Math.max(end.at, below + gap);
+    below = end.at;
+  });
+  return ends;
+}
+
+export async function image(made, title, format) {
+  if (!window.Plotly) return;
+  const figure = made.draw(inks(), made.mode);
+  figure.layout.paper_bgcolor = inks().sheet;
+  figure.layout.margin.b += 16;
+  const url = await window.Plotly.toImage(
+    { data: figure.data, layout: { ...figure.layout, width: 720, height: 380 } },
+    { format, width: 720, height: 380, scale: format === "png" ? 2 : 1 },
+  );
+  const blob = await (await fetch(url)).blob();
+  download(`specviz-${title.toLowerCase().replace(/[^a-z]+/g, "-")}.${format}`, blob);
+}

@@ -1,0 +1,6 @@
+// A page for a section. Gradio brings a main element of its own, a replay has none.
+import { offline } from "specviz/core/boot.js";
+import { el } from "specviz/core/dom.js";
+
+export const section = (classes, name, ...children) =>
+  el(`${offline ? "main" : "div"}.page${classes}`, { hidden: true, "aria-label": name }, ...children);

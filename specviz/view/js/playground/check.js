@@ -1,0 +1,297 @@
+// One rule from the inside: target, residual and output law of the drafted token, and rounds played to check them.
+import { calm, el, set } from "specviz/core/dom.js";
+import { named, nats, percent, prob } from "specviz/core/formats.js";
+import * as laws from "specviz/laws/laws.js";
+import { put, svg } from "specviz/parts/svg.js";
+import * as chart from "specviz/playground/chart.js";
+import * as play from "specviz/playground/play.js";
+import { state } from "specviz/playground/play.js";
+
+const ROUNDS = 20000;
+const parts = {};
+let going = 0; // animation frame
+let drawn = null; // {sampler, trail, of}: what was drawn, and for which numbers
+
+const errorOf = (p, rounds) => Math.sqrt((p * (1 - p)) / rounds);
+
+// How many standard errors a share drawn lies from the exact chance.
+function off(share, exact, rounds) {
+  const p = Math.min(1, Math.max(0, exact));
+  const error = p < 1e-12 || p > 1 - 1e-12 ? 0 : errorOf(p, rounds);
+  return error ? (share - p) / error : Math.abs(share - p) < 1e-9 ? 0 : Infinity;
+}
+
+export function title(one) {
+  return [one.rule, chart.knobWords(one)].filter(Boolean).join(" ");
+}
+
+export function render() {
+  const { focus, strict } = play.now;
+  const n = state.token;
+  const name = () => el("bdi.tok", null, named(state.names[n]));
+  const never = state.draft[n] <= 0;
+  set(parts.rule, title(focus));
+  parts.words.replaceChildren(
+    ...(never
+      ? ["The draft never says ", name(), ", so the rule never judges it."]
+      : [
+          "When ",
+          name(),
+          " was drafted it is kept with φ = ",
+          el("b", null, prob(focus.accept[n])),
+          `, by a strict check with ${prob(strict[n])}. `,
+          focus.accept[n] < 1
+            ? "If it is refused, the residual writes the word."
+            : "It is never refused, so its residual is not used.",
+        ]),
+  );
+  parts.phi.style.width = `${100 * (never ? 0 : focus.accept[n])}%`;
+  parts.strict.style.left = `${100 * strict[n]}%`;
+  parts.tick.style.left = `${100 * Math.min(0.94, Math.max(0.06, strict[n]))}%`;
+  [parts.zero.hidden, parts.one.hidden] = [strict[n] < 0.12, strict[n] > 0.88];
+  const target = focus.target ? focus.target(n) : null;
+  const rest = focus.residual(n);
+  const unused = never || focus.accept[n] >= 1 ? "unused" : "";
+  const most = Math.max(...state.draft, ...state.verifier, ...(target || []), ...rest, ...focus.law);
+  const value = (p, look) =>
+    el(
+      "td",
+      { class: look },
+      p === null ? "–" : prob(p),
+      p === null ? null : el(p > 0 ? "span.bar" : "span.bar.zero", { style: `width:${(96 * p) / most}%` }),
+    );
+  parts.body.replaceChildren(
+    ...state.names.map((token, i) =>
+      el(
+        "tr",
+        { class: i === n ? "here" : null },
+        el("th", { scope: "row" }, el("bdi", null, named(token))),
+        value(state.draft[i], ""),
+        value(state.verifier[i], ""),
+        value(target ? target[i] : null, "amber"),
+        value(rest[i], `blue ${unused}`),
+        value(focus.law[i], ""),
+      ),
+    ),
+  );
+  set(
+    parts.spent,
+    target
+      ? `This one target costs ${nats(laws.kl(target, state.verifier))} nats; what is really written, over ` +
+          `all tokens that may be drafted, ${nats(focus.kl)}.`
+      : `What is really written strays by ${nats(focus.kl)} nats.`,
+  );
+  if (drawn && drawn.of !== fingerprint()) {
+    halt();
+    drawn = null;
+  }
+  results();
+}
+
+// The numbers a check was made for: another rule, knob or bar makes it stale.
+function fingerprint() {
+  const { focus } = play.now;
+  return JSON.stringify([focus.rule, focus.knobs, state.draft, state.verifier]);
+}
+
+function start() {
+  if (going) {
+    halt();
+    return results();
+  }
+  const text = parts.seed.value.trim();
+  const seed = Number(text);
+  if (text === "" || !Number.isInteger(seed) || seed < 0 || seed > 2 ** 32 - 1)
+    return set(parts.error, "A seed is a whole number from 0 to 4294967295.");
+  set(parts.error, "");
+  drawn = { sampler: laws.sampler(play.now.focus, state.draft, seed), trail: [], of: fingerprint() };
+  going = requestAnimationFrame(frame);
+  return results();
+}
+
+function frame() {
+  const { sampler, trail } = drawn;
+  const until = performance.now() + 6;
+  while (sampler.rounds < ROUNDS && performance.now() < until && sampler.rounds < (trail.at(-1)?.[0] || 0) * 1.12 + 40)
+    sampler.play(Math.min(20, ROUNDS - sampler.rounds));
+  trail.push([sampler.rounds, sampler.kept / sampler.rounds]);
+  going = sampler.rounds < ROUNDS ? requestAnimationFrame(frame) : 0;
+  if (!going || !calm() || trail.length % 20 === 0) results();
+}
+
+function halt() {
+  cancelAnimationFrame(going);
+  going = 0;
+}
+
+function results() {
+  set(parts.button, going ? "Stop" : `Draw ${ROUNDS.toLocaleString("en")} rounds`);
+  parts.result.hidden = !drawn;
+  if (!drawn)
+    return set(parts.verdict, `Plays the rule as a decoder would, and compares what comes out with the exact numbers.`);
+  const { rounds, kept, written } = drawn.sampler;
+  if (!rounds) return null;
+  const { focus } = play.now;
+  const rows = [
+    ["kept", kept / rounds, focus.acceptance],
+    ...written.map((count, i) => [state.names[i], count / rounds, Math.min(1, focus.law[i])]),
+  ].map(([name, share, exact]) => ({ name, share, exact, off: off(share, exact, rounds) }));
+  parts.rows.replaceChildren(
+    ...rows.map((one, i) =>
+      el(
+        "tr",
+        null,
+        el("th", { scope: "row" }, i ? el("bdi", null, named(one.name)) : "acceptance"),
+        el("td", null, percent(one.exact, 2)),
+        el("td", null, percent(one.share, 2)),
+        el("td", null, percent(errorOf(one.exact, rounds), 2)),
+        el(
+          "td",
+          null,
+          one.off === Infinity
+            ? "impossible"
+            : one.off === 0
+              ? "0"
+              : `${one.off < 0 ? "−" : "+"}${Math.abs(one.off).toFixed(1)}`,
+        ),
+      ),
+    ),
+  );
+  const worst = Math.max(...rows.map((one) => Math.abs(one.off)));
+  const odds = Math.round(1 / (rows.length * 6.33e-5));
+  set(
+    parts.verdict,
+    `${rounds.toLocaleString("en")} rounds, furthest off by ` +
+      `${worst === Infinity ? "more than chance allows" : `${worst.toFixed(1)} standard errors`}. ` +
+      `${worst <= 4 ? "Drawn and exact agree." : "Drawn and exact disagree."} If all is right, one of these ` +
+      `${rows.length} numbers lies beyond 4 in about 1 check of ${odds.toLocaleString("en")}.`,
+  );
+  funnel(focus.acceptance);
+  return null;
+}
+
+// The acceptance drawn so far, inside the band of two standard errors around the exact one.
+function funnel(exact) {
+  const [wide, tall, left] = [Math.max(240, parts.funnel.parentNode.clientWidth), 104, 44];
+  const first = 40;
+  const reach = Math.max(0.02, 3 * errorOf(exact, first));
+  const x = (rounds) =>
+    left + (Math.log(Math.max(first, rounds) / first) / Math.log(ROUNDS / first)) * (wide - left - 8);
+  const y = (value) => 44 - Math.max(-1, Math.min(1, (value - exact) / reach)) * 36;
+  const grid = Array.from({ length: 41 }, (_, i) => first * (ROUNDS / first) ** (i / 40));
+  const side = (sign) =>
+    grid.map((rounds) => `${x(rounds).toFixed(1)},${y(exact + sign * 2 * errorOf(exact, rounds)).toFixed(1)}`);
+  put(parts.funnel, {
+    width: wide,
+    height: tall,
+    viewBox: `0 0 ${wide} ${tall}`,
+    "aria-label": `Acceptance drawn so far against the exact ${percent(exact, 2)} %`,
+  });
+  const label = (words, at, anchor, extra = {}) =>
+    svg("text", { x: at, y: 100, "font-size": 11, fill: "var(--ink3)", "text-anchor": anchor, ...extra }, words);
+  parts.funnel.replaceChildren(
+    svg("polygon", { points: [...side(1), ...side(-1).reverse()].join(" "), fill: "var(--grid)" }),
+    svg("line", {
+      x1: left,
+      x2: wide - 8,
+      y1: y(exact),
+      y2: y(exact),
+      stroke: "var(--ink3)",
+      "stroke-width": 1,
+      "stroke-dasharray": "3 3",
+    }),
+    svg("polyline", {
+      points: drawn.trail.map(([rounds, share]) => `${x(rounds).toFixed(1)},${y(share).toFixed(1)}`).join(" "),
+      fill: "none",
+      stroke: "var(--ink)",
+      "stroke-width": 1.6,
+      "stroke-linejoin": "round",
+    }),
+    label(`${percent(exact, 1)} %`, left - 8, "end", { y: 48 }),
+    label("40", left, "start"),
+    label("1,000", x(1000), "middle"),
+    label(`${ROUNDS.toLocaleString("en")} rounds`, wide - 8, "end"),
+  );
+}
+
+export function build() {
+  parts.rule = el("span");
+  parts.words = el("p.caption.tall");
+  parts.phi = el("i.fill");
+  parts.strict = el("i.tick");
+  parts.tick = el("span.at", null, "strict");
+  parts.zero = el("span", null, "0");
+  parts.one = el("span.end", null, "1");
+  parts.body = el("tbody");
+  parts.spent = el("p.caption");
+  parts.seed = el("input", {
+    type: "text",
+    inputmode: "numeric",
+    value: "1",
+    "aria-label": "Seed of the check",
+    autocomplete: "off",
+  });
+  parts.button = el("button.plainbutton.outlined", { type: "button", onclick: start });
+  parts.verdict = el("p.caption", { role: "status" });
+  parts.error = el("p.error", { role: "alert" });
+  parts.rows = el("tbody");
+  parts.funnel = svg("svg", { class: "funnel", role: "img" });
+  parts.result = el(
+    "div",
+    { hidden: true },
+    parts.funnel,
+    el(
+      "table.drawn",
+      null,
+      el(
+        "thead",
+        null,
+        el(
+          "tr",
+          null,
+          ["", "exact, %", "drawn, %", "± 1 s.e.", "off, s.e."].map((words) => el("th", { scope: "col" }, words)),
+        ),
+      ),
+      parts.rows,
+    ),
+  );
+  const heads = ["token", "draft", "verifier", "target", "residual", "output law"];
+  return [
+    el(
+      "section.plot.inside",
+      { "aria-label": "Inside the rule in focus" },
+      el("h3", null, "Inside ", parts.rule),
+      parts.words,
+      el("div.abox", { "aria-hidden": "true" }, parts.phi, parts.strict, parts.zero, parts.tick, parts.one),
+      el(
+        "table.dists",
+        null,
+        el(
+          "thead",
+          null,
+          el(
+            "tr",
+            null,
+            heads.map((words) => el("th", { scope: "col" }, words)),
+          ),
+        ),
+        parts.body,
+      ),
+      parts.spent,
+    ),
+    el(
+      "section.plot.check",
+      { "aria-label": "Check by drawing" },
+      el("h3", null, "Don’t believe it? Draw."),
+      parts.verdict,
+      el("div.undertools", null, parts.button, el("label.field", null, "seed ", parts.seed)),
+      parts.error,
+      parts.result,
+    ),
+  ];
+}
+
+// Whether a check is being played, and what it has come to.
+export const running = () => Boolean(going);
+export const result = () =>
+  drawn && { rounds: drawn.sampler.rounds, kept: drawn.sampler.kept, written: [...drawn.sampler.written] };

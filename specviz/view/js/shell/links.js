@@ -1,0 +1,93 @@
+// Links: what they say, and whether a recorded run is what one asks for. Pure but for the address.
+import { boot, defaults } from "specviz/core/boot.js";
+import { decode } from "specviz/core/codes.js";
+import * as continued from "specviz/core/continued.js";
+import * as drafters from "specviz/core/drafters.js";
+import * as pairs from "specviz/core/pairs.js";
+import { MAX_LANES, state } from "specviz/core/state.js";
+import * as store from "specviz/core/store.js";
+
+// {settings, pick, at} from the address; `at` is the playhead as a share of the run, null without one; throws a
+// sentence for garbage.
+export function read(hash) {
+  const found = /[#&]run=([^&]*)/.exec(hash);
+  if (!found) return null;
+  let value;
+  try {
+    value = decode(found[1]);
+  } catch {
+    throw new Error("This link is damaged, so its settings were ignored.");
+  }
+  if (
+    !value ||
+    value.v !== 1 ||
+    typeof value.prompt !== "string" ||
+    !Array.isArray(value.lanes) ||
+    !value.lanes.length ||
+    value.lanes.length > MAX_LANES
+  )
+    throw new Error("This link was made by another version, so its settings were ignored.");
+  const { pick, at = null, v, lanes, continued: origin = null, drafter, ...form } = value;
+  const damaged =
+    (origin && !continued.readable(origin)) || (at !== null && !(typeof at === "number" && at >= 0 && at <= 1));
+  if (damaged) throw new Error("This link is damaged, so its settings were ignored.");
+  const known = boot.rules;
+  const columns = lanes.map((lane) => {
+    const rule = lane && (lane.rule === null ? "plain" : lane.rule);
+    if (typeof rule !== "string" || !Object.hasOwn(known, rule))
+      throw new Error("This link names a rule that does not exist here, so its settings were ignored.");
+    const knobs = defaults(rule);
+    Object.keys(knobs).forEach((name) => {
+      const given = lane.knobs?.[name];
+      if (typeof given === "number" || typeof given === "string") knobs[name] = given;
+    });
+    return { rule, knobs, drafter: drafters.readable(lane.drafter), from: null };
+  });
+  const clean = {};
+  Object.keys(state.form).forEach((name) => {
+    if (["string", "number"].includes(typeof form[name]) || form[name] === null) clean[name] = form[name];
+  });
+  clean.pair = clean.pair ?? pairs.older(); // links from before there were several
+  clean.drafter = drafters.readable(drafter) ?? (columns.some((column) => column.drafter) ? null : drafters.parse());
+  return {
+    form: clean,
+    columns,
+    continued: origin,
+    pick: Array.isArray(pick) && pick.every(Number.isInteger) ? pick : null,
+    at,
+  };
+}
+
+// Whether a trace is the run these settings ask for.
+export function matches(trace, wanted) {
+  const form = wanted.form;
+  if (wanted.continued || trace.continued) return false;
+  const drafted = (lane, column) =>
+    lane.draft_length === form.draft_length &&
+    drafters.same(drafters.parse(lane.drafter), form.drafter ?? column.drafter ?? drafters.parse());
+  const same =
+    trace.prompt === form.prompt &&
+    (trace.style || null) === (form.style || null) &&
+    (trace.system ?? null) === (form.system ?? null) &&
+    pairs.made(trace) === form.pair &&
+    trace.seed === form.seed &&
+    trace.max_new_tokens === form.max_new_tokens;
+  const lanes = wanted.columns.map((column) =>
+    trace.lanes.findIndex(
+      (lane) =>
+        store.ruleKey(lane.rule) === column.rule &&
+        (!lane.rule || drafted(lane, column)) &&
+        Object.entries(lane.knobs || {}).every(([name, value]) => String(value) === String(column.knobs[name])),
+    ),
+  );
+  if (
+    !same ||
+    lanes.includes(-1) ||
+    !["temperature", "top_k", "top_p"].every((name) => trace.sampling[name] === form[name])
+  )
+    return false;
+  wanted.columns.forEach((column, i) => {
+    column.from = lanes[i];
+  });
+  return true;
+}

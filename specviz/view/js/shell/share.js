@@ -1,0 +1,198 @@
+// Links, traces in and out, and the replay file.
+import { boot, offline } from "specviz/core/boot.js";
+import { encode } from "specviz/core/codes.js";
+import * as continued from "specviz/core/continued.js";
+import { download, el, pause, set } from "specviz/core/dom.js";
+import { on } from "specviz/core/events.js";
+import * as live from "specviz/core/live.js";
+import * as pairs from "specviz/core/pairs.js";
+import { pick, setTime, show, state } from "specviz/core/state.js";
+import * as controls from "specviz/compare/controls.js";
+import * as notices from "specviz/compare/notices.js";
+import * as timeline from "specviz/compare/timeline.js";
+
+let file;
+
+// Selection and playhead of a link, once its run is on display.
+export function restore(wanted) {
+  if (wanted.at !== null && state.run) setTime(wanted.at * state.run.span);
+  if (wanted.pick && state.run?.lanes[wanted.pick[0]]?.tokens[wanted.pick[1]]) pick(...wanted.pick);
+}
+
+export function link() {
+  const settings = controls.settings();
+  const value = { v: 1, ...settings };
+  const origin = continued.origin(state.run);
+  if (origin && settings.prompt === state.run.trace.prompt && state.form.style === state.run.trace.style)
+    Object.assign(value, { continued: origin, style: state.form.style });
+  if (state.picked) value.pick = [state.picked.lane, state.picked.key];
+  // Seconds are another machine's own.
+  if (state.run && state.time < state.run.span) value.at = state.time / state.run.span;
+  return `${location.href.split("#")[0]}#run=${encode(value)}`;
+}
+
+async function copyLink(button) {
+  const url = link();
+  history.replaceState(null, "", url);
+  try {
+    await navigator.clipboard.writeText(url);
+    flash(button, "Link copied");
+  } catch {
+    flash(button, "Link is in the address bar");
+  }
+}
+
+function flash(button, words) {
+  const label = button.querySelector("span") || button;
+  const was = button.dataset.label || label.textContent;
+  button.dataset.label = was;
+  set(label, words);
+  setTimeout(() => set(label, was), 1800);
+}
+
+// The trace as Python wrote it. A run that is still going has none yet.
+function json() {
+  if (!state.raw) throw new Error("This run has not ended yet.");
+  return state.raw;
+}
+
+function saveTrace() {
+  if (state.raw) download("specviz-trace.json", json(), "application/json");
+  else notices.notice("This run has not ended yet.");
+}
+
+// A file that the server makes of the run: `specviz.exports` has one for each name.
+async function saveExport(name, button) {
+  const wire = live.wire();
+  if (!state.raw || !wire) return notices.notice("This run has not ended yet.");
+  flash(button, "Packing…");
+  let made;
+  try {
+    made = await wire.server.export(JSON.stringify({ name, trace: json() }));
+  } catch {
+    made = { error: "The file could not be made. Is the server still there?" };
+  }
+  if (made.error) return notices.notice(made.error);
+  download(
+    made.file,
+    Uint8Array.from(atob(made.data), (char) => char.charCodeAt(0)),
+    made.type,
+  );
+}
+
+async function open(given) {
+  notices.clearErrors();
+  let text;
+  try {
+    if (given.size > 100_000_000) throw new Error();
+    text = await given.text();
+    await pause();
+  } catch {
+    return notices.error("prompt", "This file is too large or cannot be read.");
+  }
+  const wire = live.wire();
+  if (!wire) return notices.error("prompt", "The page is still connecting. Try again in a moment.");
+  let answer;
+  try {
+    answer = await wire.server.check(text);
+  } catch {
+    answer = { error: "The trace could not be checked: the server did not answer." };
+  }
+  if (answer.error) return notices.error("prompt", answer.error);
+  const trace = JSON.parse(text);
+  await pause();
+  timeline.pause();
+  show(trace, "imported", text);
+  setTime(Infinity);
+  notices.notice(`Imported ${given.name}. Nothing was run.`);
+}
+
+function verify() {
+  const wire = live.wire();
+  if (!state.raw || !wire) return;
+  notices.notice("Re-running to verify…");
+  wire.trigger("verify", { trace: json(), pair: pairs.made(state.run.trace) });
+}
+
+function verified(message) {
+  notices.notice("");
+  if (message.same) notices.notice(message.message);
+  else notices.error("prompt", message.message);
+}
+
+function menu(name, items) {
+  const box = el("div", { hidden: true, role: "menu", "aria-label": name });
+  const button = el("button.plainbutton", { type: "button", "aria-haspopup": "menu", "aria-expanded": "false" }, name);
+  const toggle = (on) => {
+    box.hidden = !on;
+    button.setAttribute("aria-expanded", String(on));
+    if (on) box.querySelector("button").focus();
+  };
+  button.addEventListener("click", () => toggle(box.hidden));
+  items.forEach(([title, words, act]) =>
+    box.append(
+      el(
+        "button",
+        {
+          type: "button",
+          role: "menuitem",
+          onclick: (event) => {
+            act(event.currentTarget);
+            setTimeout(() => toggle(false), 900);
+          },
+        },
+        el("span", null, title),
+        el("small", null, words),
+      ),
+    ),
+  );
+  const holder = el("div.menu", null, button, box);
+  document.addEventListener("pointerdown", (event) => {
+    if (!holder.contains(event.target)) toggle(false);
+  });
+  holder.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      toggle(false);
+      button.focus();
+    }
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!step || box.hidden) return;
+    event.preventDefault();
+    const all = [...box.querySelectorAll("button")];
+    all[(all.indexOf(document.activeElement) + step + all.length) % all.length].focus();
+  });
+  return holder;
+}
+
+export function build() {
+  file = el("input", {
+    type: "file",
+    accept: ".json,application/json",
+    class: "sr",
+    tabindex: -1,
+    "aria-label": "Open a trace",
+    id: "sv-file",
+  });
+  file.addEventListener("change", () => {
+    if (file.files[0]) open(file.files[0]);
+    file.value = "";
+  });
+  on("message", (message) => {
+    if (message.kind === "verified") verified(message);
+  });
+  if (offline) return [menu("Export", [["Trace", "The whole run as JSON", saveTrace]])];
+  const exported = boot.exports.map(({ name, summary }) => [
+    name[0].toUpperCase() + name.slice(1),
+    summary.replace(/\.$/, ""),
+    (button) => saveExport(name, button),
+  ]);
+  return [
+    menu("Share", [["Copy link", "Settings, seed, selection and playhead", copyLink]]),
+    menu("Export", [...exported, ["Trace", "The whole run as JSON", saveTrace]]),
+    menu("Open", [
+      ["Open a trace", "Shows a saved run. Nothing is run", () => file.click()],
+      ["Re-run and verify", "Does the run on display reproduce here?", verify],
+    ]),
+    file,
+  ];
+}

@@ -1,0 +1,316 @@
+// What a sweep is asked: rules with the values of a knob, families of questions, and how they are decoded. A line is
+// said to Python as the command line says it: cactus:delta=0.1,0.3,1
+import { boot, defaults } from "specviz/core/boot.js";
+import { el, set } from "specviz/core/dom.js";
+import { emit } from "specviz/core/events.js";
+import { symbol } from "specviz/core/formats.js";
+import * as about from "specviz/parts/about.js";
+import { key } from "specviz/parts/key.js";
+
+const MOST = 12; // lines
+const FIELDS = [
+  ["questions", "Questions", "How many held-out questions each setting answers. More of them, narrower intervals."],
+  [
+    "temperature",
+    "Temperature",
+    "0 always takes the likeliest token; 1 samples as the model says. Top-k and top-p are off.",
+  ],
+  ["draft_length", "Draft length", "Tokens the draft model writes before the verifier looks."],
+  ["seed", "Seed", "Decides the questions and all draws. Question by question they are the same under every rule."],
+];
+const parts = { fields: {}, errors: {} };
+let lines = []; // {rule, text}: the text holds the values of the rule's first knob
+let families = new Set();
+
+const rules = () => boot.rules;
+const number = (value) => String(+Number(value).toPrecision(6));
+const knobOf = (rule) => (rules()[rule]?.knobs || []).find((knob) => !knob.choices) || null;
+
+// A rule named without a value is at its default; an empty field is not.
+function line(spec) {
+  const [, rule, rest] = /^([^:]*):?(.*)$/s.exec(String(spec));
+  const knob = knobOf(rule);
+  const text =
+    knob && rest.startsWith(`${knob.name}=`)
+      ? rest.slice(knob.name.length + 1)
+      : rest || (knob ? number(knob.default) : "");
+  return {
+    rule,
+    text: text
+      .split(",")
+      .map((part) => part.trim())
+      .join(", "),
+  };
+}
+
+function spec({ rule, text }) {
+  const knob = knobOf(rule);
+  if (!knob) return rule;
+  return `${rule}:${/^\s*\w+\s*=/.test(text) ? "" : `${knob.name}=`}${text
+    .split(",")
+    .map((part) => part.trim())
+    .join(",")}`;
+}
+
+// Values worth a first look at a knob.
+function usual(knob) {
+  if (!knob) return "";
+  const { default: middle, low, high } = knob;
+  const values =
+    knob.type === "int"
+      ? [2, 5, 20]
+      : knob.scale === "log" && middle > 0
+        ? [middle / 10, middle / 3, middle, middle * 3]
+        : [0.1, 0.3, 0.5];
+  const fitting = values.filter(
+    (value) => (low === null || value > low || (value === low && !knob.open_low)) && (high === null || value <= high),
+  );
+  return (fitting.length ? fitting : [middle]).map((value) => number(value.toPrecision(1))).join(", ");
+}
+
+// How many settings the lines come to, plain decoding included; Python counts again.
+function settings() {
+  return (
+    1 +
+    lines.reduce((sum, { rule, text }) => {
+      if (!knobOf(rule)) return sum + 1;
+      const counts = [];
+      text.split(",").forEach((part) => {
+        if (!counts.length || part.includes("=")) counts.push(0);
+        if (part.trim()) counts[counts.length - 1] += 1;
+      });
+      return sum + counts.reduce((product, count) => product * count, 1);
+    }, 0)
+  );
+}
+
+function changed() {
+  const count = Number(parts.fields.questions.value);
+  const texts = settings() * count;
+  set(
+    parts.sum,
+    Number.isFinite(texts) && texts > 0
+      ? `${settings()} settings × ${count} questions = ${texts.toLocaleString("en-US")} texts`
+      : "",
+  );
+  emit("sweepform");
+}
+
+function drawLines(focus = null) {
+  parts.lines.replaceChildren(
+    ...lines.map((one, i) => {
+      const knob = knobOf(one.rule);
+      const pick = el(
+        "select",
+        {
+          "aria-label": `Rule ${i + 1}`,
+          onchange: () => {
+            lines[i] = { rule: pick.value, text: usual(knobOf(pick.value)) };
+            drawLines(`select:${i}`);
+            changed();
+          },
+        },
+        Object.keys(rules())
+          .filter((name) => name !== "plain")
+          .map((name) => el("option", { value: name }, name)),
+      );
+      pick.value = one.rule;
+      const error = el("p.error", { role: "alert", id: `sv-sweep-rule${i}` });
+      parts.errors[`rule${i}`] = error;
+      const text =
+        knob &&
+        el("input", {
+          type: "text",
+          value: one.text,
+          autocomplete: "off",
+          spellcheck: "false",
+          "aria-label": `${one.rule}: values of ${knob.name}`,
+          "aria-describedby": error.id,
+          "data-line": i,
+        });
+      text?.addEventListener("input", () => {
+        one.text = text.value;
+        fault(`rule${i}`, "");
+        changed();
+      });
+      const cut = el(
+        "button.iconbutton",
+        {
+          type: "button",
+          "aria-label": `Remove ${one.rule}`,
+          title: "Remove this rule",
+          hidden: lines.length < 2,
+          onclick: () => {
+            lines.splice(i, 1);
+            drawLines(`select:${Math.max(0, i - 1)}`);
+            changed();
+          },
+        },
+        "×",
+      );
+      return el(
+        "li.sweepline",
+        null,
+        key(one.rule),
+        pick,
+        about.button(one.rule, () => defaults(one.rule)),
+        knob
+          ? el(
+              "label.values",
+              {
+                title:
+                  `${knob.name}: ${knob.help}${knob.unit ? ` (${knob.unit})` : ""} ` +
+                  `${knob.allowed[0].toUpperCase()}${knob.allowed.slice(1)}. Several values, with commas, are ` +
+                  "a setting each.",
+              },
+              el("i", null, symbol(knob.name)),
+              text,
+            )
+          : el("span.values.none", null, rules()[one.rule]?.lossless ? "no knob, lossless" : "no knob"),
+        cut,
+        error,
+      );
+    }),
+  );
+  parts.add.hidden = lines.length >= MOST;
+  if (focus) {
+    const [what, i] = focus.split(":");
+    parts.lines.children[i]?.querySelector(what)?.focus();
+  }
+}
+
+function addLine() {
+  const used = lines.map((one) => one.rule);
+  const rule =
+    ["lenience", "mentored", "interpolation", "top_k", ...Object.keys(rules())].find(
+      (name) => rules()[name] && name !== "plain" && !used.includes(name),
+    ) || "cactus";
+  lines.push({ rule, text: usual(knobOf(rule)) });
+  drawLines(`select:${lines.length - 1}`);
+  changed();
+}
+
+function drawFamilies() {
+  Object.entries(parts.families).forEach(([name, button]) =>
+    button.setAttribute("aria-pressed", String(families.has(name))),
+  );
+}
+
+function toggle(name) {
+  if (!families.delete(name)) families.add(name);
+  fault("families", "");
+  drawFamilies();
+  changed();
+}
+
+// What goes to Python; a number that is none goes as it was typed, and comes back as a sentence.
+export function asked() {
+  const found = { rules: lines.map(spec), families: Object.keys(parts.families).filter((name) => families.has(name)) };
+  FIELDS.forEach(([name]) => {
+    const given = parts.fields[name].value.trim();
+    found[name] = given !== "" && Number.isFinite(Number(given)) ? Number(given) : given;
+  });
+  return found;
+}
+
+// Fills the form with a request. What makes no sense in it is left as it is, for Python to refuse.
+export function fill(request) {
+  const usualRequest = boot.sweep.asked;
+  const wanted = { ...usualRequest, ...request };
+  const specs = (Array.isArray(wanted.rules) ? wanted.rules : usualRequest.rules).filter(
+    (one) => Object.hasOwn(rules(), line(one).rule) && line(one).rule !== "plain",
+  );
+  lines = (specs.length ? specs : usualRequest.rules).slice(0, MOST).map(line);
+  families = new Set(
+    Array.isArray(wanted.families)
+      ? wanted.families.filter((name) => Object.hasOwn(parts.families, name))
+      : usualRequest.families,
+  );
+  FIELDS.forEach(([name]) => {
+    parts.fields[name].value = ["number", "string"].includes(typeof wanted[name])
+      ? String(wanted[name])
+      : String(usualRequest[name]);
+  });
+  faultless();
+  drawLines();
+  drawFamilies();
+  changed();
+}
+
+// A sentence beside the control it belongs to.
+export function fault(field, sentence) {
+  const known = parts.errors[field];
+  if (known) set(known, sentence);
+  const control = parts.fields[field] || parts.lines.querySelector(`[data-line="${field.replace("rule", "")}"]`);
+  if (sentence) control?.setAttribute("aria-invalid", "true");
+  else control?.removeAttribute("aria-invalid");
+  if (sentence) control?.focus();
+  return Boolean(known);
+}
+
+export function faultless() {
+  Object.keys(parts.errors).forEach((field) => fault(field, ""));
+}
+
+export function build() {
+  const { families: known } = boot.sweep;
+  parts.lines = el("ul.sweeplines", { "aria-label": "Rules and knob values" });
+  parts.add = el("button.plainbutton", { type: "button", onclick: addLine }, "+ Add a rule");
+  parts.sum = el("span.caption");
+  parts.families = Object.fromEntries(
+    Object.entries(known).map(([name, about]) => [
+      name,
+      el("button", { type: "button", title: about, "aria-pressed": "false", onclick: () => toggle(name) }, name),
+    ]),
+  );
+  const error = (field) => (parts.errors[field] = el("p.error", { role: "alert", id: `sv-sweep-${field}` }));
+  const field = ([name, label, help]) => {
+    parts.fields[name] = el("input", {
+      type: "text",
+      inputmode: "decimal",
+      autocomplete: "off",
+      "aria-label": label,
+      "aria-describedby": `sv-sweep-${name}`,
+      "data-sweep": name,
+    });
+    parts.fields[name].addEventListener("input", () => {
+      fault(name, "");
+      changed();
+    });
+    return el(
+      "div",
+      null,
+      el("label.field", { title: help }, el("span", null, label), parts.fields[name]),
+      error(name),
+    );
+  };
+  return el(
+    "div.sheet.sweepform",
+    null,
+    el(
+      "div",
+      null,
+      el("h3", null, "Rules and knob values"),
+      el(
+        "p.caption",
+        null,
+        "Each value is a setting of its own. The verifier alone is always run too: the others are held against it.",
+      ),
+      parts.lines,
+      error("rules"),
+      parts.add,
+    ),
+    el(
+      "div",
+      null,
+      el("h3", null, "Questions and decoding"),
+      el("p.caption", null, "One right answer each. The small pair was never trained on any of them."),
+      el("div.sweepfields", null, FIELDS.map(field)),
+      el("div.families", { role: "group", "aria-label": "Families of questions" }, Object.values(parts.families)),
+      error("families"),
+    ),
+  );
+}
+
+// What the form comes to, in words.
+export const sum = () => parts.sum;

@@ -1,0 +1,211 @@
+// What a knob costs in right answers: a sweep over rules, knob values and questions, run by the server. Until one has
+// run here, a recorded one is on display.
+import { boot } from "specviz/core/boot.js";
+import { decode, encode } from "specviz/core/codes.js";
+import { el, set } from "specviz/core/dom.js";
+import { emit, on } from "specviz/core/events.js";
+import * as live from "specviz/core/live.js";
+import { section } from "specviz/parts/section.js";
+import * as curves from "specviz/sweep/curves.js";
+import * as form from "specviz/sweep/form.js";
+import * as table from "specviz/sweep/table.js";
+
+const parts = {};
+const SILENCE = 60_000;
+let shown = null; // the message on display
+let current = null; // {id, stopped, begun} while one runs
+let silence = 0;
+let open = false;
+let fetched = false;
+
+function say(words, error = "") {
+  set(parts.status, words);
+  set(parts.error, error);
+}
+
+const spell = (seconds) => (seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`);
+
+function progress({ done, total, seconds, left }, ended) {
+  const share = total ? done / total : 0;
+  parts.fill.style.transform = `scaleX(${share})`;
+  parts.bar.setAttribute("aria-valuenow", String(Math.round(100 * share)));
+  const rest = ended ? "" : left === null ? "" : `, about ${spell(left)} left`;
+  set(
+    parts.count,
+    `${done.toLocaleString("en-US")} of ${total.toLocaleString("en-US")} ` +
+      `texts${seconds === undefined ? "" : `, ${spell(seconds)}`}${rest}`,
+  );
+}
+
+function display(message, source) {
+  const before = shown;
+  shown = message;
+  parts.results.hidden = false;
+  if (
+    before &&
+    before.rows.length === message.rows.length &&
+    before.points.length === message.points.length &&
+    before.ended === message.ended &&
+    source === parts.source
+  )
+    return;
+  parts.source = source;
+  table.show(message, source);
+  if (open) curves.show(message);
+}
+
+async function recorded() {
+  const { recorded: url } = boot.sweep;
+  if (fetched || !url) return;
+  fetched = true;
+  try {
+    const answer = await fetch(url);
+    if (!answer.ok) throw new Error(String(answer.status));
+    const message = await answer.json();
+    if (shown) return; // one of its own has come first
+    display(message, "recorded");
+  } catch {
+    /* without it the page waits for Run */
+  }
+}
+
+function run() {
+  if (current) return stop();
+  const wire = live.wire();
+  form.faultless();
+  if (!wire) return say("", "The page is still connecting. Try again in a moment.");
+  current = { id: Math.random().toString(36).slice(2), stopped: false };
+  running(true);
+  say("Starting…");
+  heard();
+  wire.trigger("sweep", { id: current.id, settings: JSON.stringify(form.asked()) });
+}
+
+function stop() {
+  if (!current || current.stopped) return;
+  current.stopped = true;
+  live.wire().trigger("stop", { id: current.id });
+  say("Stopping…");
+}
+
+function running(on) {
+  set(parts.run, on ? "Stop" : "Run sweep");
+  parts.page.setAttribute("aria-busy", String(on));
+}
+
+// A server that has gone away says nothing; after SILENCE the page says it.
+function heard() {
+  clearTimeout(silence);
+  silence = setTimeout(() => {
+    if (current)
+      finish("", "The server has not answered for a minute, so this sweep was given up. What arrived stays.");
+  }, SILENCE);
+}
+
+function finish(words = "", error = "") {
+  clearTimeout(silence);
+  current = null;
+  running(false);
+  say(words, error);
+  if (shown && !shown.ended && parts.source === "measured") display({ ...shown, ended: true }, "measured");
+}
+
+function receive(message) {
+  if (!current || message.run !== current.id) return;
+  heard();
+  if (message.kind === "wait") return say(message.message);
+  if (message.kind === "error") {
+    finish();
+    if (!form.fault(message.field, message.message)) say("", message.message);
+    return;
+  }
+  progress(message, message.ended);
+  if (!current.stopped) say("");
+  display(message, "measured");
+  if (message.ended) finish(message.message);
+}
+
+function unpack(text) {
+  say("");
+  if (!text) return;
+  try {
+    form.fill(decode(text));
+  } catch {
+    say("", "This link is damaged, so its settings were ignored.");
+  }
+}
+
+// The section, see shell/sections.js.
+export function build() {
+  parts.run = el("button.run", { type: "button", onclick: run }, "Run sweep");
+  parts.fill = el("i");
+  parts.bar = el(
+    "div.sweepbar",
+    {
+      role: "progressbar",
+      "aria-label": "Texts decoded",
+      "aria-valuemin": 0,
+      "aria-valuemax": 100,
+      "aria-valuenow": 0,
+    },
+    parts.fill,
+  );
+  parts.count = el("span.num");
+  parts.status = el("p.notice", { role: "status", "aria-live": "polite" });
+  parts.error = el("p.error", { role: "alert" });
+  const settings = form.build();
+  parts.results = el("div.sweepresults", { hidden: true }, curves.build(), table.build());
+  parts.page = section(
+    ".sweep",
+    "Sweep",
+    el(
+      "div.intro",
+      null,
+      el("h2", null, "What a knob costs in right answers"),
+      el(
+        "p.opening",
+        null,
+        boot.sweep.pair
+          ? `On the pair “${boot.sweep.pair}”, whichever is chosen for runs: its questions have answers. `
+          : "",
+        "Questions with one right answer, decoded under every rule at every setting with the same seeds. " +
+          "Further right, more of the draft was kept; further down, fewer answers were right.",
+      ),
+    ),
+    settings,
+    el(
+      "div.sweeprun",
+      null,
+      parts.run,
+      parts.bar,
+      el("div.sweepsaid", null, parts.count, form.sum(), parts.status, parts.error),
+    ),
+    parts.results,
+  );
+  parts.page.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !current) {
+      event.preventDefault();
+      run();
+    }
+  });
+  form.fill({});
+  on("message", receive);
+  on("sweepform", () => {
+    if (open) emit("address");
+  });
+  return {
+    words: "Sweep",
+    key: "sweep",
+    page: parts.page,
+    pack: () => encode(form.asked()),
+    unpack,
+    opened: () => {
+      open = true;
+      recorded();
+      if (shown) curves.show(shown);
+    },
+    closed: () => {
+      open = false;
+    },
+  };
+}
