@@ -62,7 +62,6 @@ def words(models: Models) -> dict[str, Any]:
             "families": {name: tasks.family(name).about for name in tasks.names()},
             "name": swept and swept.name,
             "pair": swept and swept.title,
-            "recorded": _url(REGIMES[0].path) if swept else None,
             "regimes": [
                 {"title": one.title, "about": one.about, "asked": one.asked, "recorded": _url(one.path)}
                 for one in REGIMES
