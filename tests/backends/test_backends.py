@@ -330,7 +330,8 @@ def test_an_arena_of_fixed_length_gives_the_same_logits(tmp_path, monkeypatch, k
         ):
             tokens = torch.randint(0, model.vocabulary, (count,), generator=generator).tolist()
             seen, wanted = other.forward(tokens, keep), one.forward(tokens, keep)
-            torch.testing.assert_close(seen.logits, wanted.logits, rtol=1e-4, atol=1e-5)
+            scale = wanted.logits.abs().max().item()  # of a row: what float32 rounds its sums by
+            torch.testing.assert_close(seen.logits, wanted.logits, rtol=1e-4, atol=1e-5 * scale)
             for session in (one, other):
                 session.rollback(session.length - forget)
         del other, session

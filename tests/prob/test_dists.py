@@ -15,6 +15,11 @@ from specviz.types import ModelError, Sampling
 INF = float("inf")
 
 
+def normalised(weights):
+    total = sum(weights)
+    return [weight / total for weight in weights]
+
+
 def by_hand(logits, sampling):
     """Temperature, top-k, top-p in plain Python on one row."""
     if sampling.temperature == 0:
@@ -22,11 +27,11 @@ def by_hand(logits, sampling):
         return [float(i == best) for i in range(len(logits))]
     top = max(logits)
     weights = [math.exp((x - top) / sampling.temperature) if x > -INF else 0.0 for x in logits]
-    probs = [w / sum(weights) for w in weights]
+    probs = normalised(weights)
     if 0 < sampling.top_k < len(probs):
         kth = sorted(probs, reverse=True)[sampling.top_k - 1]
         probs = [p if p >= kth else 0.0 for p in probs]
-        probs = [p / sum(probs) for p in probs]
+        probs = normalised(probs)
     if sampling.top_p < 1:
         order, total, floor = sorted(probs, reverse=True), 0.0, 0.0
         for p in order:
@@ -34,7 +39,7 @@ def by_hand(logits, sampling):
                 break
             floor, total = p, total + p
         probs = [p if p >= floor else 0.0 for p in probs]
-        probs = [p / sum(probs) for p in probs]
+        probs = normalised(probs)
     return probs
 
 
@@ -83,8 +88,9 @@ def test_long_rows_are_the_definition(top_k, top_p):
     logits[0, logits[0].topk(30).indices[10:]] = logits[0].topk(15).values[-1]
     sampling = Sampling(0.6, top_k, top_p)
     probs = dists.to_probs(logits, sampling)
-    for row, given_logits in zip(probs.tolist(), logits.tolist()):
-        assert row == pytest.approx(by_hand(given_logits, sampling), abs=1e-9)
+    for row, given_logits in zip(probs, logits.tolist()):
+        wanted = torch.tensor(by_hand(given_logits, sampling), dtype=torch.float64)
+        torch.testing.assert_close(row.double(), wanted, rtol=0, atol=1e-9)
 
 
 def test_rows_over_the_tokens_with_mass_alone():
