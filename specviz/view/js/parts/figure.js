@@ -54,7 +54,7 @@ function framed(figure, ink) {
   const { data, layout, axes } = figure;
   const frame = around(figure);
   const { l, r, t } = layout.margin;
-  const margin = { l: l + 24, r, t: t + frame.top, b: 46 + frame.bottom };
+  const margin = { l: l + 24, r: r + 8, t: t + frame.top, b: 46 + frame.bottom };
   const text = (words, size, color, more) => ({
     text: words,
     showarrow: false,

@@ -6,8 +6,8 @@ import { put, svg, width } from "specviz/parts/svg.js";
 import * as play from "specviz/playground/play.js";
 import { state } from "specviz/playground/play.js";
 
-const TALL = 352;
-const ROWS = { draft: 78, names: 94, chip: 122, bar: 146, residual: 256, written: 326 }; // px from the top
+const TALL = 376;
+const ROWS = { draft: 78, names: 94, chip: 122, bar: 146, residual: 254, written: 350 }; // px from the top
 const PACE = 340; // ms between rounds that play by themselves
 const parts = {};
 let round = null; // the one on display: {token, uniform, kept, word}, see laws.js
@@ -237,7 +237,7 @@ function written(at) {
   const unit = 48 / most;
   return [
     svg("line", { x1: at.left, x2: at.right, y1: ROWS.written, y2: ROWS.written, stroke: "var(--line2)" }),
-    text("written so far", at.left, ROWS.written - 52),
+    text("written so far: filled was kept, blue rewritten", at.left, ROWS.written - 52),
     counts.flatMap(({ kept, rewritten }, i) =>
       [
         [kept, 0, "var(--ink2)"],

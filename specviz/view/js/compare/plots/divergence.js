@@ -90,9 +90,19 @@ function divergence(ink) {
         ]
       : [];
   return {
-    subtitle:
-      `Each judged step of ${lane.label}, in nats. Ticks: spent on its token.` +
-      summary(rules.spent(state.run, lane, upTo(lane)), lane),
+    subtitle: `Each judged step of ${lane.label}, in nats. Ticks: spent on its token.`,
+    more: summary(rules.spent(state.run, lane, upTo(lane)), lane),
+    axes: ["position in the answer", "KL(output law ‖ verifier) of the step, nats"],
+    rows: [
+      [
+        "fate",
+        "position in the answer",
+        "KL(output law ‖ verifier) of the step, nats",
+        "spent on its token, nats",
+        "token",
+      ],
+      ...points.map((p) => [p.token.fate, p.x, p.kl, p.target ?? null, p.token.text]),
+    ],
     data: [
       {
         x: beyond.map((p) => p.x),
@@ -129,7 +139,7 @@ function divergence(ink) {
         ticktext: ["0", "0.001", "0.01", "0.1", "1", "10"],
       },
       annotations: [
-        note("position", 1.02, -0.085, ink.ink3),
+        note("position", 1.02, -0.085, ink.ink3, { name: "axis" }),
         ...(bound.length
           ? [
               note(`<b>budget<br>δ = ${number(delta)}</b>`, 1.02, Math.log10(delta), ink["amber-ink"], {
