@@ -41,7 +41,11 @@ REGIMES = (
     Regime(
         "paper",
         "as in the paper: temperature 0.6, top-k 20, top-p 0.95, 8 drafted",
-        {"rules": ["sps", "cactus:delta=0.1,0.3,1,3,solver=taylor,exact", "tas:epsilon=0.09,0.01,0.001"], **COMMON, **PAPER},
+        {
+            "rules": ["sps", "cactus:delta=0.1,0.3,1,3,solver=taylor,exact", "tas:epsilon=0.09,0.01,0.001"],
+            **COMMON,
+            **PAPER,
+        },
         (),
     ),
 )

@@ -150,6 +150,9 @@ def test_a_sweep_can_be_stopped_and_the_models_are_free_again(tab):
     tab.focus("[data-sweep=questions]")
     tab.keyboard.press("Control+Enter")
     until(
+        tab, "document.querySelector('.sweep .js-plotly-plot').data.some(line => line.opacity < 0.5)"
+    )  # the earlier one
+    until(
         tab,
         "document.querySelector('.sweep .badge.measured') && /^[1-9]/.test(document.querySelector('.sweepsaid').textContent)",
     )

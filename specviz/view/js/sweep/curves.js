@@ -144,10 +144,10 @@ function placed(marks, ways, wide, tall) {
           marks.filter((other) => hits(box, { x0: other.x - 6, x1: other.x + 6, y0: other.y - 6, y1: other.y + 6 }))
             .length +
         4 * steps.filter(([x, y]) => x > box.x0 && x < box.x1 && y > box.y0 && y < box.y1).length +
-        8 *
+        24 *
           marks.filter((other) => hits(box, { x0: other.x - 1, x1: other.x + 1, y0: other.top, y1: other.bottom }))
             .length +
-        5 *
+        10 *
           marks.filter((other) => hits(box, { x0: other.left, x1: other.right, y0: other.y - 1, y1: other.y + 1 }))
             .length;
       return box;
@@ -298,9 +298,9 @@ function refresh() {
       tall: HEIGHT - MARGIN.t - MARGIN.b,
     };
     const drawn = draw(made.kind, inks(), room);
-    const faint = drawn.faint ? " Faint: the sweep before, until the first points are there." : "";
     const away = drawn.away ? ` Not drawn: ${drawn.away} of infinite divergence.` : "";
-    set(made.caption, `${made.kind.words}.${faint || away}`);
+    const before = "Faint: the sweep before, until the first points are there.";
+    set(made.caption, drawn.faint ? before : `${made.kind.words}.${away}`);
     window.Plotly.react(made.graph, drawn.data, drawn.layout, CONFIG);
     if (made.wired) return;
     made.wired = true;

@@ -39,7 +39,7 @@ function written(name, common, [first, rest], right) {
   const node = el(
     "div",
     null,
-    el("h4", null, name, el(`span.verdict.${right ? "right" : "wrong"}`, null, right ? "✓ right" : "✗ wrong")),
+    el("h4", null, name, el(`span.graded.${right ? "right" : "wrong"}`, null, right ? "✓ right" : "✗ wrong")),
     text,
   );
   return {
@@ -77,7 +77,7 @@ function address(row, question, style) {
 
 function item(row, question, text, outcome, style) {
   const right = outcome === "won" || (outcome === "alike" && question.right);
-  const { common, rests } = parted(question.text, text);
+  const { common, rests } = parted(question.text.trimStart(), text.trimStart());
   const texts = [
     written("verifier alone", common, rests[0], question.right),
     written(label(row.name, row.knobs), common, rests[1], right),
