@@ -13,7 +13,7 @@ import gradio as gr
 import orjson
 from starlette.middleware import Middleware
 
-from specviz import backends, exports, registry, tasks
+from specviz import __version__, backends, exports, registry, tasks
 from specviz.assets import ASSETS
 from specviz.backends import PairFacts
 from specviz.engine.settings import Settings
@@ -25,6 +25,7 @@ from specviz.ui.desk import WAITING, Desk, Message
 from specviz.ui.exporting import exported
 from specviz.ui.head import Head
 from specviz.ui.models import Models
+from specviz.ui.regimes import FOLDER, REGIMES
 from specviz.ui.requests import pair_of
 from specviz.view.boot import PLOTLY, drafter_words, head, inside, pair_words, rule_words
 
@@ -46,6 +47,7 @@ def words(models: Models) -> dict[str, Any]:
     the examples for them with their recorded runs, and the recorded sweep."""
     swept = models.known.get(sweeping.pair(models) or "")
     return {
+        "version": __version__,
         "rules": rule_words(),
         "drafters": drafter_words(),
         "definitions": metrics.DEFINITIONS,
@@ -58,8 +60,13 @@ def words(models: Models) -> dict[str, Any]:
             "asked": sweeping.usual(),
             "definitions": metrics.SWEEP,
             "families": {name: tasks.family(name).about for name in tasks.names()},
+            "name": swept and swept.name,
             "pair": swept and swept.title,
-            "recorded": _url(sweeping.RECORDED) if swept and sweeping.RECORDED.exists() else None,
+            "regimes": [
+                {"title": one.title, "about": one.about, "asked": one.asked, "recorded": _url(one.path)}
+                for one in REGIMES
+                if swept and one.path.exists()
+            ],
         },
     }
 
@@ -111,7 +118,7 @@ def build(desk: Desk) -> gr.Blocks:
         """Whether a real run does what the advice says: see `advice.tried`."""
         return desk.borrow(lambda pair: advice.tried(text, pair, desk.deadline), advice.pair_of(text))
 
-    gr.set_static_paths([ASSETS / "recorded", PLOTLY, sweeping.RECORDED])
+    gr.set_static_paths([ASSETS / "recorded", PLOTLY, FOLDER])
     with gr.Blocks(title="specviz: acceptance rules, seen", analytics_enabled=False, fill_width=True) as blocks:
         view = View(
             value="",

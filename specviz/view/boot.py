@@ -17,7 +17,19 @@ VIEW = Path(__file__).resolve().parent
 PLOTLY = (
     ASSETS / "plotly-basic.min.js"
 )  # plotly.js-basic-dist-min 4.1.1: only what the plots use, a seventh of the whole to start
-STYLES = ("base.css", "compare.css", "numbers.css", "playground.css", "about.css", "fork.css", "advisor.css", "sweep.css")
+STYLES = (
+    "base.css",
+    "compare.css",
+    "numbers.css",
+    "playground.css",
+    "about.css",
+    "fork.css",
+    "advisor.css",
+    "sweep.css",
+    "questions.css",
+    "rounds.css",
+    "plots.css",
+)
 JS = VIEW / "js"
 MODULES = tuple(sorted(JS.rglob("*.js")))
 PLOTS = tuple(path for path in MODULES if path.parent.name == "plots")  # a plot is a file there, named nowhere else

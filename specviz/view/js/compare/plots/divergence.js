@@ -103,6 +103,17 @@ function divergence(ink) {
     title: budget ? "Where the budget went" : TITLE,
     subtitle: `Each judged step of ${lane.label}, nats from the verifier${targets.length ? "; ticks: its token" : ""}${short(spent)}`,
     more: summary(spent, lane),
+    axes: ["position in the answer", "KL(output law ‖ verifier) of the step, nats"],
+    rows: [
+      [
+        "fate",
+        "position in the answer",
+        "KL(output law ‖ verifier) of the step, nats",
+        "spent on its token, nats",
+        "token",
+      ],
+      ...points.map((p) => [p.token.fate, p.x, p.kl, p.target ?? null, p.token.text]),
+    ],
     data: [
       {
         x: beyond.map((p) => p.x),
@@ -139,7 +150,7 @@ function divergence(ink) {
         ticktext: ["0", "0.001", "0.01", "0.1", "1", "10"],
       },
       annotations: [
-        note("position", 1.02, -0.085, ink.ink3),
+        note("position", 1.02, -0.085, ink.ink3, { name: "axis" }),
         ...(bound.length
           ? [
               note(

@@ -51,6 +51,11 @@ function map(ink) {
   });
   return {
     subtitle: `Judged tokens of ${label(lane.name, focus.column.knobs)}. Above its line a rule always keeps`,
+    axes: ["draft probability", "verifier probability"],
+    rows: [
+      ["fate", "draft probability", "verifier probability", "token"],
+      ...points.map((p) => [p.fate || p.token.fate, p.token.draft, p.token.verifier, p.token.text]),
+    ],
     data: [
       ...lines,
       ...byFate(
@@ -76,8 +81,8 @@ function map(ink) {
         ticktext: ["10⁻⁶", "10⁻⁴", "0.01", "1"],
       },
       annotations: [
-        note("draft prob.", 1.02, -0.085, ink.ink3),
-        note("verifier prob.", 0.01, 1.02, ink.ink3, { yanchor: "bottom" }),
+        note("draft prob.", 1.02, -0.085, ink.ink3, { name: "axis" }),
+        note("verifier prob.", 0.01, 1.02, ink.ink3, { name: "axis", yanchor: "bottom" }),
         ...names,
       ],
     }),

@@ -5,6 +5,7 @@ import { done, measured, shown } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 import { stroke } from "specviz/laws/twins.js";
 import { layout, note, spread } from "specviz/parts/plotly.js";
+import { focusLane } from "specviz/compare/tools.js";
 
 // The counts behind a share.
 const counts = (slot, all) => [slot.kept, all ? slot.drafted : slot.judged];
@@ -33,6 +34,7 @@ function position(ink, mode) {
   const rows = shown().filter(({ lane }) => lane.rule !== "plain");
   if (!rows.length) return null;
   const all = mode === "all";
+  const front = focusLane()?.lane;
   const ends = [];
   let deepest = 1;
   const data = rows.map(({ lane, column }) => {
@@ -40,10 +42,11 @@ function position(ink, mode) {
     const slots = store.bySlot(lane, done(lane)).filter((slot) => slot[all ? "unconditional" : "conditional"] !== null);
     deepest = Math.max(deepest, Number(lane.given.draft_length) || slots.length);
     const y = slots.map((slot) => 100 * slot[all ? "unconditional" : "conditional"]);
-    if (y.length) ends.push({ y: y[y.length - 1], text: column.rule, bold: look.width > 2 });
+    if (y.length) ends.push({ y: y[y.length - 1], text: column.rule, bold: lane === front });
     return {
       x: slots.map((slot) => slot.slot),
       y,
+      name: lane.label,
       mode: "lines+markers",
       line: { color: ink[look.color], width: look.width, dash: look.plotly },
       marker: { symbol: look.symbol, size: 7, color: ink[look.color], line: { width: 1.3, color: ink[look.color] } },
@@ -56,13 +59,17 @@ function position(ink, mode) {
     note(end.bold ? `<b>${end.text}</b>` : end.text, 1.02, end.at, end.bold ? ink.ink : ink.ink3),
   );
   return {
+    axes: ["place in the draft", all ? "kept of all drafts, %" : "kept if it was reached, %"],
     subtitle: `${all ? "Share of all drafts that kept this place" : "Share kept, given that all before it were kept"}; bars: 95 %`,
     kind: measured(),
     data,
     layout: layout(ink, {
       xaxis: { range: [0.7, deepest + 0.3], dtick: Math.ceil(deepest / 8) },
       yaxis: { range: [0, 104], nticks: 5, ticksuffix: " %" },
-      annotations: [note("place in the draft", 1, -0.085, ink.ink3, { xanchor: "right", yshift: -12 }), ...names],
+      annotations: [
+        note("place in the draft", 1, -0.085, ink.ink3, { name: "axis", xanchor: "right", yshift: -12 }),
+        ...names,
+      ],
       margin: { l: 44, r: 78, t: 14, b: 40 },
     }),
   };
