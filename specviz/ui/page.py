@@ -13,7 +13,7 @@ import gradio as gr
 import orjson
 from starlette.middleware import Middleware
 
-from specviz import __version__, backends, exports, registry, tasks
+from specviz import __version__, backends, exports, tasks
 from specviz.assets import ASSETS
 from specviz.backends import PairFacts
 from specviz.engine.settings import Settings
@@ -27,7 +27,7 @@ from specviz.ui.head import Head
 from specviz.ui.models import Models
 from specviz.ui.regimes import FOLDER, REGIMES
 from specviz.ui.requests import pair_of
-from specviz.view.boot import PLOTLY, drafter_words, head, inside, pair_words, rule_words
+from specviz.view.boot import PLOTLY, drafter_words, head, inside, knob_words, pair_words, rule_words
 
 # Constant: model text never enters a template. `run`, `stop`, `cancel`, `verify` and `sweep` are the events the view triggers.
 TEMPLATE = '<div class="sv-host"></div>'
@@ -51,7 +51,7 @@ def words(models: Models) -> dict[str, Any]:
         "rules": rule_words(),
         "drafters": drafter_words(),
         "definitions": metrics.DEFINITIONS,
-        "settings": registry.knobs(Sampling) + registry.knobs(Settings),
+        "settings": knob_words(Sampling) + knob_words(Settings),
         "pairs": [pair_words(facts) for facts in models.known.values()],
         "exports": exports.words(),
         "prompts": examples(models.known),

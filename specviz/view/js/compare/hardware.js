@@ -13,9 +13,10 @@ const EXAMPLES = [
   { name: "Llama 1 B drafts for 70 B", costs: { verifier: 57, look: 1.05 } },
 ];
 const SLIDERS = [
-  ["verifier", "One verifier call costs as much as", "drafted tokens", (value) => String(+value.toPrecision(3))],
+  ["verifier", "One verifier call costs as much as", "drafted tokens", (value) => short(value)],
   ["look", "a look at 5 tokens costs", "looks at one", (value) => fixed(value)],
 ];
+const short = (value) => String(+value.toPrecision(3));
 const parts = {};
 let here = { run: null, rounds: -1, costs: null };
 
@@ -58,12 +59,13 @@ const value = (name, at) => +(LIMITS[name][0] * Math.exp((at / 1000) * span(name
 
 function draw() {
   const costs = current();
-  const words = SLIDERS.map(([name, before, after, show]) => `${before} ${costs ? show(costs[name]) : "?"} ${after}`);
+  set(parts.line, costs ? `A call costs ${short(costs.verifier)} drafts` : "What a call costs");
+  const words = SLIDERS.map(([name, before, after, show]) => `${before} ${costs && show(costs[name])} ${after}`);
   set(
-    parts.line,
+    parts.said,
     costs
       ? `${words.join(", ")}: ${source()}.`
-      : "Costs: this run says nothing of them, without a plain lane and a draft model.",
+      : "This run does not say what a call costs: it needs a plain lane and a draft model. Choose an example.",
   );
   const chosen = EXAMPLES.findIndex((example) => state.costs && same(example.costs, state.costs));
   parts.preset.value = state.costs ? (chosen >= 0 ? String(chosen) : "own") : "here";
@@ -88,6 +90,7 @@ function slider([name, before, after]) {
 
 export function build() {
   parts.line = el("span");
+  parts.said = el("p");
   parts.preset = el(
     "select",
     {
@@ -102,21 +105,31 @@ export function build() {
   const box = el(
     "details.costs",
     null,
-    el("summary", null, parts.line),
+    el("summary", { title: "What the estimated speed-ups reckon with" }, parts.line),
     el(
-      "div.costsliders",
+      "div.costpanel",
       null,
+      parts.said,
       SLIDERS.map(slider),
       el("label.cost", null, el("span", null, "Or take them"), parts.preset),
-    ),
-    el(
-      "p.caption",
-      null,
-      "Estimated speed-up: the tokens of a lane's rounds, exactly as they were, against plain decoding on hardware with these " +
-        "costs. Reading the prompt and everything beside the models is left out. The examples take a call to cost what its " +
-        "weights cost to read; they are no measurements.",
+      el(
+        "p.caption",
+        null,
+        "Estimated speed-up: the tokens of a lane's rounds, exactly as they were, against plain decoding on hardware with " +
+          "these costs. Reading the prompt and everything beside the models is left out. The examples take a call to cost " +
+          "what its weights cost to read; they are no measurements.",
+      ),
     ),
   );
+  document.addEventListener("pointerdown", (event) => {
+    if (!box.contains(event.target)) box.open = false;
+  });
+  box.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !box.open) return;
+    box.open = false;
+    box.firstChild.focus();
+    event.stopPropagation();
+  });
   on("run append ended costs", draw);
   draw();
   return box;

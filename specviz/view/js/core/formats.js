@@ -125,6 +125,7 @@ export function count(value) {
 }
 
 // A sampling in words; what cuts nothing off is not said.
+/** @param {Sampling} sampling */
 export function sampled({ temperature, top_k, top_p }) {
   const cuts = [top_k ? `top-k ${top_k}` : "", top_p < 1 ? `top-p ${top_p}` : ""];
   return [`temperature ${temperature}`, ...cuts].filter(Boolean).join(", ");
