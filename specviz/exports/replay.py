@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from specviz import backends
+from specviz import __version__, backends
 from specviz.record import metrics
 from specviz.record.trace import Trace
 from specviz.view.boot import PLOTLY, drafter_words, head, inside, pair_words, rule_words
@@ -46,6 +46,7 @@ class Replay:
 def replay(trace: Trace, address: Callable[[Path], str] = inside) -> str:
     """The HTML of a trace. `address` says where a module is found, without it inside the page."""
     boot = {
+        "version": __version__,
         "rules": rule_words(),
         "drafters": drafter_words(),
         "definitions": metrics.DEFINITIONS,

@@ -13,7 +13,8 @@ from specviz import backends
 from specviz.assets import ASSETS
 from specviz.backends import PairFacts
 from specviz.record.trace import Trace
-from specviz.ui import files, sweeping
+from specviz.ui import files
+from specviz.ui.regimes import REGIMES
 
 EXAMPLE = {"name", "pair", "style", "text", "why"}  # what every example says
 
@@ -56,10 +57,13 @@ def _recorded() -> dict[tuple[str, str], str]:
     return urls
 
 
-def swept_before() -> str | None:
-    """The address of the recorded sweep; None if there is none, or a damaged one."""
-    path = sweeping.RECORDED
-    return files.url(path) if path.exists() and isinstance(_read(path, None), dict) else None
+def swept_before() -> list[dict[str, Any]]:
+    """The recorded sweeps: what each asks, what to make of it, and its address. One that is missing or damaged is left out."""
+    return [
+        {"title": regime.title, "about": regime.about, "asked": regime.asked, "recorded": files.url(regime.path)}
+        for regime in REGIMES
+        if isinstance(_read(regime.path, None), dict)
+    ]
 
 
 def _read(path: Path, otherwise: Any) -> Any:

@@ -20,7 +20,7 @@ from specviz.view.boot import VIEW
 
 PREFIX = "specviz"
 SERVED = {  # name in an address: the folder, and what of it
-    "assets": (ASSETS, ("*.js", "sweep.json", "recorded/*.json")),
+    "assets": (ASSETS, ("*.js", "sweeps/*.json", "recorded/*.json")),
     "view": (VIEW, ("js/**/*.js", "css/*.css")),
     "rules": (Path(rules.__file__).parent, ("*.js",)),
 }

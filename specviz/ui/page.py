@@ -12,7 +12,7 @@ import gradio as gr
 import orjson
 from starlette.middleware import Middleware
 
-from specviz import exports, tasks
+from specviz import __version__, exports, tasks
 from specviz.engine.settings import Settings
 from specviz.record import metrics
 from specviz.record.trace import Trace
@@ -46,6 +46,7 @@ def words(models: Models) -> dict[str, Any]:
     the examples for them with their recorded runs, and the recorded sweep."""
     swept = models.known.get(sweeping.pair(models) or "")
     return {
+        "version": __version__,
         "rules": rule_words(),
         "drafters": drafter_words(),
         "definitions": metrics.DEFINITIONS,
@@ -58,8 +59,9 @@ def words(models: Models) -> dict[str, Any]:
             "asked": sweeping.usual(),
             "definitions": metrics.SWEEP,
             "families": {name: tasks.family(name).about for name in tasks.names()},
+            "name": swept and swept.name,
             "pair": swept and swept.title,
-            "recorded": swept_before() if swept else None,
+            "regimes": swept_before() if swept else [],
         },
     }
 

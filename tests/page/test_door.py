@@ -52,7 +52,7 @@ def test_malformed_requests_are_answered(served):
         ("GET", "gradio_api/proxy=http://127.0.0.1/", 404),
         ("GET", "openapi.json", 404),
         ("GET", "specviz/rules/sps.py", 404),
-        ("GET", "specviz/assets/sweep.json", 200),
+        ("GET", "specviz/assets/sweeps/trained.json", 200),
     ],
 )
 def test_routes_that_the_page_does_not_need_are_closed(served, method, path, status):

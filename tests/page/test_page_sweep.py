@@ -16,6 +16,7 @@ from specviz.record import metrics
 from specviz.study import sweep
 from specviz.ui import sweeping
 from specviz.ui.line import Turn, computed
+from specviz.ui.regimes import REGIMES
 from specviz.ui.requests import Refused
 from tests.page.test_page import pytestmark  # noqa: F401  (where there is no pair)
 from tests.support.browser import WIDTHS, beyond, serious, until, watched
@@ -65,7 +66,7 @@ def saved(page) -> list[dict]:
 def test_a_recorded_sweep_is_there_before_anyone_presses_run(tab):
     """Its numbers are in the table, both plots and the file, and it is of the settings that the form opens with."""
     opened(tab)
-    recorded = json.loads(sweeping.RECORDED.read_text(encoding="utf-8"))
+    recorded = json.loads(REGIMES[0].path.read_text(encoding="utf-8"))
     assert recorded["asked"] == sweeping.usual() == tab.evaluate("specviz.form.asked()")
     shown = table(tab)
     assert list(shown) == [row["rule"] for row in recorded["rows"]]
@@ -148,6 +149,9 @@ def test_a_sweep_can_be_stopped_and_the_models_are_free_again(tab):
     fill(tab, FEW | {"questions": 900})
     tab.focus("[data-sweep=questions]")
     tab.keyboard.press("Control+Enter")
+    until(
+        tab, "document.querySelector('.sweep .js-plotly-plot').data.some(line => line.opacity < 0.5)"
+    )  # the earlier one
     until(
         tab,
         "document.querySelector('.sweep .badge.measured') && /^[1-9]/.test(document.querySelector('.sweepsaid').textContent)",
@@ -321,7 +325,7 @@ def test_a_sweep_ends_when_it_is_closed_stopped_or_late(pair):
     ("change", "field", "says"),
     [
         ({"rules": []}, "rules", "1 to 12"), ({"rules": "sps"}, "rules", "1 to 12"), ({"rules": ["sps", 7]}, "rule1", "no acceptance rule"), ({"questions": True}, "questions", "whole number"), ({"questions": 2.5}, "questions", "whole number"),
-        ({"draft_length": "auto"}, "draft_length", "fixed number"), ({"temperature": None}, "temperature", "must be a number"), ({"families": ["fish"]}, "families", "no task family"), ({"families": 3}, "families", "at least one"), ({"questions": 2000}, "questions", "8,000 texts"),
+        ({"draft_length": "auto"}, "draft_length", "fixed number"), ({"temperature": None}, "temperature", "must be a number"), ({"top_k": -1}, "top_k", "from 0"), ({"top_p": 0}, "top_p", "above 0"), ({"families": ["fish"]}, "families", "no task family"), ({"families": 3}, "families", "at least one"), ({"questions": 2000}, "questions", "8,000 texts"),
     ],
 )  # fmt: skip
 def test_odd_requests(change, field, says):

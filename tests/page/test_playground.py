@@ -339,7 +339,7 @@ def test_drawn_rounds_agree(tab, rule):
     choose(tab, "Two answers")
     tab.locator(f".rulename:has-text('{rule}')").first.click()
     settled(tab)
-    tab.click("text=Draw 20,000 rounds")
+    tab.click("text=Draw 20,000")
     until(tab, "!specviz.check.running() && specviz.check.result()?.rounds === 20000")
     drawn, exact = tab.evaluate(
         "[specviz.check.result(), { kept: specviz.play.now.focus.acceptance, law: specviz.play.now.focus.law }]"

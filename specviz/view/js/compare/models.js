@@ -22,7 +22,7 @@ const facts = (name) => ready.get(name) || offered().find((pair) => pair.name ==
 const modelsOf = ({ models }) => [models.draft, models.verifier].filter(Boolean);
 
 // A run's models, as people call them.
-function titled(trace) {
+export function titled(trace) {
   const name = made(trace);
   return name
     ? facts(name).title

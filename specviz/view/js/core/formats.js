@@ -123,3 +123,10 @@ export function count(value) {
       ? `${(value / 1e6).toFixed(1)} M`
       : String(value);
 }
+
+// A sampling in words; what cuts nothing off is not said.
+/** @param {Sampling} sampling */
+export function sampled({ temperature, top_k, top_p }) {
+  const cuts = [top_k ? `top-k ${top_k}` : "", top_p < 1 ? `top-p ${top_p}` : ""];
+  return [`temperature ${temperature}`, ...cuts].filter(Boolean).join(", ");
+}

@@ -339,17 +339,22 @@ function drawn(probs, uniform) {
 export function sampler(judged, draft, seed) {
   const next = uniforms(seed);
   const rests = draft.map((_, n) => judged.residual(n));
-  const made = { rounds: 0, kept: 0, written: draft.map(() => 0), play };
+  const made = { rounds: 0, kept: 0, written: draft.map(() => 0), once, play };
+
+  function once() {
+    const token = drawn(draft, next());
+    const uniform = next();
+    const kept = uniform < judged.accept[token];
+    const word = kept ? token : drawn(rests[token], next());
+    made.rounds += 1;
+    made.kept += Number(kept);
+    made.written[word] += 1;
+    return { token, uniform, kept, word };
+  }
 
   /** @param {number} rounds */
   function play(rounds) {
-    for (let i = 0; i < rounds; i += 1) {
-      const token = drawn(draft, next());
-      const keep = next() < judged.accept[token];
-      made.kept += Number(keep);
-      made.written[keep ? token : drawn(rests[token], next())] += 1;
-    }
-    made.rounds += rounds;
+    for (let i = 0; i < rounds; i += 1) once();
     return made;
   }
   return made;
