@@ -12,7 +12,7 @@ import pytest
 from specviz import backends, cli
 from specviz.assets import ASSETS
 from specviz.types import ModelError
-from specviz.ui import examples, files, page, sweeping
+from specviz.ui import examples, files, page, regimes
 from specviz.ui.desk import Desk
 from specviz.ui.models import Models
 from specviz.view import boot
@@ -74,21 +74,21 @@ def assets(tmp_path, monkeypatch):
     """A copy of what the page shows before anyone presses Run."""
     folder = tmp_path / "assets"
     (folder / "recorded").mkdir(parents=True)
-    for path in (ASSETS / "prompts.json", ASSETS / "sweep.json"):
-        shutil.copy(path, folder)
+    shutil.copy(ASSETS / "prompts.json", folder)
+    shutil.copytree(ASSETS / "sweeps", folder / "sweeps")
     for path in recorded("small")[:2]:
         shutil.copy(path, folder / "recorded")
     monkeypatch.setattr(examples, "ASSETS", folder)
-    monkeypatch.setattr(sweeping, "RECORDED", folder / "sweep.json")
+    monkeypatch.setattr(regimes, "FOLDER", folder / "sweeps")
     monkeypatch.setitem(files.SERVED, "assets", (folder, files.SERVED["assets"][1]))
     return folder
 
 
-def shown() -> tuple[int, int, bool]:
-    """How many examples there are, how many of them with a recorded run, and whether there is a recorded sweep."""
+def shown() -> tuple[int, int, int]:
+    """How many examples there are, how many of them with a recorded run, and how many recorded sweeps."""
     known = {"small": backends.pairs()["small"]}
     listed = examples.examples(known)
-    return len(listed), sum(one["recorded"] is not None for one in listed), examples.swept_before() is not None
+    return len(listed), sum(one["recorded"] is not None for one in listed), len(examples.swept_before())
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def shown() -> tuple[int, int, bool]:
         ("recorded", 300, (0, 1, 0)),
         ("recorded", 0, (0, 1, 0)),
         ("prompts.json", 300, (1, 1, 0)),
-        ("sweep.json", 300, (0, 0, 1)),
+        ("sweeps/paper.json", 300, (0, 0, 1)),
     ],
 )
 def test_a_damaged_file_is_left_out_and_named(assets, capsys, name, keeps, loses):
@@ -107,7 +107,7 @@ def test_a_damaged_file_is_left_out_and_named(assets, capsys, name, keeps, loses
     path.write_bytes(path.read_bytes()[:keeps])
     left = shown()
     lost = tuple(int(before) - int(after) for before, after in zip(whole, left))
-    assert whole == (1, 1, True) and lost == loses
+    assert whole == (1, 1, 2) and lost == loses
     assert f"'{path}' is damaged and left out: " in capsys.readouterr().err
 
 
