@@ -16,7 +16,7 @@ from specviz.prob import dists
 from specviz.record.running import run
 from specviz.record.verify import verify
 from specviz.training import agreement, distil_head, head, shards, texts
-from specviz.training.model import Size, rotate
+from specviz.training.model import rotate
 from specviz.types import ModelError, Sampling
 from tests.support.laws import law
 from tests.support.pairs import table_pair
@@ -146,7 +146,9 @@ def test_forgetting_is_as_if_it_had_not_been(pair):
         used.go_on(token)
     used.rollback(4)
     again = used.read(tokens[5:], {layer: part[4:-1] for layer, part in states.items()})
-    assert torch.allclose(again, fresh.read(tokens[1:], {layer: part[:-1] for layer, part in states.items()}), atol=1e-4)
+    assert torch.allclose(
+        again, fresh.read(tokens[1:], {layer: part[:-1] for layer, part in states.items()}), atol=1e-4
+    )
     assert used.length == fresh.length == len(tokens) - 1
 
 

@@ -74,7 +74,9 @@ class LlamaHead:
             gain = torch.cat([weights["norm_token.weight"], weights["norm_state.weight"]])
             self.mix = Matrix(weights["mix.weight"] * gain * width**0.5, False)
         except KeyError as error:
-            raise ModelError(f"The head in {str(folder)!r} lacks {error}; the folder is damaged or holds none.") from error
+            raise ModelError(
+                f"The head in {str(folder)!r} lacks {error}; the folder is damaged or holds none."
+            ) from error
         if odd := [layer for layer in self.reads if not 0 <= layer <= verifier.layers]:
             raise ModelError(f"The head in {str(folder)!r} reads layer {odd[0]}, which {verifier.id!r} has not.")
         self.name, self.id, self.dtype = "head", str(folder), "float32"

@@ -20,6 +20,7 @@ from specviz.backends.packed import Matrix
 from specviz.backends.ragged import Places, RaggedBatch
 from specviz.backends.session import Model, Seen, Session, Shown, Tree
 from specviz.backends.weights import EMBEDDING, HEAD, Weights, widen
+from specviz.stopping import checkpoint
 from specviz.types import ModelError
 
 SMALL = 1_000_000_000  # bytes of weight files; beyond this the arithmetic dominates and transformers does as well
@@ -128,6 +129,7 @@ class StaticLlama:
         rotary = self._rotary[position].unsqueeze(1)
         features: dict[int, Tensor] = {}
         for layer, (qkv, out, gate_up, down) in enumerate(self._weights):
+            checkpoint()
             if layer in layers:
                 features[layer] = x.clone()  # the next sum is written over x
             h = qkv(self.norm(x)).view(count, -1, size)
@@ -179,7 +181,9 @@ class StaticLlamaSession(Session):
         x, features = self.run(self._model.embed(torch.tensor(shown.tokens)), shown.tree, shown.layers)
         return Seen(self._model.logits(x[len(x) - shown.keep :]), features)
 
-    def run(self, x: Tensor, tree: Tree | None = None, layers: tuple[int, ...] = ()) -> tuple[Tensor, dict[int, Tensor]]:
+    def run(
+        self, x: Tensor, tree: Tree | None = None, layers: tuple[int, ...] = ()
+    ) -> tuple[Tensor, dict[int, Tensor]]:
         """All layers over x [n, hidden], which may be written over, behind what was seen: see `StaticLlama.through`."""
         count = len(x)
         self._room(self.length + count)
@@ -271,7 +275,9 @@ class StaticLlamaBatch(RaggedBatch):
             mixed = torch.softmax(seen.add_(mask), -1).view(k, groups, -1, end) @ values
             return F.pad(places.gather(mixed.view(k, -1, n, size).transpose(1, 2)).flatten(1), (0, 0, 0, idle))
 
-        x, features = m.through(m.embed(F.pad(tokens, (0, idle))), F.pad(places.position, (0, idle)), attend, places.layers)
+        x, features = m.through(
+            m.embed(F.pad(tokens, (0, idle))), F.pad(places.position, (0, idle)), attend, places.layers
+        )
         logits = m.logits(x[F.pad(places.wanted, (0, -len(places.wanted) % 8))])[: len(places.wanted)]
         return logits, {layer: states[:count] for layer, states in features.items()}
 

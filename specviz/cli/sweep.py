@@ -9,7 +9,7 @@ from pathlib import Path
 from specviz import tasks
 from specviz.cli import options as shared
 from specviz.cli import terminal
-from specviz.study import sweep
+from specviz.study import answers, sweep
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"only questions of this family; may be repeated ({', '.join(tasks.names())}; default: all)",
     )
     parser.add_argument("--csv", metavar="FILE", help="save the table")
+    parser.add_argument(
+        "--answers", metavar="FILE", help="save every answer as CSV, each won, lost or alike beside plain decoding"
+    )
     shared.add_settings(parser)
     shared.add_models(parser, usual=f"{sweep.PAIR}, which can find the answers")
 
@@ -52,9 +55,10 @@ def run(options: argparse.Namespace) -> int:
     try:
         for progress in sweep.sweep(pair, wanted, questions, settings):
             points = progress.points
-            if progress.seconds - shown >= 0.2 or progress.done == progress.total:
+            if progress.starting or progress.seconds - shown >= 0.2 or progress.done == progress.total:
                 shown = progress.seconds
                 left = "" if progress.left is None else f", about {progress.left:.0f} s left"
+                left = f", starting {progress.starting} processes" if progress.starting else left
                 said = f"\r{progress.done} of {progress.total} texts, {shown:.0f} s{left}".ljust(60)
                 print(said, end="", file=sys.stderr, flush=True)
     except KeyboardInterrupt:
@@ -64,4 +68,8 @@ def run(options: argparse.Namespace) -> int:
     if options.csv:
         Path(options.csv).write_text(sweep.csv_text(points), encoding="utf-8")
         print(f"Table saved to {options.csv}")
+    if options.answers and points:
+        text = answers.csv_text(questions, settings.seed, *sweep.by_rule(points))
+        Path(options.answers).write_text(text, encoding="utf-8")
+        print(f"Answers saved to {options.answers}")
     return 0 if points else 1

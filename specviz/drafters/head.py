@@ -27,7 +27,9 @@ class Head(Drafter):
     """
 
     name = "head"
-    summary = "One block reads the verifier's own states and writes ahead; each token is drawn from its own distribution."
+    summary = (
+        "One block reads the verifier's own states and writes ahead; each token is drawn from its own distribution."
+    )
     source = "Li et al. 2024, EAGLE (arXiv 2401.15077); Li et al. 2025, EAGLE-3 (arXiv 2503.01840)"
     uses_head = True
 

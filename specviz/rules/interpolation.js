@@ -1,6 +1,8 @@
 // The twin of interpolation.py.
+import { number } from "specviz/core/formats.js";
 import { aimed, ratio, short } from "specviz/laws/laws.js";
 
+/** @type {Twin} */
 export default {
   symbols: { alpha: "α" },
   stroke: ["ink3", 1.25, "", "diamond-open", "solid"],
@@ -11,6 +13,7 @@ export default {
       draft,
     ),
   accept: (facts, { alpha }) => ratio(alpha * facts.draft + (1 - alpha) * facts.verifier, facts.draft),
+  because: (facts, { alpha }) => `The target mixes the draft in, with a weight of α = ${number(alpha)}.`,
   flip: (facts) => (short(facts) > 0 ? short(facts) / (facts.draft - facts.verifier) : 0),
   contour: (knobs, draft) => draft,
 };

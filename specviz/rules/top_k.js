@@ -1,6 +1,7 @@
 // The twin of top_k.py.
 import { leftover } from "specviz/laws/laws.js";
 
+/** @type {Twin} */
 export default {
   symbols: { k: "k" },
   stroke: ["ink3", 1.25, "", "triangle-down-open", "solid"],
@@ -11,5 +12,6 @@ export default {
     return { accept: liked, target: null, residual: () => rest };
   },
   accept: (facts, { k }) => (facts.rank <= k && facts.verifier > 0 ? 1 : 0),
+  because: (facts, { k }) => `It is number ${facts.rank} of the verifier's favourites, and ${k} of them pass.`,
   flip: (facts) => (facts.verifier > 0 ? facts.rank : Infinity),
 };

@@ -4,9 +4,10 @@
     for progress in sweep(pair, [*expand("sps"), *expand("cactus:delta=0.1,1")], questions):
         ...                                      # texts done, seconds left, and the points that are complete
 
-One point is one rule at one setting of its knobs; plain decoding, the verifier alone, is always the first. Question i has
-the same seed at every point, so two points differ only where their rules do. The question is the unit of every interval:
-the tokens of one text are alike, texts are not. Texts share their forwards here (`batch`), so nothing is said about speed.
+One point is one rule at one setting of its knobs; plain decoding, the verifier alone, is always the first, and complete
+before the others begin. Question i has the same seed at every point, so two points differ only where their rules do. The
+question is the unit of every interval: the tokens of one text are alike, texts are not. Texts share their forwards here
+(`batch`), so nothing is said about speed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import csv
 import io
 import math
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import product
 from time import perf_counter
@@ -32,6 +33,7 @@ from specviz.engine.workers import Workers, cores
 from specviz.prob import dists
 from specviz.prob.stats import Estimate, paired_difference, ratio, wilson
 from specviz.rules import Rule
+from specviz.study.answers import Answer, seed_of
 
 ROWS = 32  # texts at a time
 MOST_SETTINGS = 500  # of one spec
@@ -56,10 +58,11 @@ class Point:
     emitted: int
     judged: int
     accuracy: Estimate
-    against_plain: Estimate | None  # None for plain itself, and until plain is complete
+    against_plain: Estimate | None  # None for plain itself
     accepted_per_round: Estimate | None  # None for plain, which drafts nothing
     emitted_per_round: Estimate
     mean_kl: Estimate  # nats per judged token
+    answers: tuple[Answer, ...] = field(repr=False)  # in the order of the questions
 
     def row(self) -> dict[str, object]:
         """The point as plain data; an interval of a figure is its `_low` and `_high`."""
@@ -77,13 +80,15 @@ class Point:
 @dataclass(frozen=True)
 class Progress:
     """How far a sweep is. `done` of `total` texts; `left`: seconds still to go, as the latest half of the texts went,
-    or None while too few have ended to say; `points`: those that are complete, in the order asked for."""
+    or None while too few have ended to say; `points`: those that are complete, in the order asked for; `starting`: how
+    many processes are being started, 0 once they decode."""
 
     done: int
     total: int
     seconds: float
     left: float | None
     points: tuple[Point, ...]
+    starting: int = 0
 
 
 def called(rule: Rule | None) -> dict[str, object]:
@@ -100,13 +105,13 @@ def expand(spec: str) -> list[Rule]:
     for part in filter(None, map(str.strip, rest.split(","))):
         knob, equals, value = part.partition("=")
         if not equals and not values:
-            raise ValueError(f"In {spec!r}, {part!r} is not of the form name=value.")
+            raise ValueError(f"In {registry.shown(spec)}, {registry.shown(part)} is not of the form name=value.")
         if equals:
             values[knob.strip()] = []
         values[list(values)[-1]].append(value if equals else part)
     if (count := math.prod(map(len, values.values()))) > MOST_SETTINGS:
         raise ValueError(
-            f"{name!r} with all these knob values is {count:,} settings; at most {MOST_SETTINGS} are swept."
+            f"{registry.shown(name)} with all these knob values is {count:,} settings; at most {MOST_SETTINGS} are swept."
         )
     return [
         rules.parse(f"{name}:" + ",".join(f"{knob}={value}" for knob, value in zip(values, chosen)))
@@ -117,6 +122,11 @@ def expand(spec: str) -> list[Rule]:
 def planned(wanted: Sequence[Rule | None]) -> list[Rule | None]:
     """The rules of the points: plain decoding, then each rule once."""
     return [None, *dict.fromkeys(rule for rule in wanted if rule is not None)]
+
+
+def style_of(pair: Pair) -> str | None:
+    """How questions are put to the models of a pair."""
+    return "task" if "task" in pair.styles else next(iter(pair.styles), None)
 
 
 def sweep(
@@ -143,8 +153,7 @@ def sweep(
     for rule in points:
         if rule is not None and (refusal := settings.drafter.refusal(rule, pair)):
             raise ValueError(refusal)
-    style = "task" if "task" in pair.styles else next(iter(pair.styles), None)
-    prompts = [pair.encode(question.prompt, style) for question in questions]
+    prompts = [pair.encode(question.prompt, style_of(pair)) for question in questions]
     return _sweep(pair, points, prompts, questions, settings)
 
 
@@ -158,21 +167,23 @@ def _sweep(
     count = len(questions)
     jobs = []
     for rule in points:
-        seeds = ((1_000_003 * settings.seed + i) % 2**53 for i in range(count))
+        seeds = (seed_of(settings.seed, i) for i in range(count))
         jobs += [(prompt, replace(settings, rule=rule, seed=seed)) for prompt, seed in zip(prompts, seeds)]
     answers: list[dict[int, _Answer]] = [{} for _ in points]  # of each point, by question
     ends = [0.0]  # the seconds at which texts ended
     complete: tuple[Point, ...] = ()
     began = perf_counter()
-    yield Progress(0, len(jobs), 0.0, None, ())
-    with memory.explained(NO_MEMORY), closing(_answers(pair, jobs)) as steps:
+    processes = cores(pair) if len(jobs) >= MANY else 1
+    yield Progress(0, len(jobs), 0.0, None, (), processes if processes > 1 else 0)
+    with memory.explained(NO_MEMORY), closing(_answers(pair, jobs, count, processes)) as steps:
         for end in steps:
             now = perf_counter() - began
             if end is not None:
                 job, answer = end
                 which, i = divmod(job, count)
                 answers[which][i] = answer
-                answer.right = tasks.grade(pair.tokenizer.decode(answer.tokens), questions[i].answer)
+                answer.text = pair.tokenizer.decode(answer.tokens)
+                answer.right = tasks.grade(answer.text, questions[i].answer)
                 ends.append(now)
                 if len(answers[which]) == count:
                     complete = _points(points, settings, answers, count)
@@ -186,20 +197,24 @@ def _sweep(
 def _points(
     rules_: Sequence[Rule | None], settings: Settings, answers: Sequence[dict[int, _Answer]], count: int
 ) -> tuple[Point, ...]:
-    """The points that are complete."""
+    """The points that are complete; plain is the first to be."""
     ordered = [[known[i] for i in sorted(known)] for known in answers]
-    plain = ordered[0] if len(ordered[0]) == count else None
+    plain = ordered[0]
     return tuple(_point(rule, settings, texts, plain) for rule, texts in zip(rules_, ordered) if len(texts) == count)
 
 
-def _answers(pair: Pair, jobs: Sequence[batch.Job]) -> Generator[tuple[int, _Answer] | None, None, None]:
-    """(Index of the job, its text) for every job as it ends, and None in between. Much work is shared out to the cores."""
-    count = cores(pair) if len(jobs) >= MANY else 1
-    if count == 1:
-        yield from _measured(pair, jobs)
-        return
-    with Workers(pair, count) as workers, closing(workers.shared(_measured, jobs)) as ends:
-        yield from ends
+def _answers(
+    pair: Pair, jobs: Sequence[batch.Job], first: int, processes: int
+) -> Generator[tuple[int, _Answer] | None, None, None]:
+    """(Index of the job, its text) for every job as it ends, and None in between, shared out to so many processes. The `first`
+    jobs end before the others begin."""
+    with Workers(pair, processes) if processes > 1 else nullcontext() as workers:
+        yield None  # they have started
+        for offset, part in ((0, jobs[:first]), (first, jobs[first:])):
+            if part:
+                with closing(_measured(pair, part) if workers is None else workers.shared(_measured, part)) as ends:
+                    for end in ends:
+                        yield end and (offset + end[0], end[1])
 
 
 @torch.inference_mode()
@@ -228,13 +243,15 @@ def _law_divergence(rule: Rule, rows: Rows) -> list[float]:
 
 @dataclass
 class _Answer(batch.Written):
-    """One answer: also whether it is right, and what was measured: KL(output law || verifier) per judged token, nats."""
+    """One answer: also its text, whether it is right, and what was measured: KL(output law || verifier) per judged token,
+    nats."""
 
+    text: str = ""
     right: bool = False
     spent: list[float] = field(default_factory=list)
 
 
-def _point(rule: Rule | None, settings: Settings, texts: list[_Answer], plain: list[_Answer] | None) -> Point:
+def _point(rule: Rule | None, settings: Settings, texts: list[_Answer], plain: list[_Answer]) -> Point:
     rounds, accepted = [text.rounds for text in texts], [text.accepted for text in texts]
     emitted, judged = [len(text.tokens) for text in texts], [len(text.spent) for text in texts]
     right = [text.right for text in texts]
@@ -249,15 +266,18 @@ def _point(rule: Rule | None, settings: Settings, texts: list[_Answer], plain: l
         sum(emitted),
         sum(judged),
         accuracy=Estimate(sum(right) / len(texts), *(wilson(sum(right), len(texts)) or (None, None))),
-        against_plain=None if rule is None or plain is None else _against(right, plain),
+        against_plain=None if rule is None else paired_difference(right, [text.right for text in plain]),
         accepted_per_round=None if rule is None else ratio(accepted, rounds),
         emitted_per_round=ratio(emitted, rounds),
         mean_kl=Estimate(0.0, 0.0, 0.0) if exact else ratio([sum(text.spent) for text in texts], judged),
+        answers=tuple(Answer(text.text, text.right) for text in texts),
     )
 
 
-def _against(right: list[bool], plain: list[_Answer]) -> Estimate:
-    return paired_difference(right, [text.right for text in plain])
+def by_rule(points: Sequence[Point]) -> tuple[Sequence[Answer], dict[str, Sequence[Answer]]]:
+    """The answers of plain decoding, the first of the points, and those of the others by the spec of their rule."""
+    plain, *others = points
+    return plain.answers, {point.rule.spec: point.answers for point in others if point.rule is not None}
 
 
 def csv_text(points: Sequence[Point]) -> str:

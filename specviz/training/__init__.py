@@ -42,7 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--verifier-size", metavar="LxW", help="layers x width (default 6x256)")
     add("--no-compile", action="store_true", help="do without torch.compile (no C++ compiler needed, slower)")
     add = parser.add_argument_group("with --verifier").add_argument
-    add("--head", action="store_true", help="train a head on its states instead: one block that reads them and writes ahead")
+    add(
+        "--head",
+        action="store_true",
+        help="train a head on its states instead: one block that reads them and writes ahead",
+    )
     add("--texts", type=Path, nargs="+", metavar="FILE", help="what it wrote for an earlier training (.npz, see"
         " specviz.training.texts): it reads that, and writes what is missing")  # fmt: skip
     add("--prompts", type=Path, nargs="+", metavar="FILE", help="what to ask it, besides what it asks itself: lines of text,"

@@ -98,7 +98,7 @@ def train_draft(args: argparse.Namespace) -> int:
         )
         if ended:
             export.save_head(args.out / "head", begun, folder, layers[-1])
-            export.write(args.out / "pair.json", pair_facts(args, facts, tokenizer, shards, run, "head"))
+            export.save_facts(args.out, pair_facts(args, facts, tokenizer, shards, run, "head"))
         return int(not ended)
     del verifier
     model = draft(weights, kept, layers, args.draft_size, head).to(device)
@@ -124,7 +124,7 @@ def train_draft(args: argparse.Namespace) -> int:
     if not run.train():
         return 1
     export.save_draft(args.out / "draft", model, folder, layers)
-    export.write(args.out / "pair.json", pair_facts(args, facts, tokenizer, shards, run, "draft"))
+    export.save_facts(args.out, pair_facts(args, facts, tokenizer, shards, run, "draft"))
     return 0
 
 
@@ -259,7 +259,11 @@ def pair_facts(
     """What pair.json says: the models, and where the draft's or the head's knowledge comes from. What another training put
     there stays."""
     file = args.out / "pair.json"
-    before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"drafter": "model" if role == "draft" else role}
+    before = (
+        json.loads(file.read_text(encoding="utf-8"))
+        if file.is_file()
+        else {"drafter": "model" if role == "draft" else role}
+    )
     model = run.model
     log = [json.loads(line) for line in (run.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     curve = [{name: line[name] for name in ("step", "tokens", *OVERLAPS) if name in line} for line in log]

@@ -27,7 +27,9 @@ from specviz.training.model import Layer, Norm, Size, normal, rope, rotate
 from specviz.training.writing import COOL
 from specviz.types import Sampling
 
-STEPS = 2  # ways in which a place is reached in training: with the verifier's states up to it, and one step ahead of them
+STEPS = (
+    2  # ways in which a place is reached in training: with the verifier's states up to it, and one step ahead of them
+)
 MEASURED = 4  # and in the overlap
 FADING = 0.8  # weight of each further one in the loss
 RIDGE = 0.04  # of the places' number: what least squares add to the squares, so that few texts do
@@ -201,13 +203,22 @@ def _variation(mine: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def distill_loss(
-    model: HeadModel, tokens: Tensor, weights: Tensor, features: Tensor, log_sums: Tensor, *, output: Tensor, soft: float
+    model: HeadModel,
+    tokens: Tensor,
+    weights: Tensor,
+    features: Tensor,
+    log_sums: Tensor,
+    *,
+    output: Tensor,
+    soft: float,
 ) -> Tensor:
     """Per token, with weights FADING ** step for the steps."""
     states = torch.stack(model.states(tokens[:, 1:-1], features[:, :-1], STEPS))
     wanted = weights > 0
     fading = FADING ** torch.arange(STEPS, device=weights.device)
-    reached = torch.arange(weights.shape[1], device=weights.device) >= torch.arange(STEPS, device=weights.device)[:, None]
+    reached = (
+        torch.arange(weights.shape[1], device=weights.device) >= torch.arange(STEPS, device=weights.device)[:, None]
+    )
     each = (weights * fading[:, None, None] * reached[:, None])[:, wanted]
     truth = features[:, 1:, -1][wanted]
     output = output.to(states.dtype)  # that of the forward under autocast

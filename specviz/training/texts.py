@@ -28,7 +28,9 @@ TOGETHER = 256  # texts of a shard
 def save(path: Path, entries: Sequence[Entry], vocabulary: int) -> None:
     np.savez_compressed(
         path,
-        tokens=torch.cat([entry.tokens for entry in entries]).numpy().astype(np.uint16 if vocabulary < 2**16 else np.uint32),
+        tokens=torch.cat([entry.tokens for entry in entries])
+        .numpy()
+        .astype(np.uint16 if vocabulary < 2**16 else np.uint32),
         roles=torch.cat([entry.roles for entry in entries]).numpy(),
         lengths=np.array([len(entry.tokens) for entry in entries], dtype=np.int32),
         cool=np.array([entry.cool for entry in entries]),

@@ -1,7 +1,8 @@
-"""Records the runs that the page shows before anyone presses Run: `python -m specviz.ui.recorded`.
+"""Records the runs that the page shows before anyone presses Run: `python -m specviz.ui.recorded`, or with `--sweeps`
+only the sweeps.
 
 One trace per example of assets/prompts.json, made by the project's own engine with the pair that it names, into
-assets/recorded/, and the sweep of assets/sweep.json. An example is
+assets/recorded/, and the sweeps of `regimes` into assets/sweeps/. An example is
 
     name, pair, style, text, why (what to look for)
     expected?  the answer, where there is one that is right
@@ -14,6 +15,7 @@ Examples of pairs that are not here keep the run that they have.
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 from pathlib import Path
@@ -27,7 +29,7 @@ from specviz.record.running import run
 from specviz.record.trace import Trace
 from specviz.study import sweep
 from specviz.types import Sampling
-from specviz.ui import sweeping
+from specviz.ui import regimes, sweeping
 
 LANES = ("sps", "tas", "cactus", None)  # None is plain decoding: what the speed-up is measured against
 LENGTH = 100  # new tokens, at most
@@ -58,7 +60,7 @@ def record(pair: Pair, example: dict[str, Any], seed: int) -> Trace:
 
 
 def telling(trace: Trace, example: dict[str, Any]) -> int:
-    """How much there is to see in a run: tokens kept on budget, refusals in every lane, the right answer in the strict one."""
+    """How much there is to see in a run: tokens kept by leniency, refusals in every lane, the right answer in the strict one."""
     drafting = [lane for lane in trace.lanes if lane.rule is not None]
     fates = [{fate for round_ in lane.rounds for fate in round_.fates(lane.lossless)} for lane in drafting]
     expected = example.get("expected")
@@ -84,7 +86,8 @@ def text_of(pair: Pair, example: dict[str, Any]) -> tuple[int, str]:
     return seed, text
 
 
-def main() -> None:
+def record_examples() -> None:
+    """The runs of all examples whose pairs are here."""
     examples = list(enumerate(json.loads((ASSETS / "prompts.json").read_text(encoding="utf-8"))))
     (ASSETS / "recorded").mkdir(exist_ok=True)
     for path in {*(ASSETS / "recorded").glob("*.json")} - {path_of(*one) for one in examples}:
@@ -97,8 +100,27 @@ def main() -> None:
                 seed, text = text_of(pair, example)
                 path_of(number, example).write_text(text, encoding="utf-8")
                 print(f"{path_of(number, example).name}: seed {seed}, {len(text.encode()):,} bytes", flush=True)
-        if name == sweep.PAIR:
-            sweeping.RECORDED.write_text(sweeping.record(pair), encoding="utf-8")
+
+
+def record_sweeps() -> None:
+    """The sweeps of all regimes."""
+    pair = backends.load_pair(sweep.PAIR)
+    backends.dedicate_process(pair)
+    regimes.FOLDER.mkdir(exist_ok=True)
+    for regime in regimes.REGIMES:
+        text = sweeping.record(pair, regime)
+        regime.path.write_text(text, encoding="utf-8")
+        print(f"{regime.path.name}: {len(text.encode()):,} bytes", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m specviz.ui.recorded", description="Records what the page opens with."
+    )
+    parser.add_argument("--sweeps", action="store_true", help="only the sweeps")
+    if not parser.parse_args().sweeps:
+        record_examples()
+    record_sweeps()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from dataclasses import asdict
@@ -17,16 +18,20 @@ VIEW = Path(__file__).resolve().parent
 PLOTLY = (
     ASSETS / "plotly-basic.min.js"
 )  # plotly.js-basic-dist-min 4.1.1: only what the plots use, a seventh of the whole to start
-STYLES = ("base.css", "compare.css", "playground.css", "about.css", "fork.css", "advisor.css", "sweep.css")
+STYLES = (
+    "base.css", "compare.css", "screen.css", "tour.css", "numbers.css", "playground.css", "about.css", "fork.css", "advisor.css",
+    "sweep.css", "questions.css", "rounds.css", "plots.css", "code.css",
+)  # fmt: skip
 JS = VIEW / "js"
 MODULES = tuple(sorted(JS.rglob("*.js")))
 PLOTS = tuple(path for path in MODULES if path.parent.name == "plots")  # a plot is a file there, named nowhere else
 TWINS = tuple(sorted(Path(rules.__file__).parent.glob("*.js")))  # of the rules, beside them; see js/laws/twins.js
+FACES = {"Inter": VIEW / "fonts" / "inter.woff2", "JetBrains Mono": VIEW / "fonts" / "jetbrains-mono.woff2"}
 ENTRY = 'import { open } from "specviz/shell/app.js"; open();'
-WORDS = ("summary", "formula", "helps", "hurts", "source", "lossless", "scope", "flips", "loose_below")
+WORDS = ("summary", "formula", "helps", "hurts", "source", "lossless", "scope", "flips", "loose_below", "spends")
 PLAIN = {
     "summary": "The verifier alone, one token per call. What the others are measured against.", "formula": "draw y from q; write y", "helps": "As the yardstick: its text and its speed are what every rule is held against.",
-    "hurts": "The big model is called once for every token, which is slow.", "source": "", "lossless": True, "scope": "token", "flips": None, "loose_below": False, "knobs": [],
+    "hurts": "The big model is called once for every token, which is slow.", "source": "", "lossless": True, "scope": "token", "flips": None, "loose_below": False, "spends": None, "knobs": [],
 }  # fmt: skip
 
 
@@ -37,8 +42,19 @@ def imports(address: Callable[[Path], str]) -> dict[str, str]:
     }
 
 
+def faces(address: Callable[[Path], str]) -> str:
+    """The style sheet that brings the faces, so that a line breaks in the same place on every machine."""
+    return "".join(
+        f'@font-face {{ font-family: "{name}"; src: url("{address(path)}") format("woff2"); '
+        "font-weight: 400 700; font-display: swap; }\n"
+        for name, path in FACES.items()
+    )
+
+
 def inside(path: Path) -> str:
-    """A module as an address that holds its whole text, for a page that asks nobody for anything."""
+    """A file as an address that holds all of it, for a page that asks nobody for anything."""
+    if path.suffix == ".woff2":
+        return "data:font/woff2;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
     name = path.relative_to(VIEW.parent).as_posix()
     text = f"{path.read_text(encoding='utf-8')}//# sourceURL=specviz/{name}\n"
     return "data:text/javascript;charset=utf-8," + quote(text, safe=" !$&'()*+,-./:;<=>?@[]^_`{|}~\"")
@@ -51,7 +67,7 @@ def head(words: dict[str, Any], address: Callable[[Path], str], record: str | No
     modules = imports(address)
     parts = [f'<script type="importmap">{inline(_dumps({"imports": modules}))}</script>']
     parts += [f'<link rel="modulepreload" href="{at}">' for at in modules.values() if not at.startswith("data:")]
-    parts += [f"<style>{text}</style>" for text in styles()]
+    parts += [f"<style>{text}</style>" for text in (faces(address), *styles())]
     parts.append(f'<script type="application/json" id="specviz-boot">{inline(_dumps(known))}</script>')
     if record is not None:
         parts.append(f'<script type="application/json" id="specviz-run">{inline(record)}</script>')
@@ -90,7 +106,9 @@ def drafter_words() -> dict[str, dict[str, Any]]:
     for name in drafters.names():
         drafter = drafters.make(name)
         if drafter.drafts:
-            known[name] = {word: getattr(drafter, word) for word in ("summary", "source", "uses_draft_model", "uses_head")}
+            known[name] = {
+                word: getattr(drafter, word) for word in ("summary", "source", "uses_draft_model", "uses_head")
+            }
             known[name]["knobs"] = knob_words(type(drafter))
     return known
 

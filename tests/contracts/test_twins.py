@@ -1,6 +1,6 @@
 """Twins: what a rule's JavaScript says (x.js) is what its Python says (x.py), for every registered rule without naming it.
 
-The arithmetic runs in a browser that holds nothing else: store.js, laws.js, rules.js and the twins.
+The arithmetic runs in node: what the page computes needs no page.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from specviz import registry, rules
 from specviz.prob import dists
 from specviz.view import boot
-from tests.support.browser import arithmetic
+from tests.support.node import arithmetic
 from tests.support.rule_cases import hard_pairs, judge_every_token, random_pairs, settings
 
 CLOSE = 1e-9
@@ -31,7 +31,7 @@ SAYS = {
     "whole",
     "pairwise",
     "contour",
-    "budget",
+    "because",
     "costs",
     "symbols",
     "stroke",
@@ -42,10 +42,10 @@ with_main_knob = pytest.mark.parametrize("name", [name for name in rules.names()
 
 
 @pytest.fixture(scope="module")
-def bare(chromium):
-    """A page of nothing but the arithmetic."""
-    with arithmetic(chromium) as page:
-        yield page
+def bare():
+    """The page's arithmetic, without a page."""
+    with arithmetic() as made:
+        yield made
 
 
 def knobs(rule) -> dict:
@@ -79,7 +79,24 @@ def test_a_twin_says_what_a_twin_may_say(bare, name):
     whole = bare.evaluate("(name) => Boolean(specviz.twins[name].whole)", name)
     assert cls.scope == "block" or whole or "accept" in says
     assert cls.flips is None or whole or "flip" in says
-    assert ("budget" in says) == ("costs" in says)
+    assert "costs" not in says or cls.spends
+
+
+FACTS = {"draft": 0.5, "verifier": 0.2, "uniform": 0.6, "strict": 0.4, "entropy": 1.0, "rank": 2}
+FACTS |= {"tv": 0.4, "js": 0.05, "draftMax": 0.6, "verifierMax": 0.6}
+
+
+@every_rule
+def test_a_lossy_twin_says_why_it_kept_a_token(bare, name):
+    """In a sentence; a budget is spoken of only by a rule whose knob is one."""
+    cls = rules.get(name)
+    knobs = {info["name"]: info["default"] for info in registry.knobs(cls)}
+    lane = {"rule": name, "knobs": knobs}
+    words = bare.evaluate("([lane, facts]) => specviz.rules.because(lane, facts)", [lane, FACTS])
+    assert bool(words) != cls.lossless or cls.scope == "block"
+    assert not words or (words[0].isupper() and words.endswith(".") and "NaN" not in words and "undefined" not in words)
+    assert ("budget" in words) == (cls.spends is not None) and (cls.spends is None or cls.spends in knobs)
+    assert bare.evaluate("(name) => specviz.rules.budget(name)?.name ?? null", name) == cls.spends
 
 
 def pairs() -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -105,7 +122,7 @@ def tied(rule, verifier, draft, within) -> torch.Tensor:
     return torch.zeros(len(verifier), dtype=torch.bool)
 
 
-def in_browser(page, name: str, asked: list[dict], verifier, draft) -> list:
+def in_node(page, name: str, asked: list[dict], verifier, draft) -> list:
     """What laws.js says: per knobs and pair [accept, law, acceptance, kl, best at that kl, targets or null, residuals]."""
     text = page.evaluate(
         """({ name, asked, verifier, draft }) => JSON.stringify(asked.map((knobs) => verifier.map((row, i) => {
@@ -124,7 +141,7 @@ def test_every_rule_is_the_python_rule(bare, name):
     variants = settings(name)
     asked = [{info["name"]: getattr(rule, info["name"]) for info in registry.knobs(type(rule))} for rule in variants]
     for verifier, draft in pairs():
-        answers = in_browser(bare, name, asked, verifier, draft)
+        answers = in_node(bare, name, asked, verifier, draft)
         for rule, rows in zip(variants, answers, strict=True):
             law, acceptance = rule.output_law(verifier, draft), rule.acceptance(verifier, draft)
             accept, residual = judge_every_token(rule, verifier, draft)

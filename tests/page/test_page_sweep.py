@@ -15,11 +15,12 @@ from specviz.engine.settings import Settings
 from specviz.record import metrics
 from specviz.study import sweep
 from specviz.ui import sweeping
-from specviz.ui.desk import Turn
+from specviz.ui.line import Turn, computed
+from specviz.ui.regimes import REGIMES
 from specviz.ui.requests import Refused
 from tests.page.test_page import pytestmark  # noqa: F401  (where there is no pair)
 from tests.support.browser import WIDTHS, beyond, serious, until, watched
-from tests.support.desks import desk_of
+from tests.support.desks import desk_of, idle, told
 
 FEW = {
     "rules": ["sps", "cactus:delta=0.1,1"],
@@ -65,7 +66,7 @@ def saved(page) -> list[dict]:
 def test_a_recorded_sweep_is_there_before_anyone_presses_run(tab):
     """Its numbers are in the table, both plots and the file, and it is of the settings that the form opens with."""
     opened(tab)
-    recorded = json.loads(sweeping.RECORDED.read_text(encoding="utf-8"))
+    recorded = json.loads(REGIMES[0].path.read_text(encoding="utf-8"))
     assert recorded["asked"] == sweeping.usual() == tab.evaluate("specviz.form.asked()")
     shown = table(tab)
     assert list(shown) == [row["rule"] for row in recorded["rows"]]
@@ -149,6 +150,9 @@ def test_a_sweep_can_be_stopped_and_the_models_are_free_again(tab):
     tab.focus("[data-sweep=questions]")
     tab.keyboard.press("Control+Enter")
     until(
+        tab, "document.querySelector('.sweep .js-plotly-plot').data.some(line => line.opacity < 0.5)"
+    )  # the earlier one
+    until(
         tab,
         "document.querySelector('.sweep .badge.measured') && /^[1-9]/.test(document.querySelector('.sweepsaid').textContent)",
     )
@@ -228,6 +232,7 @@ def test_rules_and_families_are_chosen_by_hand(tab):
     )
     until(tab, "specviz.form.asked().families.length === 1")
     assert tab.evaluate("specviz.form.asked()") == sweeping.usual() | {"rules": ["sps"], "families": ["days"]}
+    assert "left out: rules, questions, families." in tab.inner_text(".sweeprun")
     tab.evaluate("() => { location.hash = 'sweep=%%%'; }")
     until(tab, "document.querySelector('.sweeprun .error').textContent.includes('damaged')")
     assert tab.evaluate("window.broken") is None
@@ -272,7 +277,7 @@ def test_it_can_be_used_by_all(chromium, home, scheme, width):
 
 def messages(pair, request, desk=None):
     desk = desk or desk_of(lambda: pair)
-    return desk.messages("a", lambda turn: sweeping.compute(turn, request))
+    return told(desk, lambda turn: sweeping.compute(turn, request), kind="sweep")
 
 
 def test_messages_say_everything_each_time(pair, monkeypatch):
@@ -306,20 +311,21 @@ def test_a_sweep_ends_when_it_is_closed_stopped_or_late(pair):
         if message.get("done"):
             break
     steps.close()
-    assert not desk._turn.locked()
+    assert idle(desk)
     late = desk_of(lambda: pair, deadline=0.0)
     assert "longest a run may take" in list(messages(pair, FEW, late))[-1]["message"]
     stopped = threading.Event()
     stopped.set()
-    assert [m["message"] for m in sweeping.compute(Turn(pair, stopped), FEW)][-1].startswith("Stopped.")
-    assert not desk._turn.locked() and not late._turn.locked()
+    few = computed(lambda turn: sweeping.compute(turn, FEW), Turn(pair, stopped))
+    assert [m["message"] for m in few][-1].startswith("Stopped.")
+    assert idle(desk) and idle(late)
 
 
 @pytest.mark.parametrize(
     ("change", "field", "says"),
     [
         ({"rules": []}, "rules", "1 to 12"), ({"rules": "sps"}, "rules", "1 to 12"), ({"rules": ["sps", 7]}, "rule1", "no acceptance rule"), ({"questions": True}, "questions", "whole number"), ({"questions": 2.5}, "questions", "whole number"),
-        ({"draft_length": "auto"}, "draft_length", "fixed number"), ({"temperature": None}, "temperature", "must be a number"), ({"families": ["fish"]}, "families", "no task family"), ({"families": 3}, "families", "at least one"), ({"questions": 2000}, "questions", "8,000 texts"),
+        ({"draft_length": "auto"}, "draft_length", "fixed number"), ({"temperature": None}, "temperature", "must be a number"), ({"top_k": -1}, "top_k", "from 0"), ({"top_p": 0}, "top_p", "above 0"), ({"families": ["fish"]}, "families", "no task family"), ({"families": 3}, "families", "at least one"), ({"questions": 2000}, "questions", "8,000 texts"),
     ],
 )  # fmt: skip
 def test_odd_requests(change, field, says):

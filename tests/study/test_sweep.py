@@ -18,7 +18,7 @@ from specviz.engine import batch, race
 from specviz.engine.settings import Settings
 from specviz.prob import stats
 from specviz.record import metrics
-from specviz.study import sweep
+from specviz.study import answers, sweep
 from specviz.types import ModelError, Sampling
 from tests.engine.test_batch import folders  # noqa: F401
 
@@ -109,9 +109,10 @@ def test_progress_is_told_as_it_goes(done):
     assert counts[0] == 0 and counts[-1] == 5 and counts == sorted(counts) and len(set(counts)) > 2
     assert done[0].left is None and done[-1].left == 0 and done[-1].done == 35
     assert all((p.left is None) == (p.done < sweep.ROWS) for p in done) and done[-1].seconds >= done[0].seconds >= 0
-    for progress in done:  # what can be compared with plain is, once plain is there
-        plain = any(point.rule is None for point in progress.points)
-        assert all((point.against_plain is not None) == (plain and point.rule is not None) for point in progress.points)
+    for progress in done:  # plain is complete before the others begin, so all are compared with it
+        assert not progress.points or progress.points[0].rule is None
+        assert progress.points or progress.done <= 7
+        assert all((point.against_plain is not None) == (point.rule is not None) for point in progress.points)
 
 
 def test_closing_stops_the_compute(pair, questions, monkeypatch):
@@ -146,17 +147,20 @@ def test_processes_give_the_same_points(pair, questions, done, monkeypatch):
     monkeypatch.setattr(sweep, "MANY", 1)
     monkeypatch.setattr(sweep, "cores", lambda pair: 2)
     wanted = [rules.parse(spec) for spec in RULES]
-    shared = last(sweep.sweep(pair, wanted, questions, SETTINGS))
+    steps = list(sweep.sweep(pair, wanted, questions, SETTINGS))
+    assert [step.starting for step in steps[:2]] == [2, 0] and not any(step.starting for step in steps[1:])
+    shared = steps[-1]
     assert multiprocessing.active_children() == before
     for one, other in zip(shared.points, done[-1].points, strict=True):
         assert one.mean_kl.value == pytest.approx(other.mean_kl.value, rel=1e-3)
-        assert (one.rule, one.right, one.rounds, one.accepted, one.emitted, one.judged) == (
+        assert (one.rule, one.right, one.rounds, one.accepted, one.emitted, one.judged, one.answers) == (
             other.rule,
             other.right,
             other.rounds,
             other.accepted,
             other.emitted,
             other.judged,
+            other.answers,
         )
     steps = sweep.sweep(pair, wanted, questions, SETTINGS)
     while next(steps).done < 2:
@@ -219,6 +223,53 @@ def test_the_rows_are_plain_data_with_definitions(done):
     assert read[0]["accepted_per_round"] == read[0]["against_plain"] == "" and sweep.csv_text(()).strip() == ""
 
 
+def test_what_a_rule_changed_adds_up(pair, questions, done):
+    """Won less lost is what the counts differ by; every text shown is the one decoded alone with the seed beside it."""
+    plain, others = sweep.by_rule(done[-1].points)
+    shown = answers.shown(questions, SETTINGS.seed, plain, others)
+    assert list(shown["rules"]) == list(others) and shown["questions"]
+    points = {point.rule.spec: point for point in done[-1].points[1:]}
+    for spec, outcomes in shown["rules"].items():
+        assert list(outcomes) == list(answers.OUTCOMES)
+        won, lost = outcomes["won"], outcomes["lost"]
+        assert won["count"] - lost["count"] == points[spec].right - done[-1].points[0].right
+        for name, some in outcomes.items():
+            for i, text in some["texts"].items():
+                known, question = shown["questions"][i], questions[int(i)]
+                assert (
+                    known["prompt"] == question.prompt and known["answer"] == question.answer and known["text"] != text
+                )
+                right = tasks.grade(text, question.answer)
+                assert (right, known["right"]) == {"won": (True, False), "lost": (False, True)}.get(
+                    name, (right, right)
+                )
+    spec, (i, text) = next(
+        (s, next(iter(o["alike"]["texts"].items()))) for s, o in shown["rules"].items() if o["alike"]["texts"]
+    )
+    settings = replace(SETTINGS, rule=points[spec].rule, seed=shown["questions"][i]["seed"])
+    steps = race.race(pair, pair.encode(questions[int(i)].prompt, "task"), [settings])
+    assert pair.tokenizer.decode([token for step in steps for token in step.result.emitted]) == text
+
+
+def test_what_is_shown_stays_small():
+    """Long texts are cut and only some of many are there, counted in full; a text that is the same is not there at all."""
+    plain = [answers.Answer("x" * 9000, False)] * 200 + [answers.Answer("same", True)]
+    other = (
+        [answers.Answer("y" * 9000, True)] * 100 + [answers.Answer("z", False)] * 100 + [answers.Answer("same", True)]
+    )
+    asked = [tasks.Question(str(i), "", "1", "none", 1) for i in range(201)]
+    shown = answers.shown(asked, 3, plain, {"a": other})
+    assert {name: one["count"] for name, one in shown["rules"]["a"].items()} == {"won": 100, "lost": 0, "alike": 100}
+    assert (
+        all(len(one["texts"]) <= answers.MOST for one in shown["rules"]["a"].values())
+        and "200" not in shown["questions"]
+    )
+    assert max(len(text) for text in shown["rules"]["a"]["won"]["texts"].values()) == answers.LONGEST
+    lines = list(csv.DictReader(io.StringIO(answers.csv_text(asked, 3, plain, {"a": other}))))
+    assert len(lines) == 402 and lines[201]["beside_plain"] == "won" and lines[201]["text"] == "y" * 9000
+    assert lines[201]["seed"] == "3000009" and lines[-1]["beside_plain"] == lines[0]["beside_plain"] == ""
+
+
 def test_sweep_from_the_command_line(capsys, tmp_path):
     """python -m specviz sweep: progress on the error stream, a table, the CSV, and sentences for mistakes."""
     file = tmp_path / "sweep.csv"
@@ -236,6 +287,8 @@ def test_sweep_from_the_command_line(capsys, tmp_path):
                 "plain",
                 "--csv",
                 str(file),
+                "--answers",
+                str(tmp_path / "answers.csv"),
             ]
         )
         == 0
@@ -248,6 +301,9 @@ def test_sweep_from_the_command_line(capsys, tmp_path):
         assert f"{float(one['mean_kl']):.4f}" in next(
             line for line in said.out.splitlines() if line.startswith(one["rule"] + " ")
         )
+    every = list(csv.DictReader((tmp_path / "answers.csv").open()))
+    assert [one["rule"] for one in every[::4]] == [one["rule"] for one in read] and len(every) == 12
+    assert sum(int(one["right"]) for one in every[:4]) == int(read[0]["right"])
     for arguments, says in (
         (["--family", "fish"], "no task family 'fish'"),
         (["--questions", "0"], "at least one question"),

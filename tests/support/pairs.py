@@ -41,7 +41,9 @@ def table_pair(
     draft = draft or TableModel(vocabulary, 2)
     if exact:
         verifier.logits, draft.logits = verifier.logits.double(), draft.logits.double()
-    return Pair(draft if drafting else None, verifier, Letters(vocabulary, stop), {}, TableHead(draft) if drafting else None)
+    return Pair(
+        draft if drafting else None, verifier, Letters(vocabulary, stop), {}, TableHead(draft) if drafting else None
+    )
 
 
 CHAT = (  # each message behind a token of its own; without a system message it says "Be kind."

@@ -22,7 +22,7 @@ const facts = (name) => ready.get(name) || offered().find((pair) => pair.name ==
 const modelsOf = ({ models }) => [models.draft, models.verifier].filter(Boolean);
 
 // A run's models, as people call them.
-function titled(trace) {
+export function titled(trace) {
   const name = made(trace);
   return name
     ? facts(name).title
@@ -70,12 +70,8 @@ async function load(name) {
   const wire = live.wire();
   if (!wire) return null;
   for (;;) {
-    let answer;
-    try {
-      answer = await wire.server.load(name);
-    } catch {
-      return { state: "failed", message: "The server did not answer." };
-    }
+    const answer = await live.call("load", name);
+    if (answer.error) return { state: "failed", message: answer.error };
     if (answer.state !== "loading") return answer;
     if (name === state.form.pair || name === null) say(answer.message, answer.share);
   }

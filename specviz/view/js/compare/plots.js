@@ -1,14 +1,20 @@
 // The frame of the plots: they read the run on display, follow the playhead and keep the reader's zoom. Plotly is
 // fetched only when they come near the screen. Each plot is a file of its own in plots/, found by lying there, that
 // exports
-//   {title, place, draw(ink, mode) -> {subtitle, kind?, data, layout} or null, modes?, served?}
+//   {title, place, draw(ink, mode) -> {subtitle, title?, more?, kind?, axes, data, layout, rows?} or null, modes?, served?}
+// `subtitle` fits into two lines, `more` is what there is to say besides. `axes` are the names of both axes in words, for
+// figures. `title` stands instead of the plot's own. `rows` are the numbers, heads first; without them they are those of the traces of `data` that have a name.
+// What names an axis on the page is a note with the name "axis".
 // `served(redraw)` is for a plot that asks the server: it gives what stands above the plot, which stays empty until
 // `draw` has something. Without a server there is no such plot.
 import { offline } from "specviz/core/boot.js";
 import { el, inks, set } from "specviz/core/dom.js";
 import { on } from "specviz/core/events.js";
-import { pick, state } from "specviz/core/state.js";
-import { CONFIG, image, load } from "specviz/parts/plotly.js";
+import { sampled } from "specviz/core/formats.js";
+import { measured, pick, state } from "specviz/core/state.js";
+import { buttons } from "specviz/parts/figure.js";
+import { CONFIG, load } from "specviz/parts/plotly.js";
+import * as models from "specviz/compare/models.js";
 import * as timeline from "specviz/compare/timeline.js";
 import { DOT, path } from "specviz/compare/tools.js";
 
@@ -36,24 +42,49 @@ function light({ data, layout, ...rest }) {
   };
 }
 
+// What the run on display is of.
+function of() {
+  const { trace } = state.run;
+  const lengths = [...new Set(trace.lanes.filter((lane) => lane.rule).map((lane) => lane.draft_length))];
+  const drafted = lengths.length ? [`draft length ${lengths.join(", ")}`] : [];
+  return [models.titled(trace), sampled(trace.sampling), ...drafted, `seed ${trace.seed}`, measured()];
+}
+
+// What there is to say of a plot besides its subtitle: a word that opens it, and says it when pointed at.
+function rest(made) {
+  made.rest = el("p.caption", { hidden: true });
+  made.more = el("button.more", { type: "button", hidden: true, "aria-expanded": "false" }, "more");
+  made.more.addEventListener("click", () => {
+    made.rest.hidden = !made.rest.hidden;
+    made.more.setAttribute("aria-expanded", String(!made.rest.hidden));
+    set(made.more, made.rest.hidden ? "more" : "less");
+  });
+}
+
+function told(made, { subtitle, more = "" }) {
+  set(made.words, subtitle);
+  set(made.rest, more);
+  made.more.hidden = !more;
+  made.more.title = more;
+  if (!more) made.rest.hidden = true;
+}
+
 function card({ title, draw, modes = null, served = null }) {
   const made = {
+    title,
     draw,
     served,
     mode: modes ? modes[0][0] : null,
     graph: el("div.canvas", { role: "img", "aria-label": title }),
   };
-  const save = (format) =>
-    el(
-      "button",
-      {
-        type: "button",
-        "aria-label": `${title} as ${format.toUpperCase()}`,
-        onclick: () => image(made, title, format),
-      },
-      format.toUpperCase(),
-    );
-  made.subtitle = el("p.caption");
+  const figure = () => {
+    const drawn = state.run && made.draw(inks(), made.mode);
+    return drawn && { title, ...drawn, foot: of() };
+  };
+  rest(made);
+  made.words = el("span");
+  made.subtitle = el("p.caption", null, made.words, made.more);
+  made.heading = el("h2", null, title);
   made.badge = el("span.badge.exact", null, "exact");
   made.modes = modes
     ? modes.map(([mode, words]) =>
@@ -77,8 +108,9 @@ function card({ title, draw, modes = null, served = null }) {
   made.node = el(
     served ? "section.plot.wide" : "section.plot",
     { "aria-label": title },
-    el("div.rowspread", null, el("h2", null, title), el("div.tools", null, made.modes, save("png"), save("svg"))),
+    el("div.rowspread", null, made.heading, el("div.tools", null, made.modes, buttons(title, figure))),
     el("div.rowspread", null, made.subtitle, made.badge),
+    made.rest,
     served ? served(soon) : null,
     made.graph,
   );
@@ -92,7 +124,7 @@ function empty(made, on = true) {
   made.graph.hidden = on;
   made.badge.hidden = on;
   made.node.querySelector(".tools").hidden = on;
-  if (on) set(made.subtitle, "");
+  if (on) told(made, { subtitle: "" });
 }
 
 function refresh(made, bare = false) {
@@ -101,7 +133,8 @@ function refresh(made, bare = false) {
   if (made.served) empty(made, !drawn);
   if (!drawn) return;
   const figure = light(drawn);
-  set(made.subtitle, figure.subtitle);
+  set(made.heading, figure.title ?? made.title);
+  told(made, figure);
   made.badge.className = `badge ${figure.kind || "exact"}`;
   set(made.badge, figure.kind || "exact");
   if (made.mode) figure.layout.uirevision = made.mode;
@@ -170,7 +203,7 @@ function fetchIdle() {
   const idle = window.requestIdleCallback || setTimeout;
   idle(() => {
     if (!state.live)
-      load().then(soon, () => cards.forEach((made) => set(made.subtitle, "The plots could not be loaded.")));
+      load().then(soon, () => cards.forEach((made) => set(made.words, "The plots could not be loaded.")));
   });
 }
 

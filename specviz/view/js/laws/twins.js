@@ -7,8 +7,9 @@
 //   whole: true                  the fate depends on whole distributions: accept does not decide it
 //   pairwise: true               accept depends on the token's own two probabilities alone
 //   contour(knobs, draft)        the verifier probability from which on it always keeps
-//   budget, costs(facts, knobs)  the knob that bounds the divergence of one drafted token's target,
-//                                and what that target costs by each solver, nats
+//   because(facts, knobs)        why it kept a token that a strict check refuses: a sentence
+//   costs(facts, knobs)          what the drafted token's own target costs by each solver, nats, where the
+//                                rule's budget (`spends`, see base.py) bounds that
 //   symbols, stroke, note        of its knobs; how it is drawn, see `stroke`; a word in its row
 // Whatever a twin does not say is not shown; a rule without one is not computed in the browser.
 //
@@ -16,9 +17,11 @@
 // entropy, rank, tv, js, draftMax, verifierMax, and `flip` where it was recorded. See core/store.js.
 import { SYMBOLS } from "specviz/core/formats.js";
 
+/** @type {Record<string, Twin>} */
 export const twins = Object.create(null); // by the rule's name
 
 // Brings the twins of these names; before that the page knows no rule.
+/** @param {string[]} names */
 export async function load(names) {
   const loaded = await Promise.all(names.map((name) => import(`specviz/rules/${name}.js`)));
   names.forEach((name, i) => {
@@ -28,9 +31,12 @@ export async function load(names) {
 }
 
 // How a rule is drawn: ink only, told apart by dash and mark; its twin says how.
+/** @type {Twin["stroke"]} */
 const PLAIN = ["ink3", 1, "", "none", "solid"];
+/** @type {Twin["stroke"]} */
 const UNKNOWN = ["ink3", 1.25, "7 2 1 2", "hexagon-open", "longdashdot"];
 
+/** @param {string} rule */
 export function stroke(rule) {
   const [color, width, dash, symbol, plotly] = rule === "plain" ? PLAIN : twins[rule]?.stroke || UNKNOWN;
   return { color, width, dash, symbol, plotly };

@@ -1,6 +1,6 @@
 // Plotly, fetched when it is first needed, and what all plots look like.
 import { boot } from "specviz/core/boot.js";
-import { download, el, inks } from "specviz/core/dom.js";
+import { el } from "specviz/core/dom.js";
 
 export const CONFIG = { displayModeBar: false, responsive: true, doubleClick: "reset" };
 
@@ -91,17 +91,4 @@ export function spread(ends, top, gap) {
     below = end.at;
   });
   return ends;
-}
-
-export async function image(made, title, format) {
-  if (!window.Plotly) return;
-  const figure = made.draw(inks(), made.mode);
-  figure.layout.paper_bgcolor = inks().sheet;
-  figure.layout.margin.b += 16;
-  const url = await window.Plotly.toImage(
-    { data: figure.data, layout: { ...figure.layout, width: 720, height: 380 } },
-    { format, width: 720, height: 380, scale: format === "png" ? 2 : 1 },
-  );
-  const blob = await (await fetch(url)).blob();
-  download(`specviz-${title.toLowerCase().replace(/[^a-z]+/g, "-")}.${format}`, blob);
 }

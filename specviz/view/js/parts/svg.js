@@ -1,5 +1,5 @@
-// Drawing for the playground: SVG nodes, marks of rules, widths of words, and figures saved as files.
-import { css, download, el } from "specviz/core/dom.js";
+// Drawing with SVG: nodes, marks of rules, widths of words.
+import { css } from "specviz/core/dom.js";
 import { stroke } from "specviz/laws/twins.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -57,61 +57,4 @@ export function glyph(rule, radius = 4.5) {
     stroke: `var(--${hollow ? "ink2" : color})`,
     "stroke-width": 1.4,
   });
-}
-
-// A copy of a figure that needs no page around it: colours and fonts inside, aids for the pointer gone.
-function standalone(figure, title) {
-  const copy = figure.cloneNode(true);
-  copy.querySelectorAll("[data-live]").forEach((node) => node.remove());
-  [copy, ...copy.querySelectorAll("*")].forEach((node) => {
-    [...node.attributes].forEach(({ name, value }) => {
-      if (value.includes("var(--"))
-        node.setAttribute(
-          name,
-          value.replace(/var\(--([\w-]+)\)/g, (_, key) => css(key)),
-        );
-      else if (/^(tabindex|role|class|aria-)/.test(name)) node.removeAttribute(name);
-    });
-  });
-  const [wide, tall] = [figure.getAttribute("width"), figure.getAttribute("height")].map(Number);
-  put(copy, { xmlns: SVG, viewBox: `0 0 ${wide} ${tall}`, "font-family": css("sans"), style: null });
-  copy.prepend(svg("title", null, title), svg("rect", { width: wide, height: tall, fill: css("ground") }));
-  return { text: new XMLSerializer().serializeToString(copy), wide, tall };
-}
-
-async function save(figure, title, format) {
-  const { text, wide, tall } = standalone(figure, title);
-  const file = `specviz-${title.toLowerCase().replace(/[^a-z]+/g, "-")}.${format}`;
-  if (format === "svg") return download(file, text, "image/svg+xml");
-  const picture = new Image();
-  picture.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
-  await picture.decode();
-  const canvas = document.createElement("canvas");
-  canvas.width = wide * 2;
-  canvas.height = tall * 2;
-  canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
-  return new Promise((done) =>
-    canvas.toBlob((blob) => {
-      download(file, blob);
-      done();
-    }, "image/png"),
-  );
-}
-
-// A figure's head: title, sentence below it, and buttons that save it.
-export function head(title, caption, figure, ...more) {
-  const button = (format) =>
-    el(
-      "button",
-      {
-        type: "button",
-        "aria-label": `${title} as ${format.toUpperCase()}`,
-        onclick: () => save(figure(), title, format),
-      },
-      format.toUpperCase(),
-    );
-  return [
-    el("div.rowspread", null, el("h3", null, title), el("div.tools", null, more, button("png"), button("svg"))),
-    caption,
-  ];
 }

@@ -2,11 +2,13 @@
 import { el, set } from "specviz/core/dom.js";
 import { named, nats, prob } from "specviz/core/formats.js";
 import * as laws from "specviz/laws/laws.js";
-import * as draw from "specviz/parts/svg.js";
+import { head } from "specviz/parts/figure.js";
 import { put, svg, width } from "specviz/parts/svg.js";
+import { knobWords } from "specviz/playground/chart.js";
 import * as play from "specviz/playground/play.js";
 import { state } from "specviz/playground/play.js";
 
+const FIGURE = 760; // px wide, in a figure
 const KINDS = ["draft", "verifier"];
 const HEIGHT = 372;
 const TOP = 26;
@@ -99,8 +101,8 @@ function choose(index) {
 }
 
 // Draws the columns anew; needed when their number or the room changes.
-function lay() {
-  const room = Math.max(240, parts.holder.clientWidth);
+function lay(given = parts.holder.clientWidth) {
+  const room = Math.max(240, given);
   const each = Math.max(46, Math.min(160, (room - LEFT - 4) / state.names.length));
   const wide = Math.max(room, Math.ceil(LEFT + each * state.names.length + 4));
   const focused = parts.svg?.contains(document.activeElement) ? document.activeElement.getAttribute("data-grip") : null;
@@ -186,6 +188,7 @@ function column(index, left, each) {
   );
   const grips = KINDS.map((kind) => {
     one.dots[kind] = svg("circle", {
+      "data-live": true,
       cx: one.x[kind] + bar / 2,
       r: 4.5,
       fill: "var(--sheet)",
@@ -321,30 +324,22 @@ function remark(aimed) {
       : `${rise > 0 ? "lifted" : "lowered"}: ${nats(laws.kl(aimed, state.verifier))} nats`,
   ];
   const room = Math.max(width(words[0], 12, 600), width(words[1], 11.5)) + 8;
-  const peak = (i) => (i < 0 || i >= state.names.length ? 0 : Math.max(state.draft[i], state.verifier[i], aimed[i]));
   const wide = Number(parts.svg.getAttribute("width"));
+  // Beside the verifier's bar, which it speaks of, at the height of the target; else over it, above what is there.
+  const spans = state.names.flatMap((_, i) => {
+    const { x, bar } = parts.columns[i];
+    const top = Math.max(state.verifier[i], aimed[i]);
+    return [[x.draft, x.draft + bar, state.draft[i]], ...(i === n ? [] : [[x.verifier, x.verifier + bar, top]])];
+  });
+  const under = (from) => spans.filter(([start, end]) => start < from + room && end > from).map(([, , value]) => value);
   const right = one.x.verifier + one.bar + 8;
-  const covered = state.names.map((_, i) => i).filter((i) => i > n && parts.columns[i].x.draft < right + room);
-  const free = right + room < wide && covered.every((i) => y(peak(i)) - 12 > y(aimed[n]) + 16);
-  const at = free
-    ? { x: right, y: Math.max(12, y(aimed[n]) + 2), anchor: "start" }
-    : {
-        x: Math.min(Math.max(one.centre, LEFT + room / 2), wide - room / 2),
-        y: Math.max(
-          11,
-          y(
-            Math.max(
-              peak(n),
-              ...[n - 1, n + 1].map((i) =>
-                Math.abs(one.centre - (parts.columns[i]?.centre ?? 1e9)) < room / 2 + one.bar + 8 ? peak(i) : 0,
-              ),
-            ),
-          ) - 34,
-        ),
-        anchor: "middle",
-      };
+  const free = right + room < wide && under(right).every((value) => y(value) - 12 > y(aimed[n]) + 16);
+  const over = Math.max(LEFT, Math.min(one.x.verifier - 2, wide - room));
+  const peak = Math.max(aimed[n], state.verifier[n], ...under(over));
+  const at = free ? { x: right, y: Math.max(12, y(aimed[n]) + 2) } : { x: over, y: Math.max(11, y(peak) - 28) };
+  const middle = one.x.verifier + one.bar / 2;
+  const far = !free && y(aimed[n]) - at.y > 44;
   const halo = {
-    "text-anchor": at.anchor,
     x: at.x,
     fill: "var(--amber-ink)",
     stroke: "var(--ground)",
@@ -352,6 +347,17 @@ function remark(aimed) {
     "stroke-linejoin": "round",
     "paint-order": "stroke",
   };
+  if (far)
+    parts.over.append(
+      svg("line", {
+        x1: middle,
+        x2: middle,
+        y1: at.y + 21,
+        y2: y(aimed[n]) - 4,
+        stroke: "var(--amber)",
+        "stroke-width": 1,
+      }),
+    );
   parts.over.append(
     svg("text", { ...halo, y: at.y, "font-size": 12, "font-weight": 600 }, words[0]),
     svg("text", { ...halo, y: at.y + 15, "font-size": 11.5 }, words[1]),
@@ -448,6 +454,39 @@ function swap() {
   play.changed("end");
 }
 
+const AXES = ["token", "probability"];
+
+// The bars for a talk, at a width of their own.
+function figure() {
+  const { focus } = play.now;
+  const target = focus.target ? focus.target(state.token) : null;
+  const drawn = () => {
+    lay(FIGURE);
+    render();
+    const copy = parts.svg.cloneNode(true);
+    lay();
+    render();
+    return copy;
+  };
+  const series = [
+    ["draft", state.draft],
+    ["verifier", state.verifier],
+    ...(target ? [[`target of ${focus.rule}`, target]] : []),
+  ];
+  return {
+    title: "Draft and verifier",
+    subtitle: parts.caption.textContent,
+    axes: AXES,
+    foot: [
+      `drafted: ${named(state.names[state.token])}`,
+      `in focus: ${[focus.rule, knobWords(focus)].filter(Boolean).join(" ")}`,
+      "exact",
+    ],
+    draw: drawn,
+    rows: [["series", ...AXES], ...series.flatMap(([words, probs]) => probs.map((p, i) => [words, state.names[i], p]))],
+  };
+}
+
 export function build() {
   parts.svg = svg("svg", {
     class: "playbars",
@@ -498,7 +537,7 @@ export function build() {
   const node = el(
     "section.plot.playfigure",
     { "aria-label": "Draft and verifier" },
-    draw.head("Draft and verifier", parts.caption, () => parts.svg),
+    head("Draft and verifier", parts.caption, figure),
     parts.holder,
     el("div.undertools", null, add, el("button.plainbutton", { type: "button", onclick: swap }, "Swap the two")),
     parts.error,

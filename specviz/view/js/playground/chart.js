@@ -4,12 +4,13 @@ import { el, set } from "specviz/core/dom.js";
 import { nats, percent, symbol } from "specviz/core/formats.js";
 import { stroke } from "specviz/laws/twins.js";
 import * as card from "specviz/parts/card.js";
-import * as draw from "specviz/parts/svg.js";
+import { head } from "specviz/parts/figure.js";
 import { glyph, put, svg, width } from "specviz/parts/svg.js";
 import * as labels from "specviz/playground/labels.js";
 import * as play from "specviz/playground/play.js";
 import { state } from "specviz/playground/play.js";
 
+const FIGURE = 760; // px wide, in a figure
 const parts = {};
 const places = new Map(); // where each label stood last, so that it stays there while bars move
 let axes = { x: 0.1, y: 0 };
@@ -146,7 +147,7 @@ function grid(at, box, narrow) {
       narrow ? "true divergence, nats" : "true divergence, KL(output law ‖ verifier), nats",
       box.right,
       box.bottom + 34,
-      quiet("end"),
+      { ...quiet("end"), "data-axis": true },
     ),
   );
 }
@@ -154,7 +155,7 @@ function grid(at, box, narrow) {
 // The line of a knob: {points, node}. A knob that only jumps shows its few points, and only while its rule is in focus.
 function trace(line, at, seen) {
   const own = line.rule === play.now.focus.rule;
-  const { color, width: stroke, dash } = stroke(line.rule);
+  const { color, width: wide, dash } = stroke(line.rule);
   const points = line.points
     .map((point) => at(point.kl, point.acceptance))
     .filter((point) => Number.isFinite(point[0]));
@@ -167,7 +168,7 @@ function trace(line, at, seen) {
         d: path(points),
         fill: "none",
         stroke: `var(--${own ? "ink" : color})`,
-        "stroke-width": own ? Math.max(1.6, stroke * 0.8) : 0.9,
+        "stroke-width": own ? Math.max(1.6, wide * 0.8) : 0.9,
         "stroke-dasharray": own ? null : dash || null,
         opacity: own ? 1 : 0.8,
       }),
@@ -268,8 +269,7 @@ function words(found, curve, lines, box) {
   return out;
 }
 
-export function render() {
-  const wide = parts.holder.clientWidth;
+export function render(wide = parts.holder.clientWidth) {
   if (!wide) return;
   range();
   const { frontier, lines } = play.now;
@@ -405,6 +405,44 @@ function describe(frontier) {
   });
 }
 
+const AXES = ["KL(output law ‖ verifier), nats", "acceptance, %"];
+
+// The chart for a talk, at a width of its own.
+function figure() {
+  const { frontier, rows, focus } = play.now;
+  const drawn = () => {
+    render(FIGURE);
+    const copy = parts.svg.cloneNode(true);
+    render();
+    return copy;
+  };
+  const point = (series, { kl, acceptance }, more = "") => [series, kl, 100 * acceptance, more];
+  return {
+    title: "Acceptance against true divergence",
+    subtitle: "Each mark is a rule, each thin line its knob; beyond the thick line no rule can be.",
+    axes: AXES,
+    foot: [
+      `${state.names.length} tokens`,
+      `in focus: ${[focus.rule, knobWords(focus)].filter(Boolean).join(" ")}`,
+      "exact",
+    ],
+    draw: drawn,
+    rows: [
+      ["series", ...AXES, "knobs"],
+      ...rows.map((one) =>
+        point(
+          one.rule,
+          one,
+          Object.entries(one.knobs)
+            .map((pair) => pair.join("="))
+            .join(" "),
+        ),
+      ),
+      ...frontier.curve(100).map((one) => point("best any rule can do", one)),
+    ],
+  };
+}
+
 export function build() {
   parts.svg = svg("svg", { class: "playchart", role: "img" });
   parts.holder = el("div.chartholder", null, parts.svg);
@@ -421,12 +459,7 @@ export function build() {
   return el(
     "section.plot.playfigure",
     { "aria-label": "Acceptance against true divergence" },
-    draw.head(
-      "Acceptance against true divergence",
-      parts.caption,
-      () => parts.svg,
-      el("span.badge.exact", null, "exact"),
-    ),
+    head("Acceptance against true divergence", parts.caption, figure, el("span.badge.exact", null, "exact")),
     parts.holder,
     parts.beyond,
   );

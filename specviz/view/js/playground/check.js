@@ -6,11 +6,13 @@ import { put, svg } from "specviz/parts/svg.js";
 import * as chart from "specviz/playground/chart.js";
 import * as play from "specviz/playground/play.js";
 import { state } from "specviz/playground/play.js";
+import * as rounds from "specviz/playground/rounds.js";
 
 const ROUNDS = 20000;
 const parts = {};
 let going = 0; // animation frame
 let drawn = null; // {sampler, trail, of}: what was drawn, and for which numbers
+let slow = null; // {sampler, of}: the same of the rounds that are played in sight
 
 const errorOf = (p, rounds) => Math.sqrt((p * (1 - p)) / rounds);
 
@@ -19,6 +21,13 @@ function off(share, exact, rounds) {
   const p = Math.min(1, Math.max(0, exact));
   const error = p < 1e-12 || p > 1 - 1e-12 ? 0 : errorOf(p, rounds);
   return error ? (share - p) / error : Math.abs(share - p) < 1e-9 ? 0 : Infinity;
+}
+
+// Standard errors with a sign, unless they come to nothing.
+function apart(errors) {
+  if (errors === Infinity) return "impossible";
+  const size = Math.abs(errors).toFixed(1);
+  return Number(size) === 0 ? "0" : `${errors < 0 ? "−" : "+"}${size}`;
 }
 
 export function title(one) {
@@ -85,6 +94,10 @@ export function render() {
     halt();
     drawn = null;
   }
+  if (slow && !slow.of.startsWith(fingerprint())) {
+    slow = null;
+    rounds.forget();
+  } else rounds.render();
   results();
 }
 
@@ -94,16 +107,52 @@ function fingerprint() {
   return JSON.stringify([focus.rule, focus.knobs, state.draft, state.verifier]);
 }
 
+// The seed as it stands there; null, with a sentence, where it is none.
+function seeded() {
+  const text = parts.seed.value.trim();
+  const seed = Number(text);
+  const fine = text !== "" && Number.isInteger(seed) && seed >= 0 && seed <= 2 ** 32 - 1;
+  set(parts.error, fine ? "" : "A seed is a whole number from 0 to 4294967295.");
+  return fine ? seed : null;
+}
+
+// What plays rounds in sight: it goes on as long as rule, numbers and seed are the same.
+function sampler() {
+  const seed = seeded();
+  if (seed === null) return null;
+  const of = `${fingerprint()} ${seed}`;
+  if (slow?.of !== of) {
+    rounds.forget();
+    slow = { sampler: laws.sampler(play.now.focus, state.draft, seed), of };
+  }
+  return slow.sampler;
+}
+
+// One step of a round; then the next round.
+export function step() {
+  const found = sampler();
+  if (found) rounds.forward(found);
+  labels();
+}
+
+function ten() {
+  const found = sampler();
+  if (found) rounds.several(found, 10, labels);
+  labels();
+}
+
+function labels() {
+  set(parts.step, rounds.underWay() ? "Go on" : "Draw 1");
+  set(parts.button, going ? "Stop" : `Draw ${ROUNDS.toLocaleString("en")}`);
+}
+
 function start() {
   if (going) {
     halt();
     return results();
   }
-  const text = parts.seed.value.trim();
-  const seed = Number(text);
-  if (text === "" || !Number.isInteger(seed) || seed < 0 || seed > 2 ** 32 - 1)
-    return set(parts.error, "A seed is a whole number from 0 to 4294967295.");
-  set(parts.error, "");
+  const seed = seeded();
+  if (seed === null) return null;
   drawn = { sampler: laws.sampler(play.now.focus, state.draft, seed), trail: [], of: fingerprint() };
   going = requestAnimationFrame(frame);
   return results();
@@ -125,17 +174,20 @@ function halt() {
 }
 
 function results() {
-  set(parts.button, going ? "Stop" : `Draw ${ROUNDS.toLocaleString("en")} rounds`);
+  labels();
   parts.result.hidden = !drawn;
   if (!drawn)
-    return set(parts.verdict, `Plays the rule as a decoder would, and compares what comes out with the exact numbers.`);
-  const { rounds, kept, written } = drawn.sampler;
-  if (!rounds) return null;
+    return set(
+      parts.verdict,
+      `Draw ${ROUNDS.toLocaleString("en")} compares what a decoder would write with the exact numbers.`,
+    );
+  const { rounds: played, kept, written } = drawn.sampler;
+  if (!played) return null;
   const { focus } = play.now;
   const rows = [
-    ["kept", kept / rounds, focus.acceptance],
-    ...written.map((count, i) => [state.names[i], count / rounds, Math.min(1, focus.law[i])]),
-  ].map(([name, share, exact]) => ({ name, share, exact, off: off(share, exact, rounds) }));
+    ["kept", kept / played, focus.acceptance],
+    ...written.map((count, i) => [state.names[i], count / played, Math.min(1, focus.law[i])]),
+  ].map(([name, share, exact]) => ({ name, share, exact, off: off(share, exact, played) }));
   parts.rows.replaceChildren(
     ...rows.map((one, i) =>
       el(
@@ -144,16 +196,8 @@ function results() {
         el("th", { scope: "row" }, i ? el("bdi", null, named(one.name)) : "acceptance"),
         el("td", null, percent(one.exact, 2)),
         el("td", null, percent(one.share, 2)),
-        el("td", null, percent(errorOf(one.exact, rounds), 2)),
-        el(
-          "td",
-          null,
-          one.off === Infinity
-            ? "impossible"
-            : one.off === 0
-              ? "0"
-              : `${one.off < 0 ? "−" : "+"}${Math.abs(one.off).toFixed(1)}`,
-        ),
+        el("td", null, percent(errorOf(one.exact, played), 2)),
+        el("td", null, apart(one.off)),
       ),
     ),
   );
@@ -161,7 +205,7 @@ function results() {
   const odds = Math.round(1 / (rows.length * 6.33e-5));
   set(
     parts.verdict,
-    `${rounds.toLocaleString("en")} rounds, furthest off by ` +
+    `${played.toLocaleString("en")} rounds, furthest off by ` +
       `${worst === Infinity ? "more than chance allows" : `${worst.toFixed(1)} standard errors`}. ` +
       `${worst <= 4 ? "Drawn and exact agree." : "Drawn and exact disagree."} If all is right, one of these ` +
       `${rows.length} numbers lies beyond 4 in about 1 check of ${odds.toLocaleString("en")}.`,
@@ -172,15 +216,14 @@ function results() {
 
 // The acceptance drawn so far, inside the band of two standard errors around the exact one.
 function funnel(exact) {
-  const [wide, tall, left] = [Math.max(240, parts.funnel.parentNode.clientWidth), 104, 44];
+  const [wide, tall, left] = [Math.max(240, parts.funnel.parentNode.clientWidth), 104, 54];
   const first = 40;
   const reach = Math.max(0.02, 3 * errorOf(exact, first));
-  const x = (rounds) =>
-    left + (Math.log(Math.max(first, rounds) / first) / Math.log(ROUNDS / first)) * (wide - left - 8);
+  const x = (count) => left + (Math.log(Math.max(first, count) / first) / Math.log(ROUNDS / first)) * (wide - left - 8);
   const y = (value) => 44 - Math.max(-1, Math.min(1, (value - exact) / reach)) * 36;
   const grid = Array.from({ length: 41 }, (_, i) => first * (ROUNDS / first) ** (i / 40));
   const side = (sign) =>
-    grid.map((rounds) => `${x(rounds).toFixed(1)},${y(exact + sign * 2 * errorOf(exact, rounds)).toFixed(1)}`);
+    grid.map((count) => `${x(count).toFixed(1)},${y(exact + sign * 2 * errorOf(exact, count)).toFixed(1)}`);
   put(parts.funnel, {
     width: wide,
     height: tall,
@@ -201,7 +244,7 @@ function funnel(exact) {
       "stroke-dasharray": "3 3",
     }),
     svg("polyline", {
-      points: drawn.trail.map(([rounds, share]) => `${x(rounds).toFixed(1)},${y(share).toFixed(1)}`).join(" "),
+      points: drawn.trail.map(([count, share]) => `${x(count).toFixed(1)},${y(share).toFixed(1)}`).join(" "),
       fill: "none",
       stroke: "var(--ink)",
       "stroke-width": 1.6,
@@ -231,7 +274,8 @@ export function build() {
     "aria-label": "Seed of the check",
     autocomplete: "off",
   });
-  parts.button = el("button.plainbutton.outlined", { type: "button", onclick: start });
+  const outlined = (onclick, words = "") => el("button.plainbutton.outlined", { type: "button", onclick }, words);
+  [parts.step, parts.button] = [outlined(step), outlined(start)];
   parts.verdict = el("p.caption", { role: "status" });
   parts.error = el("p.error", { role: "alert" });
   parts.rows = el("tbody");
@@ -283,9 +327,17 @@ export function build() {
       "section.plot.check",
       { "aria-label": "Check by drawing" },
       el("h3", null, "Don’t believe it? Draw."),
-      parts.verdict,
-      el("div.undertools", null, parts.button, el("label.field", null, "seed ", parts.seed)),
+      el(
+        "div.undertools",
+        null,
+        parts.step,
+        outlined(ten, "Draw 10"),
+        parts.button,
+        el("label.field", null, "seed ", parts.seed),
+      ),
       parts.error,
+      rounds.build(),
+      parts.verdict,
       parts.result,
     ),
   ];

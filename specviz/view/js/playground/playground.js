@@ -10,11 +10,12 @@ import * as chart from "specviz/playground/chart.js";
 import * as check from "specviz/playground/check.js";
 import * as play from "specviz/playground/play.js";
 import { state } from "specviz/playground/play.js";
+import * as rounds from "specviz/playground/rounds.js";
 import * as table from "specviz/playground/table.js";
-import { EXAMPLES } from "specviz/laws/examples.js";
+import { PRESETS } from "specviz/laws/presets.js";
 
 const parts = {};
-const TITLE = "Two distributions, every rule, exact";
+const TITLE = "Drag a bar: every rule follows, exactly";
 let ticket = 0;
 
 const few = (value) =>
@@ -105,7 +106,7 @@ function sentence() {
 
 const paint = framed(() => {
   if (!state.open || !play.now) return;
-  parts.opening.replaceChildren("Drag a bar. ", ...sentence());
+  parts.opening.replaceChildren(...sentence());
   Object.entries(parts.presets).forEach(([key, button]) =>
     button.setAttribute("aria-pressed", String(key === state.preset)),
   );
@@ -143,7 +144,7 @@ function page() {
   parts.spoken = el("p.sr", { role: "status" }); // for those who do not see the sentence change
   parts.error = el("p.error", { role: "alert" });
   parts.presets = Object.fromEntries(
-    Object.entries(EXAMPLES).map(([key, [words]]) => [
+    Object.entries(PRESETS).map(([key, [words]]) => [
       key,
       el(
         "button",
@@ -159,7 +160,7 @@ function page() {
       ),
     ]),
   );
-  return section(
+  const node = section(
     ".playground",
     "Playground",
     el(
@@ -185,6 +186,13 @@ function page() {
       ),
     ),
   );
+  node.addEventListener("keydown", (event) => {
+    if (event.key !== " " || !rounds.underWay() || event.target.closest("button, input, select, summary, [role]"))
+      return;
+    event.preventDefault();
+    check.step();
+  });
+  return node;
 }
 
 // The section, see shell/sections.js.

@@ -2,14 +2,17 @@
 import { boot } from "specviz/core/boot.js";
 import { download, el, set } from "specviz/core/dom.js";
 import { named, nats, percent, symbol } from "specviz/core/formats.js";
+import { FIRST } from "specviz/laws/presets.js";
 import { twins } from "specviz/laws/twins.js";
 import * as about from "specviz/parts/about.js";
+import { csv } from "specviz/parts/csv.js";
 import { glyph, put, svg } from "specviz/parts/svg.js";
 import * as chart from "specviz/playground/chart.js";
 import * as play from "specviz/playground/play.js";
 import { state } from "specviz/playground/play.js";
 
 const parts = { rows: new Map() };
+let unfolded = false; // all rules, not the first few
 let wait = false; // the order rests while a knob is being moved
 
 const number = (value) => String(+Number(value).toPrecision(4));
@@ -230,11 +233,15 @@ export function render() {
     spark(made.spark, one.law);
     made.cut.hidden = rows.filter((other) => other.rule === one.rule).length < 2;
     made.name.setAttribute("aria-pressed", String(one.id === focus.id));
+    made.node.hidden = !unfolded && !FIRST.includes(one.rule) && one.rule !== focus.rule;
     made.node.classList.toggle("focus", one.id === focus.id);
     made.node.classList.toggle("kin", one.rule === focus.rule && one.id !== focus.id);
   });
   const absent = play.missing();
   set(parts.absent, absent.length ? `The browser cannot compute ${absent.join(", ")}.` : "");
+  const many = new Set(rows.map((one) => one.rule)).size;
+  set(parts.fold, unfolded ? "Fewer rules" : `All ${many} rules`);
+  parts.fold.setAttribute("aria-expanded", String(unfolded));
   sort();
 }
 
@@ -284,13 +291,7 @@ function data() {
   };
 }
 
-// A spreadsheet runs a cell that begins like a formula; an apostrophe keeps it text.
-function cell(value) {
-  const text = typeof value === "number" ? String(value) : /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
-  return /[",\n\r]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text;
-}
-
-function csv() {
+function numbers() {
   const heads = [
     "rule",
     "knobs",
@@ -315,7 +316,7 @@ function csv() {
       one.short,
       ...one.law,
     ]);
-  return [heads, ...lines].map((line) => line.map(cell).join(",")).join("\r\n");
+  return csv([heads, ...lines]);
 }
 
 export function build() {
@@ -323,6 +324,13 @@ export function build() {
   parts.body = el("tbody", { role: "rowgroup" });
   parts.error = el("p.error", { role: "alert" });
   parts.absent = el("p.caption");
+  parts.fold = el("button.plainbutton.fold", {
+    type: "button",
+    onclick: () => {
+      unfolded = !unfolded;
+      render();
+    },
+  });
   parts.body.addEventListener("focusout", () =>
     setTimeout(() => {
       if (play.now) sort();
@@ -355,7 +363,7 @@ export function build() {
       el(
         "div.tools",
         null,
-        save("CSV", "specviz-playground.csv", csv, "text/csv"),
+        save("CSV", "specviz-playground.csv", numbers, "text/csv"),
         save("JSON", "specviz-playground.json", () => JSON.stringify(data(), null, 1), "application/json"),
       ),
     ),
@@ -366,6 +374,7 @@ export function build() {
       el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, heads)),
       parts.body,
     ),
+    parts.fold,
     parts.absent,
   );
 }

@@ -4,28 +4,36 @@ import { el, framed, inks, set } from "specviz/core/dom.js";
 import { on } from "specviz/core/events.js";
 import { finite, fixed, label, nats, number, symbol } from "specviz/core/formats.js";
 import { stroke } from "specviz/laws/twins.js";
-import { CONFIG, image, layout, load, note } from "specviz/parts/plotly.js";
+import { buttons } from "specviz/parts/figure.js";
+import { CONFIG, layout, load, note } from "specviz/parts/plotly.js";
 
 const MARGIN = { l: 44, r: 22, t: 16, b: 44 };
 const HEIGHT = 360;
 const KINDS = {
   accuracy: {
     title: "Right answers",
-    of: "accuracy",
+    figure: "accuracy",
+    axis: "right answers, %",
     scale: 100,
     words: "Right and high is better. Bars: 95 % intervals; grey: the verifier alone, and its interval",
   },
   mean_kl: {
     title: "Divergence spent",
-    of: "mean_kl",
+    figure: "mean_kl",
+    axis: "KL(output law ‖ verifier) per judged token, nats",
     scale: 1,
     words: "Right and low is better. Mean KL(output law ‖ verifier) per judged token, nats; bars: 95 % intervals",
   },
 };
+const KEPT = "tokens kept per round";
+const FIGURE = { wide: 630, tall: 227 }; // px that the plot itself has in a figure
 const cards = [];
 let shown = null; // the message on display
+let ghost = null; // the one before it, faint until there are points
+let pressed = () => {}; // hears the rule of a point
+let of = () => []; // what the sweep on display is of, for figures
 
-const figure = (row, name) => finite(row[name]);
+const valueOf = (row, name) => finite(row[name]);
 const mainKnob = (row) => Object.entries(row.knobs).find(([, value]) => typeof value === "number") || null;
 const between = (row, name, scale, digits) =>
   row[`${name}_low`] === null
@@ -37,7 +45,7 @@ function said(row) {
     `${label(row.name, row.knobs)}<br>${fixed(100 * row.accuracy, 1)} % ` +
     `right${between(row, "accuracy", 100, 1)}<br>keeps ${fixed(row.accepted_per_round)} per ` +
     `round${between(row, "accepted_per_round", 1, 2)}<br>` +
-    `${nats(figure(row, "mean_kl"))} nats${between(row, "mean_kl", 1, 4)}`
+    `${nats(valueOf(row, "mean_kl"))} nats${between(row, "mean_kl", 1, 4)}`
   );
 }
 
@@ -45,6 +53,17 @@ const faded = (hex, share) =>
   /^#[0-9a-f]{6}$/i.test(hex)
     ? `rgba(${[1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)).join(",")},${share})`
     : hex;
+
+const several = (rows, rule, knob) =>
+  new Set(rows.filter((row) => row.name === rule).map((row) => String(row.knobs[knob]))).size > 1;
+
+// How the lines of one rule are told apart: the second has dashes, and its marks are the other of hollow and filled.
+function look({ rule, nth }) {
+  const own = stroke(rule);
+  if (nth % 2 === 0) return own;
+  const symbol = own.symbol.endsWith("-open") ? own.symbol.slice(0, -5) : `${own.symbol}-open`;
+  return { ...own, symbol, plotly: own.plotly === "dash" ? "dot" : "dash" };
+}
 
 // Points of one rule that differ in its main knob alone are one line.
 function series(rows) {
@@ -59,14 +78,15 @@ function series(rows) {
         rule: row.name,
         knob,
         others: others
-          .filter(([name, value]) => String(value) !== String(usual[name]))
+          .filter(([name, value]) => String(value) !== String(usual[name]) || several(rows, row.name, name))
           .map(([, value]) => ` ${value}`)
           .join(""),
         rows: [],
       });
     found.get(key).rows.push(row);
   });
-  return [...found.values()];
+  const all = [...found.values()];
+  return all.map((one) => ({ ...one, nth: all.filter(({ rule }) => rule === one.rule).indexOf(one) }));
 }
 
 function bars(points, name, scale, color) {
@@ -124,10 +144,10 @@ function placed(marks, ways, wide, tall) {
           marks.filter((other) => hits(box, { x0: other.x - 6, x1: other.x + 6, y0: other.y - 6, y1: other.y + 6 }))
             .length +
         4 * steps.filter(([x, y]) => x > box.x0 && x < box.x1 && y > box.y0 && y < box.y1).length +
-        8 *
+        24 *
           marks.filter((other) => hits(box, { x0: other.x - 1, x1: other.x + 1, y0: other.top, y1: other.bottom }))
             .length +
-        5 *
+        10 *
           marks.filter((other) => hits(box, { x0: other.left, x1: other.right, y0: other.y - 1, y1: other.y + 1 }))
             .length;
       return box;
@@ -139,58 +159,62 @@ function placed(marks, ways, wide, tall) {
   });
 }
 
-function draw({ of, scale }, ink, width) {
-  const drafted = shown.rows.filter((row) => row.accepted_per_round !== null);
-  const rows = drafted.filter((row) => Number.isFinite(figure(row, of)));
-  const plain = shown.rows.find((row) => row.name === "plain");
-  const empty = rows.length ? null : [0, 4];
-  const xs = empty || extent(rows, "accepted_per_round", 1);
-  let ys = of === "accuracy" ? [0, 100] : [0, 0.1];
-  const seen = of === "accuracy" && plain ? [...rows, plain] : rows;
-  if (seen.length) ys = extent(seen, of, scale);
-  if (of === "accuracy") ys = [Math.max(-2, ys[0]), Math.min(102, ys[1])];
+// The plot of a kind, in the room that it has; faint where all it can show is the sweep before.
+function draw({ figure: measure, scale }, ink, { wide, tall }) {
+  const own = shown.rows.filter((row) => row.accepted_per_round !== null);
+  const faint = !own.length && ghost !== null;
+  const drafted = faint ? ghost.rows.filter((row) => row.accepted_per_round !== null) : own;
+  const rows = drafted.filter((row) => Number.isFinite(valueOf(row, measure)));
+  const plain = shown.rows.find((row) => row.name === "plain") ?? null;
+  const xs = rows.length ? extent(rows, "accepted_per_round", 1) : [0, 4];
+  let ys = measure === "accuracy" ? [0, 100] : [0, 0.1];
+  const seen = measure === "accuracy" && plain ? [...rows, plain] : rows;
+  if (seen.length) ys = extent(seen, measure, scale);
+  if (measure === "accuracy") ys = [Math.max(-2, ys[0]), Math.min(102, ys[1])];
   else ys = [-0.03 * ys[1], ys[1]];
-  const [wide, tall] = [Math.max(120, width - MARGIN.l - MARGIN.r), HEIGHT - MARGIN.t - MARGIN.b];
   const px = (value) => ((value - xs[0]) / (xs[1] - xs[0])) * wide;
   const py = (value) => tall - ((value - ys[0]) / (ys[1] - ys[0])) * tall;
   const groups = series(rows);
   const few = rows.length <= 24;
+  const plotted = faint ? [] : groups;
   const data = groups.map((group) => {
-    const look = stroke(group.rule);
-    const color = ink[look.color];
+    const drawn = look(group);
+    const color = ink[drawn.color];
     return {
       x: group.rows.map((row) => row.accepted_per_round),
-      y: group.rows.map((row) => scale * row[of]),
+      y: group.rows.map((row) => scale * row[measure]),
       text: group.rows.map(said),
       customdata: group.rows.map((row) => row.rule),
       hovertemplate: "%{text}<extra></extra>",
-      name: group.rule,
+      name: `${group.rule}${group.others}`,
+      opacity: faint ? 0.22 : 1,
+      hoverinfo: faint ? "skip" : null,
       mode: group.rows.length > 1 ? "lines+markers" : "markers",
-      line: { color, width: look.width, dash: look.plotly },
-      error_y: bars(group.rows, of, scale, faded(color, 0.45)),
+      line: { color, width: drawn.width, dash: drawn.plotly },
+      error_y: bars(group.rows, measure, scale, faded(color, 0.45)),
       error_x: bars(group.rows, "accepted_per_round", 1, faded(color, 0.22)),
       marker: {
-        symbol: look.symbol,
+        symbol: drawn.symbol,
         size: 9,
         color,
         opacity: 1,
-        line: { width: look.symbol.endsWith("-open") ? 1.6 : 0, color },
+        line: { width: drawn.symbol.endsWith("-open") ? 1.6 : 0, color },
       },
     };
   });
-  const found = groups.map((group) =>
+  const found = plotted.map((group) =>
     group.rows.map((row, i) => {
       const end = i === group.rows.length - 1;
       const value = group.knob ? number(row.knobs[group.knob]) : "";
       const sign = symbol(group.knob);
       const x = row.accepted_per_round;
       return {
-        at: [x, scale * row[of]],
+        at: [x, scale * row[measure]],
         x: px(x),
-        y: py(scale * row[of]),
+        y: py(scale * row[measure]),
         end,
-        top: py(scale * (row[`${of}_high`] ?? row[of])),
-        bottom: py(scale * (row[`${of}_low`] ?? row[of])),
+        top: py(scale * (row[`${measure}_high`] ?? row[measure])),
+        bottom: py(scale * (row[`${measure}_low`] ?? row[measure])),
         left: px(row.accepted_per_round_low ?? x),
         right: px(row.accepted_per_round_high ?? x),
         words: end ? `<b>${group.rule}</b>${group.others}${group.knob ? ` ${sign} ${value}` : ""}` : value,
@@ -214,7 +238,7 @@ function draw({ of, scale }, ink, width) {
     }),
   );
   const band =
-    of === "accuracy" && plain
+    measure === "accuracy" && plain
       ? [
           {
             type: "rect",
@@ -251,19 +275,16 @@ function draw({ of, scale }, ink, width) {
     : [];
   return {
     away: drafted.length - rows.length,
+    faint,
     data,
     layout: layout(ink, {
       height: HEIGHT,
       margin: { ...MARGIN },
-      uirevision: `${of} ${shown.rows.length}`,
+      uirevision: `${measure} ${shown.rows.length}`,
       shapes: band,
       xaxis: { range: xs, nticks: 6 },
-      yaxis: { range: ys, nticks: 6, ticksuffix: of === "accuracy" ? " %" : "" },
-      annotations: [
-        note("tokens kept per round", 1, 0, ink.ink3, { xanchor: "right", yshift: -32 }),
-        ...alone,
-        ...words,
-      ],
+      yaxis: { range: ys, nticks: 6, ticksuffix: measure === "accuracy" ? " %" : "" },
+      annotations: [note(KEPT, 1, 0, ink.ink3, { name: "axis", xanchor: "right", yshift: -32 }), ...alone, ...words],
     }),
   };
 }
@@ -272,15 +293,25 @@ function refresh() {
   if (!shown || !window.Plotly) return;
   cards.forEach((made) => {
     if (!made.graph.clientWidth) return;
-    const figure = made.draw(inks());
-    set(made.caption, `${made.kind.words}.${figure.away ? ` Not drawn: ${figure.away} of infinite divergence.` : ""}`);
-    window.Plotly.react(made.graph, figure.data, figure.layout, CONFIG);
+    const room = {
+      wide: Math.max(120, made.graph.clientWidth - MARGIN.l - MARGIN.r),
+      tall: HEIGHT - MARGIN.t - MARGIN.b,
+    };
+    const drawn = draw(made.kind, inks(), room);
+    const away = drawn.away ? ` Not drawn: ${drawn.away} of infinite divergence.` : "";
+    const before = "Faint: the sweep before, until the first points are there.";
+    set(made.caption, drawn.faint ? before : `${made.kind.words}.${away}`);
+    window.Plotly.react(made.graph, drawn.data, drawn.layout, CONFIG);
+    if (made.wired) return;
+    made.wired = true;
+    made.graph.on("plotly_click", ({ points }) => pressed(points[0]?.customdata, made.graph));
   });
 }
 
-// Puts a message on display, once Plotly is there.
-export function show(message) {
+// Puts a message on display, once Plotly is there. `before`: the one that stays, faint, until it has points.
+export function show(message, before = null) {
   shown = message;
+  ghost = before;
   if (window.Plotly) return refresh();
   load().then(refresh, () => cards.forEach((made) => set(made.caption, "The plots could not be loaded.")));
 }
@@ -296,30 +327,25 @@ export function point(rule) {
   });
 }
 
-export function build() {
+// `press` is called with the rule of a point that was pressed; `described` says what is on display, for figures.
+export function build(press, described) {
+  pressed = press;
+  of = described;
   Object.values(KINDS).forEach((kind) => {
     const title = `${kind.title} against tokens kept`;
     const made = {
       kind,
-      mode: null,
       graph: el("div.canvas", { role: "img", "aria-label": title }),
       caption: el("p.caption", null, `${kind.words}.`),
     };
-    made.draw = (ink) => draw(kind, ink, made.graph.clientWidth);
-    const save = (format) =>
-      el(
-        "button",
-        {
-          type: "button",
-          "aria-label": `${title} as ${format.toUpperCase()}`,
-          onclick: () => shown && image(made, title, format),
-        },
-        format.toUpperCase(),
-      );
+    const figure = () => {
+      if (!shown) return null;
+      return { title, subtitle: `${kind.words}.`, axes: [KEPT, kind.axis], foot: of(), ...draw(kind, inks(), FIGURE) };
+    };
     made.node = el(
       "section.plot",
       { "aria-label": title },
-      el("div.rowspread", null, el("h3", null, title), el("div.tools", null, save("png"), save("svg"))),
+      el("div.rowspread", null, el("h3", null, title), el("div.tools", null, buttons(title, figure))),
       made.caption,
       made.graph,
     );

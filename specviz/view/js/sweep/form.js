@@ -10,11 +10,9 @@ import { key } from "specviz/parts/key.js";
 const MOST = 12; // lines
 const FIELDS = [
   ["questions", "Questions", "How many held-out questions each setting answers. More of them, narrower intervals."],
-  [
-    "temperature",
-    "Temperature",
-    "0 always takes the likeliest token; 1 samples as the model says. Top-k and top-p are off.",
-  ],
+  ["temperature", "Temperature", "0 always takes the likeliest token; 1 samples as the model says."],
+  ["top_k", "Top-k", "Keep only the k likeliest tokens; 0 keeps all."],
+  ["top_p", "Top-p", "Keep the smallest set of likeliest tokens with this much probability; 1 keeps all."],
   ["draft_length", "Draft length", "Tokens the draft model writes before the verifier looks."],
   ["seed", "Seed", "Decides the questions and all draws. Question by question they are the same under every rule."],
 ];
@@ -26,30 +24,42 @@ const rules = () => boot.rules;
 const number = (value) => String(+Number(value).toPrecision(6));
 const knobOf = (rule) => (rules()[rule]?.knobs || []).find((knob) => !knob.choices) || null;
 
+const choicesOf = (rule) => (rules()[rule]?.knobs || []).filter((knob) => knob.choices);
+const trimmed = (text) => text.split(",").map((part) => part.trim());
+const usualWords = (rule) => Object.fromEntries(choicesOf(rule).map((knob) => [knob.name, [knob.default]]));
+
 // A rule named without a value is at its default; an empty field is not.
-function line(spec) {
-  const [, rule, rest] = /^([^:]*):?(.*)$/s.exec(String(spec));
+function line(given) {
+  const [, rule, rest] = /^([^:]*):?(.*)$/s.exec(String(given));
   const knob = knobOf(rule);
-  const text =
-    knob && rest.startsWith(`${knob.name}=`)
-      ? rest.slice(knob.name.length + 1)
-      : rest || (knob ? number(knob.default) : "");
-  return {
-    rule,
-    text: text
-      .split(",")
-      .map((part) => part.trim())
-      .join(", "),
-  };
+  const values = new Map(); // of each knob, as they are written
+  let last = knob?.name ?? "";
+  trimmed(rest).forEach((part) => {
+    const [, name, value] = /^(\w+)\s*=\s*(.*)$/s.exec(part) ?? [null, last, part];
+    last = name;
+    values.set(name, [...(values.get(name) ?? []), value]);
+  });
+  const words = usualWords(rule);
+  choicesOf(rule).forEach(({ name, choices }) => {
+    if (!values.get(name)?.every((value) => choices.includes(value))) return;
+    words[name] = choices.filter((word) => values.get(name).includes(word));
+    values.delete(name);
+  });
+  const own = values.get(knob?.name) ?? [];
+  values.delete(knob?.name);
+  const others = [...values].map(([name, some]) => `${name ? `${name}=` : ""}${some.join(", ")}`);
+  const text = [rest || !knob ? own.join(", ") : number(knob.default), ...others].filter(Boolean).join(", ");
+  return { rule, text, words };
 }
 
-function spec({ rule, text }) {
+function spec({ rule, text, words }) {
   const knob = knobOf(rule);
-  if (!knob) return rule;
-  return `${rule}:${/^\s*\w+\s*=/.test(text) ? "" : `${knob.name}=`}${text
-    .split(",")
-    .map((part) => part.trim())
-    .join(",")}`;
+  const chosen = choicesOf(rule)
+    .filter(({ name, default: one }) => words[name].join() !== one)
+    .map(({ name }) => `${name}=${words[name].join(",")}`);
+  const numbers = knob ? [`${/^\s*\w+\s*=/.test(text) ? "" : `${knob.name}=`}${trimmed(text).join(",")}`] : [];
+  const all = [...numbers, ...chosen].join(",");
+  return all ? `${rule}:${all}` : rule;
 }
 
 // Values worth a first look at a knob.
@@ -72,11 +82,12 @@ function usual(knob) {
 function settings() {
   return (
     1 +
-    lines.reduce((sum, { rule, text }) => {
-      if (!knobOf(rule)) return sum + 1;
-      const counts = [];
+    lines.reduce((sum, { rule, text, words }) => {
+      const counts = Object.values(words).map((some) => some.length);
+      if (!knobOf(rule)) return sum + counts.reduce((product, count) => product * count, 1);
+      const named = counts.length;
       text.split(",").forEach((part) => {
-        if (!counts.length || part.includes("=")) counts.push(0);
+        if (counts.length === named || part.includes("=")) counts.push(0);
         if (part.trim()) counts[counts.length - 1] += 1;
       });
       return sum + counts.reduce((product, count) => product * count, 1);
@@ -105,7 +116,7 @@ function drawLines(focus = null) {
         {
           "aria-label": `Rule ${i + 1}`,
           onchange: () => {
-            lines[i] = { rule: pick.value, text: usual(knobOf(pick.value)) };
+            lines[i] = { rule: pick.value, text: usual(knobOf(pick.value)), words: usualWords(pick.value) };
             drawLines(`select:${i}`);
             changed();
           },
@@ -167,6 +178,7 @@ function drawLines(focus = null) {
               text,
             )
           : el("span.values.none", null, rules()[one.rule]?.lossless ? "no knob, lossless" : "no knob"),
+        choicesOf(one.rule).map((each) => choice(one, each)),
         cut,
         error,
       );
@@ -179,13 +191,32 @@ function drawLines(focus = null) {
   }
 }
 
+// A knob that takes words: each of them that is on is a setting of its own, and one always is.
+function choice(one, { name, help, choices }) {
+  const buttons = choices.map((word) => {
+    const button = el("button", { type: "button", "aria-pressed": String(one.words[name].includes(word)) }, word);
+    button.addEventListener("click", () => {
+      const others = one.words[name].filter((each) => each !== word);
+      if (!others.length) return;
+      one.words[name] = choices.filter((each) =>
+        each === word ? others.length === one.words[name].length : others.includes(each),
+      );
+      button.setAttribute("aria-pressed", String(one.words[name].includes(word)));
+      changed();
+    });
+    return button;
+  });
+  const title = `${name}: ${help} Each that is on is a setting.`;
+  return el("span.words", { role: "group", "aria-label": `${one.rule}: ${name}`, title }, el("i", null, name), buttons);
+}
+
 function addLine() {
   const used = lines.map((one) => one.rule);
   const rule =
     ["lenience", "mentored", "interpolation", "top_k", ...Object.keys(rules())].find(
       (name) => rules()[name] && name !== "plain" && !used.includes(name),
     ) || "cactus";
-  lines.push({ rule, text: usual(knobOf(rule)) });
+  lines.push({ rule, text: usual(knobOf(rule)), words: usualWords(rule) });
   drawLines(`select:${lines.length - 1}`);
   changed();
 }
@@ -214,8 +245,12 @@ export function asked() {
 }
 
 // Fills the form with a request. What makes no sense in it is left as it is, for Python to refuse.
+// Fills the form, and returns the names of what in a request is not understood, which stays as usual.
 export function fill(request) {
   const usualRequest = boot.sweep.asked;
+  const ignored = Object.entries(request ?? {})
+    .filter(([name, value]) => !fits(name, value))
+    .map(([name]) => name);
   const wanted = { ...usualRequest, ...request };
   const specs = (Array.isArray(wanted.rules) ? wanted.rules : usualRequest.rules).filter(
     (one) => Object.hasOwn(rules(), line(one).rule) && line(one).rule !== "plain",
@@ -235,6 +270,16 @@ export function fill(request) {
   drawLines();
   drawFamilies();
   changed();
+  return ignored;
+}
+
+function fits(name, value) {
+  if (name === "rules")
+    return (
+      Array.isArray(value) && value.every((one) => Object.hasOwn(rules(), line(one).rule) && line(one).rule !== "plain")
+    );
+  if (name === "families") return Array.isArray(value) && value.every((one) => Object.hasOwn(parts.families, one));
+  return FIELDS.some(([field]) => field === name) && ["number", "string"].includes(typeof value);
 }
 
 // A sentence beside the control it belongs to.

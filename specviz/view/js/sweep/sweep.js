@@ -1,22 +1,22 @@
 // What a knob costs in right answers: a sweep over rules, knob values and questions, run by the server. Until one has
 // run here, a recorded one is on display.
 import { boot } from "specviz/core/boot.js";
-import { decode, encode } from "specviz/core/codes.js";
+import { decode, encode, without } from "specviz/core/codes.js";
 import { el, set } from "specviz/core/dom.js";
 import { emit, on } from "specviz/core/events.js";
 import * as live from "specviz/core/live.js";
 import { section } from "specviz/parts/section.js";
 import * as curves from "specviz/sweep/curves.js";
 import * as form from "specviz/sweep/form.js";
+import * as questions from "specviz/sweep/questions.js";
+import * as recordings from "specviz/sweep/recordings.js";
 import * as table from "specviz/sweep/table.js";
 
 const parts = {};
-const SILENCE = 60_000;
 let shown = null; // the message on display
-let current = null; // {id, stopped, begun} while one runs
-let silence = 0;
+let own = null; // the visitor's own, as far as it is
+let current = null; // {id, stopped, before} while one runs; `before`: what was on display
 let open = false;
-let fetched = false;
 
 function say(words, error = "") {
   set(parts.status, words);
@@ -37,36 +37,39 @@ function progress({ done, total, seconds, left }, ended) {
   );
 }
 
+const same = (one, other) =>
+  one.run === other.run && one.rows.length === other.rows.length && one.ended === other.ended;
+
 function display(message, source) {
   const before = shown;
   shown = message;
+  if (source === "measured") own = message;
   parts.results.hidden = false;
-  if (
-    before &&
-    before.rows.length === message.rows.length &&
-    before.points.length === message.points.length &&
-    before.ended === message.ended &&
-    source === parts.source
-  )
-    return;
+  if (before && source === "measured" && parts.source === "measured" && same(before, message)) return;
   parts.source = source;
   table.show(message, source);
-  if (open) curves.show(message);
+  if (open) draw();
 }
 
-async function recorded() {
-  const { recorded: url } = boot.sweep;
-  if (fetched || !url) return;
-  fetched = true;
+const draw = () => curves.show(shown, shown === own ? (current?.before ?? null) : null);
+
+// Puts a recorded sweep on display, or with null the visitor's own; the form follows, unless it holds something else.
+async function choose(which) {
+  if (current) return;
   try {
-    const answer = await fetch(url);
-    if (!answer.ok) throw new Error(String(answer.status));
-    const message = await answer.json();
-    if (shown) return; // one of its own has come first
-    display(message, "recorded");
+    const message = which === null ? own : await recordings.get(which);
+    if (current) return;
+    if (recordings.of(form.asked()) >= 0) form.fill(which === null ? message.asked : recordings.asked(which));
+    recordings.mark(which, own !== null);
+    display(message, which === null ? "measured" : "recorded");
   } catch {
-    /* without it the page waits for Run */
+    say("", "This recorded sweep could not be had.");
   }
+}
+
+// What is there before anyone presses Run: the recording of what the form says, or else the first.
+function first() {
+  if (!shown && recordings.count()) choose(Math.max(0, recordings.of(form.asked())));
 }
 
 function run() {
@@ -74,17 +77,16 @@ function run() {
   const wire = live.wire();
   form.faultless();
   if (!wire) return say("", "The page is still connecting. Try again in a moment.");
-  current = { id: Math.random().toString(36).slice(2), stopped: false };
+  current = { stopped: false, before: shown };
   running(true);
   say("Starting…");
-  heard();
-  wire.trigger("sweep", { id: current.id, settings: JSON.stringify(form.asked()) });
+  current.id = live.begin("sweep", { settings: JSON.stringify(form.asked()) }, receive);
 }
 
 function stop() {
   if (!current || current.stopped) return;
   current.stopped = true;
-  live.wire().trigger("stop", { id: current.id });
+  live.stop(current.id);
   say("Stopping…");
 }
 
@@ -93,17 +95,7 @@ function running(on) {
   parts.page.setAttribute("aria-busy", String(on));
 }
 
-// A server that has gone away says nothing; after SILENCE the page says it.
-function heard() {
-  clearTimeout(silence);
-  silence = setTimeout(() => {
-    if (current)
-      finish("", "The server has not answered for a minute, so this sweep was given up. What arrived stays.");
-  }, SILENCE);
-}
-
 function finish(words = "", error = "") {
-  clearTimeout(silence);
   current = null;
   running(false);
   say(words, error);
@@ -111,25 +103,31 @@ function finish(words = "", error = "") {
 }
 
 function receive(message) {
-  if (!current || message.run !== current.id) return;
-  heard();
-  if (message.kind === "wait") return say(message.message);
+  if (message.kind === "wait") return current.stopped ? undefined : say(message.message);
   if (message.kind === "error") {
     finish();
     if (!form.fault(message.field, message.message)) say("", message.message);
     return;
   }
   progress(message, message.ended);
-  if (!current.stopped) say("");
+  if (!current.stopped) say(waiting(message));
+  recordings.mark(null, true);
   display(message, "measured");
   if (message.ended) finish(message.message);
+}
+
+// What goes on before there are points.
+function waiting({ starting, rows }) {
+  if (starting) return `Starting ${starting} processes, each with its own models.`;
+  return rows.length ? "" : "The verifier alone comes first: the others are held against it.";
 }
 
 function unpack(text) {
   say("");
   if (!text) return;
   try {
-    form.fill(decode(text));
+    const ignored = form.fill(decode(text));
+    if (ignored.length) say(without(ignored));
   } catch {
     say("", "This link is damaged, so its settings were ignored.");
   }
@@ -154,7 +152,10 @@ export function build() {
   parts.status = el("p.notice", { role: "status", "aria-live": "polite" });
   parts.error = el("p.error", { role: "alert" });
   const settings = form.build();
-  parts.results = el("div.sweepresults", { hidden: true }, curves.build(), table.build());
+  const described = () => [boot.sweep.pair, ...table.described(shown.asked), parts.source].filter(Boolean);
+  const press = (rule, graph) => questions.open(shown, rule, graph);
+  const plots = curves.build(press, described);
+  parts.results = el("div.sweepresults", { hidden: true }, recordings.build(choose), plots, table.build());
   parts.page = section(
     ".sweep",
     "Sweep",
@@ -169,7 +170,8 @@ export function build() {
           ? `On the pair “${boot.sweep.pair}”, whichever is chosen for runs: its questions have answers. `
           : "",
         "Questions with one right answer, decoded under every rule at every setting with the same seeds. " +
-          "Further right, more of the draft was kept; further down, fewer answers were right.",
+          "Further right, more of the draft was kept; further down, fewer answers were right. " +
+          "Press a point to see which.",
       ),
     ),
     settings,
@@ -189,7 +191,6 @@ export function build() {
     }
   });
   form.fill({});
-  on("message", receive);
   on("sweepform", () => {
     if (open) emit("address");
   });
@@ -201,8 +202,8 @@ export function build() {
     unpack,
     opened: () => {
       open = true;
-      recorded();
-      if (shown) curves.show(shown);
+      first();
+      if (shown) draw();
     },
     closed: () => {
       open = false;

@@ -1,9 +1,10 @@
 // Every number of a sweep, a line for each setting from the start, so that nothing moves while they come in.
 import { boot, defaults } from "specviz/core/boot.js";
 import { download, el } from "specviz/core/dom.js";
-import { finite, fixed, nats, number, symbol } from "specviz/core/formats.js";
+import { finite, fixed, nats, number, sampled, symbol } from "specviz/core/formats.js";
 import { key } from "specviz/parts/key.js";
 import * as curves from "specviz/sweep/curves.js";
+import * as questions from "specviz/sweep/questions.js";
 
 const parts = {};
 const plus = (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${fixed(Math.abs(value), 1)}`;
@@ -50,11 +51,42 @@ function cells(row, waiting) {
   });
 }
 
-function line(point, row, waiting) {
+// A setting's name, which opens the questions that it changed.
+function opener(point, message) {
+  const label = `${point.rule}: questions won and lost`;
+  const open = (event) => questions.open(message, point.rule, event.currentTarget);
+  return el(
+    "button.openpoint",
+    {
+      type: "button",
+      "aria-haspopup": "dialog",
+      "aria-label": label,
+      title: "The questions it won and lost",
+      onclick: open,
+    },
+    point.name,
+  );
+}
+
+// The knobs that take words and have several of them in this sweep, by rule.
+function several(points) {
+  const words = (point) => Object.entries(point.knobs).filter(([, value]) => typeof value === "string");
+  return (point, name) => {
+    const alike = points.filter((one) => one.name === point.name).flatMap(words);
+    return new Set(alike.filter(([each]) => each === name).map(([, value]) => value)).size > 1;
+  };
+}
+
+function line(point, message, varies) {
+  const row = message.rows.find((one) => one.rule === point.rule);
+  const waiting = !message.ended;
+  const opens = questions.has(message, point.rule);
   const [knob, value] = Object.entries(point.knobs).find(([, one]) => typeof one === "number") || [];
   const setting = () => [`${symbol(knob)} `, el("b", null, number(value))];
   const others = Object.entries(point.knobs)
-    .filter(([each, one]) => each !== knob && String(one) !== String(defaults(point.name)[each]))
+    .filter(
+      ([each, one]) => each !== knob && (varies(point, each) || String(one) !== String(defaults(point.name)[each])),
+    )
     .map(([each, one]) => `${symbol(each)} ${one}`);
   return el(
     "tr",
@@ -62,11 +94,16 @@ function line(point, row, waiting) {
       "data-point": point.rule,
       onpointerenter: () => curves.point(row ? point.rule : null),
       onpointerleave: () => curves.point(null),
+      class: opens ? "opens" : null,
+      onclick: (event) => {
+        if (!opens || event.target.closest("button") || String(getSelection())) return;
+        questions.open(message, point.rule, event.currentTarget.querySelector("button"));
+      },
     },
     el(
       "th",
       { scope: "row" },
-      el("span.rulename", null, key(point.name), point.name),
+      el("span.rulename", null, key(point.name), opens ? opener(point, message) : point.name),
       knob ? el("span.narrow", { "aria-hidden": "true" }, setting()) : null,
     ),
     el(
@@ -84,15 +121,22 @@ function line(point, row, waiting) {
   );
 }
 
-export function show(message, source) {
-  const { asked, points, rows, ended } = message;
+// What a sweep was asked, besides its rules.
+export function described(asked) {
   const all = Object.keys(boot.sweep.families).length;
   const kinds = asked.families.length === all ? "all families" : asked.families.join(", ");
-  parts.of.replaceChildren(
-    `${asked.questions} questions of ${kinds}, temperature ${asked.temperature}, draft length ` +
-      `${asked.draft_length}, seed ${asked.seed}. `,
-    el(`span.badge.${source}`, null, source),
-  );
+  return [
+    `${asked.questions} questions of ${kinds}`,
+    sampled(asked),
+    `draft length ${asked.draft_length}`,
+    `seed ${asked.seed}`,
+  ];
+}
+
+export function show(message, source) {
+  const { asked, points, rows } = message;
+  const varies = several(points);
+  parts.of.replaceChildren(`${described(asked).join(", ")}. `, el(`span.badge.${source}`, null, source));
   parts.save.hidden = false;
   parts.save.setAttribute("aria-disabled", String(!rows.length));
   parts.save.onclick = () => {
@@ -114,13 +158,7 @@ export function show(message, source) {
     el(
       "tbody",
       null,
-      points.map((point) =>
-        line(
-          point,
-          rows.find((row) => row.rule === point.rule),
-          !ended,
-        ),
-      ),
+      points.map((point) => line(point, message, varies)),
     ),
   );
 }

@@ -37,28 +37,21 @@ function finiteFigure(figure) {
 const point = (curve, i, mode) => ({ acceptance: curve.acceptance[i], apart: curve[mode][i], gap: curve.gap[mode][i] });
 
 async function ask(redraw) {
-  const wire = live.wire();
   const focus = focusLane();
   if (busy || !focus) return;
-  if (!wire) return say("", "The page is still connecting. Try again in a moment.");
+  if (!live.wire()) return say("", "The page is still connecting. Try again in a moment.");
   if (!state.raw) return say("", "This run has not ended yet.");
   const asked = state.run;
   const columns = state.columns.filter(({ rule }) => rule !== "plain").map(({ rule, knobs }) => [rule, knobs]);
   busy = true;
   parts.button.setAttribute("aria-disabled", "true");
   say("Reading the text once more, then every rule: a few seconds.");
-  let answer;
-  try {
-    answer = await wire.server.buys(
-      JSON.stringify({ pair: pairs.made(state.run.trace), trace: state.raw, lane: focus.lane.index, rules: columns }),
-    );
-  } catch {
-    answer = { error: "The server did not answer." };
-  }
+  const question = { trace: state.raw, lane: focus.lane.index, rules: columns };
+  const answer = await live.ask("buys", pairs.made(asked.trace), question, say);
   busy = false;
   parts.button.removeAttribute("aria-disabled");
   if (asked !== state.run) return say("");
-  if (!answer || answer.error) return say("", answer?.error || "The server did not answer.");
+  if (answer.error) return say("", answer.error);
   say("");
   answer.curves = answer.curves.map(finiteFigure);
   answer.asked = columns;
@@ -149,6 +142,7 @@ function knobs(ink, mode) {
       .filter(({ apart, acceptance }) => Number.isFinite(apart) && (curve.knob || 100 * acceptance > floor + 1));
     const front = mine && mine.lane === focus.lane;
     return {
+      name: curve.rule,
       x: all.map((p) => p.apart),
       y: all.map((p) => 100 * p.acceptance),
       text: all.map(
@@ -209,10 +203,11 @@ function knobs(ink, mode) {
       );
     });
   return {
-    subtitle:
-      `${answer.positions} judged positions of ${focus.lane.label}. Each line is a rule as its knob moves; ` +
-      `point at a thin one for its name${far.length ? `. Further right: ${far.join(", ")}` : ""}. ` +
-      `${GAP}${gaps.length ? `; in points of acceptance: ${gaps.join(", ")}` : ""}`,
+    subtitle: `${answer.positions} judged positions of ${focus.lane.label}. Each line is a rule as its knob moves.`,
+    more:
+      `Point at a thin line for its name. ${far.length ? `Further right: ${far.join(", ")}. ` : ""}` +
+      `${GAP}${gaps.length ? `; in points of acceptance: ${gaps.join(", ")}` : ""}.`,
+    axes: [axis, "kept of what is drafted, %"],
     kind: near.some(({ at }) => at.between) ? "estimated" : "exact",
     data: [
       {
@@ -229,6 +224,7 @@ function knobs(ink, mode) {
         x: edge.map(([value]) => value),
         y: edge.map(([, y]) => y),
         mode: "lines",
+        name: "best any rule can do",
         line: { color: ink.amber, width: 3.5 },
         text: edge.map(([value]) => words(value)),
         hovertemplate: "No rule keeps more than %{y:.1f} % at %{text}<extra></extra>",
@@ -241,7 +237,7 @@ function knobs(ink, mode) {
       xaxis: { range: [-0.015 * wide, wide], nticks: 6 },
       yaxis: { range: [floor, 102], nticks: 5, ticksuffix: " %" },
       annotations: [
-        note(axis, 1, -0.085, ink.ink3, { xanchor: "right", yshift: -12 }),
+        note(axis, 1, -0.085, ink.ink3, { name: "axis", xanchor: "right", yshift: -12 }),
         note("no rule can be here", 0.03, 0.97, ink.ink2, {
           xref: "paper",
           yanchor: "top",

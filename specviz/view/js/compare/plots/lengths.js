@@ -2,21 +2,26 @@
 import { done, measured, shown } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 import { layout, note } from "specviz/parts/plotly.js";
+import { focusLane } from "specviz/compare/tools.js";
 
 function lengths(ink) {
   const rows = shown().filter(({ lane }) => lane.rule !== "plain");
   if (!rows.length) return null;
+  const hatched = (shape) => ({
+    color: ink.ink2,
+    line: { width: 1, color: ink.ink3 },
+    pattern: { shape, size: 5, solidity: 0.35, fgcolor: ink.ink2, bgcolor: "rgba(0,0,0,0)" },
+  });
   const looks = [
     { color: "rgba(0,0,0,0)", line: { width: 1.3, color: ink.ink3 } },
-    { color: ink.mute, line: { width: 0 } },
-    { color: ink.ink2, line: { width: 0 } },
+    hatched("-"),
+    hatched("|"),
     { color: ink.ink, line: { width: 0 } },
   ];
-  const own = { sps: 0, tas: 1, cactus: 3 }; // the others take what is left
-  const taken = rows.map(({ lane }) => own[lane.rule]);
-  const free = [0, 1, 2, 3].filter((look) => !taken.includes(look));
-  const look = taken.map((one, i) => (one !== undefined && taken.indexOf(one) === i ? one : (free.shift() ?? i % 4)));
-  let most = 1;
+  const front = focusLane()?.lane; // solid; the others take what is left
+  const free = [0, 1, 2];
+  const look = rows.map(({ lane }) => (lane === front ? 3 : (free.shift() ?? 3)));
+  let most = 0;
   const data = rows.map(({ lane }, at) => {
     const counts = store.lengths(lane, done(lane));
     const total = counts.reduce((a, b) => a + b, 0) || 1;
@@ -35,15 +40,11 @@ function lengths(ink) {
     };
   });
   const names = rows.map(({ lane }, i) =>
-    note(
-      `${["□", "▤", "▥", "■"][look[i]]} ${lane.rule}`,
-      1.02,
-      0.96 - i * 0.085,
-      lane.rule === "cactus" ? ink.ink : ink.ink3,
-    ),
+    note(`${["□", "▤", "▥", "■"][look[i]]} ${lane.rule}`, 1.02, 0.96 - i * 0.085, lane === front ? ink.ink : ink.ink3),
   );
   return {
     subtitle: "Share of rounds, by how many drafted tokens they kept",
+    axes: ["drafted tokens kept in a round", "rounds, %"],
     kind: measured(),
     data,
     layout: layout(ink, {
@@ -51,8 +52,8 @@ function lengths(ink) {
       bargap: 0.28,
       bargroupgap: 0.12,
       xaxis: { dtick: 1, fixedrange: true },
-      yaxis: { range: [0, most * 1.08], nticks: 5, ticksuffix: " %" },
-      annotations: [note("kept", 1.02, -0.085, ink.ink3), ...names],
+      yaxis: { range: [0, (most || 100) * 1.08], nticks: 5, ticksuffix: " %" },
+      annotations: [note("kept", 1.02, -0.085, ink.ink3, { name: "axis" }), ...names],
       margin: { l: 44, r: 92, t: 14, b: 30 },
     }),
   };

@@ -1,6 +1,7 @@
 // Draft probability against verifier probability, with each rule's line of certain acceptance.
 import { label, percent } from "specviz/core/formats.js";
-import { differs, shown, state } from "specviz/core/state.js";
+import { shown, state } from "specviz/core/state.js";
+import { rejudged } from "specviz/laws/rejudged.js";
 import * as rules from "specviz/laws/rules.js";
 import { stroke } from "specviz/laws/twins.js";
 import { layout, note } from "specviz/parts/plotly.js";
@@ -10,10 +11,7 @@ function map(ink) {
   const focus = focusLane();
   if (!focus) return null;
   const { lane } = focus;
-  const wanted =
-    differs(focus.column, lane) && rules.canRejudge(lane, focus.column.knobs)
-      ? rules.whatIf(state.run, lane, focus.column.knobs).changed
-      : new Map();
+  const wanted = rejudged(state.run, lane, focus.column.knobs)?.changed ?? new Map();
   const floor = 1e-6;
   const clamp = (value) => Math.min(1, Math.max(floor, value));
   const points = upTo(lane)
@@ -53,6 +51,11 @@ function map(ink) {
   });
   return {
     subtitle: `Judged tokens of ${label(lane.name, focus.column.knobs)}. Above its line a rule always keeps`,
+    axes: ["draft probability", "verifier probability"],
+    rows: [
+      ["fate", "draft probability", "verifier probability", "token"],
+      ...points.map((p) => [p.fate || p.token.fate, p.token.draft, p.token.verifier, p.token.text]),
+    ],
     data: [
       ...lines,
       ...byFate(
@@ -78,8 +81,8 @@ function map(ink) {
         ticktext: ["10⁻⁶", "10⁻⁴", "0.01", "1"],
       },
       annotations: [
-        note("draft prob.", 1.02, -0.085, ink.ink3),
-        note("verifier prob.", 0.01, 1.02, ink.ink3, { yanchor: "bottom" }),
+        note("draft prob.", 1.02, -0.085, ink.ink3, { name: "axis" }),
+        note("verifier prob.", 0.01, 1.02, ink.ink3, { name: "axis", yanchor: "bottom" }),
         ...names,
       ],
     }),

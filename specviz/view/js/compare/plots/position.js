@@ -1,13 +1,40 @@
 // How often the first, second, ... drafted token was kept.
+import { wilson } from "specviz/core/estimates.js";
+import { percent } from "specviz/core/formats.js";
 import { done, measured, shown } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 import { stroke } from "specviz/laws/twins.js";
 import { layout, note, spread } from "specviz/parts/plotly.js";
+import { focusLane } from "specviz/compare/tools.js";
+
+// The counts behind a share.
+const counts = (slot, all) => [slot.kept, all ? slot.drafted : slot.judged];
+
+// Wilson's intervals as error bars, in percent; thin, so that several rules can be told apart.
+function bars(slots, all, color) {
+  const ends = slots.map((slot) => [slot.kept / counts(slot, all)[1], wilson(...counts(slot, all))]);
+  return {
+    type: "data",
+    symmetric: false,
+    array: ends.map(([share, [, high]]) => 100 * (high - share)),
+    arrayminus: ends.map(([share, [low]]) => 100 * (share - low)),
+    color,
+    thickness: 0.8,
+    width: 3,
+  };
+}
+
+function said(slot, all) {
+  const [kept, trials] = counts(slot, all);
+  const [low, high] = wilson(kept, trials).map((end) => percent(end, 0));
+  return `${percent(kept / trials, 0)} %, n = ${trials} ${all ? "drafted" : "reached"}<br>95 %: ${low} to ${high} %`;
+}
 
 function position(ink, mode) {
   const rows = shown().filter(({ lane }) => lane.rule !== "plain");
   if (!rows.length) return null;
   const all = mode === "all";
+  const front = focusLane()?.lane;
   const ends = [];
   let deepest = 1;
   const data = rows.map(({ lane, column }) => {
@@ -15,28 +42,34 @@ function position(ink, mode) {
     const slots = store.bySlot(lane, done(lane)).filter((slot) => slot[all ? "unconditional" : "conditional"] !== null);
     deepest = Math.max(deepest, Number(lane.given.draft_length) || slots.length);
     const y = slots.map((slot) => 100 * slot[all ? "unconditional" : "conditional"]);
-    if (y.length) ends.push({ y: y[y.length - 1], text: column.rule, bold: lane.rule === "cactus" });
+    if (y.length) ends.push({ y: y[y.length - 1], text: column.rule, bold: lane === front });
     return {
       x: slots.map((slot) => slot.slot),
       y,
+      name: lane.label,
       mode: "lines+markers",
       line: { color: ink[look.color], width: look.width, dash: look.plotly },
       marker: { symbol: look.symbol, size: 7, color: ink[look.color], line: { width: 1.3, color: ink[look.color] } },
-      text: slots.map((slot) => (all ? `of ${slot.drafted} drafted` : `of ${slot.judged} reached`)),
-      hovertemplate: `${lane.label}, place %{x}: %{y:.0f} % %{text}<extra></extra>`,
+      error_y: bars(slots, all, ink[look.color]),
+      text: slots.map((slot) => said(slot, all)),
+      hovertemplate: `${lane.label}, place %{x}: %{text}<extra></extra>`,
     };
   });
   const names = spread(ends, 104, 0.075).map((end) =>
     note(end.bold ? `<b>${end.text}</b>` : end.text, 1.02, end.at, end.bold ? ink.ink : ink.ink3),
   );
   return {
-    subtitle: all ? "Share of all drafts that kept this place" : "Share kept, given that all before it were kept",
+    axes: ["place in the draft", all ? "kept of all drafts, %" : "kept if it was reached, %"],
+    subtitle: `${all ? "Share of all drafts that kept this place" : "Share kept, given that all before it were kept"}; bars: 95 %`,
     kind: measured(),
     data,
     layout: layout(ink, {
       xaxis: { range: [0.7, deepest + 0.3], dtick: Math.ceil(deepest / 8) },
       yaxis: { range: [0, 104], nticks: 5, ticksuffix: " %" },
-      annotations: [note("place in the draft", 1, -0.085, ink.ink3, { xanchor: "right", yshift: -12 }), ...names],
+      annotations: [
+        note("place in the draft", 1, -0.085, ink.ink3, { name: "axis", xanchor: "right", yshift: -12 }),
+        ...names,
+      ],
       margin: { l: 44, r: 78, t: 14, b: 40 },
     }),
   };

@@ -2,6 +2,7 @@
 import { done, measured, shown, state } from "specviz/core/state.js";
 import { stroke } from "specviz/laws/twins.js";
 import { layout, note, spread } from "specviz/parts/plotly.js";
+import { focusLane } from "specviz/compare/tools.js";
 
 function race(ink, mode) {
   const rows = shown();
@@ -10,6 +11,7 @@ function race(ink, mode) {
   if (plainLane && !rows.some(({ lane }) => lane === plainLane))
     rows.push({ lane: plainLane, column: { rule: "plain" } });
   const byTime = mode === "time";
+  const front = focusLane()?.lane;
   const milli = state.run.span < 1;
   const unit = byTime ? (milli ? 1000 : 1) : 1;
   const ends = [];
@@ -30,7 +32,7 @@ function race(ink, mode) {
     ends.push({
       y: y[y.length - 1],
       text: `${column.rule} ${lane.sums[over].emitted}${ended ? ", done" : ""}`,
-      bold: lane.rule === "cactus",
+      bold: lane === front,
     });
     const at = {
       x: x.slice(-1),
@@ -43,6 +45,7 @@ function race(ink, mode) {
     return {
       x,
       y,
+      name: lane.label,
       mode: "lines",
       line: { color: ink[plain ? "mute" : look.color], width: look.width, dash: look.plotly },
       hovertemplate: `${lane.label}: %{y} tokens<extra></extra>`,
@@ -54,6 +57,7 @@ function race(ink, mode) {
     note(end.bold ? `<b>${end.text}</b>` : end.text, 1.02, end.at, end.bold ? ink.ink : ink.ink3),
   );
   return {
+    axes: [byTime ? `compute time, ${milli ? "ms" : "s"}` : "verifier calls", "tokens written"],
     subtitle: byTime ? "Tokens written against the lane's own compute time" : "Tokens written against verifier calls",
     kind: measured(),
     data: [...lines, ...marks],
@@ -62,8 +66,8 @@ function race(ink, mode) {
       xaxis: { range: [0, widest], nticks: 6 },
       yaxis: { range: [0, most * 1.06], nticks: 5 },
       annotations: [
-        note(byTime ? (milli ? "ms" : "seconds") : "calls", 1.02, -0.085, ink.ink3),
-        note("tokens", 0.01, 1.02, ink.ink3, { yanchor: "bottom" }),
+        note(byTime ? (milli ? "ms" : "seconds") : "calls", 1.02, -0.085, ink.ink3, { name: "axis" }),
+        note("tokens", 0.01, 1.02, ink.ink3, { name: "axis", yanchor: "bottom" }),
         ...names,
       ],
     }),

@@ -1,8 +1,11 @@
 // Pairs of small distributions that show something, for the playground and the pages of rules.
 
+// The rules that a reader meets first: strict, a budget, a bar, and the best there can be.
+export const FIRST = ["sps", "cactus", "tas", "mentored"];
+
 // name, tokens [name, draft, verifier], drafted token, knobs per rule (a list gives a row each), rule in focus [name,
 // row]
-export const EXAMPLES = {
+export const PRESETS = {
   worked: [
     "Worked example",
     [

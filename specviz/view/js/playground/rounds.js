@@ -1,0 +1,353 @@
+// Rounds played one at a time, every step in sight: the draft says a word, a draw falls on the rule's bar, and what is
+// refused is rewritten from the residual.
+import { calm, el, set } from "specviz/core/dom.js";
+import { named, percent, prob } from "specviz/core/formats.js";
+import { put, svg, width } from "specviz/parts/svg.js";
+import * as play from "specviz/playground/play.js";
+import { state } from "specviz/playground/play.js";
+
+const TALL = 376;
+const ROWS = { draft: 78, names: 94, chip: 122, bar: 146, residual: 254, written: 350 }; // px from the top
+const PACE = 340; // ms between rounds that play by themselves
+const parts = {};
+let round = null; // the one on display: {token, uniform, kept, word}, see laws.js
+let step = 0; // what is seen of it: 1 the drafted word, 2 the draw, 3 kept or refused, 4 the word in its place
+let counts = []; // of each word, how often it was {kept, rewritten} since the numbers last changed
+let timer = 0;
+
+const done = () => !round || step >= (round.kept ? 3 : 4);
+const word = (i) => el("bdi.tok", null, named(state.names[i]));
+
+// Whether a round stands half way.
+export const underWay = () => !done();
+
+function count() {
+  const one = counts[round.word];
+  if (round.kept) one.kept += 1;
+  else one.rewritten += 1;
+}
+
+// One step further: into the next round of `sampler`, where the last one is over.
+export function forward(sampler) {
+  halt();
+  if (done()) [round, step] = [sampler.once(), 0];
+  step += 1;
+  if (done()) count();
+  render(true);
+}
+
+// Some rounds, one after the other; at once for who wants no motion. `ended` is called behind the last.
+export function several(sampler, many, ended) {
+  halt();
+  if (!done()) {
+    step = 4;
+    count();
+  }
+  let left = many;
+  const next = () => {
+    [round, step] = [sampler.once(), 4];
+    count();
+    left -= 1;
+    if (calm() && left) return next();
+    render(!calm());
+    if (left) timer = setTimeout(next, PACE);
+    else {
+      timer = 0;
+      ended();
+    }
+    return null;
+  };
+  next();
+}
+
+export const playing = () => timer !== 0;
+
+export function halt() {
+  clearTimeout(timer);
+  timer = 0;
+}
+
+// Other numbers, another game.
+export function forget() {
+  halt();
+  [round, step, counts] = [null, 0, state.names.map(() => ({ kept: 0, rewritten: 0 }))];
+  if (parts.stage) render();
+}
+
+// What the step on display says.
+function sentence() {
+  const { focus } = play.now;
+  const total = counts.reduce((sum, one) => sum + one.kept + one.rewritten, 0);
+  if (!round) return ["Draw 1 plays a round step by step; the button or Space goes on."];
+  const { token, uniform, kept } = round;
+  const phi = focus.accept[token];
+  if (step === 1)
+    return [
+      "The draft says ",
+      word(token),
+      `, as it does ${percent(state.draft[token])} % of the time. Now the rule looks at it.`,
+    ];
+  if (step === 2)
+    return [
+      el("b", null, focus.rule),
+      " keeps ",
+      word(token),
+      ` with φ = ${prob(phi)}. The draw is u = ${prob(uniform)}, ${kept ? "inside" : "beyond"} the bar.`,
+    ];
+  if (kept) return [word(token), ` is kept: u = ${prob(uniform)} is below φ = ${prob(phi)}. `, ...tally(total)];
+  if (step === 3)
+    return [
+      word(token),
+      ` is refused: u = ${prob(uniform)} is not below φ = ${prob(phi)}. The residual writes in its place: what the rule still owes the other words.`,
+    ];
+  return [
+    "In place of ",
+    word(token),
+    " the residual writes ",
+    word(round.word),
+    `, as it does ${percent(focus.residual(token)[round.word])} % of the time. `,
+    ...tally(total),
+  ];
+}
+
+function tally(total) {
+  const kept = counts.reduce((sum, one) => sum + one.kept, 0);
+  return [`${kept} of ${total} kept so far; in the long run ${percent(play.now.focus.acceptance, 1)} %.`];
+}
+
+// Where things stand, for a stage of this width.
+function places(wide) {
+  const each = (wide - 16) / state.names.length;
+  return { each, centre: (i) => 8 + each * (i + 0.5), left: 8, right: wide - 8, bar: Math.min(34, each * 0.5) };
+}
+
+const text = (words, x, y, more = {}) => svg("text", { x, y, "font-size": 11.5, fill: "var(--ink3)", ...more }, words);
+
+function shortened(name, room) {
+  const shown = [...named(name)];
+  const fits = Math.max(2, Math.floor(room / 7.2));
+  return shown.length > fits ? `${shown.slice(0, fits - 1).join("")}…` : shown.join("");
+}
+
+function columns(probs, at, base, tall, look, chosen) {
+  const most = Math.max(...probs, 1e-9);
+  return probs.map((p, i) => {
+    const high = Math.max(p > 0 ? 1 : 0, (p / most) * tall);
+    return svg("rect", {
+      x: at.centre(i) - at.bar / 2,
+      y: base - high,
+      width: at.bar,
+      height: high,
+      ...look(i === chosen),
+    });
+  });
+}
+
+// A word in a box, in the place of its column.
+function chip(i, at, y, look = {}) {
+  const name = shortened(state.names[i], Math.max(60, at.each));
+  const wide = width(name, 12) * 1.12 + 16;
+  const x = Math.min(at.right - wide / 2, Math.max(at.left + wide / 2, at.centre(i)));
+  return svg(
+    "g",
+    { class: "chip" },
+    svg("rect", {
+      x: x - wide / 2,
+      y: y - 15,
+      width: wide,
+      height: 21,
+      rx: 5,
+      fill: "var(--sheet)",
+      stroke: "var(--ink)",
+      "stroke-width": 1.4,
+      ...look.box,
+    }),
+    svg(
+      "text",
+      {
+        x,
+        y,
+        "text-anchor": "middle",
+        "font-size": 12,
+        "font-family": "var(--mono)",
+        fill: "var(--ink)",
+        ...look.text,
+      },
+      name,
+    ),
+    look.struck
+      ? svg("line", {
+          x1: x - wide / 2 + 4,
+          x2: x + wide / 2 - 4,
+          y1: y - 4,
+          y2: y - 4,
+          stroke: "var(--red)",
+          "stroke-width": 1.6,
+        })
+      : null,
+  );
+}
+
+// Lets a mark fall from where it came; nothing moves for who wants no motion.
+function fall(node, from) {
+  if (!calm())
+    node.animate(
+      [
+        { transform: `translateY(${from}px)`, opacity: 0.2 },
+        { opacity: 1, offset: 0.4 },
+        { transform: "none", opacity: 1 },
+      ],
+      { duration: 460, easing: "cubic-bezier(0.45, 0, 0.75, 1)" },
+    );
+}
+
+function acceptance(at) {
+  const phi = play.now.focus.accept[round.token];
+  const long = at.right - at.left;
+  const y = ROWS.bar;
+  return [
+    svg("rect", { x: at.left, y, width: long, height: 12, fill: "var(--sunk)" }),
+    svg("rect", { x: at.left, y, width: long * phi, height: 12, fill: "var(--mute)" }),
+    text("0", at.left, y + 28),
+    text("1", at.right, y + 28, { "text-anchor": "end" }),
+    text(`kept below φ = ${prob(phi)}`, at.right, y - 7, { "text-anchor": "end", fill: "var(--ink2)" }),
+  ];
+}
+
+function draw(at) {
+  const x = at.left + (at.right - at.left) * round.uniform;
+  const label = `u = ${prob(round.uniform)}`;
+  const half = width(label, 12, 600) / 2 + 14; // off the 0 and the 1
+  return svg(
+    "g",
+    { class: "draw" },
+    svg("line", { x1: x, x2: x, y1: ROWS.bar - 4, y2: ROWS.bar + 16, stroke: "var(--ink)", "stroke-width": 2.4 }),
+    text(label, Math.min(at.right - half, Math.max(at.left + half, x)), ROWS.bar + 29, {
+      "text-anchor": "middle",
+      "font-size": 12,
+      "font-weight": 600,
+      fill: "var(--ink)",
+    }),
+  );
+}
+
+// The words written so far, piled up: filled are kept ones, blue those of the residual.
+function written(at) {
+  const most = Math.max(8, ...counts.map((one) => one.kept + one.rewritten));
+  const unit = 48 / most;
+  return [
+    svg("line", { x1: at.left, x2: at.right, y1: ROWS.written, y2: ROWS.written, stroke: "var(--line2)" }),
+    text("written so far: filled was kept, blue rewritten", at.left, ROWS.written - 52),
+    counts.flatMap(({ kept, rewritten }, i) =>
+      [
+        [kept, 0, "var(--ink2)"],
+        [rewritten, kept, "var(--blue)"],
+      ]
+        .filter(([many]) => many)
+        .map(([many, below, fill]) =>
+          svg("rect", {
+            x: at.centre(i) - at.bar / 2,
+            y: ROWS.written - unit * (below + many),
+            width: at.bar,
+            height: unit * many - (unit > 4 ? 1 : 0),
+            fill,
+          }),
+        ),
+    ),
+    state.names.map((name, i) =>
+      text(shortened(name, at.each - 4), at.centre(i), ROWS.written + 16, {
+        "text-anchor": "middle",
+        "font-family": "var(--mono)",
+        fill: "var(--ink2)",
+      }),
+    ),
+  ];
+}
+
+// Draws the stage as the step leaves it; with `moves` what this step brought falls into its place.
+export function render(moves = false) {
+  if (!parts.stage || !state.open) return;
+  if (counts.length !== state.names.length) counts = state.names.map(() => ({ kept: 0, rewritten: 0 }));
+  parts.said.replaceChildren(...sentence());
+  parts.box.dataset.step = round ? (done() ? "done" : String(step)) : "none";
+  parts.box.hidden = !round;
+  const wide = parts.box.clientWidth;
+  if (!round || !wide) return;
+  const at = places(wide);
+  const refused = !round.kept && step >= 3;
+  put(parts.stage, { width: wide, height: TALL, viewBox: `0 0 ${wide} ${TALL}` });
+  const drafted = chip(
+    round.token,
+    at,
+    ROWS.chip,
+    refused ? { struck: true, text: { fill: "var(--red-ink)" }, box: { stroke: "var(--line2)" } } : {},
+  );
+  const mark = step >= 2 ? draw(at) : null;
+  const rest = refused ? play.now.focus.residual(round.token) : null;
+  const rewriting =
+    refused && step >= 4
+      ? chip(round.word, at, ROWS.written - 62, { box: { stroke: "var(--blue)" }, text: { fill: "var(--blue-ink)" } })
+      : null;
+  parts.stage.replaceChildren(
+    text("the draft says", at.left, 11),
+    ...columns(
+      state.draft,
+      at,
+      ROWS.draft,
+      58,
+      (chosen) => ({
+        fill: chosen ? "var(--mute)" : "var(--sheet)",
+        stroke: "var(--ink2)",
+        "stroke-width": chosen ? 2 : 1.2,
+      }),
+      round.token,
+    ),
+    svg("line", { x1: at.left, x2: at.right, y1: ROWS.draft, y2: ROWS.draft, stroke: "var(--line2)" }),
+    ...state.names.map((name, i) =>
+      text(shortened(name, at.each - 4), at.centre(i), ROWS.names + 1, {
+        "text-anchor": "middle",
+        "font-family": "var(--mono)",
+        fill: i === round.token ? "var(--ink)" : "var(--ink2)",
+      }),
+    ),
+    ...acceptance(at),
+    drafted,
+    ...(mark ? [mark] : []),
+    ...(rest
+      ? [
+          text("the residual, what is still owed", at.left, ROWS.bar + 56),
+          ...columns(
+            rest,
+            at,
+            ROWS.residual,
+            44,
+            (chosen) => ({ fill: chosen ? "var(--blue)" : "none", stroke: "var(--blue)", "stroke-width": 1.2 }),
+            step >= 4 ? round.word : -1,
+          ),
+          svg("line", { x1: at.left, x2: at.right, y1: ROWS.residual, y2: ROWS.residual, stroke: "var(--line2)" }),
+        ]
+      : []),
+    ...written(at).flat(),
+    ...(rewriting ? [rewriting] : []),
+  );
+  if (!moves) return;
+  if (step === 1) fall(drafted, ROWS.draft - ROWS.chip - 10);
+  if (step === 2) fall(mark, -40);
+  if (rewriting) fall(rewriting, -50);
+}
+
+export function build() {
+  parts.said = el("p.narration", { role: "status", "aria-live": "polite" });
+  parts.stage = svg("svg", { class: "stage", "aria-hidden": "true" });
+  parts.box = el("div.stagebox", { hidden: true, "data-step": "none" }, parts.stage);
+  let seen = 0;
+  new ResizeObserver(() => {
+    const now = parts.box.clientWidth;
+    if (now && now !== seen) {
+      seen = now;
+      render();
+    }
+  }).observe(parts.box);
+  set(parts.said, "");
+  return el("div", null, parts.said, parts.box);
+}
