@@ -17,7 +17,6 @@ ModelError or ValueError with a sentence for people.
 from __future__ import annotations
 
 from specviz.backends import memory
-from specviz.backends.head import Head, HeadSession
 from specviz.backends.pair import (
     Pair,
     PairFacts,
@@ -30,7 +29,7 @@ from specviz.backends.pair import (
     pairs,
     use_threads,
 )
-from specviz.backends.session import Batch, Forward, Model, Seen, Session
+from specviz.backends.session import Batch, Forward, Head, HeadSession, Model, Seen, Session
 
 __all__ = [
     "Batch",

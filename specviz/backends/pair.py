@@ -15,9 +15,8 @@ from typing import Protocol, TypedDict, cast
 from specviz import registry
 from specviz.assets import ASSETS
 from specviz.backends import cached, memory, places
-from specviz.backends.head import Head, LlamaHead
 from specviz.backends.places import Located, Progress, Published
-from specviz.backends.session import Model
+from specviz.backends.session import Head, Model
 from specviz.backends.tokenizer import Tokenizer, differences
 from specviz.types import ModelError, Sampling
 
@@ -286,6 +285,8 @@ def _load_facts(facts: PairFacts, source: PairSource, progress: Progress | None)
     ids = {role: facts.models.get(role, f"{own}/{role}") for role in roles}
     pair = _assembled(located, ids, facts, source, progress)
     if "head" in facts.parameters:
+        from specviz.backends.head import LlamaHead  # torch comes with it
+
         pair.head = LlamaHead(facts.folder / "head", pair.verifier)
         pair.head.id = f"{own}/head"
     return pair

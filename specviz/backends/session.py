@@ -69,6 +69,39 @@ class Model(Protocol):
         """Room for `rows` texts of `positions` tokens each, those of a draft included that are forgotten again."""
 
 
+class HeadSession(Protocol):
+    """A text as a head sees it. `length`: places; `seconds`: time spent so far."""
+
+    length: int
+    seconds: float
+
+    def read(self, tokens: list[int], features: dict[int, Tensor]) -> Tensor:
+        """Adds places: the tokens [n] in them, and the verifier's states [n, width] by layer. The logits behind the last
+        of them, of the tokens that the head knows."""
+
+    def go_on(self, token: int) -> Tensor:
+        """Adds a place with the head's own state of the last one. The logits behind it."""
+
+    def rollback(self, length: int) -> None:
+        """Forgets the places from `length` on; only `read` may follow."""
+
+
+class Head(Protocol):
+    """Loaded weights of a head. `reads`: the verifier's layers whose states it wants; `kept` [K]: the tokens, ascending,
+    that its logits stand for (None: all). The rest as in `Model`."""
+
+    name: str
+    id: str
+    revision: str
+    parameters: int
+    dtype: str
+    reads: tuple[int, ...]
+    kept: Tensor | None
+
+    def session(self) -> HeadSession:
+        """A new text."""
+
+
 class Tree:
     """How the n tokens of one forward branch. `parents` [n]: the parent of each, see above. ValueError if one is no
     earlier token."""

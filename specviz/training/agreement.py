@@ -27,11 +27,11 @@ from specviz.drafters import Drafter
 from specviz.drafters.asks import next_probs
 from specviz.engine import batch
 from specviz.engine.decode import alone
+from specviz.engine.playing import Playing
 from specviz.engine.race import open_lane
 from specviz.engine.settings import Settings
 from specviz.prob import stats
 from specviz.prob.stats import Estimate
-from specviz.study.reading import Playing
 from specviz.training.prompts import read
 from specviz.training.writing import COOL, HOT
 from specviz.types import Sampling

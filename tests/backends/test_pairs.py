@@ -58,7 +58,7 @@ def test_every_pair_that_ships_says_what_is_true_of_it(pair):
         if any(importlib.util.find_spec(published.module) is None for published in facts.weights.values()):
             continue
         loaded = pair if name == "small" else backends.load_pair(name)
-        assert {"draft": loaded.draft.parameters, "verifier": loaded.verifier.parameters} == facts.parameters
+        assert {role: part.parameters for role, part in loaded.parts.items()} == facts.parameters
         assert [model.id for model in loaded.models] == [f"{name}/draft", f"{name}/verifier"]
         assert all(loaded.encode("Hello there.", style) for style in loaded.styles)
     assert pair.encode("One day", "tiny")[:2] == [0, pair.tokenizer.vocabulary()["<|tiny|>"]]
