@@ -37,7 +37,7 @@ def test_a_point_opens_its_questions(tab, recorded):
         assert head.startswith(f"{title}: {outcomes[name]['count']}")
     number, text = next(iter(outcomes["won"]["texts"].items()))
     question = answers["questions"][number]
-    first = tab.locator(".question").first
+    first = tab.locator(".qitem").first
     assert first.evaluate("node => node.open") and question["prompt"] in first.inner_text()
     sides = [" ".join(side.split()) for side in first.locator(".qtext").all_text_contents()]
     assert sides == [" ".join(one.split()) for one in (question["text"], text)]
@@ -64,7 +64,7 @@ def test_a_question_is_run_again_in_compare(tab, recorded):
     tab.click(f"[data-point='{RULE}'] button")
     number, text = next(iter(recorded[0]["answers"]["rules"][RULE]["lost"]["texts"].items()))
     question = recorded[0]["answers"]["questions"][number]
-    item = tab.locator(".questions section[aria-label='Lost'] .question").first
+    item = tab.locator(".questions section[aria-label='Lost'] .qitem").first
     item.locator("summary").click()
     link = item.locator("a").get_attribute("href")
     tab.goto("about:blank")
