@@ -165,7 +165,7 @@ def stream(chromium, home: str, pair, stamps: Path) -> None:
     page = open_page(chromium, home, reduced_motion="reduce")
     page.evaluate(
         """([lanes, fields]) => { specviz.state.withPlain = false; specviz.state.columns = lanes.map(rule => ({ rule, knobs: specviz.defaults(rule), from: null })); specviz.emit('columns');
-          Object.assign(specviz.state.form, fields); specviz.controls.fill(); }""",
+          Object.assign(specviz.state.form, fields); specviz.emit('form'); }""",
         [LANES, {**SAMPLING, "prompt": PROMPT, "style": STYLE, "draft_length": 4, "max_new_tokens": tokens, "seed": 1}],
     )
     found, wall, cpu = tasks(chromium, page, lambda: page.evaluate(WATCH_STREAM))

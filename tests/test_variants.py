@@ -19,6 +19,7 @@ import pytest
 
 from specviz.assets import ASSETS
 from tests.support.browser import CHROMIUM
+from tests.support.node import NODE
 
 ROOT = Path(__file__).parents[1]
 
@@ -147,7 +148,7 @@ def copy(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("copy")
     for name in ("specviz", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyi"))
-    for name in ("pyproject.toml", "app.py"):
+    for name in ("pyproject.toml", "app.py", "package.json"):
         shutil.copy(ROOT / name, folder / name)
     (folder / "assets").symlink_to(ASSETS, target_is_directory=True)
     for name, text in FILES.items():
@@ -294,7 +295,7 @@ def test_the_contract_tests_catch_a_rule_that_lies(copy):
     assert any(test.startswith("test_every_rule_and_drafter[liar") for test in failed["test_laws.py"])
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="There is no chromium on this machine.")
+@pytest.mark.skipif(NODE is None, reason="There is no node on this machine.")
 def test_the_contract_tests_hold_the_twin_to_its_rule(copy):
     """A twin that computes another law than its rule is caught; the right one is not."""
     test = (*PYTEST, "-k", "halfway", "tests/contracts/test_twins.py")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -42,8 +43,8 @@ class Replay:
         path.write_text(replay(record), encoding="utf-8")
 
 
-def replay(trace: Trace) -> str:
-    """The HTML of a trace."""
+def replay(trace: Trace, address: Callable[[Path], str] = inside) -> str:
+    """The HTML of a trace. `address` says where a module is found, without it inside the page."""
     boot = {
         "version": __version__,
         "rules": rule_words(),
@@ -54,7 +55,7 @@ def replay(trace: Trace) -> str:
         "plotly": "",
     }
     title = _escape(trace.prompt.strip().splitlines()[0][:80]) if trace.prompt.strip() else "a run"
-    return _PAGE.format(title=title, head=head(boot, inside, trace.to_json()), plotly=_packed(PLOTLY))
+    return _PAGE.format(title=title, head=head(boot, address, trace.to_json()), plotly=_packed(PLOTLY))
 
 
 def _pairs(trace: Trace) -> list[dict[str, Any]]:

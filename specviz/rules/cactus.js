@@ -1,6 +1,7 @@
 // The twin of cactus.py.
 import { lift, liftCost, lifting, ratio, short } from "specviz/laws/laws.js";
 
+/** @type {Twin} */
 export default {
   symbols: { delta: "δ" },
   stroke: ["ink", 2.25, "", "circle", "solid"],
@@ -12,6 +13,7 @@ export default {
   // delta bounds the divergence of one drafted token's target: what that costs by either solver.
   budget: "delta",
   costs(facts, { delta }) {
+    /** @param {string} solver */
     const cost = (solver) => {
       const rise = lift(facts.verifier, delta, solver) - facts.verifier;
       return liftCost(facts.verifier, rise, "exact");

@@ -3,12 +3,19 @@ import { lifting, outcome } from "specviz/laws/laws.js";
 
 // The delta at which KL(law || verifier) is `budget`; where keeping all it can costs less than
 // that, the least that does.
+/**
+ * @param {Probs} verifier
+ * @param {Probs} draft
+ * @param {number} budget
+ */
 function deltaFor(verifier, draft, budget) {
   if (budget <= 0) return 0;
   const limits = verifier.map((q, i) => (q > 0 && q < 1 && draft[i] > q ? (draft[i] - q) ** 2 / (2 * q * (1 - q)) : 0));
   const top = Math.min(Math.max(...limits) * (1 + 1e-9), 1e300);
+  /** @param {number} delta */
   const spent = (delta) => outcome(lifting(verifier, draft, delta, "taylor"), verifier, draft).kl;
   if (!(top > 0) || spent(top) <= budget) return top;
+  /** @param {number} at */
   const miss = (at) => Math.log(spent(Math.exp(at)) / budget);
   let right = Math.log(top);
   let left = Math.min(right, Math.log(budget)) - 4;
@@ -37,6 +44,7 @@ function deltaFor(verifier, draft, budget) {
   return Math.exp((left + right) / 2);
 }
 
+/** @type {Twin} */
 export default {
   symbols: { budget: "b" },
   stroke: ["ink2", 1.25, "7 3", "circle", "longdash"],

@@ -1,6 +1,7 @@
 // The twin of cascade_opt.py.
 import { aimed, tv, strict, short, ROUNDING } from "specviz/laws/laws.js";
 
+/** @type {Twin} */
 export default {
   symbols: { alpha: "α" },
   stroke: ["ink3", 1.25, "", "cross-open", "solid"],

@@ -2,6 +2,7 @@
 // enough mass there; how much that is a trace does not say, except by the recorded flip point.
 import { aimed, sum } from "specviz/laws/laws.js";
 
+/** @type {Twin} */
 export default {
   symbols: { alpha: "α" },
   stroke: ["ink3", 1.25, "5 2 1 2", "cross-open", "dashdot"],

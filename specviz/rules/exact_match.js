@@ -1,6 +1,7 @@
 // The twin of exact_match.py.
 import { favourite } from "specviz/laws/laws.js";
 
+/** @type {Twin} */
 export default {
   stroke: ["ink3", 1.25, "7 3", "triangle-up", "longdash"],
   law(verifier) {

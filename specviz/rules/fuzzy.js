@@ -1,6 +1,7 @@
 // The twin of fuzzy.py.
 import { aimed, js, strict, short } from "specviz/laws/laws.js";
 
+/** @type {Twin} */
 export default {
   symbols: { threshold: "τ" },
   stroke: ["ink3", 1.25, "5 2 1 2", "diamond", "dashdot"],

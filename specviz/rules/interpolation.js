@@ -1,6 +1,7 @@
 // The twin of interpolation.py.
 import { aimed, ratio, short } from "specviz/laws/laws.js";
 
+/** @type {Twin} */
 export default {
   symbols: { alpha: "α" },
   stroke: ["ink3", 1.25, "", "diamond-open", "solid"],

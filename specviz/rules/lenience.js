@@ -1,6 +1,7 @@
 // The twin of lenience.py.
 import { leftover, ratio } from "specviz/laws/laws.js";
 
+/** @type {Twin} */
 export default {
   symbols: { factor: "l" },
   stroke: ["ink3", 1.25, "", "triangle-up-open", "solid"],

@@ -1,6 +1,7 @@
 // The twin of mentored.py.
 import { aimed, clips } from "specviz/laws/laws.js";
 
+/** @type {Twin} */
 export default {
   symbols: { budget: "b" },
   stroke: ["ink2", 1.25, "", "hexagon", "solid"],

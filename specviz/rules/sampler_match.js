@@ -1,6 +1,7 @@
 // The twin of sampler_match.py.
 import { normalised, sum } from "specviz/laws/laws.js";
 
+/** @type {Twin} */
 export default {
   stroke: ["ink3", 1.25, "1.5 3", "triangle-down", "dot"],
   pairwise: true,

@@ -1,6 +1,7 @@
 // The twin of tas.py.
 import { entropy, favourite } from "specviz/laws/laws.js";
 
+/** @type {Twin} */
 export default {
   symbols: { epsilon: "ε", alpha: "α" },
   stroke: ["ink2", 1.5, "5 3", "square", "dash"],

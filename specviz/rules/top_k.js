@@ -1,6 +1,7 @@
 // The twin of top_k.py.
 import { leftover } from "specviz/laws/laws.js";
 
+/** @type {Twin} */
 export default {
   symbols: { k: "k" },
   stroke: ["ink3", 1.25, "", "triangle-down-open", "solid"],

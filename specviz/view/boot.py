@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from dataclasses import asdict
@@ -18,21 +19,14 @@ PLOTLY = (
     ASSETS / "plotly-basic.min.js"
 )  # plotly.js-basic-dist-min 4.1.1: only what the plots use, a seventh of the whole to start
 STYLES = (
-    "base.css",
-    "compare.css",
-    "playground.css",
-    "about.css",
-    "fork.css",
-    "advisor.css",
-    "sweep.css",
-    "questions.css",
-    "rounds.css",
-    "plots.css",
-)
+    "base.css", "compare.css", "screen.css", "tour.css", "playground.css", "about.css", "fork.css", "advisor.css", "sweep.css", "code.css",
+    "questions.css", "rounds.css", "plots.css",
+)  # fmt: skip
 JS = VIEW / "js"
 MODULES = tuple(sorted(JS.rglob("*.js")))
 PLOTS = tuple(path for path in MODULES if path.parent.name == "plots")  # a plot is a file there, named nowhere else
 TWINS = tuple(sorted(Path(rules.__file__).parent.glob("*.js")))  # of the rules, beside them; see js/laws/twins.js
+FACES = {"Inter": VIEW / "fonts" / "inter.woff2", "JetBrains Mono": VIEW / "fonts" / "jetbrains-mono.woff2"}
 ENTRY = 'import { open } from "specviz/shell/app.js"; open();'
 WORDS = ("summary", "formula", "helps", "hurts", "source", "lossless", "scope", "flips", "loose_below")
 PLAIN = {
@@ -48,8 +42,19 @@ def imports(address: Callable[[Path], str]) -> dict[str, str]:
     }
 
 
+def faces(address: Callable[[Path], str]) -> str:
+    """The style sheet that brings the faces, so that a line breaks in the same place on every machine."""
+    return "".join(
+        f'@font-face {{ font-family: "{name}"; src: url("{address(path)}") format("woff2"); '
+        "font-weight: 400 700; font-display: swap; }\n"
+        for name, path in FACES.items()
+    )
+
+
 def inside(path: Path) -> str:
-    """A module as an address that holds its whole text, for a page that asks nobody for anything."""
+    """A file as an address that holds all of it, for a page that asks nobody for anything."""
+    if path.suffix == ".woff2":
+        return "data:font/woff2;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
     name = path.relative_to(VIEW.parent).as_posix()
     text = f"{path.read_text(encoding='utf-8')}//# sourceURL=specviz/{name}\n"
     return "data:text/javascript;charset=utf-8," + quote(text, safe=" !$&'()*+,-./:;<=>?@[]^_`{|}~\"")
@@ -62,7 +67,7 @@ def head(words: dict[str, Any], address: Callable[[Path], str], record: str | No
     modules = imports(address)
     parts = [f'<script type="importmap">{inline(_dumps({"imports": modules}))}</script>']
     parts += [f'<link rel="modulepreload" href="{at}">' for at in modules.values() if not at.startswith("data:")]
-    parts += [f"<style>{text}</style>" for text in styles()]
+    parts += [f"<style>{text}</style>" for text in (faces(address), *styles())]
     parts.append(f'<script type="application/json" id="specviz-boot">{inline(_dumps(known))}</script>')
     if record is not None:
         parts.append(f'<script type="application/json" id="specviz-run">{inline(record)}</script>')

@@ -1,6 +1,6 @@
 """Twins: what a rule's JavaScript says (x.js) is what its Python says (x.py), for every registered rule without naming it.
 
-The arithmetic runs in a browser that holds nothing else: store.js, laws.js, rules.js and the twins.
+The arithmetic runs in node: what the page computes needs no page.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from specviz import registry, rules
 from specviz.prob import dists
 from specviz.view import boot
-from tests.support.browser import arithmetic
+from tests.support.node import arithmetic
 from tests.support.rule_cases import hard_pairs, judge_every_token, random_pairs, settings
 
 CLOSE = 1e-9
@@ -42,10 +42,10 @@ with_main_knob = pytest.mark.parametrize("name", [name for name in rules.names()
 
 
 @pytest.fixture(scope="module")
-def bare(chromium):
-    """A page of nothing but the arithmetic."""
-    with arithmetic(chromium) as page:
-        yield page
+def bare():
+    """The page's arithmetic, without a page."""
+    with arithmetic() as made:
+        yield made
 
 
 def knobs(rule) -> dict:
@@ -105,7 +105,7 @@ def tied(rule, verifier, draft, within) -> torch.Tensor:
     return torch.zeros(len(verifier), dtype=torch.bool)
 
 
-def in_browser(page, name: str, asked: list[dict], verifier, draft) -> list:
+def in_node(page, name: str, asked: list[dict], verifier, draft) -> list:
     """What laws.js says: per knobs and pair [accept, law, acceptance, kl, best at that kl, targets or null, residuals]."""
     text = page.evaluate(
         """({ name, asked, verifier, draft }) => JSON.stringify(asked.map((knobs) => verifier.map((row, i) => {
@@ -124,7 +124,7 @@ def test_every_rule_is_the_python_rule(bare, name):
     variants = settings(name)
     asked = [{info["name"]: getattr(rule, info["name"]) for info in registry.knobs(type(rule))} for rule in variants]
     for verifier, draft in pairs():
-        answers = in_browser(bare, name, asked, verifier, draft)
+        answers = in_node(bare, name, asked, verifier, draft)
         for rule, rows in zip(variants, answers, strict=True):
             law, acceptance = rule.output_law(verifier, draft), rule.acceptance(verifier, draft)
             accept, residual = judge_every_token(rule, verifier, draft)

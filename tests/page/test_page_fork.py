@@ -11,7 +11,7 @@ from tests.support.traces import replay, signed
 
 SETTLED = "!specviz.state.live && specviz.state.source === 'live' && specviz.state.raw"
 ON = f"{SETTLED} && specviz.state.run.trace.continued"
-WRITTEN = "i => specviz.fork.givenText() + specviz.store.text(specviz.state.run.lanes[i])"
+WRITTEN = "i => specviz.continued.givenText(specviz.state.run) + specviz.store.text(specviz.state.run.lanes[i])"
 ROUND_START = """([i, least]) => { const lane = specviz.state.run.lanes[i], first = specviz.state.run.trace.prompt_tokens.length;
   const round = lane.rounds.find(one => one.start - first >= least && one.tokens[0].judged >= 0); specviz.pick(i, round.first); return round.start - first; }"""
 
@@ -117,7 +117,7 @@ def test_the_divergence_plot_of_a_fork_counts_from_the_prompt(tab):
     points = "specviz.plots.cards[0].graph.data.filter(trace => trace.customdata).flatMap(trace => trace.customdata.map(([lane, key], i) => [trace.x[i], specviz.state.run.lanes[lane].tokens[key]]))"
     until(tab, f"!specviz.plots.cards[0].stale && {points}.length")
     found = tab.evaluate(
-        f"{points}.map(([x, token]) => [x, token.position - specviz.fork.promptLength(specviz.state.run.trace) + 1])"
+        f"{points}.map(([x, token]) => [x, token.position - specviz.continued.promptLength(specviz.state.run.trace) + 1])"
     )
     assert all(x == written for x, written in found) and min(x for x, _ in found) == kept + 1 > 1
 

@@ -10,7 +10,7 @@ from specviz import drafters, rules
 from specviz.record import metrics
 from specviz.record.lane import Lane
 from specviz.record.round import Round
-from tests.support.browser import arithmetic
+from tests.support.node import arithmetic
 
 READ = """lane => { const run = specviz.store.open({ lanes: [lane], pieces: {} }), view = run.lanes[0], sum = view.sums.at(-1);
   const drafted = view.rounds.map(round => round.tokens.slice(0, round.given.drafted.length));
@@ -49,7 +49,7 @@ def a_round(rule: rules.Rule, start: int, chance: random.Random, branching: bool
 
 @pytest.mark.parametrize("branching", [False, True])
 @pytest.mark.parametrize("rule", ["sps", "cactus"])
-def test_the_page_reads_a_round_as_the_record_does(chromium, rule, branching):
+def test_the_page_reads_a_round_as_the_record_does(rule, branching):
     """Fates, places, draws, where the added token stands, and every count and ratio of a lane of 60 rounds."""
     chance, made = random.Random(7), rules.make(rule)
     lane = Lane(made, drafters.make("model"), 6, [], "length")
@@ -58,7 +58,7 @@ def test_the_page_reads_a_round_as_the_record_does(chromium, rule, branching):
         lane.rounds.append(a_round(made, start, chance, branching))
         start += len(lane.rounds[-1].emitted)
     assert any(not round_.is_chain for round_ in lane.rounds) == branching
-    with arithmetic(chromium) as page:
+    with arithmetic() as page:
         seen = page.evaluate(READ, lane.to_json())
     assert seen["fates"] == [round_.fates(made.lossless) for round_ in lane.rounds]
     assert seen["places"] == [round_.places() for round_ in lane.rounds]

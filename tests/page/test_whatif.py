@@ -21,7 +21,7 @@ from specviz.engine.settings import Settings
 from specviz.prob import dists
 from specviz.record import metrics, trace
 from specviz.types import Sampling
-from tests.support.browser import arithmetic
+from tests.support.node import arithmetic
 from tests.support.traces import recorded
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -121,9 +121,9 @@ def runs(pair):
 
 
 @pytest.fixture(scope="module")
-def page(chromium):
-    """An empty page with the page's own arithmetic."""
-    with arithmetic(chromium) as made:
+def page():
+    """The page's own arithmetic, without a page."""
+    with arithmetic() as made:
         yield made
 
 

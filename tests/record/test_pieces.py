@@ -7,7 +7,7 @@ import json
 import pytest
 
 from specviz.record.pieces import joined
-from tests.support.browser import arithmetic
+from tests.support.node import arithmetic
 
 CASES = [
     (["a", " b"], ["a", " b"]),
@@ -32,9 +32,9 @@ def test_bytes_of_one_character_come_together(pieces, expected):
     assert joined(pieces) == expected
 
 
-def test_the_page_joins_them_the_same(chromium):
+def test_the_page_joins_them_the_same():
     """store.js on the same cases."""
-    with arithmetic(chromium) as page:
+    with arithmetic() as page:
         for pieces, expected in CASES:
             tokens = json.dumps([{"text": piece} for piece in pieces])
-            assert page.evaluate(f"specviz.store.joined({tokens})") == expected
+            assert page.evaluate(f"specviz.pieces.joined({tokens})") == expected

@@ -93,7 +93,7 @@ export function settings() {
 }
 
 // The same with a plain lane behind the others, to measure the speed-up against.
-function request() {
+export function request() {
   const wanted = settings();
   const plain = wanted.lanes.some((lane) => lane.rule === null);
   return { ...wanted, lanes: state.withPlain && !plain ? [...wanted.lanes, { rule: null, knobs: {} }] : wanted.lanes };
@@ -116,6 +116,38 @@ function fill() {
   drafter.draw();
   examples();
 }
+
+// What is wrong with what a field holds, in a sentence; empty if nothing is. Python has the last word.
+function refusal(name) {
+  const given = parts.fields[name].value.trim();
+  const known = (boot.settings || []).find((knob) => knob.name === name);
+  if (!known?.allowed || (name === "draft_length" && given === "auto")) return "";
+  const { low, high, open_low: open, type, allowed } = known;
+  const value = Number(given);
+  const wrong =
+    given === "" ||
+    !Number.isFinite(value) ||
+    (type === "int" && !Number.isInteger(value)) ||
+    (low !== null && (value < low || (open && value === low))) ||
+    (high !== null && value > high);
+  const [, label] = FIELDS.find(([field]) => field === name);
+  return wrong
+    ? `${label} must be ${type === "int" ? "a whole number, " : ""}${allowed}; got ${given || "nothing"}.`
+    : "";
+}
+
+// While the prompt is not that of the lanes, they say whose they are.
+function aside() {
+  const { run } = state;
+  const other = Boolean(run) && !state.live && parts.prompt.value !== run.trace.prompt;
+  document.querySelector(".sv .lanes")?.classList.toggle("aside", other);
+  const words = run?.trace.prompt.trim().split("\n")[0] ?? "";
+  if (other)
+    notices.notice(`The lanes show an earlier prompt: “${words.length > 60 ? `${words.slice(0, 60)}…` : words}”`);
+  else if (said) notices.notice("");
+  said = other;
+}
+let said = false;
 
 // A setting put into its field by the page.
 export function put(name, value) {
@@ -154,7 +186,8 @@ export function answer(text) {
   return `Answer ${given.slice(0, 40)}, ${same ? "as expected" : `not ${chosen.expected}`}`;
 }
 
-export function build() {
+// `models`: the choice of the models, which stands in the line under the prompt.
+export function build(models) {
   parts.prompt = el("textarea", {
     rows: 1,
     id: "sv-prompt",
@@ -168,12 +201,18 @@ export function build() {
     state.form.prompt = parts.prompt.value;
     examples();
     notices.error("prompt", "");
+    aside();
+  });
+  parts.prompt.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.altKey || offline) return;
+    event.preventDefault(); // Shift+Enter breaks the line
+    if (!state.live) run();
   });
   parts.run = el(
     "button.run",
     { type: "button", onclick: () => (state.live ? stop() : run()) },
     el("span", null, "Run"),
-    el("kbd", { "aria-hidden": "true" }, "Ctrl ↵"),
+    el("kbd", { "aria-hidden": "true" }, "↵"),
   );
   parts.examples = el(
     "div.examples",
@@ -194,7 +233,7 @@ export function build() {
   const proposing = drafter.build();
   parts.settings = el(
     "details.settingsbox",
-    { open: !matchMedia("(max-width: 720px)").matches },
+    { open: !matchMedia("(max-width: 1180px)").matches },
     el("summary", null, "Settings"),
     el(
       "div.settings",
@@ -209,9 +248,8 @@ export function build() {
           autocomplete: "off",
           "data-field": name,
         });
-        parts.fields[name].addEventListener("input", () => {
-          notices.error(name, "");
-        });
+        parts.fields[name].addEventListener("input", () => notices.error(name, ""));
+        parts.fields[name].addEventListener("change", () => notices.error(name, refusal(name)));
         const field = el("label.field", { title: help }, label, parts.fields[name]);
         return name === "draft_length" ? [proposing.box, field] : field;
       }),
@@ -219,13 +257,20 @@ export function build() {
     ),
   );
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !state.live && !offline) {
+    if (
+      event.key === "Enter" &&
+      (event.ctrlKey || event.metaKey) &&
+      !event.defaultPrevented &&
+      !state.live &&
+      !offline
+    ) {
       event.preventDefault();
       run();
     }
   });
   on("run form", fill);
   on("running", running);
+  on("run", aside);
   if (offline) {
     // a replay shows what was set, and sets nothing
     parts.prompt.readOnly = true;
@@ -243,16 +288,15 @@ export function build() {
     el("div.promptbox", null, parts.prompt, offline ? null : parts.run),
     el("p.error", { role: "alert", "data-error": "prompt" }),
     el("p.notice.promptnotice", { role: "status", "aria-live": "polite" }),
-    el("div.underprompt", null, parts.examples, parts.settings),
+    el("div.underprompt", null, parts.examples, parts.settings, asking.system, models),
     el("p.error.settingserror", { role: "alert" }),
     proposing.said,
-    asking.system,
     parts.why,
   );
 }
 
 function running(going) {
   parts.run.firstChild.textContent = going ? "Stop" : "Run";
-  parts.run.lastChild.textContent = going ? "" : "Ctrl ↵";
+  parts.run.lastChild.textContent = going ? "" : "↵";
   parts.run.setAttribute("aria-label", going ? "Stop the run" : "Run");
 }

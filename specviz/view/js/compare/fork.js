@@ -7,6 +7,7 @@ import { calm, el } from "specviz/core/dom.js";
 import { on } from "specviz/core/events.js";
 import { lined, named, percent } from "specviz/core/formats.js";
 import * as live from "specviz/core/live.js";
+import { joined } from "specviz/core/pieces.js";
 import * as pairs from "specviz/core/pairs.js";
 import { pick, setTime, show, state } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
@@ -115,7 +116,7 @@ export function head() {
   const all = state.run ? continued.given(state.run.trace) : [];
   if (!all.length) return null;
   const node = el("span.given", { title: "Given to every lane, kept from an earlier run" });
-  store.joined(all).forEach((text, i) => {
+  joined(all).forEach((text, i) => {
     const spaces = /^ */.exec(text)[0];
     const word = el("bdi", null, lined(text.slice(spaces.length)));
     node.append(

@@ -346,7 +346,12 @@ function settle() {
       const height = text.clientHeight;
       const over = text.scrollHeight - height;
       view.moved = view.stamp;
-      if (!spot) return { view, top: state.live && view.follows ? over : null };
+      if (!spot) {
+        const ended = view.sat; // what was followed to its end is read from its beginning
+        view.sat = false;
+        return { view, top: state.live ? (view.follows ? over : null) : ended ? 0 : null };
+      }
+      view.sat = true;
       const home = words.getBoundingClientRect();
       const rects = (spot.after || spot.before)?.getClientRects() || [];
       const rect = spot.after ? rects[rects.length - 1] : rects[0];

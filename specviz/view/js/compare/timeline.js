@@ -4,8 +4,13 @@ import { emit, on } from "specviz/core/events.js";
 import { seconds } from "specviz/core/formats.js";
 import { done, measured, pick, pickedToken, setTime, shown, state } from "specviz/core/state.js";
 
-const ROW = 31;
-const TOP = 22;
+// px: the height of a lane, the space above them, and where a lane's baseline is; less of each in a low window
+const WIDE = { row: 28, top: 20, base: 17, below: 18 };
+const TIGHT = { row: 23, top: 14, base: 15, below: 16 };
+const LOW = { row: 19, top: 12, base: 13, below: 0 };
+const low = matchMedia("(max-height: 760px), (max-width: 860px)");
+const tight = matchMedia("(max-height: 980px)");
+const sizes = () => (low.matches ? LOW : tight.matches ? TIGHT : WIDE);
 const LEFT = 74;
 const RIGHT = 14;
 const PLAY = "M1.5 0 11 6 1.5 12Z";
@@ -108,7 +113,8 @@ function geometry() {
   const rows = shown();
   const span = (state.run && state.run.span) || 1;
   const x = (time) => LEFT + (Math.min(time, span) / span) * (width - LEFT - RIGHT);
-  return { width, rows, span, x, height: TOP + rows.length * ROW + 20 };
+  const { row, top, below } = sizes();
+  return { width, rows, span, x, height: top + rows.length * row + below };
 }
 
 // Where the tokens of a round stand: the refused one hangs under the one that replaced it.
@@ -141,8 +147,9 @@ function draw() {
   const now = state.live ? span : Math.min(state.time, span);
   ticks(pen, color, x, span, height, width);
   const picked = pickedToken();
+  const { row: tall, top, base: from } = sizes();
   rows.forEach(({ lane, column }, row) => {
-    const base = TOP + row * ROW + 17;
+    const base = top + row * tall + from;
     pen.globalAlpha = 1;
     pen.fillStyle = color.ink;
     pen.font = "500 12px " + color.sans;
@@ -212,6 +219,7 @@ function ring(pen, color, token, middle, base, wide) {
 }
 
 function ticks(pen, color, x, span, height, width) {
+  const { top, below } = sizes();
   const raw = span / Math.max(2, Math.min(8, (width - LEFT) / 110));
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((value) => value >= raw);
@@ -220,7 +228,8 @@ function ticks(pen, color, x, span, height, width) {
   pen.textBaseline = "alphabetic";
   for (let time = 0; time <= span * 1.0001; time += step) {
     pen.fillStyle = color.grid;
-    pen.fillRect(x(time), TOP - 6, 1, height - TOP - 12);
+    pen.fillRect(x(time), top - 6, 1, height - top - (below ? 12 : 0));
+    if (!below) continue;
     const value = milli ? time * 1000 : time;
     const label = `${+value.toPrecision(4)}${time === 0 ? (milli ? " ms" : " s") : ""}`;
     pen.fillStyle = color.ink3;
@@ -235,7 +244,7 @@ function ticks(pen, color, x, span, height, width) {
 function head(pen, color, at, height) {
   pen.globalAlpha = 1;
   pen.fillStyle = color.ink;
-  pen.fillRect(at - 0.75, 10, 1.5, height - 28);
+  pen.fillRect(at - 0.75, 10, 1.5, height - 10 - sizes().below);
   pen.beginPath();
   pen.roundRect(at - 5, 2, 10, 7, 2);
   pen.moveTo(at - 5, 8);
@@ -267,11 +276,12 @@ function seek(event) {
   const { width, rows, span, x } = geometry();
   const left = event.clientX - rect.left;
   const time = Math.max(0, Math.min(1, (left - LEFT) / (width - LEFT - RIGHT))) * span;
-  const row = rows[Math.floor((event.clientY - rect.top - TOP) / ROW)];
+  const { row: tall, top } = sizes();
+  const row = rows[Math.floor((event.clientY - rect.top - top) / tall)];
   if (event.type === "pointerdown" && row && left > LEFT) {
     let best = null;
     const round = row.lane.rounds.find((one) => one.from <= time && time <= one.to);
-    const below = event.clientY - rect.top - TOP - ROW * rows.indexOf(row) > 19;
+    const below = event.clientY - rect.top - top - tall * rows.indexOf(row) > sizes().base + 2;
     if (round) {
       const { at } = slots(round, x);
       round.tokens.forEach((token) => {
@@ -304,6 +314,7 @@ export function build() {
   parts.play = el("button.play", {
     type: "button",
     "aria-label": "Play",
+    title: "Space plays, the arrow keys go a round on or back",
     onclick: () => (state.playing ? pause() : play()),
   });
   parts.play.innerHTML = '<svg viewBox="0 0 12 12" aria-hidden="true"><path/></svg>';
@@ -372,6 +383,7 @@ export function build() {
   });
   on("append", announce);
   new ResizeObserver(redraw).observe(parts.track);
+  [low, tight].forEach((query) => query.addEventListener("change", redraw));
   return el(
     "section.sheet.timeline",
     { "aria-label": "Timeline" },
@@ -382,7 +394,6 @@ export function build() {
       el("span.clock", null, (parts.now = el("b", null, "0")), (parts.total = el("span"))),
       parts.speed,
       parts.badge,
-      el("span.hint", null, "Above the line: kept. Below: cut. \u2003Space plays, arrows step"),
     ),
     parts.track,
     parts.status,

@@ -1,7 +1,9 @@
 // What Python says before the page starts: rules, drafters, pairs of models and figures in words, examples, and which
 // twins and plots there are. In a replay also the run itself, as Python wrote it.
+/** @param {string} id */
 const written = (id) => globalThis.document?.getElementById(id)?.textContent ?? null;
 
+/** @type {Boot} */
 export const boot = {
   rules: {},
   drafters: {},
@@ -12,6 +14,8 @@ export const boot = {
   exports: [],
   twins: [],
   plots: [],
+  plotly: "",
+  sweep: null,
   ...JSON.parse(written("specviz-boot") ?? "{}"),
 };
 
@@ -19,6 +23,10 @@ export const boot = {
 export const offline = written("specviz-run");
 
 // The knobs of a rule at their defaults.
+/**
+ * @param {string} rule
+ * @returns {Knobs}
+ */
 export function defaults(rule) {
   return Object.fromEntries((boot.rules[rule]?.knobs || []).map((knob) => [knob.name, knob.default]));
 }

@@ -1,6 +1,11 @@
 // Small helpers for building the page. Text from models only ever enters as text nodes.
 
 // el("button.quiet", {type: "button", onclick: f}, "text", child): attributes by name, handlers as functions
+/**
+ * @param {string} spec
+ * @param {Record<string, any> | null} attributes
+ * @param {...any} children
+ */
 export function el(spec, attributes, ...children) {
   const [tag, ...classes] = spec.split(".");
   const node = document.createElement(tag || "div");
@@ -8,18 +13,23 @@ export function el(spec, attributes, ...children) {
   for (const [name, value] of Object.entries(attributes || {})) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (name === "value") node.value = value;
+    else if (name === "value") Object.assign(node, { value });
     else node.setAttribute(name, value === true ? "" : String(value));
   }
   for (const child of children.flat(Infinity)) if (child !== null && child !== undefined) node.append(child);
   return node;
 }
 
+/**
+ * @param {Node} node
+ * @param {string} text
+ */
 export function set(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
 // Runs `draw` once in the next frame however often it is asked for.
+/** @param {() => void} draw */
 export function framed(draw) {
   let asked = 0;
   return () => {
@@ -34,6 +44,7 @@ export function framed(draw) {
 // Lets the page do something else between two halves of long work.
 export const pause = () => new Promise((go) => setTimeout(go));
 
+/** @param {string} name */
 export function css(name) {
   return getComputedStyle(document.querySelector(".sv") || document.documentElement)
     .getPropertyValue(`--${name}`)
@@ -58,6 +69,7 @@ const INKS = [
   "ground",
   "sans",
 ];
+/** @type {Record<string, string | undefined>} */
 let known = {};
 export function inks() {
   const { theme } = document.documentElement.dataset;
@@ -67,6 +79,11 @@ export function inks() {
 
 export const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
+/**
+ * @param {string} name
+ * @param {BlobPart} content
+ * @param {string} type
+ */
 export function download(name, content, type) {
   const url = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
   const link = el("a", { href: url, download: name });

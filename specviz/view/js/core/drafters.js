@@ -5,8 +5,11 @@ import { number } from "specviz/core/formats.js";
 const DRAFTER = "model"; // of traces and links from before there were others
 
 // {name, knobs} from a text such as "ngram:longest=3".
+/** @returns {Drafter} */
 export function parse(spec = DRAFTER) {
-  const [, name, rest] = /^([^:]*):?(.*)$/s.exec(spec);
+  const [name] = spec.split(":", 1);
+  const rest = spec.slice(name.length + 1);
+  /** @type {Drafter["knobs"]} */
   const knobs = {};
   rest
     .split(",")
@@ -19,31 +22,51 @@ export function parse(spec = DRAFTER) {
 }
 
 export const known = () => boot.drafters;
+/** @type {(name: string) => DrafterWords} */
 export const words = (name) => (Object.hasOwn(known(), name) ? known()[name] : { summary: "", source: "", knobs: [] });
+/** @param {Drafter} drafter */
 const copy = (drafter) => drafter && { name: drafter.name, knobs: { ...drafter.knobs } };
+/** @param {Drafter} drafter */
 export const usual = (drafter) => drafter.name === DRAFTER;
 
 // "ngram, longest 3"
+/** @param {Drafter} drafter */
 export function label({ name, knobs }) {
   return [name, ...Object.entries(knobs).map(([knob, value]) => `${knob} ${number(value)}`)].join(", ");
 }
 
 // The drafter with every knob, those that are not given at their defaults.
+/**
+ * @param {Drafter} drafter
+ * @returns {Drafter}
+ */
 export function complete({ name, knobs }) {
   const all = words(name).knobs.map((knob) => [knob.name, knobs[knob.name] ?? knob.default]);
   return { name, knobs: Object.fromEntries(all) };
 }
 
+/**
+ * @param {Drafter} one
+ * @param {Drafter} other
+ */
 export const same = (one, other) => label(complete(one)) === label(complete(other));
 
 // The drafter of all these lanes; null if they have several, `otherwise` if none of them drafts.
+/**
+ * @param {{ drafter?: Drafter | null }[]} lanes
+ * @param {Drafter | null} otherwise
+ */
 export function common(lanes, otherwise) {
-  const [first, ...rest] = lanes.map((lane) => lane.drafter).filter(Boolean);
+  const [first, ...rest] = lanes.flatMap((lane) => lane.drafter ?? []);
   if (!first) return otherwise;
   return rest.every((one) => same(one, first)) ? copy(first) : null;
 }
 
 // What of a link is a drafter; null if it is none. Throws if it is not known here.
+/**
+ * @param {any} value
+ * @returns {Drafter | null}
+ */
 export function readable(value) {
   if (!value || typeof value.name !== "string") return null;
   if (!Object.hasOwn(known(), value.name)) {

@@ -20,10 +20,10 @@ import * as store from "specviz/core/store.js";
 
 export const MAX_LANES = 4;
 
+/** @type {State} */
 export const state = {
   run: null,
   source: null,
-  example: null,
   time: Infinity,
   live: false,
   playing: false,
@@ -49,6 +49,7 @@ export const state = {
 };
 
 // The run's lane a column shows: only while its rule is still the one that ran.
+/** @param {Column} column */
 export function laneOf(column) {
   const lane = state.run && column.from !== null ? state.run.lanes[column.from] : null;
   return lane && lane.rule === column.rule ? lane : null;
@@ -56,9 +57,16 @@ export function laneOf(column) {
 
 // The columns that show something, with their lanes.
 export function shown() {
-  return state.columns.map((column, index) => ({ column, index, lane: laneOf(column) })).filter((one) => one.lane);
+  return state.columns.flatMap((column, index) => {
+    const lane = laneOf(column);
+    return lane ? [{ column, index, lane }] : [];
+  });
 }
 
+/**
+ * @param {Column} column
+ * @param {Lane} lane
+ */
 export function differs(column, lane) {
   return Object.keys(lane.knobs).some((name) => String(lane.knobs[name]) !== String(column.knobs[name]));
 }
@@ -76,6 +84,12 @@ on("run columns append", refit);
 // Puts a run on display, and its settings into the form. `raw` is the trace as Python wrote it: it is what gets
 // saved, because numbers that have been through a browser (1.0 becomes 1) no longer match the trace's digest.
 // `columns`: which lanes to show; without it all of them, plain decoding only when there is room.
+/**
+ * @param {TraceData} trace
+ * @param {string} source
+ * @param {string | null} raw
+ * @param {Column[]} columns
+ */
 export function show(trace, source, raw, columns) {
   const run = store.open(trace);
   const { form } = state;
@@ -104,16 +118,22 @@ export function show(trace, source, raw, columns) {
   emit("run");
 }
 
+/** @param {number} time */
 export function setTime(time) {
   state.time = time;
   emit("time");
 }
 
 // Rounds of a lane that are over at the playhead.
+/** @param {Lane} lane */
 export function done(lane) {
-  return state.live || state.time >= state.run.span ? lane.rounds.length : store.at(lane, state.time).done;
+  return state.live || state.time >= (state.run?.span ?? 0) ? lane.rounds.length : store.at(lane, state.time).done;
 }
 
+/**
+ * @param {number | null} lane
+ * @param {number} key
+ */
 export function pick(lane, key) {
   state.picked = lane === null ? null : { lane, key };
   emit("pick");

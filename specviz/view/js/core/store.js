@@ -15,18 +15,27 @@
 //          fate: accepted | relaxed | rejected | discarded | resampled | bonus | plain
 import * as drafters from "specviz/core/drafters.js";
 import { finite, label } from "specviz/core/formats.js";
+import { reader } from "specviz/core/pieces.js";
 
+/** @type {Record<string, Fate>} */
 const ADDED = { resampled: "resampled", bonus: "bonus" };
 
+/** @param {string | null} spec */
 export function ruleKey(spec) {
   return spec ? String(spec).split(":")[0] : "plain";
 }
 
+/**
+ * @param {TraceData} trace
+ * @returns {Run}
+ */
 export function open(trace) {
   // Span is up to whoever decides which lanes are on display.
+  /** @type {Run} */
   const run = { trace, lanes: [], span: 0, special: new Set(trace.special) };
   trace.lanes.forEach((given, index) => {
     const knobs = given.knobs || {};
+    /** @type {Lane} */
     const lane = {
       index,
       given,
@@ -50,82 +59,7 @@ export function open(trace) {
   return run;
 }
 
-const BYTES = /^⟨([0-9A-F]{2}(?: [0-9A-F]{2})*)⟩$/; // a token whose bytes are no whole character
-const FENCE = "```";
-
-// Puts bytes together, as specviz/record/pieces.py does. What it gives is told each token in its turn, sets what it
-// adds to the text, `shown`, and returns the tokens before it whose `shown` has changed.
-function joiner() {
-  let reader = null;
-  let waiting = []; // [token, what it adds if all goes well]: with bytes of a character that is not whole yet
-  let bytes = 0; // of them
-  const begin = () => {
-    reader = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-    waiting = [];
-    bytes = 0;
-  };
-  const read = (given) => {
-    try {
-      return reader.decode(given, { stream: true });
-    } catch {
-      return null;
-    }
-  };
-  begin();
-  return (token) => {
-    token.shown = token.text;
-    const found = BYTES.exec(token.text);
-    if (!found) {
-      begin();
-      return [];
-    }
-    const given = Uint8Array.from(found[1].split(" "), (byte) => parseInt(byte, 16));
-    let out = read(given);
-    if (out === null) {
-      // not what the waiting ones needed: it may begin anew
-      begin();
-      out = read(given);
-      if (out === null) {
-        begin();
-        return [];
-      }
-    }
-    waiting.push([token, out]);
-    bytes += given.length - new TextEncoder().encode(out).length;
-    if (bytes) return [];
-    const settled = waiting;
-    settled.forEach(([one, adds]) => {
-      one.shown = adds;
-    });
-    begin();
-    return settled.slice(0, -1).map(([one]) => one);
-  };
-}
-
-// Reads a lane's text as it grows: sets `shown` and `code` of each token, and returns earlier ones whose `shown` has
-// changed.
-function reader() {
-  const join = joiner();
-  let inside = false;
-  let tail = "";
-  return (token) => {
-    token.shown = token.text;
-    token.code = inside;
-    if (token.cut) return [];
-    if (token.special) {
-      token.shown = "";
-      return [];
-    }
-    const changed = join(token);
-    const text = tail + token.shown;
-    const fences = text.split(FENCE).length - 1;
-    tail = fences ? text.slice(text.lastIndexOf(FENCE) + FENCE.length).slice(-2) : text.slice(-2);
-    if (fences % 2) inside = !inside;
-    token.code = token.code || inside;
-    return changed;
-  };
-}
-
+/** @returns {Sums} */
 function zero() {
   return {
     rounds: 0,
@@ -144,8 +78,13 @@ function zero() {
 
 // What follows what in a draft, see specviz/record/round.py; a trace leaves out what is so in every chain.
 // parents, depths: of each drafted token; path: the kept ones; rows: the judged ones, each with its row in the columns
+/**
+ * @param {RoundData} round
+ * @returns {Shape}
+ */
 function shapeOf({ drafted, kept, parents, path, node, judged }) {
   const before = parents ?? drafted.map((_, slot) => slot - 1);
+  /** @type {number[]} */
   const depths = [];
   before.forEach((parent, slot) => {
     depths[slot] = parent < 0 ? 0 : depths[parent] + 1;
@@ -160,17 +99,29 @@ function shapeOf({ drafted, kept, parents, path, node, judged }) {
   };
 }
 
+/**
+ * @param {Lane} lane
+ * @param {RoundData} round
+ * @param {Shape} shape
+ * @returns {Fate[]}
+ */
 function fatesOf(lane, round, { parents, path, rows }) {
   const kept = new Set(path);
   const { uniform, strict_accept_prob: strict } = round.judged;
   return parents.map((parent, slot) => {
-    const row = rows.get(slot);
-    if (kept.has(slot)) return !lane.lossless && uniform[row] >= strict[row] ? "relaxed" : "accepted";
-    return row !== undefined && (parent < 0 || kept.has(parent)) ? "rejected" : "discarded";
+    const row = rows.get(slot) ?? -1;
+    if (kept.has(slot)) return !lane.lossless && Number(uniform[row]) >= Number(strict[row]) ? "relaxed" : "accepted";
+    return row >= 0 && (parent < 0 || kept.has(parent)) ? "rejected" : "discarded";
   });
 }
 
 // Adds one round; `silent` when the trace already holds it. Returns the round's view.
+/**
+ * @param {Run} run
+ * @param {number} laneIndex
+ * @param {RoundData} round
+ * @param {boolean} silent
+ */
 export function append(run, laneIndex, round, silent = false) {
   const lane = run.lanes[laneIndex];
   if (!silent) lane.given.rounds.push(round);
@@ -178,7 +129,8 @@ export function append(run, laneIndex, round, silent = false) {
   const shape = shapeOf(round);
   const fates = fatesOf(lane, round, shape);
   const looked = shape.rows.size;
-  const from = finite(round.clock) - round.seconds;
+  const from = round.clock - round.seconds;
+  /** @type {Round} */
   const view = {
     index: lane.rounds.length,
     given: round,
@@ -192,7 +144,9 @@ export function append(run, laneIndex, round, silent = false) {
     shape,
   };
   const sum = { ...lane.sums[lane.sums.length - 1] };
-  const add = (token) => {
+  /** @param {Partial<Token> & { id: number }} known */
+  const add = (known) => {
+    const token = /** @type {Token} */ (known);
     token.key = lane.tokens.length;
     token.lane = laneIndex;
     token.round = view.index;
@@ -248,6 +202,10 @@ export function append(run, laneIndex, round, silent = false) {
 }
 
 // Whole rounds of a lane that are over at `time`, and what the next one is doing.
+/**
+ * @param {Lane} lane
+ * @param {number} time
+ */
 export function at(lane, time) {
   let low = 0;
   let high = lane.rounds.length;
@@ -265,9 +223,19 @@ export function at(lane, time) {
   return { done: low, pending, phase: time < next.drafted ? "drafting" : "checking" };
 }
 
+/**
+ * @param {number} top
+ * @param {number} bottom
+ */
 const ratio = (top, bottom) => (bottom > 0 ? top / bottom : null);
 
 // The lane's figures after `rounds` rounds; keys are those of specviz.metrics.
+/**
+ * @param {Run} run
+ * @param {number} laneIndex
+ * @param {number} rounds
+ * @param {number | null} plainRounds
+ */
 export function figures(run, laneIndex, rounds, plainRounds = null) {
   const lane = run.lanes[laneIndex];
   const sum = lane.sums[Math.min(rounds, lane.sums.length - 1)];
@@ -297,14 +265,25 @@ export function figures(run, laneIndex, rounds, plainRounds = null) {
 }
 
 // Whether so many drafted tokens were kept, and the draft offered one to follow them.
+/**
+ * @param {Round} view
+ * @param {number} count
+ */
 function goesOn({ given, shape }, count) {
   return count <= given.kept && shape.parents.includes(count ? shape.path[count - 1] : -1);
 }
 
 // By place in the draft: how often it was kept given that it was judged, and how often at all.
+/**
+ * @param {Lane} lane
+ * @param {number} rounds
+ */
 export function bySlot(lane, rounds) {
+  /** @type {number[]} */
   const reached = [];
+  /** @type {number[]} */
   const kept = [];
+  /** @type {number[]} */
   const all = [];
   lane.rounds.slice(0, rounds).forEach((view) => {
     for (let place = 0; place < view.shape.depth; place += 1) {
@@ -322,7 +301,12 @@ export function bySlot(lane, rounds) {
   }));
 }
 
+/**
+ * @param {Lane} lane
+ * @param {number} rounds
+ */
 export function lengths(lane, rounds) {
+  /** @type {number[]} */
   const counts = [];
   lane.rounds
     .slice(0, rounds)
@@ -334,6 +318,10 @@ export function lengths(lane, rounds) {
 }
 
 // The token of another lane that was finally written at an absolute position.
+/**
+ * @param {Lane} lane
+ * @param {number} position
+ */
 export function writtenAt(lane, position) {
   for (let i = lane.tokens.length - 1; i >= 0; i -= 1) {
     const token = lane.tokens[i];
@@ -342,6 +330,7 @@ export function writtenAt(lane, position) {
   return null;
 }
 
+/** @param {Lane} lane */
 export function text(lane, rounds = Infinity) {
   return lane.tokens
     .filter((token) => !token.cut && token.round < rounds)
@@ -349,15 +338,8 @@ export function text(lane, rounds = Infinity) {
     .join("");
 }
 
-// What tokens {text, special} add to a text, one behind the other.
-export function joined(tokens) {
-  const join = joiner();
-  const copies = tokens.map((token) => ({ ...token, shown: "" }));
-  copies.filter((token) => !token.special).forEach(join);
-  return copies.map((token) => token.shown);
-}
-
 // The row of the last candidate that was refused where the kept path ends; undefined if there was none.
+/** @param {Shape} shape */
 function refusedRow({ parents, path, rows }) {
   const end = path.length ? path[path.length - 1] : -1;
   return [...rows]
@@ -367,13 +349,19 @@ function refusedRow({ parents, path, rows }) {
 }
 
 // Everything known about a judged token, for the inspector.
+/**
+ * @param {Run} run
+ * @param {Token} token
+ * @returns {{ lane: Lane; round: RoundData; slice: SliceData | null; facts?: Facts }}
+ */
 export function detail(run, token) {
   const lane = run.lanes[token.lane];
   const { given: round, shape } = lane.rounds[token.round];
+  /** @type {(name: string, slot: number) => any} */
   const of = (name, slot) => finite((round.judged[name] || [])[slot]);
   const slot = token.judged;
   // An extra token has none: nothing was judged there.
-  if (slot < 0) return { lane, round, slice: (round.slices || [])[refusedRow(shape)] || null };
+  if (slot < 0) return { lane, round, slice: (round.slices || [])[refusedRow(shape) ?? -1] || null };
   return {
     lane,
     round,
@@ -400,6 +388,10 @@ export function detail(run, token) {
 }
 
 // Tokens worth a look: those the budget kept, or else those that were refused.
+/**
+ * @param {Lane} lane
+ * @returns {[string, Token[]]}
+ */
 export function worth(lane) {
   const relaxed = lane.tokens.filter((token) => token.fate === "relaxed");
   return relaxed.length ? ["relaxed", relaxed] : ["refused", lane.tokens.filter((token) => token.fate === "rejected")];

@@ -7,10 +7,20 @@ import { twins } from "specviz/laws/twins.js";
 const RECORDED = 6e-5; // a recorded figure has five digits
 
 // What the rule says of itself in Python: its knobs, which of them `flips`, and `loose_below`.
+/** @param {string} rule */
 const about = (rule) => boot.rules[rule];
+/**
+ * @param {unknown} value
+ * @returns {value is number}
+ */
 const isNumber = (value) => typeof value === "number" && !Number.isNaN(value);
 
 // The probability that the token is kept, or null where these numbers do not decide it.
+/**
+ * @param {string} rule
+ * @param {Facts} facts
+ * @param {Knobs} knobs
+ */
 export function accept(rule, facts, knobs) {
   const value = twins[rule]?.accept?.(facts, knobs || {}) ?? null;
   return isNumber(value) ? value : null;
@@ -19,6 +29,10 @@ export function accept(rule, facts, knobs) {
 // Which values of its main knob keep a judged token of a lane with the same u: those less than
 // `below`, and those of at least `from`. By the flip point as it was recorded, or else from what
 // was; null where that does not say it, or the rule has no such knob.
+/**
+ * @param {Lane} lane
+ * @param {Facts} facts
+ */
 export function keptAt(lane, facts) {
   const rule = about(lane.rule);
   const knob = rule?.knobs.find(({ name }) => name === rule.flips);
@@ -31,20 +45,33 @@ export function keptAt(lane, facts) {
 }
 
 // The knobs of a lane that are not as they ran.
+/**
+ * @param {Lane} lane
+ * @param {Knobs} knobs
+ */
 const turned = (lane, knobs) =>
   Object.keys(lane.knobs).filter((name) => String(lane.knobs[name]) !== String(knobs[name]));
 
 // Whether only the main knob was turned, of which a recorded flip point speaks.
+/**
+ * @param {Lane} lane
+ * @param {Knobs} knobs
+ */
 function mainAlone(lane, knobs) {
   const names = turned(lane, knobs);
   return names.length === 1 && names[0] === about(lane.rule)?.flips;
 }
 
 // Whether the rule that ran there would keep the token with the same u; null where undecided.
+/**
+ * @param {Lane} lane
+ * @param {Facts} facts
+ * @param {Knobs} knobs
+ */
 function keeps(lane, facts, knobs) {
   if (isNumber(facts.flip) && mainAlone(lane, knobs)) {
-    const { knob, below, from } = keptAt(lane, facts);
-    return knobs[knob.name] < below || knobs[knob.name] >= from;
+    const kept = keptAt(lane, facts);
+    return kept && (knobs[kept.knob.name] < kept.below || knobs[kept.knob.name] >= kept.from);
   }
   const phi = accept(lane.rule, facts, knobs);
   return phi === null ? null : facts.uniform < phi;
@@ -52,6 +79,11 @@ function keeps(lane, facts, knobs) {
 
 // A number that surely lies on the far side of `value`, upwards or downwards: with two digits, or
 // as many as it takes to tell it from the knob's own value.
+/**
+ * @param {number} value
+ * @param {boolean} up
+ * @param {unknown} own
+ */
 function beyond(value, up, own) {
   for (let digits = 2; value !== 0 && digits < 6; digits += 1) {
     const scale = 10 ** (digits - 1 - Math.floor(Math.log10(Math.abs(value))));
@@ -63,6 +95,10 @@ function beyond(value, up, own) {
 
 // The same in words and numbers by turns: ["below α = ", "0.39", ", and again from ", "0.60"], or
 // ["at any α"]; [] where no value keeps it.
+/**
+ * @param {Lane} lane
+ * @param {Facts} facts
+ */
 export function keptWords(lane, facts) {
   const kept = keptAt(lane, facts);
   if (!kept) return null;
@@ -91,14 +127,20 @@ export function keptWords(lane, facts) {
 
 // A lane's judged tokens under other knobs: key -> {fate}. `first` is the key of the first changed
 // fate. What follows that token never happened: it is counterfactual.
+/**
+ * @param {Run} run
+ * @param {Lane} lane
+ * @param {Knobs} knobs
+ */
 export function whatIf(run, lane, knobs) {
   const changed = new Map();
   const same = !turned(lane, knobs).length;
+  /** @type {number | null} */
   let first = null;
   lane.tokens.forEach((token) => {
     if (token.judged < 0 || token.fate === "discarded") return;
     const was = token.fate !== "rejected";
-    const kept = same ? was : keeps(lane, store.detail(run, token).facts, knobs);
+    const kept = same ? was : keeps(lane, factsOf(run, token), knobs);
     if (kept === null) return;
     const relaxed = token.uniform >= token.strict && !lane.lossless;
     changed.set(token.key, { fate: !kept ? "rejected" : relaxed ? "relaxed" : "accepted" });
@@ -107,8 +149,16 @@ export function whatIf(run, lane, knobs) {
   return { changed, first };
 }
 
+// Of a judged token.
+/** @type {(run: Run, token: Token) => Facts} */
+const factsOf = (run, token) => /** @type {Facts} */ (store.detail(run, token).facts);
+
 // Whether a lane can be judged again with these knobs: some rules need recorded flip points, which
 // older runs lack.
+/**
+ * @param {Lane} lane
+ * @param {Knobs} knobs
+ */
 export function canRejudge(lane, knobs) {
   const twin = twins[lane.rule];
   if (!twin) return false;
@@ -117,6 +167,7 @@ export function canRejudge(lane, knobs) {
 }
 
 // Why it cannot, in words that follow the knobs' own.
+/** @param {Lane} lane */
 export function refusal(lane) {
   if (twins[lane.rule]) return "has not run yet";
   return `has not run yet, and the browser cannot compute ${lane.rule}`;
@@ -124,16 +175,29 @@ export function refusal(lane) {
 
 // Where the rule's acceptance reaches 1: for a draft probability, the verifier probability. null:
 // not a line between the two.
+/**
+ * @param {string} rule
+ * @param {Knobs} knobs
+ * @param {number} draft
+ */
 export const contour = (rule, knobs, draft) => twins[rule]?.contour?.(knobs, draft) ?? null;
 
 // By more than the rounding of what a trace holds.
+/**
+ * @param {number} nats
+ * @param {number} delta
+ */
 const over = (nats, delta) => nats > delta * 1.0001 + 1e-6;
 
 // A budget on one token's target against what was spent at a judged token: by the target as it
 // ran, by that of each solver, and by the whole step's output law. null without such a budget.
+/**
+ * @param {Lane} lane
+ * @param {Facts} facts
+ */
 export function spending(lane, facts) {
   const twin = twins[lane.rule];
-  if (!twin?.budget) return null;
+  if (!twin?.budget || !twin.costs) return null;
   const delta = lane.knobs[twin.budget];
   const { klTarget: target, klOutput: law } = facts;
   return {
@@ -141,20 +205,27 @@ export function spending(lane, facts) {
     target,
     law,
     ...twin.costs(facts, lane.knobs),
-    targetOver: over(target, delta),
+    targetOver: over(Number(target), delta),
     lawOver: over(law, delta),
   };
 }
 
 // The same over some judged tokens of a lane: counts, means, and the most times the law cost the
 // budget.
+/**
+ * @param {Run} run
+ * @param {Lane} lane
+ * @param {Token[]} tokens
+ */
 export function spent(run, lane, tokens) {
   const each = tokens
     .filter((token) => token.judged >= 0 && token.fate !== "discarded")
-    .map((token) => spending(lane, store.detail(run, token).facts));
-  if (!each.length || !each[0]) return null;
+    .flatMap((token) => spending(lane, factsOf(run, token)) ?? []);
+  if (!each.length) return null;
   const { delta } = each[0];
-  const mean = (name) => each.reduce((total, one) => total + one[name], 0) / each.length;
+  /** @param {"target" | "taylor" | "exact" | "law"} name */
+  const mean = (name) => each.reduce((total, one) => total + Number(one[name]), 0) / each.length;
+  /** @param {"lawOver" | "targetOver"} name */
   const count = (name) => each.filter((one) => one[name]).length;
   return {
     judged: each.length,

@@ -16,9 +16,11 @@
 // entropy, rank, tv, js, draftMax, verifierMax, and `flip` where it was recorded. See core/store.js.
 import { SYMBOLS } from "specviz/core/formats.js";
 
+/** @type {Record<string, Twin>} */
 export const twins = Object.create(null); // by the rule's name
 
 // Brings the twins of these names; before that the page knows no rule.
+/** @param {string[]} names */
 export async function load(names) {
   const loaded = await Promise.all(names.map((name) => import(`specviz/rules/${name}.js`)));
   names.forEach((name, i) => {
@@ -28,9 +30,12 @@ export async function load(names) {
 }
 
 // How a rule is drawn: ink only, told apart by dash and mark; its twin says how.
+/** @type {Twin["stroke"]} */
 const PLAIN = ["ink3", 1, "", "none", "solid"];
+/** @type {Twin["stroke"]} */
 const UNKNOWN = ["ink3", 1.25, "7 2 1 2", "hexagon-open", "longdashdot"];
 
+/** @param {string} rule */
 export function stroke(rule) {
   const [color, width, dash, symbol, plotly] = rule === "plain" ? PLAIN : twins[rule]?.stroke || UNKNOWN;
   return { color, width, dash, symbol, plotly };

@@ -43,7 +43,7 @@ export function inputs(of, knobs, values, changed) {
         knob.choices.map((word) => el("option", { value: word }, word)),
       );
       pick.value = values[knob.name];
-      return el("label.knob", { title }, el("i", null, symbol(knob.name)), pick);
+      return el("label.knob.choice", { title }, el("i", null, symbol(knob.name)), pick);
     }
     const text = el("input", {
       type: "text",

@@ -2,7 +2,7 @@
 // `now` holds everything computed from it, exactly. Nothing here touches the page.
 import { boot, defaults } from "specviz/core/boot.js";
 import { decode, encode } from "specviz/core/codes.js";
-import { EXAMPLES } from "specviz/laws/examples.js";
+import { PRESETS } from "specviz/laws/presets.js";
 import * as laws from "specviz/laws/laws.js";
 
 export const MAX_TOKENS = 12;
@@ -141,7 +141,7 @@ export function changed(what = "probs") {
 }
 
 export function choose(key) {
-  const [, tokens, token, knobs, [rule, place]] = EXAMPLES[key];
+  const [, tokens, token, knobs, [rule, place]] = PRESETS[key];
   state.names = tokens.map(([name]) => name);
   state.draft = normalised(tokens.map(([, p]) => p));
   state.verifier = normalised(tokens.map(([, , q]) => q));

@@ -11,7 +11,7 @@ import * as check from "specviz/playground/check.js";
 import * as play from "specviz/playground/play.js";
 import { state } from "specviz/playground/play.js";
 import * as table from "specviz/playground/table.js";
-import { EXAMPLES } from "specviz/laws/examples.js";
+import { PRESETS } from "specviz/laws/presets.js";
 
 const parts = {};
 const TITLE = "Drag a bar: every rule follows, exactly";
@@ -143,7 +143,7 @@ function page() {
   parts.spoken = el("p.sr", { role: "status" }); // for those who do not see the sentence change
   parts.error = el("p.error", { role: "alert" });
   parts.presets = Object.fromEntries(
-    Object.entries(EXAMPLES).map(([key, [words]]) => [
+    Object.entries(PRESETS).map(([key, [words]]) => [
       key,
       el(
         "button",

@@ -2,7 +2,7 @@
 import { boot } from "specviz/core/boot.js";
 import { download, el, set } from "specviz/core/dom.js";
 import { named, nats, percent, symbol } from "specviz/core/formats.js";
-import { FIRST } from "specviz/laws/examples.js";
+import { FIRST } from "specviz/laws/presets.js";
 import { twins } from "specviz/laws/twins.js";
 import * as about from "specviz/parts/about.js";
 import { csv } from "specviz/parts/csv.js";

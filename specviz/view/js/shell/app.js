@@ -14,12 +14,17 @@ import * as lanes from "specviz/compare/lanes.js";
 import * as models from "specviz/compare/models.js";
 import * as notices from "specviz/compare/notices.js";
 import * as plots from "specviz/compare/plots.js";
+import * as sheet from "specviz/compare/sheet.js";
 import * as timeline from "specviz/compare/timeline.js";
 import * as playground from "specviz/playground/playground.js";
 import * as sweep from "specviz/sweep/sweep.js";
+import * as credits from "specviz/shell/credits.js";
+import * as keys from "specviz/shell/keys.js";
 import * as links from "specviz/shell/links.js";
+import * as projector from "specviz/shell/projector.js";
 import * as sections from "specviz/shell/sections.js";
 import * as share from "specviz/shell/share.js";
+import * as tour from "specviz/shell/tour.js";
 
 let themeButton;
 let host = null; // what holds the page: first in the body, then where Gradio wants it
@@ -66,7 +71,6 @@ function page() {
   });
   const box = el("div.sheet.lanes");
   const [upper, lower] = plots.build();
-  const ask = controls.build();
   const tabs = el("div.lanetabs", { role: "tablist", "aria-label": "Lanes" });
   const add = el("button.plainbutton", { type: "button", onclick: () => controls.addLane() }, "+ Add a lane");
   hide.addEventListener("change", () => {
@@ -74,9 +78,18 @@ function page() {
     box.classList.toggle("hidecut", hide.checked);
   });
   on("run columns", () => {
-    add.hidden = state.columns.length >= MAX_LANES || offline;
+    add.hidden = state.columns.length >= MAX_LANES || Boolean(offline);
   });
-  const choice = models.build();
+  const plainSwitch = offline
+    ? null
+    : el(
+        "label.switch",
+        { title: "Runs the verifier alone beside the lanes, to measure the speed-up against." },
+        race,
+        "Time plain decoding too",
+      );
+  const hideSwitch = el("label.switch", null, hide, "Hide cut tokens");
+  const ask = controls.build(el("div.lanetools", null, models.build()));
   const versions = el("span");
   on("run", () => set(versions, models.foot(state.run.trace)));
   const node = el(
@@ -93,56 +106,41 @@ function page() {
       offline ? "main.page" : "div.page",
       null, // Gradio brings a main element of its own
       el(
-        "p.opening",
-        null,
-        "A small model drafts, a big one checks. Most of the draft is ",
-        mark("accepted", "kept"),
-        ". Some of it is ",
-        mark("relaxed", "kept on budget"),
-        ": a strict check would have refused it. The first ",
-        mark("rejected", "refused"),
-        " token is ",
-        mark("resampled", "rewritten"),
-        " and the draft behind it ",
-        mark("discarded", "goes unread"),
-        ". A clean round earns one ",
-        mark("bonus", "extra"),
-        ".",
-      ),
-      ask,
-      el(
-        "div.main",
+        "div.screen",
         null,
         el(
-          "div.left",
+          "p.opening",
+          null,
+          "A small model drafts, a big one checks. Most of the draft is ",
+          mark("accepted", "kept"),
+          ". Some of it is ",
+          mark("relaxed", "kept on budget"),
+          ": a strict check would have refused it. The first ",
+          mark("rejected", "refused"),
+          " token is ",
+          mark("resampled", "rewritten"),
+          " and the draft behind it ",
+          mark("discarded", "goes unread"),
+          ". A clean round earns one ",
+          mark("bonus", "extra"),
+          ".",
+        ),
+        ask,
+        fork.build(),
+        el(
+          "div.main",
           null,
           el(
-            "div.lanetools",
+            "div.left",
             null,
-            choice,
-            el(
-              "div",
-              null,
-              add,
-              offline
-                ? null
-                : el(
-                    "label.switch",
-                    { title: "Runs the verifier alone beside the lanes, to measure the speed-up against." },
-                    race,
-                    "Time plain decoding too",
-                  ),
-              el("label.switch", null, hide, "Hide cut tokens"),
-            ),
+            tabs,
+            box,
+            el("div.under", null, timeline.build(), el("div.lanechoices", null, add, plainSwitch, hideSwitch)),
           ),
-          fork.build(),
-          tabs,
-          box,
-          timeline.build(),
-          upper,
+          sheet.build(inspector.build()),
         ),
-        inspector.build(),
       ),
+      upper,
       lower,
       offline ? null : advisor.build(),
       el(
@@ -154,6 +152,10 @@ function page() {
     ),
   );
   lanes.mount(box, tabs);
+  projector.build(node);
+  node.querySelector(".top .actions").prepend(tour.button(node));
+  themeButton.before(credits.button());
+  keys.build();
   sections.mount(node);
   sections.add(playground.build());
   if (!offline) sections.add(sweep.build());

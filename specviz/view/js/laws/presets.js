@@ -5,7 +5,7 @@ export const FIRST = ["sps", "cactus", "tas", "mentored"];
 
 // name, tokens [name, draft, verifier], drafted token, knobs per rule (a list gives a row each), rule in focus [name,
 // row]
-export const EXAMPLES = {
+export const PRESETS = {
   worked: [
     "Worked example",
     [

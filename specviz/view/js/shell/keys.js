@@ -1,0 +1,71 @@
+// The keys of the page, and the list of them (key ?).
+import { offline } from "specviz/core/boot.js";
+import { el } from "specviz/core/dom.js";
+import * as projector from "specviz/shell/projector.js";
+import * as tour from "specviz/shell/tour.js";
+
+const KEYS = [
+  ["Space", "play or pause; in the tour: go on"],
+  ["← →", "a round back or on; in a lane: the token before or behind"],
+  ["↑ ↓", "in a lane: the same position in the next lane"],
+  ["Home End", "in a lane: its first or last token; on the playhead: start or end"],
+  ["Esc", "let go of a token; close what is open"],
+  ["T", "the tour"],
+  ["F", "projector: two lanes, large tokens, nothing else"],
+  ["?", "this list"],
+];
+if (!offline) KEYS.unshift(["Enter", "in the prompt: run (Shift+Enter breaks the line)"]);
+
+let dialog;
+
+export function list() {
+  if (!dialog) {
+    dialog = el(
+      "dialog.aboutrule.keys",
+      { "aria-label": "Keys" },
+      el(
+        "div",
+        null,
+        el(
+          "div.abouthead",
+          null,
+          el("h2", null, "Keys"),
+          el("button.iconbutton", { type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "×"),
+        ),
+        el(
+          "dl.keylist",
+          null,
+          KEYS.flatMap(([key, words]) => [
+            el(
+              "dt",
+              null,
+              key.split(" ").map((one) => el("kbd", null, one)),
+            ),
+            el("dd", null, words),
+          ]),
+        ),
+      ),
+    );
+    dialog.addEventListener("keydown", (event) => event.stopPropagation());
+    dialog.addEventListener("click", (event) => {
+      if (event.target === dialog) dialog.close();
+    });
+    document.querySelector(".sv").append(dialog);
+  }
+  dialog.showModal();
+}
+
+function pressed(event) {
+  if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey) return;
+  if (event.target.closest?.("input, textarea, select, dialog, .menu")) return;
+  const act = { "?": list, f: () => projector.toggle(), t: () => tour.start() }[
+    event.key.length === 1 ? event.key.toLowerCase() : ""
+  ];
+  if (!act) return;
+  event.preventDefault();
+  act();
+}
+
+export function build() {
+  document.addEventListener("keydown", pressed);
+}
