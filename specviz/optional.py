@@ -6,8 +6,9 @@ DISTRIBUTION = "specviz-decoding"
 EXTRAS = {  # library: what needs it, and the extra of pyproject.toml that installs it
     "gradio": ("The page needs", "page"),
     "transformers": ("Models other than the shipped pair, and bench, need", "hub"),
-    "huggingface_hub": ("Models of the Hub need", "hub"),
+    "huggingface_hub": ("Models of the Hub, and Spaces, need", "hub"),
     "accelerate": ("Models spread over several devices need", "hub"),
+    "spaces": ("A Space on ZeroGPU needs", "zerogpu"),
     "plotly": ("bench --plot needs", "plot"),
 }
 

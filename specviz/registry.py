@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import math
 import pkgutil
 import re
+import reprlib
+import sys
 from collections.abc import Sequence
 from functools import cache
 from typing import Protocol, TypedDict, TypeVar
 
 Value = float | int | str
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
 Default = TypeVar("Default", bound=Value)
 
 
@@ -73,24 +76,30 @@ def knobs(cls: type) -> list[Knob]:
 
 
 def check_knobs(instance: object) -> None:
-    """Raises ValueError, in a sentence that says what is allowed, if a knob is out of its range."""
+    """Raises ValueError, in a sentence that says what is allowed, if a knob is out of its range. A whole number given as 5.0
+    becomes 5."""
     for info in knobs(type(instance)):
         name, value = info["name"], getattr(instance, info["name"])
         if info["choices"] is not None:
             if value not in info["choices"]:
-                raise ValueError(f"{name} must be one of {', '.join(info['choices'])}; got {value!r}.")
+                raise ValueError(f"{name} must be one of {', '.join(info['choices'])}; got {shown(value)}.")
             continue
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"{name} must be a number; got {value!r}.")
-        if not math.isfinite(value):
-            raise ValueError(f"{name} must be {allowed(info)}; got {value!r}.")
-        if info["type"] == "int" and int(value) != value:
-            raise ValueError(f"{name} must be a whole number; got {value!r}.")
+            raise ValueError(f"{name} must be a number; got {shown(value)}.")
         low, high = info["low"], info["high"]
         below = low is not None and (value < low or (info["open_low"] and value == low))
-        above = high is not None and value > high
-        if below or above:
-            raise ValueError(f"{name} must be {allowed(info)}; got {value!r}.")
+        above = value > (sys.float_info.max if high is None else high)
+        if below or above or value != value:
+            raise ValueError(f"{name} must be {allowed(info)}; got {shown(value)}.")
+        if info["type"] == "int":
+            if int(value) != value:
+                raise ValueError(f"{name} must be a whole number; got {shown(value)}.")
+            object.__setattr__(instance, name, int(value))
+
+
+def shown(value: object) -> str:
+    """A value as a sentence quotes it: in one line of bounded length, whatever it is."""
+    return _SHORT.repr(value)
 
 
 def allowed(info: Knob) -> str:
@@ -126,13 +135,13 @@ def make(package: str, kind: str, name: str, **params: object) -> object:
     """Builds the variant `name`. ValueError says what is allowed if the name or a parameter is unknown."""
     found = variants(package)
     if name not in found:
-        raise ValueError(f"There is no {kind} called {name!r}. There are: {', '.join(found)}.")
+        raise ValueError(f"There is no {kind} called {shown(name)}. There are: {', '.join(found)}.")
     cls = found[name]
     known = [info["name"] for info in knobs(cls)]
     for given in params:
         if given not in known:
             takes = f"It takes: {', '.join(known)}." if known else "It takes no parameters."
-            raise ValueError(f"The {kind} {name} has no parameter {given!r}. {takes}")
+            raise ValueError(f"The {kind} {name} has no parameter {shown(given)}. {takes}")
     try:
         return cls(**params)
     except ValueError as error:
@@ -146,7 +155,7 @@ def parse(package: str, kind: str, spec: str) -> object:
     for part in filter(None, re.split(r"\s*,\s*", rest.strip())):
         key, equals, value = part.partition("=")
         if not equals:
-            raise ValueError(f"In {spec!r}, {part!r} is not of the form name=value.")
+            raise ValueError(f"In {shown(spec)}, {shown(part)} is not of the form name=value.")
         params[key.strip()] = read_value(value.strip())
     return make(package, kind, name.strip(), **params)
 

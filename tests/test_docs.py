@@ -14,7 +14,7 @@ import pytest
 from specviz import cli
 
 ROOT = Path(__file__).parents[1]
-DOCS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", *(str(path.relative_to(ROOT)) for path in (ROOT / "assets" / "pairs").glob("*/README.md")))  # fmt: skip
+DOCS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/API.md", "docs/OPERATING.md", *(str(path.relative_to(ROOT)) for path in (ROOT / "assets" / "pairs").glob("*/README.md")))  # fmt: skip
 
 
 def blocks(name: str, language: str) -> list[str]:

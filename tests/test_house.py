@@ -15,7 +15,7 @@ from specviz.view import boot
 
 ROOT = Path(__file__).parents[1]
 ORDER = [  # a room may import from rooms on lines above its own, and from its own folder
-    {"assets", "optional"},
+    {"assets", "optional", "stopping"},
     {"registry"},
     {"types"},
     {"prob", "sums"},
@@ -29,7 +29,7 @@ ORDER = [  # a room may import from rooms on lines above its own, and from its o
     {"api"},
     {"__init__"},  # hands `api` out, and is what `import specviz` gives
     {"ui"},
-    {"bench"},
+    {"bench", "hosting"},
     {"cli"},
     {"__main__"},
 ]

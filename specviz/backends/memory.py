@@ -11,6 +11,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from specviz.backends import reach
 from specviz.types import ModelError
 
 BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}  # per number, by torch's name of its type
@@ -139,6 +140,7 @@ def _headers(model: str) -> tuple[dict[str, Any], list[tuple[str, int]]]:
         return json.loads((folder / "config.json").read_text(encoding="utf-8")), _tensors(folder)
     import huggingface_hub
 
+    reach.check(model)
     path = Path(huggingface_hub.hf_hub_download(model, "config.json"))
     try:
         tensors = _tensors(path.parent)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import json
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property
@@ -12,7 +14,7 @@ from typing import Protocol, TypedDict, cast
 
 from specviz import registry
 from specviz.assets import ASSETS
-from specviz.backends import memory, places
+from specviz.backends import cached, memory, places
 from specviz.backends.places import Located, Progress, Published
 from specviz.backends.session import Model
 from specviz.backends.tokenizer import Tokenizer, differences
@@ -42,6 +44,7 @@ class PairFacts:
     order: int  # pairs with lower numbers are listed first
     weights: dict[str, Published]  # role -> the GGUF file of a model that is not in the folder
     models: dict[str, str]  # role -> a model that is not in the folder: another folder, a GGUF file or a Hub id
+    sha256: dict[str, dict[str, str]]  # role -> the SHA-256 of each of its weight files, by their names
     folder: Path
 
     @classmethod
@@ -57,14 +60,31 @@ class PairFacts:
             sampling = Sampling(**data.get("sampling", {}))
             weights = {role: Published(**data[role]["weights"]) for role in ROLES if "weights" in data[role]}
             models = {role: str(data[role]["model"]) for role in ROLES if "model" in data[role]}
+            sha256 = {role: dict(data[role].get("sha256", {})) for role in ROLES}
         except KeyError as error:
-            raise ModelError(f"{str(path)!r} lacks {error}.") from error
+            raise ModelError(f"{str(path)!r} lacks {error}. Restore it.") from error
+        except json.JSONDecodeError as error:
+            raise ModelError(
+                f"{str(path)!r} could not be read: line {error.lineno} is not JSON. Restore it."
+            ) from error
         except (OSError, ValueError, TypeError) as error:
-            raise ModelError(f"{str(path)!r} could not be read: {error}") from error
+            raise ModelError(f"{str(path)!r} could not be read: {error}.") from error
         return cls(
             **named, parameters=parameters, styles=styles, tags=tags, opening=opening, sampling=sampling, order=order,
-            weights=weights, models=models, folder=folder,
+            weights=weights, models=models, sha256=sha256, folder=folder,
         )  # fmt: skip
+
+    def check_weights(self) -> None:
+        """Holds the weight files in the folder against their SHA-256. ModelError if one is damaged or missing."""
+        for role, files in self.sha256.items():
+            for name, expected in files.items():
+                path = self.folder / role / name
+                if not path.is_file():
+                    raise ModelError(f"The weights {str(path)!r} are missing. Restore them.")
+                if cached.sha256_of(path) != expected:
+                    raise ModelError(
+                        f"The weights {str(path)!r} are damaged: their SHA-256 is not that in pair.json. Restore them."
+                    )
 
 
 class PairSource(TypedDict, total=False):
@@ -161,7 +181,7 @@ def pair_of(ids: Sequence[str | None]) -> PairSource:
     """The arguments of `load_pair` that load the models with these ids, the draft's (None: there is none) and the
     verifier's, as a trace records them."""
     draft, verifier = ids
-    if draft is None and verifier is not None and Path(verifier).is_dir():  # it was loaded alone, by its folder
+    if draft is None and verifier is not None and os.path.isdir(verifier):  # it was loaded alone, by its folder
         return {"verifier": verifier}
     named = {_pair_named(role, model) for role, model in zip(ROLES, ids) if model is not None}
     if len(named) == 1 and None not in named:
@@ -173,8 +193,16 @@ def _pair_named(role: str, model: str) -> str | None:
     """The pair whose `role` a model id names: by its name, or by its folder."""
     path = Path(model)
     name = RENAMED.get(str(path.parent), str(path.parent))
-    is_pair = (path.parent / "pair.json").is_file() or name in pairs()
+    is_pair = os.path.isfile(path.parent / "pair.json") or name in pairs()  # not Path's, which raises for a long name
     return name if path.name == role and is_pair else None
+
+
+def check_placement(device: str, dtype: str | None) -> None:
+    """ValueError unless models can be asked to run on this device and in this dtype (None: the model's own)."""
+    if not re.fullmatch(r"cpu|mps|auto|cuda(:\d{1,3})?", device):
+        raise ValueError(f"There is no device {device!r}. Use cpu, cuda, cuda:1 (or another number), mps or auto.")
+    if dtype is not None and dtype not in memory.BYTES:
+        raise ValueError(f"There is no dtype {dtype!r}. Use float32, bfloat16 or float16.")
 
 
 def load_pair(
@@ -195,6 +223,7 @@ def load_pair(
 
     ModelError if a model cannot be had, or says how the two tokenizers differ if they do.
     """
+    check_placement(device, dtype)
     source = PairSource(
         pair=None if pair is None else str(pair), draft=draft, verifier=verifier,
         device=device, dtype=dtype, backend=backend,
@@ -229,6 +258,7 @@ def _load_known(pair: str | Path | None, source: PairSource, progress: Progress 
 
 def _load_facts(facts: PairFacts, source: PairSource, progress: Progress | None) -> Pair:
     device, dtype = source["device"], source["dtype"]
+    facts.check_weights()
     located = {
         role: places.locate_published(facts.weights[role], device, dtype, progress)
         if role in facts.weights

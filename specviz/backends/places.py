@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from specviz.backends import cached, memory
+from specviz.backends import cached, memory, reach
 from specviz.types import ModelError
 
 Progress = Callable[[float, str], None]  # the share done, and a sentence
 HUB = "hub:"
-CONNECT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,8 @@ def locate(model: str, device: str, dtype: str | None, progress: Progress | None
     elif model.lower().endswith(".gguf"):
         path = Path(model)
     else:
+        if not Path(model).exists():
+            reach.check(model)
         return Located(model)
     if not path.is_file():
         raise ModelError(f"There is no file {model!r}.")
@@ -139,7 +140,7 @@ def _from_hub(repository: str, file: str, revision: str | None, report: Progress
                 return Path(known)
         try:  # the download itself would try for minutes to reach a Hub that does not answer
             url = huggingface_hub.hf_hub_url(repository, file, revision=revision)
-            huggingface_hub.get_hf_file_metadata(url, timeout=CONNECT_SECONDS)
+            huggingface_hub.get_hf_file_metadata(url, timeout=reach.SECONDS)
         except (errors.RepositoryNotFoundError, errors.EntryNotFoundError, errors.RevisionNotFoundError):
             raise
         except Exception:

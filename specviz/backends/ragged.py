@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from specviz.backends.session import Batch, Forward, Model, Seen, Session, Shown, Tree
+from specviz.stopping import checkpoint
 from specviz.types import ModelError
 
 
@@ -126,6 +127,7 @@ class RaggedBatch(Batch):
             groups.setdefault((session.length == 0, max(short, len(shown.tokens).bit_length())), []).append(i)
         seen: dict[int, Seen] = {}
         for group in groups.values():
+            checkpoint()
             began = perf_counter()
             seen |= zip(group, self._run([checked[i] for i in group]))
             seconds = (perf_counter() - began) / len(group)

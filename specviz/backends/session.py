@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
+from specviz.stopping import checkpoint
 from specviz.types import ModelError, depths
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ class Session:
         ModelError if the text becomes too long; ValueError if the arguments make no sense, or ask for something the
         model cannot do.
         """
+        checkpoint()
         shown = self.checked(tokens, keep, parents, features)
         began = perf_counter()
         seen = self._forward(shown)

@@ -20,6 +20,7 @@ from specviz.backends.packed import Matrix
 from specviz.backends.ragged import Places, RaggedBatch
 from specviz.backends.session import Model, Seen, Session, Shown
 from specviz.backends.weights import EMBEDDING, HEAD, Weights, widen
+from specviz.stopping import checkpoint
 from specviz.types import ModelError
 
 SMALL = 1_000_000_000  # bytes of weight files; beyond this the arithmetic dominates and transformers does as well
@@ -125,6 +126,7 @@ class StaticLlama:
         features: dict[int, Tensor] = {}
         x = F.embedding(tokens, self._embed)
         for layer, (qkv, out, gate_up, down) in enumerate(self._weights):
+            checkpoint()
             if layer in layers:
                 features[layer] = x.clone()  # the next sum is written over x
             h = qkv(self._norm(x)).view(count, -1, size)

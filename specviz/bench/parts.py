@@ -149,7 +149,7 @@ def page_messages(
     pair: Pair, request: Mapping[str, Any], probe: Probe | None
 ) -> Generator[Mapping[str, Any], None, None]:
     """The page's messages of a run; `probe` learns where its time goes."""
-    from specviz.ui.desk import Turn
+    from specviz.ui.line import Turn
     from specviz.ui.runs import compute
 
     yield from compute(Turn(pair), request, probe)

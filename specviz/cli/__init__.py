@@ -17,17 +17,25 @@ COMMANDS = (
     ("compare", "specviz.cli.compare", "decode a prompt with several rules under shared randomness"),
     ("verify", "specviz.cli.verify", "re-run a saved trace and say whether it reproduces"),
     ("export", "specviz.cli.export", "make a file of a saved trace, to show or to send on"),
+    ("site", "specviz.cli.site", "make a static site of the recorded runs, and push it as a Static Space"),
+    ("space", "specviz.cli.space", "check what a Gradio Space needs, and push it"),
     ("advise", "specviz.cli.advise", "from recorded runs to a knob value for each rule"),
     ("sweep", "specviz.cli.sweep", "what rules and knob values cost in right answers"),
     ("train", "specviz.training", "train a pair from texts, or a draft for a verifier of yours"),
     ("bench", "specviz.bench", "measure speed side by side with what one would use instead"),
 )
 
+ENVIRONMENT = {  # of the libraries, before they are imported
+    "OMP_WAIT_POLICY": "passive",  # threads that wait for each other by spinning lose 8 ms at every step on a busy machine
+    "GRADIO_ANALYTICS_ENABLED": "False",  # nobody is told that specviz is used
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit status: 0, 1 if a trace does not reproduce, 2 for a usage error."""
-    # Before torch is loaded: threads that wait for each other by spinning lose 8 ms at every step on a busy machine.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     options = build_parser().parse_args(arguments)
     try:
         return options.run(options) or 0

@@ -3,7 +3,8 @@
     with Workers(pair) as workers:                       # as many as there are cores for; a few seconds to start
         for i, item in workers.each(function, parts):    # what the generator function(pair, *parts[i]) yields, as it comes
 
-What is sent to a worker and what comes back is pickled, so functions are those of modules.
+What is sent to a worker and what comes back is pickled, so functions are those of modules. Waiting for workers, while they
+start and while they compute, can be stopped (see `specviz.stopping`).
 """
 
 from __future__ import annotations
@@ -12,22 +13,24 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, TypeVar
 
 from specviz import backends
+from specviz.stopping import checkpoint
 from specviz.types import ModelError
 
 Item = TypeVar("Item")
+OFTEN = 0.1  # seconds between questions whether to go on waiting
 EMPTY = 1_000_000_000  # bytes of a process before it has loaded anything, generously
 
 
 def cores(pair: backends.Pair) -> int:
     """How many processes have the cores and the memory they need for this pair: 1 if one takes all cores by itself, or
-    if it cannot be loaded again."""
-    if pair.source is None or pair.threads is None:
+    if it cannot be loaded again, or if this process may have none."""
+    if pair.source is None or pair.threads is None or multiprocessing.current_process().daemon:
         return 1
     count = (getattr(os, "process_cpu_count", os.cpu_count)() or 1) // pair.threads
     free = backends.memory.free_bytes("cpu")
@@ -44,17 +47,25 @@ class Workers:
         context = multiprocessing.get_context("spawn")
         self._pipes: list[Connection] = []
         self._processes: list[SpawnProcess] = []
-        for _ in range(count or cores(pair)):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, pair.source), daemon=True)
-            process.start()
-            theirs.close()
-            self._pipes.append(ours)
-            self._processes.append(process)
-        for pipe in self._pipes:
-            if (error := _received(pipe)[1]) is not None:
-                self.close()
-                raise error
+        self._unheard: set[Connection] = set()  # stopped, but what they had still sent is in the pipe
+        try:
+            for _ in range(count or cores(pair)):
+                ours, theirs = context.Pipe()
+                process = context.Process(target=_serve, args=(theirs, pair.source), daemon=True)
+                with _uninterrupted():
+                    process.start()
+                theirs.close()
+                self._pipes.append(ours)
+                self._processes.append(process)
+            starting = [*self._pipes]
+            while starting:
+                for pipe in _ready(starting):
+                    starting.remove(pipe)
+                    if (error := _received(pipe)[1]) is not None:
+                        raise error
+        except BaseException:
+            self.close()
+            raise
 
     def __len__(self) -> int:
         return len(self._pipes)
@@ -67,12 +78,16 @@ class Workers:
         generator stops the functions at their next item."""
         if len(parts) > len(self):
             raise ValueError(f"There are {len(self)} workers for {len(parts)} parts.")
+        while self._unheard:
+            for pipe in _ready([*self._unheard]):
+                if _received(pipe)[0]:
+                    self._unheard.remove(pipe)
         working = dict(zip(self._pipes, range(len(parts)), strict=False))
         for pipe, i in working.items():
             pipe.send((function, parts[i]))
         try:
             while working:
-                ready = wait(list(working))
+                ready = _ready([*working])
                 for pipe in [pipe for pipe in working if pipe in ready]:
                     ended, item = _received(pipe)
                     if not ended:
@@ -83,7 +98,8 @@ class Workers:
                         raise item
         finally:
             for pipe in working:
-                _stop(pipe)
+                if _stop(pipe):
+                    self._unheard.add(pipe)
 
     def shared(
         self,
@@ -100,10 +116,11 @@ class Workers:
                 yield first + i * count, item
 
     def close(self) -> None:
-        """Ends the processes."""
+        """Ends the processes, whatever they are at."""
         for pipe, process in zip(self._pipes, self._processes):
             pipe.close()
-            process.terminate()
+            process.kill()
+        for process in self._processes:
             process.join()
 
     def __enter__(self) -> Workers:
@@ -122,14 +139,34 @@ def _received(pipe: Connection) -> tuple[bool, Any]:
         raise ModelError("A process that computed is gone. Perhaps there was not enough memory for it.") from error
 
 
-def _stop(pipe: Connection) -> None:
-    """Has a worker end its function, and forgets what it had still sent."""
+def _ready(pipes: Sequence[Connection]) -> list[Connection]:
+    """Those that something has come through, once there are any. Stopped if that is not to be waited for any longer."""
+    checkpoint()
+    while not (ready := wait(pipes, OFTEN)):
+        checkpoint()
+    return [pipe for pipe in pipes if pipe in ready]
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Processes that start inside get no Ctrl+C of their own: who started them gets it too, and closes them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _stop(pipe: Connection) -> bool:
+    """Has a worker end its function at its next item; whether it is there to do so."""
     try:
         pipe.send(None)
-        while not pipe.recv()[0]:
-            pass
-    except (EOFError, OSError):  # it is gone already
-        pass
+    except OSError:
+        return False
+    return True
 
 
 def _serve(pipe: Connection, source: backends.PairSource) -> None:

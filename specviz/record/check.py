@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import NoneType
 from typing import Any, NoReturn
 
-from specviz import drafters, rules
+from specviz import drafters, registry, rules
 from specviz.drafters import Drafter
 from specviz.engine.measure import COLUMNS
 from specviz.engine.settings import Settings
 from specviz.record.lane import judged_count
 from specviz.record.round import JUDGED
 from specviz.rules import Rule
-from specviz.types import Sampling
+from specviz.types import Sampling, depths
 
 _HEADER = {
     "prompt": str,
@@ -43,6 +44,12 @@ _MODEL = {"id": str, "revision": str, "parameters": int, "dtype": str, "backend"
 NUMBERS = {int, float}
 NULLABLE = ("kl_target_verifier", "flip")  # measures that not every rule has
 MOST_LANES = 64
+MOST_TOKENS = 2**31  # in a vocabulary
+MOST_SECONDS = 1e9
+MOST_NATS = 1e12  # of any measure, or whatever else its unit is
+LONGEST_DRAFT = 32  # tokens on one path
+LONGEST_NAME = 1000  # characters of what a model or a version is called
+ROLES = ("draft", "verifier")
 _REASONS = (None, "end of text", "length", "stopped")
 _ORIGINS = (None, "resampled", "bonus")
 
@@ -62,16 +69,35 @@ def check(data: dict[str, Any]) -> None:
         _tokens("special", data["special"], pieces)
     if data.get("continued") is not None:
         _continued(data["continued"], data["prompt_tokens"])
-    try:
-        sampling = Sampling(**data["sampling"])
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"In this trace, sampling is not usable. {error}") from None
+    _names("versions", data["versions"].values())
+    sampling = _sampling(data["sampling"])
     if not 1 <= len(data["lanes"]) <= MOST_LANES:
         _wrong("lanes", f"a list of 1 to {MOST_LANES} lanes")
     lanes = [_lane(f"lanes[{i}]", lane, sampling, data) for i, lane in enumerate(data["lanes"])]
     drafted = any(settings.drafter.uses_draft_model for settings in lanes)
-    for role in ("verifier", "draft") if drafted or data["models"].get("draft") is not None else ("verifier",):
-        _fields(f"models.{role}", data["models"].get(role), _MODEL)
+    if not data["models"].keys() <= set(ROLES):
+        _wrong("models", "a verifier and a draft")
+    for role in ROLES if drafted or data["models"].get("draft") is not None else ("verifier",):
+        facts = data["models"].get(role)
+        _fields(f"models.{role}", facts, _MODEL)
+        _names(f"models.{role}", (facts[name] for name, kind in _MODEL.items() if kind is str))
+        if facts["parameters"] < 0:
+            _wrong(f"models.{role}.parameters", "at least 0")
+
+
+def _sampling(data: dict[str, Any]) -> Sampling:
+    names = [info["name"] for info in registry.knobs(Sampling)]
+    if sorted(data) != sorted(names):
+        _wrong("sampling", f"a number for each of {', '.join(names)}")
+    try:
+        return Sampling(**data)
+    except ValueError as error:
+        raise ValueError(f"In this trace, sampling is not usable. {error}") from None
+
+
+def _names(where: str, names: Iterable[Any]) -> None:
+    if not all(isinstance(name, str) and len(name) <= LONGEST_NAME and name.isprintable() for name in names):
+        _wrong(where, f"named by texts of one line and at most {LONGEST_NAME} characters")
 
 
 def _lane(where: str, lane: Any, sampling: Sampling, data: dict[str, Any]) -> Settings:
@@ -89,7 +115,7 @@ def _lane(where: str, lane: Any, sampling: Sampling, data: dict[str, Any]) -> Se
         _wrong(f"{where}.drafter", "one that drafts")
     position = len(data["prompt_tokens"])
     for j, round_ in enumerate(lane["rounds"]):
-        _round(f"{where}.rounds[{j}]", round_, position, rule, data["pieces"])
+        _round(f"{where}.rounds[{j}]", round_, position, settings, data["pieces"])
         position += len(round_["emitted"])
     return settings
 
@@ -97,7 +123,7 @@ def _lane(where: str, lane: Any, sampling: Sampling, data: dict[str, Any]) -> Se
 def _continued(continued: Any, tokens: list[int]) -> None:
     _fields("continued", continued, {"prompt_length": int, "position": int})
     forced = continued.get("forced")
-    if forced is not None and (not tokens or forced != tokens[-1] or isinstance(forced, bool)):
+    if forced is not None and (not tokens or forced != tokens[-1] or type(forced) is not int):
         _wrong("continued.forced", "the last of prompt_tokens, or null")
     if continued["position"] != len(tokens) - (forced is not None):
         _wrong("continued.position", "where the kept tokens end")
@@ -135,8 +161,12 @@ def _drafter(where: str, lane: dict[str, Any]) -> Drafter:
         raise ValueError(f"In this trace, {where}.drafter is not usable. {error}") from None
 
 
-def _round(where: str, round_: Any, position: int, rule: Rule | None, pieces: dict[str, str]) -> None:
+def _round(where: str, round_: Any, position: int, settings: Settings, pieces: dict[str, str]) -> None:
     _fields(where, round_, _ROUND)
+    rule, longest = settings.rule, settings.draft_length
+    for name in ("draft_seconds", "verify_seconds", "seconds", "clock"):
+        if not 0 <= round_[name] <= MOST_SECONDS:
+            _wrong(f"{where}.{name}", f"from 0 to {MOST_SECONDS:g} seconds")
     drafted, emitted, kept = round_["drafted"], round_["emitted"], round_["kept"]
     _tokens(f"{where}.drafted", drafted, pieces)
     _tokens(f"{where}.emitted", emitted, pieces)
@@ -147,6 +177,8 @@ def _round(where: str, round_: Any, position: int, rule: Rule | None, pieces: di
     if not 0 <= kept <= len(drafted):
         _wrong(f"{where}.kept", "the number of drafted tokens that were emitted")
     parents, path, nodes = _shape(where, round_, rule)
+    if max(depths(parents), default=-1) >= (longest if isinstance(longest, int) else LONGEST_DRAFT):
+        _wrong(f"{where}.drafted", f"no longer than the draft length, {longest}")
     if len(path) != kept or emitted[:kept] != [drafted[node] for node in path]:
         _wrong(f"{where}.kept", "the number of drafted tokens that were emitted")
     origin = round_.get("origin")
@@ -161,8 +193,7 @@ def _round(where: str, round_: Any, position: int, rule: Rule | None, pieces: di
             _wrong(f"{where}.judged.{name}", "a known column")
         if not _is_column(column, name in NULLABLE) or len(column) != expected:
             _wrong(f"{where}.judged.{name}", f"{expected} numbers")
-    for name in JUDGED:
-        if not all(type(v) is not str and 0 <= v <= 1.001 for v in columns.get(name, [])):
+        if name in JUDGED and not _are_probabilities(column):
             _wrong(f"{where}.judged.{name}", "probabilities")
     if rule is not None and drafted:
         accept, uniform = [0.0] * len(drafted), [1.0] * len(drafted)
@@ -206,8 +237,8 @@ def _slices(where: str, round_: dict[str, Any], expected: int, pieces: dict[str,
             column = piece.get(name)
             if column is None and name == "target":
                 continue
-            if not isinstance(column, list) or len(column) != len(piece["tokens"]) or not _kinds(column) <= NUMBERS:
-                _wrong(f"{here}.{name}", f"{len(piece['tokens'])} numbers")
+            if not isinstance(column, list) or len(column) != len(piece["tokens"]) or not _are_probabilities(column):
+                _wrong(f"{here}.{name}", f"{len(piece['tokens'])} probabilities")
 
 
 def _fields(where: str, value: Any, fields: dict[str, type]) -> None:
@@ -237,8 +268,11 @@ def _fields(where: str, value: Any, fields: dict[str, type]) -> None:
 
 
 def _tokens(where: str, value: Any, pieces: dict[str, str]) -> None:
-    if not isinstance(value, list) or not _kinds(value) <= {int} or not pieces.keys() >= set(map(str, value)):
+    whole = isinstance(value, list) and _kinds(value) <= {int}
+    if not whole or not pieces.keys() >= set(map(str, value)):
         _wrong(where, "a list of token ids that `pieces` names")
+    if value and not 0 <= min(value) <= max(value) < MOST_TOKENS:
+        _wrong(where, f"token ids from 0 to {MOST_TOKENS - 1:,}")
 
 
 def _is_whole(value: object) -> bool:
@@ -250,7 +284,14 @@ def _is_column(value: object, nullable: bool) -> bool:
     if not isinstance(value, list):
         return False
     others = _kinds(value) - NUMBERS - ({NoneType} if nullable else set())
-    return not others or (others == {str} and all(v == "Infinity" for v in value if isinstance(v, str)))
+    if others and (others != {str} or any(v != "Infinity" for v in value if isinstance(v, str))):
+        return False
+    return all(-MOST_NATS <= v <= MOST_NATS for v in value if type(v) in NUMBERS)
+
+
+def _are_probabilities(column: list[Any]) -> bool:
+    """Whether these are numbers from 0 to 1, but for rounding."""
+    return not column or (_kinds(column) <= NUMBERS and 0 <= min(column) <= max(column) <= 1.001)
 
 
 def _kinds(values: list[Any]) -> set[type]:

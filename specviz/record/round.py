@@ -185,7 +185,7 @@ class Round:
             path=data.get("path", list(range(data["kept"]))),
             nodes=data.get("node", list(range(judged))),
             emitted=data["emitted"],
-            origin=data["origin"],
+            origin=data.get("origin"),
             draft_seconds=data["draft_seconds"],
             verify_seconds=data["verify_seconds"],
             seconds=data["seconds"],

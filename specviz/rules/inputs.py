@@ -58,7 +58,7 @@ def tensor_of(values: Numbers, name: str, kind: str, dtype: torch.dtype | None =
     """`values` as a tensor. ValueError that calls them `name`, and says that they must be `kind`, if they are no numbers."""
     try:
         return torch.as_tensor(values, dtype=dtype)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         raise ValueError(
             f"{name} must be {kind}: a tensor, an array, or a list of numbers whose rows are equally long."
         ) from None

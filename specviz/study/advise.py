@@ -25,6 +25,7 @@ from specviz.engine.settings import Settings
 from specviz.prob import stats
 from specviz.record.running import run
 from specviz.record.trace import Trace
+from specviz.stopping import checkpoint
 from specviz.study import exact
 from specviz.study.reading import Offers, Reading, drafter_of, read
 
@@ -162,6 +163,7 @@ def expect(acceptance: Array, kl: Array, offers: Offers, length: int) -> tuple[A
     """A lane over a fixed text, exactly, in drafts of at most `length` tokens. acceptance, kl [R, K] belong to the rows of
     `offers`. Per round, [K] each: expected kept tokens, mean kl of what is judged, the variance of a run's mean kept tokens,
     and expected drafted tokens."""
+    checkpoint()
     (count, _), values = offers.at.shape, acceptance.shape[1]
     starts = np.zeros((count + length + 2, values))  # chance that a round starts at this place
     starts[0] = 1.0
@@ -230,15 +232,11 @@ def _times(forwards: Sequence[tuple[Model, int]], tokens: list[int]) -> list[flo
     return least
 
 
-def check(
-    advice: Advice, traces: Sequence[Trace], pair: Pair, attempt: int = 1, deadline: float = math.inf
-) -> tuple[float, float, bool]:
-    """Runs the advised rule for real on the traces' prompts with fresh seeds, others for each `attempt`, for at most
-    `deadline` seconds. Returns kept per round over all prompts, mean kl per judged token, and whether the former lies
-    in the advice's interval."""
+def check(advice: Advice, traces: Sequence[Trace], pair: Pair, attempt: int = 1) -> tuple[float, float, bool]:
+    """Runs the advised rule for real on the traces' prompts with fresh seeds, others for each `attempt`. Returns kept per
+    round over all prompts, mean kl per judged token, and whether the former lies in the advice's interval."""
     kept = rounds = 0
     costs: list[float] = []
-    began = perf_counter()
     for trace in traces:
         lane = Settings(
             rule=rules.parse(advice.rule),
@@ -253,9 +251,6 @@ def check(
         for added in running:
             kept, rounds = kept + added.round.kept, rounds + 1
             costs += added.round.column("kl_output_verifier")
-            if perf_counter() - began > deadline:
-                break
-        running.close()
     mean = kept / max(rounds, 1)
     inside = advice.interval[0] <= mean <= advice.interval[1]
     return mean, sum(costs) / len(costs) if costs else math.nan, inside

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from specviz import rules
 from specviz.rules.inputs import Numbers
+from specviz.stopping import checkpoint
 from specviz.sums.rows import Floats, Indices, few, root
 from specviz.sums.sorted_rows import SortedRows
 from specviz.sums.tally import Outcome
@@ -214,11 +216,19 @@ def _each(
     step = few(size)
 
     def block(start: int) -> Floats:
+        checkpoint()
         part = slice(start, start + step)
         return function(SortedRows(_summing_to_one(verifier[part]), _summing_to_one(draft[part])))
 
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        return tuple(shape), list(pool.map(block, range(0, len(verifier), step)))
+    starts, threads = range(0, len(verifier), step), torch.get_num_threads()
+    if threads == 1:
+        return tuple(shape), [block(start) for start in starts]
+    with ThreadPoolExecutor(threads) as pool:
+        try:  # in each thread what is stopped here is stopped there
+            blocks = [pool.submit(copy_context().run, block, start) for start in starts]
+            return tuple(shape), [made.result() for made in blocks]
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _summing_to_one(probs: Tensor) -> Floats:

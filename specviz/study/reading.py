@@ -72,6 +72,12 @@ def read(trace: Trace, pair: Pair, drafter: Drafter, length: int, most: int) -> 
 def verifier_probs(trace: Trace, written: list[int], pair: Pair) -> Tensor:
     """[N, V]: the verifier's distribution at the place of each of the N tokens written behind the prompt of a trace."""
     _same(trace, "verifier", pair.verifier)
+    tokens = [*trace.prompt_tokens, *written]
+    if max(tokens) >= pair.vocabulary or len(tokens) > pair.max_positions:
+        raise ValueError(
+            f"This run has token {max(tokens):,} and {len(tokens):,} positions; these models have {pair.vocabulary:,} tokens "
+            f"and {pair.max_positions:,} positions."
+        )
     return next_probs(pair.verifier, trace.prompt_tokens, written, trace.sampling, pair.vocabulary)
 
 

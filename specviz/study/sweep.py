@@ -105,13 +105,13 @@ def expand(spec: str) -> list[Rule]:
     for part in filter(None, map(str.strip, rest.split(","))):
         knob, equals, value = part.partition("=")
         if not equals and not values:
-            raise ValueError(f"In {spec!r}, {part!r} is not of the form name=value.")
+            raise ValueError(f"In {registry.shown(spec)}, {registry.shown(part)} is not of the form name=value.")
         if equals:
             values[knob.strip()] = []
         values[list(values)[-1]].append(value if equals else part)
     if (count := math.prod(map(len, values.values()))) > MOST_SETTINGS:
         raise ValueError(
-            f"{name!r} with all these knob values is {count:,} settings; at most {MOST_SETTINGS} are swept."
+            f"{registry.shown(name)} with all these knob values is {count:,} settings; at most {MOST_SETTINGS} are swept."
         )
     return [
         rules.parse(f"{name}:" + ",".join(f"{knob}={value}" for knob, value in zip(values, chosen)))

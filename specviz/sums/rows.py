@@ -8,6 +8,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from specviz.stopping import checkpoint
+
 Floats: TypeAlias = NDArray[np.float64]
 Indices: TypeAlias = NDArray[np.intp]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -112,6 +114,7 @@ def root(function: Callable[[Floats, Indices], Floats], left: Ends, right: Ends,
         step = np.clip(at_new / (at_new - at_old), 0.01, 0.99)
         step = np.where(np.isfinite(step), step, 0.5)
         for _ in range(200):
+            checkpoint()
             point = new + step * (old - new)
             value = function(point, which)
             same = np.sign(value) == np.sign(at_new)

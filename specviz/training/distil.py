@@ -99,7 +99,7 @@ def train_draft(args: argparse.Namespace) -> int:
     if not run.train():
         return 1
     export.save_draft(args.out / "draft", model, folder, layers)
-    export.write(args.out / "pair.json", pair_facts(args, facts, tokenizer, shards, run))
+    export.save_facts(args.out, pair_facts(args, facts, tokenizer, shards, run))
     return 0
 
 

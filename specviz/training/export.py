@@ -6,11 +6,13 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from specviz.backends.cached import sha256_of
 from specviz.backends.weights import EMBEDDING, HEAD
 from specviz.training.cut import CutLlama
 from specviz.training.model import Llama, Size
@@ -107,6 +109,18 @@ def save_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
         places.update(dict.fromkeys(shard, file))
     total = sum(bytes_of(shard.values()) for shard in shards)
     write(folder / "model.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": places})
+
+
+def save_facts(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Writes the pair.json of a folder: `facts`, and of each weight file in draft/ and verifier/ its SHA-256."""
+    sums = {
+        role: {path.name: sha256_of(path) for path in sorted((folder / role).glob("*.safetensors"))}
+        for role in ("draft", "verifier")
+    }
+    write(
+        folder / "pair.json",
+        {**facts, **{role: facts[role] | {"sha256": files} for role, files in sums.items() if files}},
+    )
 
 
 def load(folder: Path) -> Llama:

@@ -126,7 +126,7 @@ def train_pair(args: argparse.Namespace) -> int:
     if not second.train():
         return 1
     export.save(out / "draft", draft, words)
-    export.write(out / "pair.json", facts(args, {"verifier": first, "draft": second}))
+    export.save_facts(out, facts(args, {"verifier": first, "draft": second}))
     return 0
 
 

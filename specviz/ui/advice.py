@@ -1,19 +1,22 @@
-"""The advisor for the page: requests and answers are plain data, the work is done by `specviz.study`.
+"""The advisor for the page: requests and answers are plain data, the work is done by `specviz.study`. A job of one of its
+questions makes one message: {"kind": "answer", "answer": {...}}, or an error.
 
 A goal is "spend" (at most `value` nats per judged token) or "accept" (at least `value` kept tokens per round).
 """
 
 from __future__ import annotations
 
-import json
 import math
+from collections.abc import Callable, Iterator
 from typing import Any, TypeGuard
 
 from specviz import registry, rules
 from specviz.backends import Pair
 from specviz.record.trace import Trace
+from specviz.registry import shown
 from specviz.study import advise, knob_curves
 from specviz.ui import requests
+from specviz.ui.line import Message, Turn
 from specviz.ui.requests import MAX_LANES, Refused
 
 POSITIONS = 1000  # of all lanes together: some seconds' work for a vocabulary of a few thousand,
@@ -21,6 +24,13 @@ FEWEST = 200  # and no fewer for a larger one
 ENTRIES = 4_000_000  # positions times vocabulary
 MOST = {"spend": 1000.0, "accept": 32.0}
 UNITS = {"spend": "nats per token", "accept": "tokens per round"}
+
+
+def answered(turn: Turn, kind: str, text: str) -> Iterator[Message]:
+    """The job of a question of one of the kinds in QUESTIONS, which came as JSON text."""
+    if kind not in QUESTIONS:
+        raise Refused("", f"A question is one of {', '.join(QUESTIONS)}.")
+    yield {"kind": "answer", "answer": QUESTIONS[kind](text, turn.pair)}
 
 
 def answer(text: str, pair: Pair) -> dict[str, Any]:
@@ -38,7 +48,9 @@ def answer(text: str, pair: Pair) -> dict[str, Any]:
     value = _number(asked.get("value"), goal, MOST[goal], UNITS[goal])
     length = asked.get("draft_length")
     if length is not None and not _whole(length, 32):
-        raise Refused("draft_length", f"The draft length must be a whole number from 1 to 32 tokens; got {length!r}.")
+        raise Refused(
+            "draft_length", f"The draft length must be a whole number from 1 to 32 tokens; got {shown(length)}."
+        )
     most = max(FEWEST, min(POSITIONS, ENTRIES // pair.vocabulary))
     rows = []
     spend, accept = (value if name == goal else None for name in ("spend", "accept"))
@@ -56,9 +68,9 @@ def answer(text: str, pair: Pair) -> dict[str, Any]:
     return {"rows": rows, "missing": missing, "texts": sum(bool(lane.rounds) for lane in trace.lanes)}
 
 
-def tried(text: str, pair: Pair, deadline: float = math.inf) -> dict[str, Any]:
-    """What a real run, of at most `deadline` seconds, keeps of a row of `answer`: {trace, rule, drafter, draft_length,
-    interval, attempt} -> {kept, kl, inside}. "Infinity" stands for an infinite divergence."""
+def tried(text: str, pair: Pair) -> dict[str, Any]:
+    """What a real run keeps of a row of `answer`: {trace, rule, drafter, draft_length, interval, attempt} ->
+    {kept, kl, inside}. "Infinity" stands for an infinite divergence."""
     asked, trace = _request(text)
     interval, attempt, length = asked.get("interval"), asked.get("attempt"), asked.get("draft_length")
     named = isinstance(asked.get("rule"), str) and isinstance(asked.get("drafter"), str)
@@ -70,7 +82,7 @@ def tried(text: str, pair: Pair, deadline: float = math.inf) -> dict[str, Any]:
         rule=asked["rule"], drafter=asked["drafter"], draft_length=length, interval=(low, high),
         accepted_per_round=math.nan, kl=math.nan, speedup=math.nan, speedup_interval=(math.nan, math.nan),
     )  # fmt: skip
-    kept, kl, inside = advise.check(row, [trace], pair, attempt, deadline)
+    kept, kl, inside = advise.check(row, [trace], pair, attempt)
     return {"kept": kept, "kl": plain(kl), "inside": inside}
 
 
@@ -78,23 +90,14 @@ def bought(text: str, pair: Pair) -> dict[str, Any]:
     """What knobs buy on one lane's text, see `knob_curves.bought`: {trace, lane, rules: [[name, knobs], ...]}."""
     asked, trace = _request(text)
     lane, wanted = asked.get("lane"), asked.get("rules")
-    if not isinstance(lane, int) or not isinstance(wanted, list):
+    if type(lane) is not int or not isinstance(wanted, list):
         raise Refused("", "This is not a question about a lane.")
     chosen = []
     for pair_ in wanted[:MAX_LANES]:
         if not (isinstance(pair_, list) and len(pair_) == 2 and isinstance(pair_[1], dict)):
             raise Refused("", "This is not a question about a lane.")
-        chosen.append(rules.make(str(pair_[0]), **pair_[1]))
+        chosen.append(requests.chosen("", *pair_, rules.make, "This is not a question about a lane."))
     return dict(knob_curves.bought(trace, lane, chosen, pair))
-
-
-def pair_of(text: str) -> str | None:
-    """The name of the pair that a question is for, its "pair"; None: the page's own."""
-    try:
-        asked = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return requests.pair_of(asked) if isinstance(asked, dict) else None
 
 
 def plain(value: float | None) -> float | str | None:
@@ -103,13 +106,8 @@ def plain(value: float | None) -> float | str | None:
 
 
 def _request(text: str) -> tuple[dict[str, Any], Trace]:
-    try:
-        asked = json.loads(text)
-    except (ValueError, RecursionError):
-        asked = None
-    if not isinstance(asked, dict):
-        raise Refused("", "This is not a question about a run.")
-    return asked, Trace.from_json(str(asked.get("trace")))
+    asked = requests.parsed(text)
+    return asked, Trace.from_json(asked.get("trace"))
 
 
 def _whole(value: Any, high: int) -> TypeGuard[int]:
@@ -118,5 +116,8 @@ def _whole(value: Any, high: int) -> TypeGuard[int]:
 
 def _number(value: Any, field: str, high: float, unit: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= high:
-        raise Refused(field, f"This must be a number from 0 to {high:g} {unit}; got {value!r}.")
+        raise Refused(field, f"This must be a number from 0 to {high:g} {unit}; got {shown(value)}.")
     return float(value)
+
+
+QUESTIONS: dict[str, Callable[[str, Pair], dict[str, Any]]] = {"advise": answer, "tryout": tried, "buys": bought}

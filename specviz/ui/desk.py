@@ -1,174 +1,180 @@
-"""Who may use the models: they serve one job at a time, whichever pair it is for, so that measured clocks stay honest.
+"""What a visitor is told of a job from the moment it is asked for: loading, the place in the line, and what the job makes.
 
-A job gets a `Turn` and makes messages, dicts that the page receives as JSON texts. Of every job there may be
-    {"kind": "wait", "message"}             it is in the line, or its models are still loading
-    {"kind": "error", "field", "message"}   a sentence, and the control it belongs to
-and its own, see `runs` and `sweeping`. Messages of a job that the page numbers carry that number as "run".
+Messages are dicts that the page receives as JSON texts. Of every job there may be
+    {"kind": "wait", "message", "place"?, "seconds"?}   its models are loading, or it is in the line, or it computes on quietly
+    {"kind": "error", "field", "message"}               a sentence, and the control it belongs to
+and its own, see `runs`, `sweeping` and `advice`. Each carries the name that the page gave the job, as "run".
 """
 
 from __future__ import annotations
 
-import threading
+import asyncio
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 
-from specviz import backends
-from specviz.backends import Pair
-from specviz.types import ModelError
+from specviz.ui import zerogpu
+from specviz.ui.line import DEADLINE, OFTEN, Job, Line, Message, Visitor, Work, failed
 from specviz.ui.models import Models
 from specviz.ui.requests import Refused
+from specviz.ui.watch import Entry, Watch
 
-DEADLINE = 120.0  # seconds that one job may last
-WAITING = 8  # people in the line before the next one is sent away
-
-Message = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Turn:
-    """A job's turn at the models. `stopped` is set when a person wants it to end; `deadline`: the seconds it may last."""
-
-    pair: Pair
-    stopped: threading.Event = field(default_factory=threading.Event)
-    deadline: float = DEADLINE
-    began: float = field(default_factory=time.monotonic)
-
-    def over(self) -> str:
-        """Why the job has to end now, in a sentence; empty as long as it may go on."""
-        if self.stopped.is_set():
-            return "Stopped."
-        if time.monotonic() - self.began > self.deadline:
-            return f"Stopped after {self.deadline:g} seconds, the longest a run may take here."
-        return ""
-
-
-Job = Callable[[Turn], Iterable[Message]]
+UNHEARD = 5.0  # seconds that a page has to begin to listen
+QUIET = 10.0  # seconds of silence after which the page hears that nothing is lost
+PATIENCE = 1.0  # seconds that a page waits to hear how far its models are
+ASIDE = 32  # calls that may wait for what needs no models
+COMPUTING: Message = {"kind": "wait", "message": "Computing…"}
 
 
 class Desk:
-    """Lets one job at a time use a pair of `models`, `deadline` seconds each."""
+    """Takes what visitors ask for to the line, once the pair of `models` that it needs is loaded."""
 
     def __init__(self, models: Models, deadline: float = DEADLINE):
-        self.models = models
-        self.deadline = deadline
-        self._turn = threading.Lock()
-        self._count = threading.Lock()
-        self._waiting = 0
-        self._stopped: dict[str, threading.Event] = {}
+        self.models, self.line, self.watch = models, Line(deadline, zerogpu.messages), Watch()
+        self._reading, self._asides = ThreadPoolExecutor(1, "specviz reads"), 0
 
     def open(self) -> None:
         """Starts loading the page's own pair."""
         self.models.get()
 
-    def stop(self, run: str) -> None:
-        """Asks a run to end after the round it is in."""
-        if run in self._stopped:
-            self._stopped[run].set()
+    def close(self) -> None:
+        """Ends what is computed, and takes nothing more."""
+        self.line.close()
 
-    def messages(self, run: str, job: Job, name: str | None = None) -> Generator[Message, None, None]:
-        """The messages of a job that `stop` can end, for the pair of that name (None: the page's own). Closing the generator
-        ends its compute within a round."""
-        stopped = self._stopped[run] = threading.Event()
+    async def messages(
+        self, visitor: Visitor, kind: str, work: Work, run: str = "", name: str | None = None
+    ) -> AsyncGenerator[Message, None]:
+        """The messages of a job called `run`, for the pair of that name (None: the page's own). Closing the generator ends
+        the job wherever it is, and so does a visitor who is gone. The job is counted and logged."""
+        entry = Entry(kind)
         try:
-            for message in self.in_turn(job, name, stopped):
-                yield {"run": run, **message}
+            async with aclosing(self._admitted(entry, visitor, work, run, name)) as messages:
+                async for message in messages:
+                    entry.note(message)
+                    yield {"run": run, **message}
         finally:
-            self._stopped.pop(run, None)
+            self.watch.close(entry)
 
-    def in_turn(
-        self, job: Job, name: str | None = None, stopped: threading.Event | None = None
-    ) -> Generator[Message, None, None]:
-        """The messages of a job, once its pair is loaded and it is its turn."""
-        stopped = stopped or threading.Event()
-        with self._place() as free:
-            if not free:
-                words = f"{WAITING} runs are already waiting here. Try again in a minute; what you see stays."
-                yield failed(Refused("prompt", words))
-                return
-            try:
-                pair = yield from self._until_ready(name, stopped)
-                yield from self._until_turn(stopped)
-            except Refused as error:
-                yield failed(error)
-                return
+    async def _admitted(
+        self, entry: Entry, visitor: Visitor, work: Work, run: str, name: str | None
+    ) -> AsyncGenerator[Message, None]:
         try:
-            yield from _computed(pair, job, Turn(pair, stopped, self.deadline))
-        finally:
-            self._turn.release()
-
-    def borrow(self, work: Callable[[Pair], Message], name: str | None = None, patience: float = 60.0) -> Message:
-        """What `work` makes of the pair of that name, once it is its turn at it; {"error": a sentence, "field"?} if it
-        cannot."""
-        with self._place() as free:
-            if not free:
-                return {"error": f"{WAITING} runs are already waiting here. Try again in a minute."}
-            try:
-                loading = self.models.get(name)
-            except ValueError as error:
-                return {"error": str(error)}
-            if not loading.wait(patience):
-                return {"error": "The models are still loading. Try again in a moment."}
-            if loading.pair is None:
-                return {"error": loading.problem}
-            taken = self._turn.acquire(timeout=patience)
-        if not taken:
-            return {"error": "Another run is using the models. Try again when it has ended."}
+            job = self.line.admit(entry.kind, visitor, run)
+        except Refused as error:
+            yield failed(error)
+            return
         try:
-            backends.use_threads(loading.pair)
-            return work(loading.pair)
-        except (ValueError, ModelError) as error:
-            return {"error": str(error), "field": getattr(error, "field", "")}
-        except Exception as error:  # an odd trace must not leave the page waiting
-            return {"error": f"This could not be computed: {type(error).__name__}."}
+            async with aclosing(self._told(job, entry.timed(work), name)) as messages:
+                async for message in messages:
+                    yield message
+        except Refused as error:
+            entry.outcome = "stopped" if job.stopped.is_set() else ""
+            yield failed(error)
         finally:
-            self._turn.release()
+            self.line.leave(job)
 
-    @contextmanager
-    def _place(self) -> Iterator[bool]:
-        """A place in the line, given up at the end; False if there is none left."""
-        with self._count:
-            free = self._waiting < WAITING
-            self._waiting += free
-        try:
-            yield free
-        finally:
-            with self._count:
-                self._waiting -= free
-
-    def _until_turn(self, stopped: threading.Event) -> Iterator[Message]:
-        """Waits for the models and takes them; the caller releases `_turn`."""
-        while not self._turn.acquire(timeout=0.5):
-            if stopped.is_set():
-                raise Refused("prompt", "Stopped before it was this run's turn.")
-            yield {"kind": "wait", "message": "Another run is using the models. Yours is in the line."}
-
-    def _until_ready(self, name: str | None, stopped: threading.Event) -> Generator[Message, None, Pair]:
+    async def _told(self, job: Job, work: Work, name: str | None) -> AsyncGenerator[Message, None]:
+        await _heard(job)
         try:
             loading = self.models.get(name)
         except ValueError as error:
             raise Refused("pair", str(error)) from None
-        while not loading.wait(0.5):
-            if stopped.is_set():
+        news = _News()
+        while not loading.wait(0):
+            if job.stopped.is_set():
                 raise Refused("prompt", "Stopped before the models were loaded.")
-            yield {"kind": "wait", "message": loading.sentence}
+            if job.visitor.gone():
+                return
+            if news.are({"kind": "wait", "message": loading.sentence}):
+                yield news.message
+            await asyncio.sleep(OFTEN)
         if loading.pair is None:
             raise Refused("pair", loading.problem)
-        return loading.pair
+        self.line.enter(job, loading.pair, work)
+        while not job.over:
+            message = await job.hear()
+            if job.visitor.gone():
+                return
+            if message is not None:
+                news.told(COMPUTING)
+                yield message
+            elif news.are(self._waiting(job)):
+                yield news.message
+
+    def _waiting(self, job: Job) -> Message:
+        """What there is to say of a job that makes no messages."""
+        if (place := self.line.place(job)) is None:
+            return COMPUTING
+        if job.stopped.is_set():
+            raise Refused("prompt", "Stopped before it was this run's turn.")
+        number, seconds = place
+        words = f"{ordinal(number)} in the line" + (
+            "." if seconds is None else f", about {spelt(seconds)} (estimated)."
+        )
+        return {"kind": "wait", "message": words, "place": number, "seconds": seconds}
+
+    async def state(self, name: str | None) -> Message:
+        """How far the pair of that name is, after a second or once it is over: see `Loading.state`."""
+        try:
+            loading = self.models.get(name)
+        except ValueError as error:
+            return {"state": "failed", "message": str(error)}
+        until = time.monotonic() + PATIENCE
+        while not loading.wait(0) and time.monotonic() < until:
+            await asyncio.sleep(OFTEN)
+        return loading.state()
+
+    async def aside(self, work: Callable[[], Message]) -> Message:
+        """What `work`, which needs no models, makes; one call after the other, in a thread of its own. {"error": a
+        sentence} where too many wait."""
+        if self._asides >= ASIDE:
+            return {"error": "Too many visitors ask for this at once. Try again in a moment."}
+        self._asides += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._reading, work)
+        finally:
+            self._asides -= 1
 
 
-def _computed(pair: Pair, job: Job, turn: Turn) -> Iterator[Message]:
-    """The messages of a job. Each may be made in another thread of the server, and each thread counts its own threads."""
-    backends.use_threads(pair)
-    made = iter(job(turn))
-    with closing(made) if isinstance(made, Generator) else nullcontext():
-        while (message := next(made, None)) is not None:
-            yield message
-            backends.use_threads(pair)
+class _News:
+    """What was said last, so that it is said again only once it has changed, or after a long silence."""
+
+    def __init__(self) -> None:
+        self.told(COMPUTING)
+
+    def told(self, message: Message) -> None:
+        self.message, self._since = message, time.monotonic()
+
+    def are(self, message: Message) -> bool:
+        """Whether this message is worth telling; if so, it is now the one told last."""
+        moved = message.get("place") != self.message.get("place")
+        patience = QUIET if message["message"] == self.message["message"] else 0.0 if moved else 1.0
+        if time.monotonic() - self._since < patience:
+            return False
+        self.told(message)
+        return True
 
 
-def failed(error: Exception, field: str = "prompt") -> Message:
-    """The message that says an error; `field`: the control it belongs to, unless it was Refused for one."""
-    return {"kind": "error", "field": error.field if isinstance(error, Refused) else field, "message": str(error)}
+async def _heard(job: Job) -> None:
+    """Waits until the page begins to listen. Refused if it does not: a job for nobody takes no place in the line."""
+    until = time.monotonic() + UNHEARD
+    while not job.visitor.listening():
+        if job.visitor.gone() or time.monotonic() > until:
+            raise Refused(
+                "prompt", f"The page did not listen for {UNHEARD:g} seconds, so this was given up. Ask again."
+            )
+        await asyncio.sleep(0.01)
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th, ..., 11th, ..."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
+def spelt(seconds: float) -> str:
+    """A duration in words, no more exact than an estimate is."""
+    if seconds < 10:
+        return f"{max(1, round(seconds))} s"
+    return f"{5 * round(seconds / 5)} s" if seconds < 90 else f"{round(seconds / 60)} min"

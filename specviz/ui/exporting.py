@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import base64
-import json
 import mimetypes
 import tempfile
 from pathlib import Path
 
 from specviz import exports
+from specviz.ui.requests import parsed
 
 
 def exported(text: str) -> dict[str, str]:
-    """The file that {name, trace} (JSON) asks for: {file, type, data} with its bytes as base64, or {error}: a sentence."""
+    """The file that {name, trace} (JSON) asks for: {file, type, data} with its bytes as base64. ValueError if there is no
+    such export or no such trace, OSError if no file can be written."""
     from specviz.record.trace import Trace
 
-    try:
-        asked = json.loads(text)
-        if not isinstance(asked, dict):
-            raise ValueError("An export names itself and a trace.")
-        export = exports.make(str(asked.get("name")))
-        record = Trace.from_json(str(asked.get("trace")))
-    except ValueError as error:
-        return {"error": str(error)}
+    asked = parsed(text)
+    export = exports.make(str(asked.get("name")))
+    record = Trace.from_json(asked.get("trace"))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"specviz-{export.name}{export.suffix}"
         export.write(record, path)

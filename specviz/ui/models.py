@@ -14,6 +14,7 @@ from typing import Any
 from specviz import optional
 from specviz.backends import Pair, PairFacts
 from specviz.backends.places import Progress
+from specviz.registry import shown
 from specviz.types import ModelError
 from specviz.view.boot import pair_words
 
@@ -21,19 +22,30 @@ Load = Callable[[str | None, Progress], Pair]
 
 
 class Loading:
-    """A pair on its way: `share` (0 to 1) and `sentence` say how far it is; once it is over there is a `pair`, or a
-    `problem`."""
+    """A pair on its way, in a thread of its own unless `here`: `share` (0 to 1) and `sentence` say how far it is; once it is
+    over there is a `pair`, or a `problem`."""
 
-    def __init__(self, name: str | None, load: Load):
+    def __init__(self, name: str | None, load: Load, here: bool = False):
         self.share, self.sentence = 0.0, "The models are loading."
         self.pair: Pair | None = None
         self.problem = ""
         self._over = threading.Event()
-        threading.Thread(target=self._fetch, args=(name, load), daemon=True).start()
+        if here:
+            self._fetch(name, load)
+        else:
+            threading.Thread(target=self._fetch, args=(name, load), daemon=True).start()
 
     def wait(self, seconds: float) -> bool:
         """Waits at most so long; whether it is over."""
         return self._over.wait(seconds)
+
+    def state(self) -> dict[str, Any]:
+        """{"state": "loading", "share", "message"}, {"state": "failed", "message"} or {"state": "ready", "pair": see `about`}"""
+        if not self.wait(0):
+            return {"state": "loading", "share": self.share, "message": self.sentence}
+        if self.pair is None:
+            return {"state": "failed", "message": self.problem}
+        return {"state": "ready", "pair": about(self.pair)}
 
     def _tell(self, share: float, sentence: str) -> None:
         self.share = share
@@ -67,7 +79,7 @@ class Models:
         offer."""
         if name is not None and name not in self.known:
             offered = ", ".join(self.known) or "only the models that this page was started with"
-            raise ValueError(f"There is no pair called {name!r} here. There are: {offered}.")
+            raise ValueError(f"There is no pair called {shown(name)} here. There are: {offered}.")
         with self._one:
             if name is not None and self._is_own(name):
                 name = None
@@ -76,6 +88,11 @@ class Models:
                 found = self._begun[name] = Loading(name, self._load)
             return found
 
+    def load_here(self) -> Pair | None:
+        """The page's own pair, loaded in this thread before anyone asks for it; None if there is a problem."""
+        own = self._begun[None] = Loading(None, self._load, here=True)
+        return own.pair
+
     def _is_own(self, name: str) -> bool:
         """Whether the page's own pair is, or is about to be, the one of this name."""
         own = self._begun.get(None)
@@ -83,20 +100,10 @@ class Models:
             return name == next(iter(self.known))
         return _name(own.pair) == name
 
-    def state(self, name: str | None, patience: float = 1.0) -> dict[str, Any]:
-        """How far a pair is, after `patience` seconds or when it is over:
-
-        {"state": "loading", "share", "message"}, {"state": "failed", "message"} or {"state": "ready", "pair": see `about`}
-        """
-        try:
-            found = self.get(name)
-        except ValueError as error:
-            return {"state": "failed", "message": str(error)}
-        if not found.wait(patience):
-            return {"state": "loading", "share": found.share, "message": found.sentence}
-        if found.pair is None:
-            return {"state": "failed", "message": found.problem}
-        return {"state": "ready", "pair": about(found.pair)}
+    def peek(self, name: str | None = None) -> Loading | None:
+        """A pair on offer as far as it is, nothing begun by asking; None before anyone asked for it."""
+        with self._one:
+            return self._begun.get(None if name is not None and self._is_own(name) else name)
 
 
 def _name(pair: Pair | None) -> str | None:

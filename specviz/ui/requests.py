@@ -8,6 +8,8 @@ system message of a chat (null: what the template puts, "": none). What is left 
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -15,8 +17,12 @@ from specviz import drafters, rules
 from specviz.backends import Pair
 from specviz.drafters import Drafter
 from specviz.engine.settings import Settings
+from specviz.registry import shown
 
 MAX_LANES = 5  # four to look at, and plain decoding to measure against
+
+LONGEST = 1000  # characters of a sentence, which may quote what was sent
+DEPTH = 8  # lists and objects inside each other, in what the page sends
 
 Made = TypeVar("Made")
 
@@ -25,7 +31,7 @@ class Refused(ValueError):
     """The page asked for what cannot be. `field` names the control that the sentence belongs to."""
 
     def __init__(self, field: str, message: str):
-        super().__init__(message)
+        super().__init__(message if len(message) <= LONGEST else f"{message[: LONGEST - 1]}…")
         self.field = field
 
 
@@ -40,12 +46,55 @@ class Request(NamedTuple):
     forced: int | None
 
 
+def parsed(text: object) -> dict[str, Any]:
+    """The JSON object in a text that the page sent. Refused if it is none."""
+    if not isinstance(text, str):
+        raise Refused("prompt", "A request is a JSON object, sent as text.")
+    try:
+        asked = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        why = f": {error.msg}" if isinstance(error, json.JSONDecodeError) else ""
+        raise Refused("prompt", f"This request is not JSON that can be read here{why}.") from None
+    if not isinstance(asked, dict):
+        raise Refused("prompt", "A request is a JSON object.")
+    if _is_deeper(asked, DEPTH):
+        raise Refused(
+            "prompt", f"A request has at most {DEPTH} lists and objects inside each other; this one has more."
+        )
+    return asked
+
+
+def _is_deeper(value: object, depth: int) -> bool:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(isinstance(inner, dict | list) and (depth <= 1 or _is_deeper(inner, depth - 1)) for inner in inside)
+
+
+def name_of(value: object) -> str:
+    """The name that the page gives a run. Refused if it is none."""
+    if not isinstance(value, str) or not 0 < len(value) <= 100:
+        raise Refused("prompt", "A run is named by a text of 1 to 100 characters.")
+    return value
+
+
+def sentence_of(error: Exception) -> str:
+    """What to tell a person of an error. One that nobody foresaw is named in the log, in one line."""
+    if isinstance(error, Refused):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"This could not be written on the server: {error.strerror or error}."
+    told = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    print(f"specviz: a request could not be answered: {told}", file=sys.stderr, flush=True)
+    return f"This could not be computed: {type(error).__name__}. Your other runs are not touched."
+
+
 def read(pair: Pair, asked: Mapping[str, Any]) -> Request:
     """The run that the page asks for. Refused where a setting is out of its range, or cannot work with these models."""
     prompt = asked.get("prompt")
     if not isinstance(prompt, str):
         raise Refused("prompt", "The prompt must be text.")
     style = asked.get("style") or ("chat" if "chat" in pair.styles else None)
+    if not isinstance(style, str | None):
+        raise Refused("prompt", f"The style must be one of {', '.join(pair.styles)}; got {shown(style)}.")
     system = asked.get("system") if style == "chat" else None
     if not isinstance(system, str | None):
         raise Refused("system", "The system message must be text.")
@@ -84,7 +133,9 @@ def read(pair: Pair, asked: Mapping[str, Any]) -> Request:
 def pair_of(asked: Mapping[str, Any]) -> str | None:
     """The name of the pair that a request is for; None: the page's own."""
     name = asked.get("pair")
-    return None if name is None else str(name)
+    if not isinstance(name, str | None):
+        raise Refused("pair", f"A pair is called by its name; got {shown(name)}.")
+    return name
 
 
 def read_drafter(asked: Any) -> Drafter:
@@ -141,7 +192,7 @@ def refusing(field: str, build: Callable[[], Made]) -> Made:
     """What `build` makes; Refused, for this control, where it cannot."""
     try:
         return build()
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise Refused(field, str(error)) from None
 
 
@@ -150,6 +201,6 @@ def named(values: Mapping[str, Any], build: Callable[[dict[str, Any]], object]) 
     for name, value in values.items():
         try:
             build({name: value})
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return name
     return "prompt"

@@ -3,6 +3,7 @@
     {"kind": "start" | "delta", "trace"?, "deltas": [{"seq", "rounds": [[lane, round], ...], "pieces", "special", "finished"}]}
     {"kind": "end", "deltas", "finished": how each lane ended, "final": the whole trace as JSON text, "message"?}
     {"kind": "error", "field", "message", "final"?}
+    {"kind": "verified", "same", "message"}     of a trace that was run again
 `trace` is the trace's data before its first round. The page may miss a message, so each one repeats the last few deltas,
 `trace` comes with the first few, and the end brings everything.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,8 +20,9 @@ from specviz.engine.probe import Probe
 from specviz.record.running import run
 from specviz.record.trace import Added, Trace
 from specviz.record.verify import verify
+from specviz.stopping import Stopped
 from specviz.types import ModelError
-from specviz.ui.desk import Desk, Message, Turn, failed
+from specviz.ui.line import Message, Turn, failed
 from specviz.ui.requests import MAX_LANES, Refused, read, refusing
 
 EVERY = 0.05  # seconds between messages: 20 a second
@@ -36,6 +38,8 @@ class Telling:
         self._recent: deque[Message] = deque(maxlen=REPEATED)
         self._delta: Message | None = None  # what the next message will bring
         self._deltas = self._sent = 0
+        self._began, self._lanes = time.monotonic(), trace.lanes
+        self._tokens, self._most = [0] * len(trace.lanes), trace.max_new_tokens
 
     def add(self, added: Added) -> None:
         if self._delta is None:
@@ -46,6 +50,12 @@ class Telling:
         self._delta["special"] += added.special
         if added.finished:
             self._delta["finished"][str(added.lane)] = added.finished
+        self._tokens[added.lane] += len(added.round.emitted)
+
+    def left(self) -> float:
+        """Seconds that the run still takes if it goes on as so far, and no text ends early."""
+        rest = sum(self._most - count for count, lane in zip(self._tokens, self._lanes) if not lane.finished)
+        return (time.monotonic() - self._began) * rest / max(1, sum(self._tokens))
 
     def message(self, kind: str) -> Message:
         """What was added since the last message, and what that may have failed to bring."""
@@ -74,11 +84,12 @@ def compute(turn: Turn, asked: Mapping[str, Any], probe: Probe | None = None) ->
         last = time.monotonic()
         for added in running:
             telling.add(added)
-            if note := turn.over():
-                break
             if time.monotonic() - last >= EVERY:
+                turn.left = telling.left()
                 yield telling.message("delta")
                 last = time.monotonic()
+    except Stopped as stop:
+        note = str(stop)
     except ModelError as error:
         running.close()
         yield {**failed(error), "final": trace.to_json()}
@@ -90,26 +101,16 @@ def compute(turn: Turn, asked: Mapping[str, Any], probe: Probe | None = None) ->
     yield {**telling.message("end"), "finished": finished, "final": trace.to_json(), "message": note}
 
 
-def verified(desk: Desk, text: str, name: str | None = None) -> Generator[Message, None, None]:
-    """Runs a trace again, by the pair of that name: {"kind": "verified", "same", "message"} says whether it reproduces."""
-
-    def job(turn: Turn) -> list[Message]:
-        try:
-            same, sentence = verify(trace, turn.pair)
-        except (ValueError, ModelError) as error:
-            return [failed(error)]
-        return [{"kind": "verified", "same": same, "message": sentence}]
-
+def verified(turn: Turn, text: str) -> Iterator[Message]:
+    """Runs a trace again: {"kind": "verified", "same", "message"} says whether it reproduces."""
     try:
         trace = Trace.from_json(text)
-    except ValueError as error:
-        yield {"kind": "verified", "same": False, "message": str(error)}
-        return
-    if len(trace.lanes) > MAX_LANES:
-        words = f"This trace has {len(trace.lanes)} lanes; here at most {MAX_LANES} are re-run. Use: specviz verify"
-        yield {"kind": "verified", "same": False, "message": words}
-        return
-    for message in desk.in_turn(job, name):
-        if message["kind"] == "error":
-            message = {"kind": "verified", "same": False, "message": message["message"]}
-        yield message
+        if len(trace.lanes) > MAX_LANES:
+            words = f"This trace has {len(trace.lanes)} lanes; here at most {MAX_LANES} are re-run. Use: specviz verify"
+            raise ValueError(words)
+        same, sentence = verify(trace, turn.pair)
+    except Stopped as stop:
+        same, sentence = False, f"Not verified. {stop}"
+    except (ValueError, ModelError) as error:
+        same, sentence = False, str(error)
+    yield {"kind": "verified", "same": same, "message": sentence}

@@ -4,19 +4,28 @@ are imported when the page starts."""
 from __future__ import annotations
 
 import argparse
+import math
+import multiprocessing
 import os
-from typing import TYPE_CHECKING
+import signal
+import socket
+import sys
+import tempfile
+import time
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from specviz.backends import Pair, PairFacts
     from specviz.backends.places import Progress
 
+HOST, PORT = "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"  # which Gradio reads as well
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `specviz page`; each may come from the environment instead."""
+    """The options of `specviz page`; each may come from the environment instead, where an empty value is none."""
     for option, variable, help_text in (
-        ("--host", "GRADIO_SERVER_NAME", "address to listen at (default 127.0.0.1: this machine alone)"),
-        ("--port", "GRADIO_SERVER_PORT", "port to listen at (default: the first free one from 7860)"),
+        ("--host", HOST, "address to listen at (default 127.0.0.1: this machine alone)"),
+        ("--port", PORT, "port to listen at (default: the first free one from 7860)"),
         ("--pair", "SPECVIZ_PAIR", "the pair to begin with, by its name; or a folder with a pair.json (default: the first that can be had)"),
         ("--draft", "SPECVIZ_DRAFT", "instead: a draft model, a folder or a Hub id"),
         ("--verifier", "SPECVIZ_VERIFIER", "and its verifier; alone, for drafters that need no model"),
@@ -24,45 +33,104 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--dtype", "SPECVIZ_DTYPE", "float32, bfloat16 or float16 (default: float32 on CPU, the model's own elsewhere)"),
         ("--deadline", "SPECVIZ_DEADLINE", "seconds that one run may take (default 120)"),
     ):  # fmt: skip
-        kind = {"--port": int, "--deadline": float}.get(option, str)
-        parser.add_argument(
-            option, type=kind, default=os.environ.get(variable) or None, help=f"{help_text} [{variable}]"
-        )
+        parser.add_argument(option, default=os.environ.get(variable) or None, help=f"{help_text} [{variable}]")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serves until interrupted; returns 0. Raises ValueError if the address cannot be listened at."""
+    """Serves until it is interrupted or terminated, and then ends the process with status 0. Raises ValueError if it cannot be
+    served as the options say."""
+    _check(options)
     from specviz import backends
-    from specviz.ui import page
-    from specviz.ui.desk import DEADLINE, Desk
+    from specviz.ui import page, watch, zerogpu
+    from specviz.ui.desk import Desk
+    from specviz.ui.line import DEADLINE
     from specviz.ui.models import Models
 
+    backends.check_placement(options.device or "cpu", options.dtype)
     own = {"pair": options.pair, "draft": options.draft, "verifier": options.verifier}
 
     def load(name: str | None, progress: Progress) -> Pair:
         named = own if name is None else {"pair": name}
-        pair = backends.load_pair(**named, device=options.device or "cpu", dtype=options.dtype, progress=progress)
+        usual = "cuda" if zerogpu.HERE and name is None else "cpu"
+        pair = backends.load_pair(**named, device=options.device or usual, dtype=options.dtype, progress=progress)
         backends.dedicate_process(pair)
         return pair
 
     desk = Desk(Models(load, _offered(options)), DEADLINE if options.deadline is None else options.deadline)
+    if zerogpu.HERE and (lent := desk.models.load_here()) is not None:
+        zerogpu.place(lent)
     blocks = page.build(desk)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    watch.log_to(sys.stderr)
     try:
         _, url, _ = blocks.launch(
             server_name=options.host,
             server_port=options.port,
             prevent_thread_lock=True,
-            **page.launch_options(desk.models),
+            **page.launch_options(desk),
         )
+        desk.open()
+        print(f"specviz is ready at {url}", flush=True)
+        while True:
+            time.sleep(3600)
     except OSError as error:
+        if error.filename is not None:
+            raise
+        raise ValueError(_taken(options)) from error
+    except KeyboardInterrupt:
+        _leave()
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Reads the numbers among the options, and tries the address. ValueError says what cannot be."""
+    if options.port is not None:
+        if not options.port.isascii() or not options.port.isdigit() or not 1 <= int(options.port[:9]) <= 65535:
+            raise ValueError(f"The port must be a whole number from 1 to 65535; got {options.port!r}.")
+        options.port = int(options.port)
+    if options.deadline is not None:
+        try:
+            options.deadline, given = float(options.deadline), options.deadline
+        except ValueError:
+            options.deadline, given = math.nan, options.deadline
+        if not 0 < options.deadline < math.inf:
+            raise ValueError(f"The deadline must be a number of seconds above 0; got {given!r}.")
+    for variable in (HOST, PORT):  # said by the options; Gradio would not understand every value
+        os.environ.pop(variable, None)
+    try:
+        host, port = (options.host or "127.0.0.1").strip("[]"), options.port or 0
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as made:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind(address)
+    except (OSError, UnicodeError) as error:
+        raise ValueError(_taken(options)) from error
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError as error:
         raise ValueError(
-            f"The page cannot be served at {options.host or '127.0.0.1'}, port {options.port or '7860 or one after it'}: in use, "
-            "or no address of this machine. Choose with --host and --port."
+            "There is no folder for temporary files that can be written to. Name one by TMPDIR."
         ) from error
-    desk.open()
-    print(f"specviz is ready at {url}", flush=True)
-    blocks.block_thread()
-    return 0
+
+
+def _taken(options: argparse.Namespace) -> str:
+    where = f"{options.host or '127.0.0.1'}, port {options.port or '7860 or one after it'}"
+    return (
+        f"The page cannot be served at {where}: in use, or no address of this machine. Choose with --host and --port."
+    )
+
+
+def _leave() -> NoReturn:
+    """Ends the process and those that it started, now: threads in the midst of computing cannot be joined, and Python's own
+    end would pull what they use from under them."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    for _ in range(2):  # one may have been on its way
+        for child in multiprocessing.active_children():
+            child.kill()
+            child.join(0.5)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _offered(options: argparse.Namespace) -> dict[str, PairFacts]:

@@ -15,8 +15,15 @@ from specviz.record.trace import Continued, ModelFacts, Trace
 from specviz.types import Sampling
 
 PATH = Path(__file__).with_name("trace.d.ts")
-PLAIN = {int: "number", float: "number", str: "string", bool: "boolean", NoneType: "null", Any: "unknown"}
-TYPES: tuple[tuple[str, type], ...] = (
+PLAIN: dict[Any, str] = {
+    int: "number",
+    float: "number",
+    str: "string",
+    bool: "boolean",
+    NoneType: "null",
+    Any: "unknown",
+}
+TYPES: tuple[tuple[str, Any], ...] = (
     ("SliceData", SliceData),
     ("RoundData", RoundData),
     ("LaneData", LaneData),
@@ -25,7 +32,7 @@ TYPES: tuple[tuple[str, type], ...] = (
     ("Continued", Continued),
     ("TraceData", Trace),
 )
-NAMES = {kind: name for name, kind in TYPES} | {Lane: "LaneData"}
+NAMES: dict[Any, str] = {kind: name for name, kind in TYPES} | {Lane: "LaneData"}
 
 
 def written(kind: Any) -> str:
@@ -45,7 +52,7 @@ def written(kind: Any) -> str:
     raise TypeError(f"{kind} has no form in JSON.")
 
 
-def interface(name: str, kind: type) -> str:
+def interface(name: str, kind: Any) -> str:
     """A typed dict or a dataclass as an interface; what has a default may be absent."""
     hints = get_type_hints(kind)
     if is_typeddict(kind):

@@ -16,7 +16,7 @@ import pytest
 from specviz import backends
 from specviz.backends import Pair
 from specviz.record.trace import Trace
-from specviz.ui import desk as desks
+from specviz.ui import line
 from specviz.ui import page as built
 from specviz.ui.desk import Desk
 from tests.support.browser import DRAWN, app, free_port, until, watched
@@ -37,7 +37,7 @@ def page_of(load, desk: Desk | None = None):
     desk = desk or desk_of(load, {"small": backends.pairs()["small"]})
     blocks = built.build(desk)
     _, url, _ = blocks.launch(
-        server_name="127.0.0.1", server_port=free_port(), prevent_thread_lock=True, **built.launch_options(desk.models)
+        server_name="127.0.0.1", server_port=free_port(), prevent_thread_lock=True, **built.launch_options(desk)
     )
     try:
         yield url, desk
@@ -46,12 +46,12 @@ def page_of(load, desk: Desk | None = None):
 
 
 @contextmanager
-def visit(chromium, url: str):
-    """A tab in which nothing may go wrong."""
+def visit(chromium, url: str, ready: str = READY):
+    """A tab in which nothing may go wrong, once it is `ready`."""
     context = chromium.new_context(viewport={"width": 1440, "height": 1000}, reduced_motion="reduce")
     tab, wrong = watched(context, url)
     tab.goto(url)
-    until(tab, READY)
+    until(tab, ready)
     yield tab
     context.close()
     assert wrong == []
@@ -180,12 +180,12 @@ def test_a_model_that_yields_nan_has_its_sentence(chromium, pair, good):
         assert any(lane.rounds for lane in record.lanes) and tab.locator(".lane .t").count() > 0
 
 
-def test_a_full_line_has_its_sentence(chromium, pair):
+def test_a_full_house_has_its_sentence(chromium, pair, monkeypatch):
     with page_of(lambda: pair) as (url, desk), visit(chromium, url) as tab:
         before = shown(tab)
-        desk._waiting = desks.WAITING
+        monkeypatch.setattr(line, "ALL", 0)
         refused(tab, before, "already waiting here. Try again in a minute")
-        desk._waiting = 0
+        monkeypatch.undo()
         tab.fill("[data-field=max_new_tokens]", "4")
         tab.click(".run")
         until(tab, "!specviz.state.live && specviz.state.source === 'live' && specviz.state.raw")
@@ -299,6 +299,23 @@ def test_garbage_in_a_link_is_ignored_with_a_sentence(chromium, home):
         assert tab.evaluate("specviz.state.source") == "recorded" and tab.evaluate("window.broken") is None
     context.close()
     assert wrong == []
+
+
+def test_what_is_not_understood_of_a_link_is_named_and_the_rest_runs(chromium, home):
+    """Unknown fields and knobs, values of another type, a style that the pair does not have and a selection out of range."""
+    odd = {
+        "colour<b>": "red", "seed": [1], "draft_length": True, "style": "opera", "pick": [9, 9], "max_new_tokens": 6, "pair": "small",
+        "lanes": [{"rule": "cactus", "knobs": {"delta": 0.5, "size": 1, "solver": None}}],
+    }  # fmt: skip
+    with visit(chromium, home + encoded(GOOD | odd), "specviz.state.source === 'live' && specviz.state.raw") as tab:
+        until(tab, "document.querySelector('.sv .promptnotice').textContent.includes('left out')")
+        said = tab.inner_text(".sv .promptnotice")
+        for name in ("size of cactus", "solver of cactus", "colour<b>", "seed", "draft_length", "style", "selection"):
+            assert name in said, name
+        assert tab.evaluate("[specviz.state.run.trace.max_new_tokens, specviz.state.run.lanes[0].knobs.delta]") == [
+            6,
+            0.5,
+        ]
 
 
 def test_a_link_with_settings_out_of_range_says_so_beside_the_field(chromium, home):

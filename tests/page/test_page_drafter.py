@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -20,7 +21,7 @@ from tests.page.test_page import pytestmark, run, texts  # noqa: F401  (pytestma
 from tests.page.test_page_bad_input import page_of, visit
 from tests.page.test_page_fork import ON, ROUND_START
 from tests.support.browser import WIDTHS, beyond, serious, until, watched
-from tests.support.desks import desk_of
+from tests.support.desks import desk_of, idle, told
 from tests.support.traces import of_version_1, replay, signed
 
 SETTLED = "specviz.state.source === 'live' && !specviz.state.live && specviz.state.raw"
@@ -136,7 +137,10 @@ def test_going_on_from_a_place_keeps_the_drafter(tab):
     until(tab, ON)
     record = record_of(tab)
     assert {lane.drafter.spec for lane in record.lanes if lane.rule} == {"ngram:longest=4"}
-    assert tab.evaluate("specviz.continued.givenText(specviz.state.run) + specviz.store.text(specviz.state.run.lanes[0])") == before
+    assert (
+        tab.evaluate("specviz.continued.givenText(specviz.state.run) + specviz.store.text(specviz.state.run.lanes[0])")
+        == before
+    )
 
 
 SURE = """() => { const { run } = specviz.state, { rounds, tokens } = run.lanes[0];
@@ -304,16 +308,20 @@ def test_a_trace_of_version_1_opens_replays_and_verifies(tab, record, chromium, 
 def test_versions_are_verified_alike(record, pair):
     """Without a browser: the trace of either version reproduces, and one by another drafter does not."""
     desk = desk_of(lambda: pair)
+
+    def verified(text):
+        return list(told(desk, partial(runs.verified, text=text), kind="verify"))[-1]
+
     for text in (record.to_json(), of_version_1(record)):
-        last = list(runs.verified(desk, text))[-1]
+        last = verified(text)
         assert last["same"] and last["message"].startswith("Reproduced"), last
     data = json.loads(record.to_json())
     data["lanes"][1]["drafter"] = "ngram:longest=3"
-    last = list(runs.verified(desk, signed(data)))[-1]
+    last = verified(signed(data))
     assert not last["same"] and "differs first" in last["message"]
     many = replace(record, lanes=record.lanes * 2)
-    assert "at most 5 are re-run" in list(runs.verified(desk, many.to_json()))[-1]["message"]
-    assert "not JSON" in list(runs.verified(desk, "hello"))[-1]["message"] and not desk._turn.locked()
+    assert "at most 5 are re-run" in verified(many.to_json())["message"]
+    assert "not JSON" in verified("hello")["message"] and idle(desk)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -7,10 +7,12 @@ import time
 
 import pytest
 
+from specviz.stopping import Stopped, checkpoint
 from specviz.ui import runs, sweeping
 from tests.page.test_page import never_ending, pytestmark  # noqa: F401  (where there is no pair)
 from tests.page.test_page_bad_input import READY, page_of
 from tests.support.browser import PATIENCE, until
+from tests.support.desks import idle
 
 
 def sweep(page) -> None:
@@ -34,18 +36,19 @@ def test_closing_the_tab_ends_what_it_runs(chromium, pair, monkeypatch, room, st
             for message in compute(*given, **named):
                 yield message
                 time.sleep(0.3)
-        except GeneratorExit:
+                checkpoint()
+        except Stopped:
             closed.set()
             raise
 
     monkeypatch.setattr(room, "compute", watched)
     with page_of(lambda: pair) as (url, desk):
-        desk.deadline = 1e6
+        desk.line.deadline = 1e6
         tab = chromium.new_page()
         tab.goto(url)
         until(tab, READY)
         start(tab)
-        assert desk._turn.locked() and not closed.is_set()
+        assert not desk.line.idle and not closed.is_set()
         tab.close()
         assert closed.wait(PATIENCE / 1000), "it went on to its end"
-        assert desk._turn.acquire(timeout=PATIENCE / 1000)
+        assert idle(desk)

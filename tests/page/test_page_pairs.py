@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from dataclasses import replace
@@ -17,6 +18,7 @@ from specviz.ui.models import Models
 from specviz.view.boot import pair_words
 from tests.page.test_page_bad_input import page_of, visit
 from tests.support.browser import until, watched
+from tests.support.desks import told
 from tests.support.pairs import chat_pair
 
 ASKED = {"prompt": "One day a dog", "max_new_tokens": 8, "seed": 2, "lanes": [{"rule": "sps", "knobs": {}}]}
@@ -59,24 +61,31 @@ def models(shelf, pair, chatty):
     return Models(shelf, known(pair, chatty))
 
 
+def over(models: Models, name: str | None) -> dict:
+    """What is said of a pair once its loading is over."""
+    loading = models.get(name)
+    assert loading.wait(60)
+    return loading.state()
+
+
 def test_a_pair_is_loaded_once_and_tried_again_where_it_failed(models, shelf, pair):
     """Its own name and None are the same pair; a name that is not on offer is refused with those that are."""
     assert models.get() is models.get("small") and models.get("small").wait(60) and models.get().pair is pair
-    assert models.state("chatty", 60)["pair"]["name"] == "chatty" == models.state("chatty", 60)["pair"]["name"]
+    assert [over(models, "chatty")["pair"]["name"] for _ in range(2)] == ["chatty", "chatty"]
     for _ in range(2):
-        assert models.state("broken", 60) == {"state": "failed", "message": BROKEN}
+        assert over(models, "broken") == {"state": "failed", "message": BROKEN}
     assert shelf.loaded == [None, "chatty", "broken", "broken"]
-    assert "There are: small, chatty, broken." in models.state("giant")["message"]
+    assert "There are: small, chatty, broken." in asyncio.run(Desk(models).state("giant"))["message"]
 
 
 def test_how_far_a_pair_is(models, shelf):
     shelf.gate.clear()
-    models.get("chatty")
-    while (state := models.state("chatty", 0.01))["message"] == "The models are loading.":
-        pass
+    loading = models.get("chatty")
+    while (state := loading.state())["message"] == "The models are loading.":
+        loading.wait(0.01)
     assert state == {"state": "loading", "share": 0.4, "message": "Reading the weights, 40%."}
     shelf.gate.set()
-    assert models.state("chatty", 60)["state"] == "ready"
+    assert over(models, "chatty")["state"] == "ready"
 
 
 def test_where_another_pair_stands_in_the_first_can_still_be_asked_for(pair, chatty):
@@ -84,7 +93,7 @@ def test_where_another_pair_stands_in_the_first_can_still_be_asked_for(pair, cha
     stand_in = replace(pair, notice="The weights are not here, so the small pair runs.")
     shelf = Shelf(own=stand_in, chatty=chatty, small=pair)
     models = Models(shelf, {"chatty": chatty.facts, "small": pair.facts})
-    assert models.state(None, 60)["pair"]["notice"] == stand_in.notice
+    assert over(models, None)["pair"]["notice"] == stand_in.notice
     assert models.get("small") is models.get() and models.get("chatty").wait(60)
     assert models.get("chatty").pair is chatty and shelf.loaded == [None, "chatty"]
 
@@ -95,7 +104,7 @@ def test_runs_of_different_pairs_at_once_do_not_disturb_one_another(models, pair
 
     def run(name, style):
         job = lambda turn: runs.compute(turn, ASKED | {"style": style, "seed": 3})  # noqa: E731
-        *_, ends[name] = desk.messages(name, job, name)
+        *_, ends[name] = told(desk, job, name, name=name)
 
     threads = [threading.Thread(target=run, args=one) for one in (("small", "tiny"), ("chatty", "chat"))]
     for thread in threads:
@@ -108,9 +117,8 @@ def test_runs_of_different_pairs_at_once_do_not_disturb_one_another(models, pair
 
 
 def test_a_pair_that_cannot_be_had_refuses_a_run_beside_its_control(models):
-    *_, last = Desk(models).messages("a", lambda turn: runs.compute(turn, ASKED), "broken")
+    *_, last = told(Desk(models), lambda turn: runs.compute(turn, ASKED), name="broken")
     assert (last["kind"], last["field"], last["message"]) == ("error", "pair", BROKEN)
-    assert Desk(models).borrow(lambda pair: {}, "broken") == {"error": BROKEN}
 
 
 def test_a_system_message_reaches_the_models(models, chatty):
@@ -118,13 +126,13 @@ def test_a_system_message_reaches_the_models(models, chatty):
     texts = {}
     for system in (None, "Be brief."):
         asked = ASKED | {"style": "chat", "system": system}
-        *_, end = Desk(models).messages("a", lambda turn, asked=asked: runs.compute(turn, asked), "chatty")
+        *_, end = told(Desk(models), lambda turn, asked=asked: runs.compute(turn, asked), name="chatty")
         trace = Trace.from_json(end["final"])
         assert trace.system == system
         texts[system] = "".join(trace.pieces[str(token)] for token in trace.prompt_tokens)
     assert "Be kind." in texts[None] and "Be brief." in texts["Be brief."] and "Be kind." not in texts["Be brief."]
     asked = ASKED | {"style": "chat", "system": 7}
-    *_, end = Desk(models).messages("a", lambda turn: runs.compute(turn, asked), "chatty")
+    *_, end = told(Desk(models), lambda turn: runs.compute(turn, asked), name="chatty")
     assert (end["field"], end["message"]) == ("system", "The system message must be text.")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from specviz.record.trace import Trace
 from specviz.ui import runs
-from specviz.ui.desk import Turn
+from specviz.ui.line import Turn
 from tests.conftest import QUESTION
 
 FORM = {"prompt": QUESTION, "style": "task", "max_new_tokens": 12, "seed": 6, "lanes": [{"rule": "sps", "knobs": {}}]}

@@ -159,7 +159,7 @@ def test_what_the_knob_buys_is_computed_on_demand(tab):
     assert "no rule can be here" in section.inner_text() and section.locator(".badge").inner_text() == "exact"
     assert not section.get_by_text("Compute for this text").is_visible()
     answer = tab.evaluate(
-        """async () => specviz.live.wire().server.buys(JSON.stringify({ trace: specviz.state.raw, lane: 0, rules: [['sps', {}]] }))"""
+        """() => specviz.live.ask('buys', null, { trace: specviz.state.raw, lane: 0, rules: [['sps', {}]] }, () => {})"""
     )
     drawn = tab.evaluate("document.querySelector('.plot.wide .js-plotly-plot').data.length")
     assert drawn == len(answer["curves"]) + 2 + 3, "the curves, the frontier and its far side, and a mark per lane"
@@ -184,4 +184,9 @@ def test_what_the_knob_buys_is_computed_on_demand(tab):
         '{"trace": "x", "lane": 0, "rules": []}',
         '{"trace": "x", "lane": 0, "rules": [["sps", {"a": 1}]]}',
     ):
-        assert tab.evaluate("text => specviz.live.wire().server.buys(text)", asked)["error"].endswith(".")
+        said = tab.evaluate(
+            """question => new Promise((done) =>
+                 specviz.live.begin('ask', { kind: 'buys', question }, (message) => message.kind === 'wait' || done(message)))""",
+            asked,
+        )
+        assert said["kind"] == "error" and said["message"].endswith(".")

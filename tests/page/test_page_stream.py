@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 
 import pytest
 
 from specviz.record.trace import Trace
 from specviz.types import ModelError
-from specviz.ui import desk as desks
 from specviz.ui import runs
 from specviz.ui.desk import Desk
-from tests.support.desks import desk_of
+from tests.support.desks import desk_of, told
 
 SETTINGS = {
     "prompt": "One day a dog", "style": "tiny", "temperature": 1.0, "top_k": 0, "top_p": 1.0, "draft_length": 3, "max_new_tokens": 24, "seed": 2,
@@ -28,7 +25,7 @@ def desk(pair):
 
 def run(desk: Desk, name: str, asked: dict):
     """The messages of a run."""
-    return desk.messages(name, lambda turn: runs.compute(turn, asked))
+    return told(desk, lambda turn: runs.compute(turn, asked), name)
 
 
 def fold(messages: list[dict]) -> dict[int, dict]:
@@ -70,10 +67,9 @@ def test_stop_ends_with_a_whole_trace(desk, monkeypatch):
     for message in run(desk, "a", SETTINGS | {"max_new_tokens": 900, "temperature": 1.8}):
         seen.append(message)
         if message["kind"] == "delta":
-            desk.stop("a")
+            desk.line.stop("a", "a")
     assert seen[-1]["kind"] == "end" and seen[-1]["message"] == "Stopped."
     assert {lane.finished for lane in Trace.from_json(seen[-1]["final"]).lanes} == {"stopped"}
-    assert len(fold(seen)) <= 2
 
 
 def test_a_run_has_a_deadline(pair):
@@ -82,11 +78,7 @@ def test_a_run_has_a_deadline(pair):
     assert last["kind"] == "end" and "the longest a run may take" in last["message"]
 
 
-def test_a_full_line_and_missing_models_have_their_sentences(desk):
-    desk._waiting = desks.WAITING
-    (message,) = run(desk, "a", SETTINGS)
-    assert message["kind"] == "error" and "already waiting" in message["message"]
-
+def test_missing_models_have_their_sentence():
     def broken():
         raise ModelError("The draft model is not there.")
 
@@ -130,18 +122,3 @@ def test_a_full_line_and_missing_models_have_their_sentences(desk):
 def test_settings_that_cannot_run_name_their_control(desk, change, field, sentence):
     last = list(run(desk, "a", SETTINGS | change))[-1]
     assert last["kind"] == "error" and last["field"] == field and sentence in last["message"]
-
-
-def test_one_run_at_a_time(desk):
-    first = run(desk, "a", SETTINGS | {"max_new_tokens": 400, "temperature": 1.8})
-    while next(first)["kind"] != "delta":
-        pass
-    seen = []
-    second = threading.Thread(target=lambda: seen.extend(run(desk, "b", SETTINGS | {"max_new_tokens": 2})))
-    second.start()
-    while not seen and second.is_alive():
-        time.sleep(0.05)
-    assert {message["kind"] for message in seen} == {"wait"}
-    first.close()
-    second.join()
-    assert seen[-1]["kind"] == "end"

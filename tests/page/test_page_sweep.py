@@ -15,12 +15,12 @@ from specviz.engine.settings import Settings
 from specviz.record import metrics
 from specviz.study import sweep
 from specviz.ui import sweeping
-from specviz.ui.desk import Turn
+from specviz.ui.line import Turn, computed
 from specviz.ui.regimes import REGIMES
 from specviz.ui.requests import Refused
 from tests.page.test_page import pytestmark  # noqa: F401  (where there is no pair)
 from tests.support.browser import WIDTHS, beyond, serious, until, watched
-from tests.support.desks import desk_of
+from tests.support.desks import desk_of, idle, told
 
 FEW = {
     "rules": ["sps", "cactus:delta=0.1,1"],
@@ -232,6 +232,7 @@ def test_rules_and_families_are_chosen_by_hand(tab):
     )
     until(tab, "specviz.form.asked().families.length === 1")
     assert tab.evaluate("specviz.form.asked()") == sweeping.usual() | {"rules": ["sps"], "families": ["days"]}
+    assert "left out: rules, questions, families." in tab.inner_text(".sweeprun")
     tab.evaluate("() => { location.hash = 'sweep=%%%'; }")
     until(tab, "document.querySelector('.sweeprun .error').textContent.includes('damaged')")
     assert tab.evaluate("window.broken") is None
@@ -276,7 +277,7 @@ def test_it_can_be_used_by_all(chromium, home, scheme, width):
 
 def messages(pair, request, desk=None):
     desk = desk or desk_of(lambda: pair)
-    return desk.messages("a", lambda turn: sweeping.compute(turn, request))
+    return told(desk, lambda turn: sweeping.compute(turn, request), kind="sweep")
 
 
 def test_messages_say_everything_each_time(pair, monkeypatch):
@@ -310,13 +311,14 @@ def test_a_sweep_ends_when_it_is_closed_stopped_or_late(pair):
         if message.get("done"):
             break
     steps.close()
-    assert not desk._turn.locked()
+    assert idle(desk)
     late = desk_of(lambda: pair, deadline=0.0)
     assert "longest a run may take" in list(messages(pair, FEW, late))[-1]["message"]
     stopped = threading.Event()
     stopped.set()
-    assert [m["message"] for m in sweeping.compute(Turn(pair, stopped), FEW)][-1].startswith("Stopped.")
-    assert not desk._turn.locked() and not late._turn.locked()
+    few = computed(lambda turn: sweeping.compute(turn, FEW), Turn(pair, stopped))
+    assert [m["message"] for m in few][-1].startswith("Stopped.")
+    assert idle(desk) and idle(late)
 
 
 @pytest.mark.parametrize(

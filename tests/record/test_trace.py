@@ -212,7 +212,8 @@ def test_a_damaged_trace_is_refused_with_a_sentence(record, edit, says):
         ("[1]", "not a specviz trace"),
         ("{}", "not a specviz trace"),
         ("nonsense", "not JSON"),
-        ('{"a": NaN}', "NaN"),
+        ('{"a": NaN}', "not JSON"),
+        ('{"format": "specviz-trace", "version": true}', "version True"),
         ("[" * 100_000, "nested too deeply|not JSON|cut off"),
     ],
 )

@@ -45,6 +45,13 @@ EXPOSE = r"""async () => {
 @contextmanager
 def app(log: Path, command: tuple[str, ...] = (sys.executable, "app.py"), cwd: Path = ROOT, **environment: str):
     """The real app in its own process; gives its address once it says that it is ready."""
+    with process(log, command, cwd, **environment) as (_, url):
+        yield url
+
+
+@contextmanager
+def process(log: Path, command: tuple[str, ...] = (sys.executable, "app.py"), cwd: Path = ROOT, **environment: str):
+    """The same, with the process itself, which leads a group of its own."""
     port = free_port()
     env = (
         os.environ
@@ -52,22 +59,24 @@ def app(log: Path, command: tuple[str, ...] = (sys.executable, "app.py"), cwd: P
         | environment
     )
     with log.open("w") as out:
-        process = subprocess.Popen(command, cwd=cwd, env=env, stdout=out, stderr=subprocess.STDOUT)
+        started = subprocess.Popen(
+            command, cwd=cwd, env=env, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+        )
     try:
         began = time.monotonic()
         while "ready" not in log.read_text():
-            if process.poll() is not None:
+            if started.poll() is not None:
                 raise RuntimeError(f"The app ended before it was ready:\n{log.read_text()}")
             if time.monotonic() - began > PATIENCE / 1000:
                 raise RuntimeError(f"The app was not ready in time:\n{log.read_text()}")
             time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}/"
+        yield started, f"http://127.0.0.1:{port}/"
     finally:
-        process.terminate()
+        started.terminate()
         try:
-            process.wait(timeout=10)
+            started.wait(timeout=10)
         except subprocess.TimeoutExpired:
-            process.kill()
+            started.kill()
 
 
 @contextmanager

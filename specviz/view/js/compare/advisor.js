@@ -44,17 +44,10 @@ function say(words, error = "", field = "") {
 }
 
 // A question to the server; null when there is no answer, which has then been said.
-async function server(name, request) {
-  const wire = live.wire();
-  if (!wire) return say("", "The page is still connecting. Try again in a moment.");
-  let found;
-  try {
-    found = await wire.server[name](JSON.stringify(request));
-  } catch {
-    found = null;
-  }
-  if (!found || found.error) return say("", found?.error || "The server did not answer.", found?.field);
-  return found;
+async function server(kind, pair, question) {
+  if (!live.wire()) return say("", "The page is still connecting. Try again in a moment.");
+  const found = await live.ask(kind, pair, question, say);
+  return found.error ? say("", found.error, found.field) : found;
 }
 
 function working(on) {
@@ -74,8 +67,7 @@ async function ask() {
   const fixedLength = parts.length.value !== "";
   working(true);
   say("The models read the texts once more, then every rule is tried at some thirty settings: a few seconds.");
-  const found = await server("advise", {
-    pair: pairs.made(asked.run.trace),
+  const found = await server("advise", pairs.made(asked.run.trace), {
     trace: asked.trace,
     goal,
     value,
@@ -135,8 +127,7 @@ async function tryOut(row) {
   const { run, trace } = answer;
   working(true);
   say(`Running ${label(row.name, row.knobs)} on the same prompt with another seed…`);
-  const found = await server("tryout", {
-    pair: pairs.made(run.trace),
+  const found = await server("tryout", pairs.made(run.trace), {
     trace,
     rule: row.rule,
     drafter: row.drafter,

@@ -92,7 +92,7 @@ export function settings() {
 }
 
 // The same with a plain lane behind the others, to measure the speed-up against.
-function request() {
+export function request() {
   const wanted = settings();
   const plain = wanted.lanes.some((lane) => lane.rule === null);
   return { ...wanted, lanes: state.withPlain && !plain ? [...wanted.lanes, { rule: null, knobs: {} }] : wanted.lanes };

@@ -58,12 +58,8 @@ async function load(name) {
   const wire = live.wire();
   if (!wire) return null;
   for (;;) {
-    let answer;
-    try {
-      answer = await wire.server.load(name);
-    } catch {
-      return { state: "failed", message: "The server did not answer." };
-    }
+    const answer = await live.call("load", name);
+    if (answer.error) return { state: "failed", message: answer.error };
     if (answer.state !== "loading") return answer;
     if (name === state.form.pair || name === null) say(answer.message, answer.share);
   }

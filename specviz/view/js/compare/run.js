@@ -1,7 +1,7 @@
 // A run of models: starts and stops it, and takes in what streams back.
 // A message may be lost on the way (the page keeps only the newest value), so every message repeats the last
 // few deltas and the end brings the whole trace: deltas are taken once, in order, and a gap is healed at the end.
-import { emit, on } from "specviz/core/events.js";
+import { emit } from "specviz/core/events.js";
 import * as live from "specviz/core/live.js";
 import { pick, setTime, show, shown, state } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
@@ -10,8 +10,6 @@ import * as notices from "specviz/compare/notices.js";
 
 let current = null;
 let giveUp = 0;
-let silence = 0;
-const SILENCE = 60_000;
 let queue = []; // deltas that have come in and are not drawn yet
 let ticket = 0;
 let rest = 0;
@@ -30,40 +28,26 @@ export function start(settings, typed) {
   notices.clearErrors();
   form = typed;
   asked = state.columns.map((column) => ({ ...column, knobs: { ...column.knobs } }));
-  current = { id: Math.random().toString(36).slice(2), seq: 0, begun: false, gap: false, stopped: false };
+  current = { seq: 0, begun: false, gap: false, stopped: false };
   state.live = true;
   running(true, "Starting…");
-  heard();
-  live.wire().trigger("run", { id: current.id, settings: JSON.stringify(settings) });
+  current.id = live.begin("run", { settings: JSON.stringify(settings) }, receive);
 }
 
 export function stop() {
   if (!current || current.stopped) return;
   current.stopped = true;
-  live.wire().trigger("stop", { id: current.id });
+  live.stop(current.id);
   notices.notice("Stopping…");
   const { id } = current;
   giveUp = setTimeout(() => {
-    if (current && current.id === id) {
-      live.wire().trigger("cancel", {});
-      finish("Stopped.");
-    }
+    if (current?.id === id) finish("Stopped.");
   }, 4000);
-}
-
-// A server that has gone away says nothing; after SILENCE the page says it.
-function heard() {
-  clearTimeout(silence);
-  silence = setTimeout(() => {
-    if (!current) return;
-    finish();
-    notices.error("prompt", "The server has not answered for a minute, so this run was given up. What arrived stays.");
-  }, SILENCE);
 }
 
 function finish(words = "") {
   clearTimeout(giveUp);
-  clearTimeout(silence);
+  live.forget(current.id);
   current = null;
   state.live = false;
   running(false, words);
@@ -72,14 +56,14 @@ function finish(words = "") {
 }
 
 function receive(message) {
-  if (!current || message.run !== current.id) return;
-  heard();
-  if (message.kind === "wait") return notices.notice(message.message);
+  if (message.kind === "wait") return current.begun || current.stopped ? undefined : notices.notice(message.message);
   if (message.kind === "error") {
     const { begun, before } = current;
     finish();
-    if (begun && JSON.parse(message.final).lanes.some((lane) => lane.rounds.length)) adopt(message.final);
-    else if (begun) giveBack(before);
+    if (begun && message.final) {
+      if (JSON.parse(message.final).lanes.some((lane) => lane.rounds.length)) adopt(message.final);
+      else giveBack(before);
+    }
     if (message.field === "pair") models.failed(message.message);
     else notices.error(message.field, message.message);
     return;
@@ -176,5 +160,3 @@ function adopt(text) {
   state.time = Infinity;
   emit("time");
 }
-
-on("message", receive);

@@ -16,3 +16,11 @@ export function decode(text) {
   const bytes = Uint8Array.from(binary, (char) => char.charCodeAt(0));
   return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
 }
+
+// What a link says that is not understood here, in a sentence; the names come from the link.
+/** @param {string[]} ignored */
+export function without(ignored) {
+  const names = ignored.slice(0, 8).map((name) => (name.length > 40 ? `${name.slice(0, 40)}…` : name));
+  const more = ignored.length > names.length ? ` and ${ignored.length - names.length} more` : "";
+  return `Not understood in this link, and left out: ${names.join(", ")}${more}. The rest is as it says.`;
+}

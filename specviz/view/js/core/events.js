@@ -1,7 +1,7 @@
 // Who wants to hear when something changes.
 //   run, append, time, pick, columns, whatif, form, settings, theme, ended, rest    see state.js
 //   costs                what a verifier call costs was set
-//   connected, message   Gradio has mounted the page; something came in from Python, see live.js
+//   connected            Gradio has mounted the page, see live.js
 //   running              a run was started or has ended
 //   address              the open section has changed what it says in the address
 // An event goes to its hearers at once, in the order in which they asked to hear it.

@@ -155,7 +155,7 @@ function grid(at, box, narrow) {
 // The line of a knob: {points, node}. A knob that only jumps shows its few points, and only while its rule is in focus.
 function trace(line, at, seen) {
   const own = line.rule === play.now.focus.rule;
-  const { color, width: thick, dash } = stroke(line.rule);
+  const { color, width: wide, dash } = stroke(line.rule);
   const points = line.points
     .map((point) => at(point.kl, point.acceptance))
     .filter((point) => Number.isFinite(point[0]));
@@ -168,7 +168,7 @@ function trace(line, at, seen) {
         d: path(points),
         fill: "none",
         stroke: `var(--${own ? "ink" : color})`,
-        "stroke-width": own ? Math.max(1.6, thick * 0.8) : 0.9,
+        "stroke-width": own ? Math.max(1.6, wide * 0.8) : 0.9,
         "stroke-dasharray": own ? null : dash || null,
         opacity: own ? 1 : 0.8,
       }),

@@ -19,6 +19,7 @@ import * as sheet from "specviz/compare/sheet.js";
 import * as timeline from "specviz/compare/timeline.js";
 import * as playground from "specviz/playground/playground.js";
 import * as sweep from "specviz/sweep/sweep.js";
+import * as credits from "specviz/shell/credits.js";
 import * as keys from "specviz/shell/keys.js";
 import * as links from "specviz/shell/links.js";
 import * as projector from "specviz/shell/projector.js";
@@ -78,7 +79,7 @@ function page() {
     box.classList.toggle("hidecut", hide.checked);
   });
   on("run columns", () => {
-    add.hidden = state.columns.length >= MAX_LANES || offline;
+    add.hidden = state.columns.length >= MAX_LANES || Boolean(offline);
   });
   const plainSwitch = offline
     ? null
@@ -159,6 +160,7 @@ function page() {
   lanes.mount(box, tabs);
   projector.build(node);
   node.querySelector(".top .actions").prepend(tour.button(node));
+  themeButton.before(credits.button());
   keys.build();
   sections.mount(node);
   sections.add(playground.build());

@@ -8,8 +8,16 @@ import * as pairs from "specviz/core/pairs.js";
 import { MAX_LANES, state } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 
-// {settings, pick, at} from the address; `at` is the playhead as a share of the run, null without one; throws a
-// sentence for garbage.
+const plain = (value) => ["string", "number"].includes(typeof value);
+
+// Whether something is given as a drafter of which not all can be read.
+function odd(value) {
+  const read = value && drafters.readable(value);
+  return Boolean(value) && (!read || Object.entries(value.knobs || {}).some(([name, one]) => read.knobs[name] !== one));
+}
+
+// {form, columns, continued, pick, at, ignored} from the address; `at` is the playhead as a share of the run, null
+// without one; `ignored` names what is not understood. Throws a sentence for garbage.
 export function read(hash) {
   const found = /[#&]run=([^&]*)/.exec(hash);
   if (!found) return null;
@@ -33,30 +41,45 @@ export function read(hash) {
     (origin && !continued.readable(origin)) || (at !== null && !(typeof at === "number" && at >= 0 && at <= 1));
   if (damaged) throw new Error("This link is damaged, so its settings were ignored.");
   const known = boot.rules;
+  const ignored = [];
   const columns = lanes.map((lane) => {
     const rule = lane && (lane.rule === null ? "plain" : lane.rule);
     if (typeof rule !== "string" || !Object.hasOwn(known, rule))
       throw new Error("This link names a rule that does not exist here, so its settings were ignored.");
     const knobs = defaults(rule);
-    Object.keys(knobs).forEach((name) => {
-      const given = lane.knobs?.[name];
-      if (typeof given === "number" || typeof given === "string") knobs[name] = given;
+    const given = lane.knobs && typeof lane.knobs === "object" ? lane.knobs : {};
+    Object.entries(given).forEach(([name, value]) => {
+      if (Object.hasOwn(knobs, name) && plain(value)) knobs[name] = value;
+      else ignored.push(`${name} of ${rule}`);
     });
+    if (odd(lane.drafter)) ignored.push(`drafter of ${rule}`);
     return { rule, knobs, drafter: drafters.readable(lane.drafter), from: null };
   });
   const clean = {};
-  Object.keys(state.form).forEach((name) => {
-    if (["string", "number"].includes(typeof form[name]) || form[name] === null) clean[name] = form[name];
+  Object.entries(form).forEach(([name, value]) => {
+    if (Object.hasOwn(state.form, name) && (plain(value) || value === null)) clean[name] = value;
+    else ignored.push(name);
   });
+  if (odd(drafter)) ignored.push("drafter");
+  const picked = Array.isArray(pick) && pick.length === 2 && pick.every(Number.isInteger);
+  if (pick !== undefined && !picked) ignored.push("selection");
+  const set = readable(costs);
+  if (costs !== null && !set) ignored.push("costs");
   clean.pair = clean.pair ?? pairs.older(); // links from before there were several
+  const styles = pairs.offered().find((pair) => pair.name === clean.pair)?.styles;
+  if (clean.style && styles && !Object.hasOwn(styles, clean.style)) {
+    clean.style = null;
+    ignored.push("style");
+  }
   clean.drafter = drafters.readable(drafter) ?? (columns.some((column) => column.drafter) ? null : drafters.parse());
   return {
     form: clean,
     columns,
     continued: origin,
-    ...(readable(costs) ? { costs: readable(costs) } : {}),
-    pick: Array.isArray(pick) && pick.every(Number.isInteger) ? pick : null,
+    ...(set ? { costs: set } : {}),
+    pick: picked ? pick : null,
     at,
+    ignored,
   };
 }
 

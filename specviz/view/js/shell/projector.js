@@ -16,7 +16,7 @@ function pairOf() {
   const front = lanes.find(({ index }) => index === state.front) ?? lanes[0];
   const other =
     lanes.find(({ lane, index }) => lane.lossless && index !== front?.index) ?? lanes.find((one) => one !== front);
-  return [front, other].filter(Boolean);
+  return [front, innerWidth > 860 ? other : null].filter(Boolean);
 }
 
 function follow() {
@@ -36,7 +36,7 @@ function follow() {
 export function told(lane) {
   if (!lane.rounds.length) return "";
   const now = state.live ? { done: lane.rounds.length, phase: "done" } : store.at(lane, state.time);
-  const going = now.phase === "drafting" || now.phase === "checking";
+  const going = now.phase === "checking" || now.pending > 0;
   const round = lane.rounds[going ? now.done : Math.max(0, now.done - 1)];
   return narration.sentence(lane, round, going ? now.phase : "done");
 }

@@ -1,26 +1,30 @@
 // Links, traces in and out, and the replay file.
 import { boot, offline } from "specviz/core/boot.js";
-import { encode } from "specviz/core/codes.js";
+import { encode, without } from "specviz/core/codes.js";
 import * as continued from "specviz/core/continued.js";
 import { download, el, pause, set } from "specviz/core/dom.js";
-import { emit, on } from "specviz/core/events.js";
+import { emit } from "specviz/core/events.js";
 import * as live from "specviz/core/live.js";
 import * as pairs from "specviz/core/pairs.js";
 import { pick, setTime, show, state } from "specviz/core/state.js";
 import * as controls from "specviz/compare/controls.js";
 import * as notices from "specviz/compare/notices.js";
 import * as timeline from "specviz/compare/timeline.js";
+import { open as openCode } from "specviz/shell/code.js";
 
 let file;
 
-// Selection and playhead of a link, once its run is on display.
+// Selection and playhead of a link, once its run is on display, and what of the link was left out.
 export function restore(wanted) {
   if (wanted.costs) {
     state.costs = wanted.costs;
     emit("costs");
   }
   if (wanted.at !== null && state.run) setTime(wanted.at * state.run.span);
-  if (wanted.pick && state.run?.lanes[wanted.pick[0]]?.tokens[wanted.pick[1]]) pick(...wanted.pick);
+  const there = wanted.pick && state.run?.lanes[wanted.pick[0]]?.tokens[wanted.pick[1]];
+  if (there) pick(...wanted.pick);
+  const ignored = [...wanted.ignored, ...(wanted.pick && state.run && !there ? ["selection"] : [])];
+  if (ignored.length) notices.notice(without(ignored));
 }
 
 export function link() {
@@ -68,15 +72,9 @@ function saveTrace() {
 
 // A file that the server makes of the run: `specviz.exports` has one for each name.
 async function saveExport(name, button) {
-  const wire = live.wire();
-  if (!state.raw || !wire) return notices.notice("This run has not ended yet.");
+  if (!state.raw || !live.wire()) return notices.notice("This run has not ended yet.");
   flash(button, "Packing…");
-  let made;
-  try {
-    made = await wire.server.export(JSON.stringify({ name, trace: json() }));
-  } catch {
-    made = { error: "The file could not be made. Is the server still there?" };
-  }
+  const made = await live.call("export", JSON.stringify({ name, trace: json() }));
   if (made.error) return notices.notice(made.error);
   download(
     made.file,
@@ -95,14 +93,8 @@ async function open(given) {
   } catch {
     return notices.error("prompt", "This file is too large or cannot be read.");
   }
-  const wire = live.wire();
-  if (!wire) return notices.error("prompt", "The page is still connecting. Try again in a moment.");
-  let answer;
-  try {
-    answer = await wire.server.check(text);
-  } catch {
-    answer = { error: "The trace could not be checked: the server did not answer." };
-  }
+  if (!live.wire()) return notices.error("prompt", "The page is still connecting. Try again in a moment.");
+  const answer = await live.call("check", text);
   if (answer.error) return notices.error("prompt", answer.error);
   const trace = JSON.parse(text);
   await pause();
@@ -113,13 +105,13 @@ async function open(given) {
 }
 
 function verify() {
-  const wire = live.wire();
-  if (!state.raw || !wire) return;
+  if (!state.raw || !live.wire()) return;
   notices.notice("Re-running to verify…");
-  wire.trigger("verify", { trace: json(), pair: pairs.made(state.run.trace) });
+  live.begin("verify", { trace: json(), pair: pairs.made(state.run.trace) }, verified);
 }
 
 function verified(message) {
+  if (message.kind === "wait") return notices.notice(`Re-running to verify: ${message.message}`);
   notices.notice("");
   if (message.same) notices.notice(message.message);
   else notices.error("prompt", message.message);
@@ -182,10 +174,9 @@ export function build() {
     if (file.files[0]) open(file.files[0]);
     file.value = "";
   });
-  on("message", (message) => {
-    if (message.kind === "verified") verified(message);
-  });
-  if (offline) return [menu("Export", [["Trace", "The whole run as JSON", saveTrace]])];
+  const code = ["Code", offline ? "As Python and a command" : "As Python, gradio_client, curl and a command", openCode];
+  const trace = ["Trace", "The whole run as JSON", saveTrace];
+  if (offline) return [menu("Export", [trace, code])];
   const exported = boot.exports.map(({ name, summary }) => [
     name[0].toUpperCase() + name.slice(1),
     summary.replace(/\.$/, ""),
@@ -193,7 +184,7 @@ export function build() {
   ]);
   return [
     menu("Share", [["Copy link", "Settings, seed, selection and playhead", copyLink]]),
-    menu("Export", [...exported, ["Trace", "The whole run as JSON", saveTrace]]),
+    menu("Export", [...exported, trace, code]),
     menu("Open", [
       ["Open a trace", "Shows a saved run. Nothing is run", () => file.click()],
       ["Re-run and verify", "Does the run on display reproduce here?", verify],

@@ -207,7 +207,7 @@ function choice(one, { name, help, choices }) {
     return button;
   });
   const title = `${name}: ${help} Each that is on is a setting.`;
-  return el("span.words", { role: "group", "aria-label": `${one.rule}: ${name}`, title }, el("i", null, name), buttons);
+  return el("span.wordknob", { role: "group", "aria-label": `${one.rule}: ${name}`, title }, el("i", null, name), buttons);
 }
 
 function addLine() {
@@ -245,8 +245,12 @@ export function asked() {
 }
 
 // Fills the form with a request. What makes no sense in it is left as it is, for Python to refuse.
+// Fills the form, and returns the names of what in a request is not understood, which stays as usual.
 export function fill(request) {
   const usualRequest = boot.sweep.asked;
+  const ignored = Object.entries(request ?? {})
+    .filter(([name, value]) => !fits(name, value))
+    .map(([name]) => name);
   const wanted = { ...usualRequest, ...request };
   const specs = (Array.isArray(wanted.rules) ? wanted.rules : usualRequest.rules).filter(
     (one) => Object.hasOwn(rules(), line(one).rule) && line(one).rule !== "plain",
@@ -266,6 +270,16 @@ export function fill(request) {
   drawLines();
   drawFamilies();
   changed();
+  return ignored;
+}
+
+function fits(name, value) {
+  if (name === "rules")
+    return (
+      Array.isArray(value) && value.every((one) => Object.hasOwn(rules(), line(one).rule) && line(one).rule !== "plain")
+    );
+  if (name === "families") return Array.isArray(value) && value.every((one) => Object.hasOwn(parts.families, one));
+  return FIELDS.some(([field]) => field === name) && ["number", "string"].includes(typeof value);
 }
 
 // A sentence beside the control it belongs to.

@@ -1,7 +1,7 @@
 // What a knob costs in right answers: a sweep over rules, knob values and questions, run by the server. Until one has
 // run here, a recorded one is on display.
 import { boot } from "specviz/core/boot.js";
-import { decode, encode } from "specviz/core/codes.js";
+import { decode, encode, without } from "specviz/core/codes.js";
 import { el, set } from "specviz/core/dom.js";
 import { emit, on } from "specviz/core/events.js";
 import * as live from "specviz/core/live.js";
@@ -13,11 +13,9 @@ import * as recordings from "specviz/sweep/recordings.js";
 import * as table from "specviz/sweep/table.js";
 
 const parts = {};
-const SILENCE = 60_000;
 let shown = null; // the message on display
 let own = null; // the visitor's own, as far as it is
 let current = null; // {id, stopped, before} while one runs; `before`: what was on display
-let silence = 0;
 let open = false;
 
 function say(words, error = "") {
@@ -79,17 +77,16 @@ function run() {
   const wire = live.wire();
   form.faultless();
   if (!wire) return say("", "The page is still connecting. Try again in a moment.");
-  current = { id: Math.random().toString(36).slice(2), stopped: false, before: shown };
+  current = { stopped: false, before: shown };
   running(true);
   say("Starting…");
-  heard();
-  wire.trigger("sweep", { id: current.id, settings: JSON.stringify(form.asked()) });
+  current.id = live.begin("sweep", { settings: JSON.stringify(form.asked()) }, receive);
 }
 
 function stop() {
   if (!current || current.stopped) return;
   current.stopped = true;
-  live.wire().trigger("stop", { id: current.id });
+  live.stop(current.id);
   say("Stopping…");
 }
 
@@ -98,17 +95,7 @@ function running(on) {
   parts.page.setAttribute("aria-busy", String(on));
 }
 
-// A server that has gone away says nothing; after SILENCE the page says it.
-function heard() {
-  clearTimeout(silence);
-  silence = setTimeout(() => {
-    if (current)
-      finish("", "The server has not answered for a minute, so this sweep was given up. What arrived stays.");
-  }, SILENCE);
-}
-
 function finish(words = "", error = "") {
-  clearTimeout(silence);
   current = null;
   running(false);
   say(words, error);
@@ -116,9 +103,7 @@ function finish(words = "", error = "") {
 }
 
 function receive(message) {
-  if (!current || message.run !== current.id) return;
-  heard();
-  if (message.kind === "wait") return say(message.message);
+  if (message.kind === "wait") return current.stopped ? undefined : say(message.message);
   if (message.kind === "error") {
     finish();
     if (!form.fault(message.field, message.message)) say("", message.message);
@@ -141,7 +126,8 @@ function unpack(text) {
   say("");
   if (!text) return;
   try {
-    form.fill(decode(text));
+    const ignored = form.fill(decode(text));
+    if (ignored.length) say(without(ignored));
   } catch {
     say("", "This link is damaged, so its settings were ignored.");
   }
@@ -205,7 +191,6 @@ export function build() {
     }
   });
   form.fill({});
-  on("message", receive);
   on("sweepform", () => {
     if (open) emit("address");
   });

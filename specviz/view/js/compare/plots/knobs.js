@@ -37,28 +37,21 @@ function finiteFigure(figure) {
 const point = (curve, i, mode) => ({ acceptance: curve.acceptance[i], apart: curve[mode][i], gap: curve.gap[mode][i] });
 
 async function ask(redraw) {
-  const wire = live.wire();
   const focus = focusLane();
   if (busy || !focus) return;
-  if (!wire) return say("", "The page is still connecting. Try again in a moment.");
+  if (!live.wire()) return say("", "The page is still connecting. Try again in a moment.");
   if (!state.raw) return say("", "This run has not ended yet.");
   const asked = state.run;
   const columns = state.columns.filter(({ rule }) => rule !== "plain").map(({ rule, knobs }) => [rule, knobs]);
   busy = true;
   parts.button.setAttribute("aria-disabled", "true");
   say("Reading the text once more, then every rule: a few seconds.");
-  let answer;
-  try {
-    answer = await wire.server.buys(
-      JSON.stringify({ pair: pairs.made(state.run.trace), trace: state.raw, lane: focus.lane.index, rules: columns }),
-    );
-  } catch {
-    answer = { error: "The server did not answer." };
-  }
+  const question = { trace: state.raw, lane: focus.lane.index, rules: columns };
+  const answer = await live.ask("buys", pairs.made(asked.trace), question, say);
   busy = false;
   parts.button.removeAttribute("aria-disabled");
   if (asked !== state.run) return say("");
-  if (!answer || answer.error) return say("", answer?.error || "The server did not answer.");
+  if (answer.error) return say("", answer.error);
   say("");
   answer.curves = answer.curves.map(finiteFigure);
   answer.asked = columns;

@@ -1,0 +1,78 @@
+// "Use it from code": a dialog with the settings as they are now, as Python, gradio_client, curl and a command.
+import { offline } from "specviz/core/boot.js";
+import { el, set } from "specviz/core/dom.js";
+import * as controls from "specviz/compare/controls.js";
+import { snippets } from "specviz/shell/snippets.js";
+
+const ABOUT = {
+  Python: "In a Python with specviz installed; no page is needed.",
+  gradio_client:
+    "Asks this page, from any Python: pip install gradio_client. Iterate over client.submit(...) for the rounds as they come.",
+  curl: "Asks this page. The messages come as the run goes on; the last one has all of it.",
+  "Command line": "Decodes on your own machine, and shows the text in the colours of its fates.",
+};
+let dialog = null;
+
+const address = () => (offline ? null : new URL(".", location.href).href);
+
+// What these texts leave out of the run on display.
+function omitted(settings) {
+  if (settings.lanes.some((lane) => lane.drafter))
+    return "The lanes have drafters of their own; in code all have the first one's.";
+  return "";
+}
+
+async function copy(button, text) {
+  let words = "Copied";
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    words = "Select it and copy";
+  }
+  set(button, words);
+  setTimeout(() => set(button, "Copy"), 1800);
+}
+
+function part({ name, text }) {
+  const button = el(
+    "button.plainbutton",
+    { type: "button", "aria-label": `Copy the ${name} text`, onclick: () => copy(button, text) },
+    "Copy",
+  );
+  return el(
+    "section",
+    { "aria-label": name },
+    el("div.codehead", null, el("h3", null, name), button),
+    el("p.caption", null, ABOUT[name]),
+    el("pre.code", { tabindex: 0, dir: "ltr", "data-code": name }, el("code", null, text)),
+  );
+}
+
+// Opens it, asked for by `item` of a menu.
+export function open(item) {
+  const settings = controls.request();
+  const note = omitted(settings);
+  if (!dialog) build(item.closest(".menu").querySelector("button"));
+  dialog.firstChild.replaceChildren(
+    el(
+      "div.abouthead",
+      null,
+      el("h2", null, "Use it from code"),
+      el("button.iconbutton", { type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "×"),
+    ),
+    el("p", null, ["The settings as they are now. The same seed writes the same text.", note].join(" ").trim()),
+    ...snippets(settings, address()).map(part),
+  );
+  dialog.showModal();
+  dialog.scrollTop = 0;
+}
+
+function build(opener) {
+  dialog = el("dialog.aboutrule.codedialog", { "aria-label": "Use it from code" }, el("div"));
+  document.querySelector(".sv").append(dialog);
+  dialog.addEventListener("keydown", (event) => event.stopPropagation()); // the page behind has keys of its own
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) dialog.close();
+  });
+  dialog.addEventListener("close", () => opener.focus());
+}
