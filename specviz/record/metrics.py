@@ -51,7 +51,10 @@ DEFINITIONS = {
         label="of judged kept", unit="%", kind="measured", definition="Accepted tokens as a share of judged tokens."
     ),
     "relaxed_share": dict(
-        label="relaxed", unit="%", kind="exact", definition="Tokens kept by leniency as a share of all tokens written: a strict check with the same draw refuses them."
+        label="relaxed",
+        unit="%",
+        kind="exact",
+        definition="Tokens kept by leniency as a share of all tokens written: a strict check with the same draw refuses them.",
     ),
     "mean_kl": dict(
         label="KL",

@@ -72,7 +72,9 @@ def test_a_quotient_of_two_ratios_has_an_interval_that_holds():
     held = np.mean([estimate.low <= 1.5 <= estimate.high for estimate in found])
     assert 0.95 - 0.017 < held < 0.95 + 0.017
     one = stats.ratio([3], [2])
-    assert stats.quotient(one, one) == (1, None, None) and math.isnan(stats.quotient(one, stats.Estimate(0, 0, 1)).value)
+    assert stats.quotient(one, one) == (1, None, None) and math.isnan(
+        stats.quotient(one, stats.Estimate(0, 0, 1)).value
+    )
 
 
 @pytest.mark.parametrize("change", [0.02, 0.3])

@@ -113,7 +113,7 @@ export function build() {
     null,
     SMALL.map(([name, words]) => small(view, name, words)),
   );
-  view.more = el("div.more", null, timeBar(view), view.small);
+  view.more = el("div.lesser", null, timeBar(view), view.small);
   return view;
 }
 
