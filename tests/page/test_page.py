@@ -72,7 +72,7 @@ def test_three_lanes_stream_and_their_figures_are_those_of_the_engine(tab):
         low, high = wanted["speedup_low"], wanted["speedup_high"]
         telling = not low <= 1 <= high and high - low <= 0.6 * wanted["speedup"]
         said = f"{wanted['speedup']:.2f}×" if telling else "too noisy to say"
-        assert f"{low:.2f} to {high:.2f}" in " ".join(value["speedup"]) and said in " ".join(value["speedup"])
+        assert f"{low:.2f} – {high:.2f}" in " ".join(value["speedup"]) and said in " ".join(value["speedup"])
         assert f"{wanted['acceptance_rate']:.0f}" == value["acceptance_rate"][0]
         assert f"{wanted['emitted_per_round']:.2f}" in value["emitted_per_round"][-1]
         shares = [round(wanted[name]) for name in ("draft_share", "verify_share")]
