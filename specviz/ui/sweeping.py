@@ -105,7 +105,8 @@ def compute(turn: Turn, asked: Mapping[str, Any]) -> Iterator[Message]:
             "style": sweep.style_of(turn.pair), "answers": changed,
         }  # fmt: skip
 
-    last, words, starting = -math.inf, "", 0
+    progress = sweep.Progress(0, len(points) * len(questions), 0.0, None, ())
+    last, words, starting = time.monotonic() - EVERY, "", 0
     try:
         for progress in steps:
             turn.left = progress.left
