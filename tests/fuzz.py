@@ -44,7 +44,7 @@ SWEEP: dict[str, Any] = {
 PATHS = (
     "", "config", "config?deep_link=../../etc/passwd", "theme.css", "manifest.json", "robots.txt", "favicon.ico", "static/../../app.py",
     "assets/..%2f..%2fapp.py", "monitoring", "monitoring/summary", "monitoring/x", "login", "logout", "openapi.json", "docs",
-    "specviz/", "specviz/assets/sweep.json", "specviz/assets/pairs/small/pair.json", "specviz/rules/sps.py", "specviz/view/%00.js",
+    "specviz/", "specviz/assets/sweeps/trained.json", "specviz/assets/pairs/small/pair.json", "specviz/rules/sps.py", "specviz/view/%00.js",
     *(f"gradio_api/{path}" for path in (
         "", "info", "openapi.json", "upload", "upload_progress?upload_id=x", "dev/reload", "monitoring/summary", "file=/etc/passwd",
         "file=app.py", "file/app.py", "proxy=http://127.0.0.1:1/", "queue/data", "queue/data?session_hash=unknown", "queue/status",

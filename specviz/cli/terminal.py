@@ -23,7 +23,7 @@ STYLES = {  # fate -> ANSI codes; shape as well as colour, so that it reads with
 }
 WORDS = {
     "accepted": "kept",
-    "relaxed": "kept on budget: strict sampling would have refused it",
+    "relaxed": "kept by leniency: strict sampling would have refused it",
     "rejected": "refused",
     "discarded": "drafted behind a refusal, never judged",
     "resampled": "put in by the verifier",

@@ -68,6 +68,18 @@ def ratio(above: Sequence[float], below: Sequence[float], level: float = LEVEL) 
     return Estimate(value, max(0.0, value - half), value + half)
 
 
+def quotient(above: Estimate, below: Estimate) -> Estimate:
+    """One estimate of what is never negative over another, independent one: relative half-widths add up as squares.
+
+    The interval begins at 0 at the least; there is none where one of the two has none, or is 0.
+    """
+    value = above.value / below.value if below.value else math.nan
+    if above.high is None or below.high is None or not (above.value > 0 and below.value > 0):
+        return Estimate(value, None, None)
+    half = value * math.hypot(above.high / above.value - 1, below.high / below.value - 1)
+    return Estimate(value, max(0.0, value - half), value + half)
+
+
 def paired_difference(first: Sequence[bool], second: Sequence[bool], level: float = LEVEL) -> Estimate:
     """Share of successes of `first` less that of `second` on the same units, at least one, in [-1, 1].
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
-from specviz.prob.stats import wilson
+from specviz.prob.stats import Estimate, quotient, ratio, wilson
 from specviz.record.lane import Lane
 
 DEFINITIONS = {
@@ -29,7 +30,7 @@ DEFINITIONS = {
         definition="Tokens in the text: accepted ones and the one each round adds.",
     ),
     "relaxed": dict(
-        label="kept on budget",
+        label="kept by leniency",
         unit="tokens",
         kind="exact",
         definition="Kept tokens that strict sampling would have refused with the same draw.",
@@ -41,16 +42,19 @@ DEFINITIONS = {
         definition="Accepted draft tokens per verifier call. The one token each call adds is not counted.",
     ),
     "emitted_per_round": dict(
-        label="written per round",
+        label="written per verifier call",
         unit="tokens",
         kind="measured",
-        definition="Tokens written per verifier call, the one it always adds included (elsewhere called mean acceptance length).",
+        definition="Tokens written per verifier call, the one it always adds included (elsewhere called mean acceptance length). A count: it does not depend on the machine.",
     ),
     "acceptance_rate": dict(
         label="of judged kept", unit="%", kind="measured", definition="Accepted tokens as a share of judged tokens."
     ),
     "relaxed_share": dict(
-        label="relaxed", unit="%", kind="exact", definition="Tokens kept on budget as a share of all tokens written."
+        label="relaxed",
+        unit="%",
+        kind="exact",
+        definition="Tokens kept by leniency as a share of all tokens written: a strict check with the same draw refuses them.",
     ),
     "mean_kl": dict(
         label="KL",
@@ -92,7 +96,19 @@ DEFINITIONS = {
         label="speed-up",
         unit="x",
         kind="measured",
-        definition="Tokens per second against the plain lane of the same run.",
+        definition="Tokens per second against the plain lane of the same run. Interval, 95 %: by round, the linearised standard errors of the two speeds, as if rounds took their time independently.",
+    ),
+    "speedup_low": dict(
+        label="speed-up, low",
+        unit="x",
+        kind="measured",
+        definition="Where the interval of the speed-up begins.",
+    ),
+    "speedup_high": dict(
+        label="speed-up, high",
+        unit="x",
+        kind="measured",
+        definition="Where the interval of the speed-up ends.",
     ),
     "draft_share": dict(
         label="draft", unit="%", kind="measured", definition="Share of this lane's time spent drafting."
@@ -155,7 +171,7 @@ def figures(lane: Lane, plain: Lane | None = None) -> dict[str, float | None]:
     costs, targets = lane.column("kl_output_verifier"), lane.column("kl_target_verifier")
     delta = lane.knobs.get("delta")
     speed = _ratio(counted["emitted"], seconds)
-    plain_speed = None if plain is None else figures(plain)["tokens_per_second"]
+    gained = None if plain is None or not plain.rounds or not lane.rounds else quotient(pace(lane), pace(plain))
     rounds, drafting = counted["rounds"], sum(r.draft_seconds for r in lane.rounds)
     figured: dict[str, float | None] = {
         "accepted_per_round": _ratio(counted["accepted"], rounds),
@@ -170,11 +186,19 @@ def figures(lane: Lane, plain: Lane | None = None) -> dict[str, float | None]:
         "most_over_budget": _ratio(max(costs), delta) if isinstance(delta, float | int) and delta and costs else None,
         "mean_target_kl": _ratio(sum(targets), len(targets)),
         "tokens_per_second": speed,
-        "speedup": _ratio(speed, plain_speed) if speed is not None and plain_speed else None,
+        "speedup": None if gained is None or math.isnan(gained.value) else gained.value,
+        "speedup_low": None if gained is None else gained.low,
+        "speedup_high": None if gained is None else gained.high,
         "draft_share": _ratio(100 * drafting, seconds),
         "verify_share": _ratio(100 * sum(r.verify_seconds for r in lane.rounds), seconds),
     }
     return {**counted, **figured}
+
+
+def pace(lane: Lane) -> Estimate:
+    """Tokens written per second of a lane's own clock, and the interval that its rounds give; the first has read the prompt."""
+    clocks = [0.0, *(r.clock for r in lane.rounds)]
+    return ratio([len(r.emitted) for r in lane.rounds], [after - before for before, after in zip(clocks, clocks[1:])])
 
 
 class DraftPosition(TypedDict):

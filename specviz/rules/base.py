@@ -26,6 +26,7 @@ class Rule:
     searches: ClassVar[bool] = False  # its exact curve needs a search at every value of its knob, most at small ones
     flips: ClassVar[str | None] = None  # the main knob, of which `flip_point` speaks
     loose_below: ClassVar[bool] = False  # a smaller value of it keeps more
+    spends: ClassVar[str | None] = None  # the knob that is a budget of divergence, in nats
     summary: ClassVar[str]  # one plain sentence
     source: ClassVar[str]  # the paper
     formula: ClassVar[str]  # n the drafted token, p the draft, q the verifier

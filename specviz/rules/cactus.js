@@ -1,4 +1,5 @@
 // The twin of cactus.py.
+import { number, prob } from "specviz/core/formats.js";
 import { lift, liftCost, lifting, ratio, short } from "specviz/laws/laws.js";
 
 /** @type {Twin} */
@@ -10,8 +11,10 @@ export default {
   accept: (facts, { delta, solver }) => ratio(lift(facts.verifier, delta, solver), facts.draft),
   flip: (facts, { solver }) => liftCost(facts.verifier, short(facts), solver),
 
+  because: (facts, { delta, solver }) =>
+    `The budget δ = ${number(delta)} lifts it from ${prob(facts.verifier)} to ${prob(lift(facts.verifier, delta, solver))}.`,
+
   // delta bounds the divergence of one drafted token's target: what that costs by either solver.
-  budget: "delta",
   costs(facts, { delta }) {
     /** @param {string} solver */
     const cost = (solver) => {

@@ -30,7 +30,7 @@ class Cactus(LiftedRule):
     formula = "g(n) = min(1, q(n) + √(2δ q(n) (1 − q(n))))\nkeep n with chance min(1, g(n) / p(n)); else draw from norm(max(h − p, 0)), h being q with n lifted to g(n)\nsolver exact: g(n) is the largest with KL(h ‖ q) ≤ δ"
     helps = "When a little drift is fine. Tokens the verifier finds plausible but the draft model overrates are kept, more of them as delta grows."
     hurts = "delta bounds the target of one token, not what is written: the lifts add up, so the true divergence may exceed it. At delta 1 a token the verifier gives 1 % may be written 15 % of the time."
-    flips = "delta"
+    flips = spends = "delta"
 
     delta: float = knob(
         1.0, "How far the target of one drafted token may stray from the verifier: 0 is strict.",

@@ -1,4 +1,5 @@
 // The twin of cactus_law.py.
+import { number } from "specviz/core/formats.js";
 import { lifting, outcome } from "specviz/laws/laws.js";
 
 // The delta at which KL(law || verifier) is `budget`; where keeping all it can costs less than
@@ -49,5 +50,6 @@ export default {
   symbols: { budget: "b" },
   stroke: ["ink2", 1.25, "7 3", "circle", "longdash"],
   whole: true,
+  because: (facts, { budget }) => `The budget of the whole step, ${number(budget)} nats, lifts it far enough.`,
   law: (verifier, draft, { budget }) => lifting(verifier, draft, deltaFor(verifier, draft, budget), "taylor"),
 };

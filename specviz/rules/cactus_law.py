@@ -31,7 +31,7 @@ class CactusLaw(LiftedRule):
     helps = "When the promise must hold for what is really written: the drift at each position is at most the budget, known before the run."
     hurts = "It must read both whole distributions and search for delta at each position, which takes time, and mentored keeps at least as much for the same divergence."
 
-    flips = "budget"
+    flips = spends = "budget"
     searches = True
 
     budget: float = knob(

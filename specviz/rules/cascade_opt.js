@@ -13,6 +13,7 @@ export default {
     const ahead = facts.verifierMax - alpha * facts.tv - facts.draftMax;
     return ahead > ROUNDING ? strict(facts) : 1;
   },
+  because: () => "The verifier is not so far ahead here that it would be asked: the draft writes.",
   flip(facts) {
     if (short(facts) < 0 || !(facts.tv > 0)) return -1;
     return Math.max(-1, Math.min(1, (facts.verifierMax - facts.draftMax) / facts.tv));

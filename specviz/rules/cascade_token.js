@@ -1,5 +1,6 @@
 // The twin of cascade_token.py. Outside the verifier's favourites a token is kept while the draft has
 // enough mass there; how much that is a trace does not say, except by the recorded flip point.
+import { prob } from "specviz/core/formats.js";
 import { aimed, sum } from "specviz/laws/laws.js";
 
 /** @type {Twin} */
@@ -16,5 +17,9 @@ export default {
     );
   },
   accept: (facts, { alpha }) => (facts.rank === 1 || facts.verifier >= (1 - alpha) * facts.verifierMax ? 1 : null),
+  because: (facts, { alpha }) =>
+    facts.rank === 1 || facts.verifier >= (1 - alpha) * facts.verifierMax
+      ? `Its verifier probability, ${prob(facts.verifier)}, is near enough to the favourite's, ${prob(facts.verifierMax)}.`
+      : "The draft has enough of its chances outside the verifier's favourites.",
   again: (facts) => (facts.rank === 1 ? 0 : 1 - facts.verifier / facts.verifierMax),
 };

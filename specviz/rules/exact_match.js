@@ -8,5 +8,6 @@ export default {
     const best = favourite(verifier);
     return { accept: best, target: null, residual: () => best };
   },
+  because: () => "It is the verifier's favourite.",
   accept: (facts) => (facts.rank === 1 ? 1 : 0),
 };

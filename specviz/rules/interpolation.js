@@ -1,4 +1,5 @@
 // The twin of interpolation.py.
+import { number } from "specviz/core/formats.js";
 import { aimed, ratio, short } from "specviz/laws/laws.js";
 
 /** @type {Twin} */
@@ -12,6 +13,7 @@ export default {
       draft,
     ),
   accept: (facts, { alpha }) => ratio(alpha * facts.draft + (1 - alpha) * facts.verifier, facts.draft),
+  because: (facts, { alpha }) => `The target mixes the draft in, with a weight of α = ${number(alpha)}.`,
   flip: (facts) => (short(facts) > 0 ? short(facts) / (facts.draft - facts.verifier) : 0),
   contour: (knobs, draft) => draft,
 };

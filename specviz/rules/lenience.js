@@ -1,4 +1,5 @@
 // The twin of lenience.py.
+import { number } from "specviz/core/formats.js";
 import { leftover, ratio } from "specviz/laws/laws.js";
 
 /** @type {Twin} */
@@ -12,6 +13,7 @@ export default {
     return { accept, target: null, residual: () => rest };
   },
   accept: (facts, { factor }) => ratio(facts.verifier, factor * facts.draft),
+  because: (facts, { factor }) => `The draft's probability counts only ${number(factor)} times against it.`,
   flip: (facts) => (facts.verifier > 0 ? facts.verifier / (facts.uniform * facts.draft) : 0),
   contour: (knobs, draft) => Math.min(1, knobs.factor * draft),
 };

@@ -1,4 +1,5 @@
 // The twin of mentored.py.
+import { number } from "specviz/core/formats.js";
 import { aimed, clips } from "specviz/laws/laws.js";
 
 /** @type {Twin} */
@@ -7,6 +8,7 @@ export default {
   stroke: ["ink2", 1.25, "", "hexagon", "solid"],
   note: "the optimum",
   whole: true,
+  because: (facts, { budget }) => `The budget of the step, ${number(budget)} nats, has room for it.`,
   law(verifier, draft, { budget }) {
     if (budget <= 0) return aimed(verifier, draft);
     const all = clips(verifier, draft);

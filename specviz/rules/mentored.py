@@ -30,7 +30,7 @@ class Mentored(TargetRule):
     helps = "When the drift you accept can be named: at the same true divergence no rule for a single draft keeps more."
     hurts = "It spends the same budget at every position, also where that buys little, and it must read both whole distributions and search at each one."
 
-    flips = "budget"
+    flips = spends = "budget"
     searches = True
 
     budget: float = knob(

@@ -12,5 +12,6 @@ export default {
     return { accept: liked, target: null, residual: () => rest };
   },
   accept: (facts, { k }) => (facts.rank <= k && facts.verifier > 0 ? 1 : 0),
+  because: (facts, { k }) => `It is number ${facts.rank} of the verifier's favourites, and ${k} of them pass.`,
   flip: (facts) => (facts.verifier > 0 ? facts.rank : Infinity),
 };

@@ -60,7 +60,7 @@ def record(pair: Pair, example: dict[str, Any], seed: int) -> Trace:
 
 
 def telling(trace: Trace, example: dict[str, Any]) -> int:
-    """How much there is to see in a run: tokens kept on budget, refusals in every lane, the right answer in the strict one."""
+    """How much there is to see in a run: tokens kept by leniency, refusals in every lane, the right answer in the strict one."""
     drafting = [lane for lane in trace.lanes if lane.rule is not None]
     fates = [{fate for round_ in lane.rounds for fate in round_.fates(lane.lossless)} for lane in drafting]
     expected = example.get("expected")

@@ -19,8 +19,8 @@ PLOTLY = (
     ASSETS / "plotly-basic.min.js"
 )  # plotly.js-basic-dist-min 4.1.1: only what the plots use, a seventh of the whole to start
 STYLES = (
-    "base.css", "compare.css", "screen.css", "tour.css", "playground.css", "about.css", "fork.css", "advisor.css", "sweep.css", "code.css",
-    "questions.css", "rounds.css", "plots.css",
+    "base.css", "compare.css", "screen.css", "tour.css", "numbers.css", "playground.css", "about.css", "fork.css", "advisor.css",
+    "sweep.css", "questions.css", "rounds.css", "plots.css", "code.css",
 )  # fmt: skip
 JS = VIEW / "js"
 MODULES = tuple(sorted(JS.rglob("*.js")))
@@ -28,10 +28,10 @@ PLOTS = tuple(path for path in MODULES if path.parent.name == "plots")  # a plot
 TWINS = tuple(sorted(Path(rules.__file__).parent.glob("*.js")))  # of the rules, beside them; see js/laws/twins.js
 FACES = {"Inter": VIEW / "fonts" / "inter.woff2", "JetBrains Mono": VIEW / "fonts" / "jetbrains-mono.woff2"}
 ENTRY = 'import { open } from "specviz/shell/app.js"; open();'
-WORDS = ("summary", "formula", "helps", "hurts", "source", "lossless", "scope", "flips", "loose_below")
+WORDS = ("summary", "formula", "helps", "hurts", "source", "lossless", "scope", "flips", "loose_below", "spends")
 PLAIN = {
     "summary": "The verifier alone, one token per call. What the others are measured against.", "formula": "draw y from q; write y", "helps": "As the yardstick: its text and its speed are what every rule is held against.",
-    "hurts": "The big model is called once for every token, which is slow.", "source": "", "lossless": True, "scope": "token", "flips": None, "loose_below": False, "knobs": [],
+    "hurts": "The big model is called once for every token, which is slow.", "source": "", "lossless": True, "scope": "token", "flips": None, "loose_below": False, "spends": None, "knobs": [],
 }  # fmt: skip
 
 

@@ -28,6 +28,7 @@ interface RuleWords {
   scope: string;
   flips: string | null;
   loose_below: boolean;
+  spends: string | null;
   knobs: Knob[];
 }
 
@@ -82,7 +83,7 @@ interface Twin {
   whole?: boolean;
   pairwise?: boolean;
   contour?(knobs: Knobs, draft: number): number;
-  budget?: string;
+  because?(facts: Facts, knobs: Knobs): string;
   costs?(facts: Facts, knobs: Knobs): { taylor: number; exact: number };
   symbols?: Record<string, string>;
   stroke: [color: string, width: number, dash: string, symbol: string, plotly: string];
@@ -145,6 +146,11 @@ interface Sums {
   target: number;
   targetCount: number;
   seconds: number;
+  drafting: number;
+  verifying: number;
+  emitted2: number;
+  paced: number;
+  seconds2: number;
 }
 
 interface Lane {
@@ -171,6 +177,17 @@ interface Run {
   special: Set<number>;
 }
 
+interface Estimate {
+  value: number;
+  low: number | null;
+  high: number | null;
+}
+
+interface Costs {
+  verifier: number;
+  look: number;
+}
+
 interface Column {
   rule: string;
   knobs: Knobs;
@@ -195,6 +212,7 @@ interface State {
   front: number;
   hideCut: boolean;
   withPlain: boolean;
+  costs: Costs | null;
   raw: string | null;
   form: Record<string, any>;
   columns: Column[];

@@ -31,7 +31,7 @@ SAYS = {
     "whole",
     "pairwise",
     "contour",
-    "budget",
+    "because",
     "costs",
     "symbols",
     "stroke",
@@ -79,7 +79,24 @@ def test_a_twin_says_what_a_twin_may_say(bare, name):
     whole = bare.evaluate("(name) => Boolean(specviz.twins[name].whole)", name)
     assert cls.scope == "block" or whole or "accept" in says
     assert cls.flips is None or whole or "flip" in says
-    assert ("budget" in says) == ("costs" in says)
+    assert "costs" not in says or cls.spends
+
+
+FACTS = {"draft": 0.5, "verifier": 0.2, "uniform": 0.6, "strict": 0.4, "entropy": 1.0, "rank": 2}
+FACTS |= {"tv": 0.4, "js": 0.05, "draftMax": 0.6, "verifierMax": 0.6}
+
+
+@every_rule
+def test_a_lossy_twin_says_why_it_kept_a_token(bare, name):
+    """In a sentence; a budget is spoken of only by a rule whose knob is one."""
+    cls = rules.get(name)
+    knobs = {info["name"]: info["default"] for info in registry.knobs(cls)}
+    lane = {"rule": name, "knobs": knobs}
+    words = bare.evaluate("([lane, facts]) => specviz.rules.because(lane, facts)", [lane, FACTS])
+    assert bool(words) != cls.lossless or cls.scope == "block"
+    assert not words or (words[0].isupper() and words.endswith(".") and "NaN" not in words and "undefined" not in words)
+    assert ("budget" in words) == (cls.spends is not None) and (cls.spends is None or cls.spends in knobs)
+    assert bare.evaluate("(name) => specviz.rules.budget(name)?.name ?? null", name) == cls.spends
 
 
 def pairs() -> list[tuple[torch.Tensor, torch.Tensor]]:

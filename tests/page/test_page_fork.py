@@ -129,7 +129,7 @@ def test_what_if_becomes_real_from_the_first_changed_fate(tab):
     first = tab.evaluate(
         "(() => { const lane = specviz.state.run.lanes[2]; const { first } = specviz.rules.whatIf(specviz.state.run, lane, specviz.state.columns[2].knobs); return first === null ? null : lane.tokens[first].position; })()"
     )
-    assert first is not None, "this seed has a token kept on budget"
+    assert first is not None, "this seed has a token kept by leniency"
     tab.click(".whatif:visible >> text=Re-run from there")
     until(tab, ON)
     record = record_of(tab)

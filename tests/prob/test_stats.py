@@ -59,6 +59,24 @@ def test_a_ratio_has_its_interval_by_unit():
     assert stats.ratio([0.0, 0.1], [2, 2]).low == 0 and math.isnan(stats.ratio([0], [0]).value)
 
 
+def test_a_quotient_of_two_ratios_has_an_interval_that_holds():
+    """Over 4,000 seeded pairs of lanes the interval of how much faster one is holds the truth about 95 times in 100; without
+    an interval below there is none above."""
+    generator = np.random.default_rng(1)
+    written, seconds = generator.integers(1, 6, (4000, 40)), generator.gamma(16, 1 / 80, (4000, 40))  # 3 and 0.2
+    alone = generator.gamma(25, 1 / 250, (4000, 60))  # 0.1
+    found = [
+        stats.quotient(stats.ratio(w.tolist(), s.tolist()), stats.ratio([1.0] * 60, p.tolist()))
+        for w, s, p in zip(written, seconds, alone)
+    ]
+    held = np.mean([estimate.low <= 1.5 <= estimate.high for estimate in found])
+    assert 0.95 - 0.017 < held < 0.95 + 0.017
+    one = stats.ratio([3], [2])
+    assert stats.quotient(one, one) == (1, None, None) and math.isnan(
+        stats.quotient(one, stats.Estimate(0, 0, 1)).value
+    )
+
+
 @pytest.mark.parametrize("change", [0.02, 0.3])
 def test_paired_differences_have_an_interval_that_holds(change):
     """6,000 seeded sets of 100 matched units: never far below 95 in 100, though few pairs differ; five standard errors are 0.014."""

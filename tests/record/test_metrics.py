@@ -42,6 +42,12 @@ def test_figures_are_counted_from_the_rounds(record):
     for lane in record.lanes:
         check(lane, plain)
     assert metrics.figures(plain, plain)["speedup"] == 1
+    for lane in record.lanes:
+        figures = metrics.figures(lane, plain)
+        assert figures["speedup"] == pytest.approx(
+            figures["tokens_per_second"] / metrics.figures(plain)["tokens_per_second"]
+        )
+        assert 0 <= figures["speedup_low"] <= figures["speedup"] <= figures["speedup_high"]
 
 
 @pytest.mark.parametrize("way", WAYS)

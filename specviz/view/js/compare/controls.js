@@ -1,6 +1,5 @@
 // What a visitor can set: prompt, sampling, drafter, lanes and their knobs. Nothing here touches a model.
 import { boot, defaults, offline } from "specviz/core/boot.js";
-import * as continued from "specviz/core/continued.js";
 import { el, set } from "specviz/core/dom.js";
 import { emit, on } from "specviz/core/events.js";
 import { MAX_LANES, laneOf, state } from "specviz/core/state.js";
@@ -172,18 +171,6 @@ function examples() {
     parts.why,
     chosen ? [chosen.why, chosen.expected ? `Expected answer: ${chosen.expected}.` : ""].filter(Boolean).join(" ") : "",
   );
-}
-
-// "Answer 21, as expected", for prompts whose answer is known.
-export function answer(text) {
-  const chosen = state.run && boot.prompts.find((one) => one.text === state.run.trace.prompt);
-  if (!chosen || !chosen.expected) return "";
-  const said = /answer is:?\s+(.+?)\s*\.?\s*(<|$)/is.exec(continued.givenText(state.run) + text);
-  const given = (said ? said[1] : "").trim();
-  if (!given) return "";
-  const same =
-    given.replace(/\s+/g, " ").toLowerCase() === String(chosen.expected).trim().replace(/\s+/g, " ").toLowerCase();
-  return `Answer ${given.slice(0, 40)}, ${same ? "as expected" : `not ${chosen.expected}`}`;
 }
 
 // `models`: the choice of the models, which stands in the line under the prompt.

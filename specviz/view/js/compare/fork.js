@@ -16,6 +16,7 @@ import * as notices from "specviz/compare/notices.js";
 import * as timeline from "specviz/compare/timeline.js";
 
 const MOST = 20; // earlier runs that are remembered
+const LEAST = 1e-5; // verifier probability of a token that is offered: less is said as 0 percent
 const past = []; // the runs before the one on display
 let asked = null; // the run that was on display when one was asked to go on from it
 let returning = false;
@@ -128,6 +129,9 @@ export function head() {
   return node;
 }
 
+// Tokens that are no text; those of older traces, which do not say, by their look.
+const special = (id) => state.run.special.has(id) || /^<\|.*\|>$/.test(state.run.trace.pieces[id] ?? "");
+
 // The part of the inspector that goes on from a token; `slice` holds the likely tokens of its position.
 export function block(token, lane, slice) {
   if (offline || token.fate === "discarded") return null;
@@ -141,9 +145,7 @@ export function block(token, lane, slice) {
     slice && token.fate !== "bonus"
       ? slice.tokens.map((id, i) => ({ id, draft: slice.draft[i], verifier: slice.verifier[i] }))
       : [];
-  const offered = likely.filter(
-    ({ id, draft, verifier }) => id !== written && !state.run.special.has(id) && (draft > 0 || verifier > 0),
-  ); // a slice is filled up where little is possible
+  const offered = likely.filter(({ id, verifier }) => id !== written && !special(id) && verifier >= LEAST); // a slice is filled up where little is possible
   const button = (spec, attributes, ...content) =>
     el(spec, { type: "button", "aria-disabled": state.live ? "true" : null, ...attributes }, ...content);
   const chips = offered.map(({ id, draft, verifier }) => {

@@ -3,12 +3,13 @@ import { boot, defaults } from "specviz/core/boot.js";
 import * as continued from "specviz/core/continued.js";
 import { el } from "specviz/core/dom.js";
 import { on } from "specviz/core/events.js";
-import { fixed, label, named, nats, percent, prob, symbol } from "specviz/core/formats.js";
-import { differs, pick, pickedToken, shown, state } from "specviz/core/state.js";
+import { fixed, label, named, nats, number, percent, prob, symbol } from "specviz/core/formats.js";
+import { pick, pickedToken, shown, state } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
+import { rejudged } from "specviz/laws/rejudged.js";
 import * as rules from "specviz/laws/rules.js";
 import { twins } from "specviz/laws/twins.js";
-import { svg } from "specviz/parts/svg.js";
+import { bar } from "specviz/compare/abar.js";
 import * as fork from "specviz/compare/fork.js";
 
 let box;
@@ -27,7 +28,11 @@ function sentence(token, lane, facts) {
   };
   switch (token.fate) {
     case "relaxed":
-      return [strong("Kept only because the budget allowed it."), " Strict sampling would have refused it.", ...from()];
+      return [
+        strong("Kept by leniency."),
+        ` ${rules.because(lane, facts)} A strict check would have refused it.`.replace("  ", " "),
+        ...from(),
+      ];
     case "rejected":
       return [
         strong("Refused."),
@@ -55,108 +60,6 @@ function sentence(token, lane, facts) {
   }
 }
 
-function bar(facts) {
-  const W = 304;
-  const root = svg("svg", { viewBox: `0 0 ${W} 82`, class: "abar", role: "img", preserveAspectRatio: "xMinYMin meet" });
-  root.setAttribute(
-    "aria-label",
-    `Drawn ${fixed(facts.uniform)}; kept below ${fixed(facts.accept)}; strict keeps below ${fixed(facts.strict)}`,
-  );
-  const x = (value) => Math.max(0, Math.min(1, value)) * W;
-  const hatch = svg("pattern", {
-    id: "sv-hatch",
-    width: 6,
-    height: 6,
-    patternUnits: "userSpaceOnUse",
-    patternTransform: "rotate(45)",
-  });
-  hatch.append(svg("line", { x1: 0, y1: 0, x2: 0, y2: 6, stroke: "var(--red)", "stroke-width": 1, opacity: 0.35 }));
-  const defs = svg("defs", {});
-  defs.append(hatch);
-  root.append(defs);
-  const y = 30;
-  const tall = 20;
-  const both = Math.min(facts.strict, facts.accept);
-  root.append(svg("rect", { x: 0.5, y, width: W - 1, height: tall, fill: "url(#sv-hatch)", stroke: "var(--line2)" }));
-  root.append(svg("rect", { x: 0, y, width: x(both), height: tall, fill: "var(--mute)" }));
-  if (facts.accept > facts.strict) {
-    root.append(
-      svg("rect", {
-        x: x(facts.strict),
-        y,
-        width: x(facts.accept) - x(facts.strict),
-        height: tall,
-        fill: "var(--amber-bg)",
-      }),
-    );
-    root.append(
-      svg("rect", {
-        x: x(facts.strict),
-        y: y + tall - 2.5,
-        width: x(facts.accept) - x(facts.strict),
-        height: 2.5,
-        fill: "var(--amber)",
-      }),
-    );
-    root.append(
-      svg("line", {
-        x1: Math.min(W - 1, x(facts.accept)),
-        x2: Math.min(W - 1, x(facts.accept)),
-        y1: y - 3,
-        y2: y + tall + 3,
-        stroke: "var(--amber)",
-        "stroke-width": 2,
-      }),
-    );
-  }
-  root.append(
-    svg("line", {
-      x1: x(facts.strict),
-      x2: x(facts.strict),
-      y1: y - 3,
-      y2: y + tall + 3,
-      stroke: "var(--ink)",
-      "stroke-width": 1.5,
-    }),
-  );
-  const label = (at, line, text, kind = "") => {
-    const width = text.length * 6.4;
-    const left = Math.max(0, Math.min(W - width, at - width / 2));
-    root.append(svg("text", { x: left, y: line, class: kind }, text));
-    return [left, left + width];
-  };
-  const first = label(x(facts.strict), y + tall + 17, `strict ${prob(facts.strict)}`);
-  if (Math.abs(facts.accept - facts.strict) > 1e-6) {
-    const text = `φ ${prob(facts.accept)}`;
-    const width = text.length * 6.4;
-    const clash = x(facts.accept) - width / 2 < first[1] + 6 && x(facts.accept) + width / 2 > first[0] - 6;
-    label(
-      clash
-        ? first[0] > W / 2
-          ? first[0] - width / 2 - 10
-          : Math.max(x(facts.accept), first[1] + width / 2 + 8)
-        : x(facts.accept),
-      y + tall + 17,
-      text,
-      "amber",
-    );
-  }
-  const middle = x(facts.strict) + (x(facts.accept) - x(facts.strict)) / 2;
-  if (x(facts.accept) - x(facts.strict) > 100 && Math.abs(x(facts.uniform) - middle) > 62)
-    root.append(svg("text", { x: middle, y: y + 14, class: "amber", "text-anchor": "middle" }, "kept on budget"));
-  else if (x(facts.accept) - x(facts.strict) > 190 && x(facts.uniform) > middle)
-    root.append(svg("text", { x: x(facts.strict) + 8, y: y + 14, class: "amber" }, "kept on budget"));
-  if (W - x(facts.accept) > 70 && Math.abs(x(facts.uniform) - (x(facts.accept) + W) / 2) > 40)
-    root.append(
-      svg("text", { x: (x(facts.accept) + W) / 2, y: y + 14, class: "red", "text-anchor": "middle" }, "refused"),
-    );
-  const u = x(facts.uniform);
-  root.append(svg("line", { x1: u, x2: u, y1: y - 6, y2: y + tall, stroke: "var(--ink)", "stroke-width": 2 }));
-  root.append(svg("path", { d: `M${u - 5} ${y - 13}h10l-5 8z`, fill: "var(--ink)" }));
-  label(u, y - 17, `drawn u = ${prob(facts.uniform)}`, "strong");
-  return root;
-}
-
 const COLUMNS = [
   ["draft", "what the token was drawn from"],
   ["verifier", "what the verifier wants"],
@@ -164,6 +67,8 @@ const COLUMNS = [
   ["residual", "drawn from if the token is refused"],
   ["output", "what the position really emits"],
 ];
+
+const BROKEN = { verifier: "veri\u00adfier", residual: "resid\u00adual" }; // where a head is too long for its column
 
 function table(slice, run, here, token, lane) {
   const rows = slice.tokens.map((id, i) => ({ id, i })).slice(0, 7);
@@ -173,7 +78,7 @@ function table(slice, run, here, token, lane) {
     "tr",
     null,
     el("th", { scope: "col" }, el("span.sr", null, "token")),
-    COLUMNS.map(([name, words]) => el("th", { scope: "col", title: words }, name)),
+    COLUMNS.map(([name, words]) => el("th", { scope: "col", title: words }, BROKEN[name] ?? name)),
   );
   const unused = token.judged >= 0 && token.accept >= 1;
   const body = rows.map(({ id, i }) =>
@@ -249,7 +154,12 @@ function facts(lane, f) {
   const rows = [];
   const row = (name, value, words) => rows.push(el("dt", { title: words }, name), el("dd", null, value));
   const budget = rules.spending(lane, f);
-  if (budget) row("Budget δ", fixed(budget.delta, 3), "What one drafted token's target may stray from the verifier.");
+  if (budget)
+    row(
+      `Budget ${symbol(rules.budget(lane.rule).name)}`,
+      number(budget.delta),
+      "What one drafted token's target may stray from the verifier.",
+    );
   if (typeof f.klTarget === "number")
     row("Spent on this token, KL(h‖q)", nats(f.klTarget), "Divergence of the target this drafted token got.");
   const other = lane.knobs.solver === "exact" ? "taylor" : "exact";
@@ -347,10 +257,8 @@ function draw() {
   }
   const { lane, slice, facts: recorded, round } = store.detail(state.run, token);
   const column = shown().find((one) => one.lane === lane)?.column;
-  const accept =
-    recorded && column && differs(column, lane) && rules.canRejudge(lane, column.knobs)
-      ? rules.accept(lane.rule, recorded, column.knobs)
-      : null;
+  const again = column && rejudged(state.run, lane, column.knobs);
+  const accept = recorded && again?.possible ? rules.accept(lane.rule, recorded, column.knobs) : null;
   const f = accept === null ? recorded : { ...recorded, accept }; // as the dragged knob would have it
   const [kind, found] = store.worth(lane);
   const nav = found.length

@@ -4,16 +4,19 @@ import * as continued from "specviz/core/continued.js";
 import { el, set } from "specviz/core/dom.js";
 import * as drafters from "specviz/core/drafters.js";
 import { on } from "specviz/core/events.js";
-import { fixed, named, nats, number, percent, seconds, symbol } from "specviz/core/formats.js";
-import { differs, done, laneOf, measured, pickedToken, state } from "specviz/core/state.js";
+import { named, number, seconds, symbol } from "specviz/core/formats.js";
+import { done, laneOf, pickedToken, state } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
+import { rejudged } from "specviz/laws/rejudged.js";
 import * as rules from "specviz/laws/rules.js";
 import * as about from "specviz/parts/about.js";
 import * as card from "specviz/parts/card.js";
 import { key } from "specviz/parts/key.js";
 import { tokenNode } from "specviz/parts/tokens.js";
 import * as controls from "specviz/compare/controls.js";
+import * as figures from "specviz/compare/figures.js";
 import * as fork from "specviz/compare/fork.js";
+import * as verdict from "specviz/compare/verdict.js";
 
 let box;
 let tabs;
@@ -22,35 +25,8 @@ let ticket = 0;
 const FIRST = 480; // tokens that are there at once, of all lanes together
 const SLICE = 150; // and those of each task that brings the rest
 
-const BIG = [
-  ["accepted_per_round", "kept per round", (f) => fixed(f.accepted_per_round)],
-  ["speedup", "speed-up", (f) => (f.speedup === null ? "–" : `${fixed(f.speedup)}×`)],
-  ["relaxed_share", "relaxed", (f) => `${percent(f.relaxed_share)} %`],
-];
-const SMALL = [
-  [
-    "acceptance_rate",
-    (f) => [f.acceptance_rate === null ? "–" : `${percent(f.acceptance_rate, 0)} %`, " of judged kept"],
-  ],
-  ["emitted_per_round", (f) => [fixed(f.emitted_per_round), " written per call"]],
-  ["mean_kl", (f) => ["KL ", nats(f.mean_kl)]],
-  [
-    "tokens_per_second",
-    (f) => [f.tokens_per_second === null ? "–" : String(Math.round(f.tokens_per_second)), " tok/s"],
-  ],
-];
-
-function definition(name) {
-  return boot.definitions[name] || { label: name, kind: "exact", definition: "" };
-}
-
-function kindOf(name) {
-  const { kind } = definition(name);
-  return kind === "measured" ? measured() : kind;
-}
-
 function build(column, index) {
-  const view = { column, index, shownRounds: 0, rounds: [], live: -1, figures: {}, stamp: "", sought: false };
+  const view = { column, index, shownRounds: 0, rounds: [], live: -1, stamp: "", sought: false };
   const known = boot.rules;
   const rule = known[column.rule] || {};
   const names = Object.keys(known).includes(column.rule) ? Object.keys(known) : [column.rule, ...Object.keys(known)];
@@ -115,17 +91,9 @@ function build(column, index) {
       (view.knobs = controls.knobs(column, index)),
       (view.error = el("p.error.laneerror", { role: "alert", "data-error": `lane${index}` })),
     ),
-    el(
-      "dl.big",
-      null,
-      BIG.map(([name, label]) => figure(view, name, label)),
-    ),
-    (view.small = el(
-      "div.small",
-      null,
-      SMALL.map(([name]) => (view.figures[name] = el("span", { "data-figure": name, tabindex: -1 }))),
-    )),
-    el("div", null),
+    (view.figures = figures.build()).big,
+    view.figures.more,
+    el("div", null, (view.verdict = verdict.build()).node),
     view.text,
     el(
       "div.foot",
@@ -148,7 +116,6 @@ function build(column, index) {
       ),
     ),
   );
-  SMALL.forEach(([name]) => describe(view.figures[name], name));
   return view;
 }
 
@@ -157,27 +124,6 @@ function drafted(column) {
   const drafter = laneOf(column)?.drafter;
   if (!drafter || drafters.usual(drafter)) return null;
   return el("p.caption.drafted", { title: drafters.words(drafter.name).summary }, `Drafter ${drafters.label(drafter)}`);
-}
-
-function figure(view, name, label) {
-  const value = el("dd", null, "–");
-  const badge = el("span.badge", null, "");
-  const term = el("dt", null, name === "relaxed_share" ? el("s", { "aria-hidden": "true" }) : null, label, badge);
-  view.figures[name] = value;
-  const node = el("div.figure", { "data-figure": name }, term, value);
-  describe(node, name);
-  view.figures[`${name}:box`] = node;
-  view.figures[`${name}:badge`] = badge;
-  return node;
-}
-
-function describe(node, name) {
-  node.addEventListener("pointerenter", () => {
-    const { label, definition: words } = definition(name);
-    const source = { live: "", imported: ", from an imported run" }[state.source] ?? ", from a recorded run";
-    card.tell(node, label, [words, `This number is ${kindOf(name)}${source}.`]);
-  });
-  node.addEventListener("pointerleave", () => card.hide());
 }
 
 async function copy(view, button) {
@@ -286,7 +232,8 @@ function fill(view) {
 function tick(view) {
   const lane = laneOf(view.column);
   if (!lane) {
-    figures(view, null, 0);
+    figures.draw(view.figures, view.column, null, 0);
+    verdict.draw(view.verdict, null);
     view.spot = null;
     set(view.status, "");
     set(view.count, "");
@@ -297,7 +244,7 @@ function tick(view) {
   const { rounds } = view;
   const stamp = `${now.done} ${now.pending} ${now.phase} ${whole} ${state.live} ${rounds.length} ${lane.finished}`;
   if (stamp === view.stamp) {
-    figures(view, lane, now.done);
+    figures.draw(view.figures, view.column, lane, now.done);
     return;
   }
   view.stamp = stamp;
@@ -332,7 +279,8 @@ function tick(view) {
   const over = now.done >= lane.rounds.length && next < 0;
   if (over && (!state.live || lane.finished)) view.spot = null;
   view.live = next;
-  figures(view, lane, now.done);
+  figures.draw(view.figures, view.column, lane, now.done);
+  verdict.draw(view.verdict, lane, over && Boolean(lane.finished));
   foot(view, lane, now, next);
 }
 
@@ -368,31 +316,6 @@ function settle() {
   });
 }
 
-function figures(view, lane, rounds) {
-  const plain = state.run && state.run.lanes.find((one) => one.rule === "plain");
-  const f = lane ? store.figures(state.run, lane.index, rounds, plain ? done(plain) : null) : {};
-  const drafts = lane && lane.rule !== "plain";
-  BIG.forEach(([name, , show]) => {
-    const none = !lane || f[name] === null || f[name] === undefined || (!drafts && name !== "speedup");
-    set(view.figures[name], none ? "–" : show(f));
-    view.figures[`${name}:box`].classList.toggle("none", none);
-    const badge = view.figures[`${name}:badge`];
-    const why = name === "speedup" && lane && !plain ? "no plain lane ran" : "";
-    badge.className = why ? "" : `badge ${kindOf(name)}`;
-    badge.hidden = name !== "speedup" || (none && !why);
-    set(badge, why || kindOf(name));
-  });
-  SMALL.forEach(([name, show]) => {
-    const node = view.figures[name];
-    const parts = lane ? show(f) : ["–"];
-    const wanted = parts.join("");
-    if (node.textContent === wanted) return;
-    const strong = name === "mean_kl" ? 1 : 0;
-    node.replaceChildren(...parts.map((part, i) => (i === strong ? el("b", null, part) : part)));
-  });
-  view.small.classList.toggle("plain", !drafts);
-}
-
 function foot(view, lane, now, next) {
   const over = now.done >= lane.rounds.length && next < 0;
   let words;
@@ -403,8 +326,6 @@ function foot(view, lane, now, next) {
       length: `Length reached, ${time} ${unit}`,
       stopped: `Stopped after ${time} ${unit}`,
     }[lane.finished];
-    const answer = controls.answer(store.text(lane));
-    if (answer) words = `${answer} · ${words.toLowerCase()}`;
   } else if (next >= 0)
     words = `Round ${next + 1}, ${now.phase} ${lane.rounds[next].given.drafted.length || "one token"}`;
   else words = lane.rounds.length ? `Round ${now.done + 1}` : "Waiting";
@@ -416,16 +337,12 @@ function foot(view, lane, now, next) {
 function recolour(view) {
   const lane = laneOf(view.column);
   view.text.querySelectorAll(".ghost, .changed").forEach((node) => node.classList.remove("ghost", "changed"));
-  const dirty = lane && differs(view.column, lane);
+  const again = lane && rejudged(state.run, lane, view.column.knobs);
   view.whatif.hidden = true;
   view.summary.hidden = false;
-  if (!lane || (!dirty && !view.wasDirty)) return;
-  view.wasDirty = dirty;
-  const possible = dirty && rules.canRejudge(lane, view.column.knobs);
-  const { changed, first } = possible
-    ? rules.whatIf(state.run, lane, view.column.knobs)
-    : { changed: new Map(), first: null };
-  let flips = 0;
+  if (!lane || (!again && !view.wasDirty)) return;
+  view.wasDirty = Boolean(again);
+  const { possible, changed, first, flips } = again || { changed: new Map(), first: null };
   view.text.querySelectorAll(".t").forEach((node) => {
     const token = lane.tokens[node.dataset.k];
     const now = changed.get(token.key);
@@ -433,13 +350,11 @@ function recolour(view) {
     ["accepted", "relaxed", "rejected", "discarded", "resampled", "bonus", "plain"].forEach((name) =>
       node.classList.toggle(name, name === fate),
     );
-    const flipped = (fate === "rejected") !== (token.fate === "rejected");
-    flips += flipped;
-    node.classList.toggle("changed", flipped);
+    node.classList.toggle("changed", (fate === "rejected") !== (token.fate === "rejected"));
     node.classList.toggle("ghost", first !== null && token.key > first);
   });
-  if (!dirty) return;
-  const knobs = Object.keys(lane.knobs).filter((name) => String(lane.knobs[name]) !== String(view.column.knobs[name]));
+  if (!again) return;
+  const knobs = rules.turned(lane, view.column.knobs);
   const what = knobs.map((name) => `${symbol(name)} ${number(view.column.knobs[name])}`).join(", ");
   let words = `${what}: no fate changes.`;
   if (!possible) words = `${what} ${rules.refusal(lane)}.`;
@@ -532,8 +447,17 @@ function front(index) {
 function tabFigures() {
   views.forEach((view, i) => {
     const small = tabs.children[i]?.querySelector("small");
-    if (small) set(small, view.figures.accepted_per_round.textContent);
+    if (small) set(small, view.figures.parts.emitted_per_round.value.textContent);
   });
+}
+
+// The figures alone, where no text has changed.
+function refigure() {
+  views.forEach((view) => {
+    const lane = laneOf(view.column);
+    figures.draw(view.figures, view.column, lane, lane ? done(lane) : 0);
+  });
+  tabFigures();
 }
 
 const hold = (height) => views.forEach((view) => view.text.style.setProperty("--hold", `${height}px`));
@@ -554,7 +478,7 @@ function draw() {
         { type: "button", role: "tab", onclick: () => front(i) },
         view.column.rule,
         el("small", null, "–"),
-        el("i", null, "kept per round"),
+        el("i", null, "written per call"),
       ),
     ),
   );
@@ -593,7 +517,11 @@ export function mount(parent, tabParent) {
     tabFigures();
   });
   on("ended", () => hold(0));
-  on("whatif", (index) => recolour(views[index]));
+  on("whatif", (index) => {
+    recolour(views[index]);
+    refigure();
+  });
+  on("costs", refigure);
   on("pick", () => {
     mark();
     const token = pickedToken();

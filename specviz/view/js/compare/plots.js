@@ -1,9 +1,9 @@
 // The frame of the plots: they read the run on display, follow the playhead and keep the reader's zoom. Plotly is
 // fetched only when they come near the screen. Each plot is a file of its own in plots/, found by lying there, that
 // exports
-//   {title, place, draw(ink, mode) -> {subtitle, more?, kind?, axes, data, layout, rows?} or null, modes?, served?}
+//   {title, place, draw(ink, mode) -> {subtitle, title?, more?, kind?, axes, data, layout, rows?} or null, modes?, served?}
 // `subtitle` fits into two lines, `more` is what there is to say besides. `axes` are the names of both axes in words, for
-// figures. `rows` are the numbers, heads first; without them they are those of the traces of `data` that have a name.
+// figures. `title` stands instead of the plot's own. `rows` are the numbers, heads first; without them they are those of the traces of `data` that have a name.
 // What names an axis on the page is a note with the name "axis".
 // `served(redraw)` is for a plot that asks the server: it gives what stands above the plot, which stays empty until
 // `draw` has something. Without a server there is no such plot.
@@ -71,6 +71,7 @@ function told(made, { subtitle, more = "" }) {
 
 function card({ title, draw, modes = null, served = null }) {
   const made = {
+    title,
     draw,
     served,
     mode: modes ? modes[0][0] : null,
@@ -78,11 +79,12 @@ function card({ title, draw, modes = null, served = null }) {
   };
   const figure = () => {
     const drawn = state.run && made.draw(inks(), made.mode);
-    return drawn && { ...drawn, title, foot: of() };
+    return drawn && { title, ...drawn, foot: of() };
   };
   rest(made);
   made.words = el("span");
   made.subtitle = el("p.caption", null, made.words, made.more);
+  made.heading = el("h2", null, title);
   made.badge = el("span.badge.exact", null, "exact");
   made.modes = modes
     ? modes.map(([mode, words]) =>
@@ -106,7 +108,7 @@ function card({ title, draw, modes = null, served = null }) {
   made.node = el(
     served ? "section.plot.wide" : "section.plot",
     { "aria-label": title },
-    el("div.rowspread", null, el("h2", null, title), el("div.tools", null, made.modes, buttons(title, figure))),
+    el("div.rowspread", null, made.heading, el("div.tools", null, made.modes, buttons(title, figure))),
     el("div.rowspread", null, made.subtitle, made.badge),
     made.rest,
     served ? served(soon) : null,
@@ -131,6 +133,7 @@ function refresh(made, bare = false) {
   if (made.served) empty(made, !drawn);
   if (!drawn) return;
   const figure = light(drawn);
+  set(made.heading, figure.title ?? made.title);
   told(made, figure);
   made.badge.className = `badge ${figure.kind || "exact"}`;
   set(made.badge, figure.kind || "exact");

@@ -142,7 +142,7 @@ function flush() {
   rest = performance.now() + 3 * (performance.now() - began);
 }
 
-// The first token kept on budget fills the inspector, unless something was picked.
+// The first token kept by leniency fills the inspector, unless something was picked.
 function notable(fresh) {
   const found = fresh
     .flatMap(([, round]) => round.tokens)

@@ -1,5 +1,6 @@
 // Who wants to hear when something changes.
 //   run, append, time, pick, columns, whatif, form, settings, theme, ended, rest    see state.js
+//   costs                what a verifier call costs was set
 //   connected            Gradio has mounted the page, see live.js
 //   running              a run was started or has ended
 //   address              the open section has changed what it says in the address

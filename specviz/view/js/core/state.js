@@ -7,6 +7,7 @@
 //            every
 //            column keeps a drafter of its own
 //   columns  the lanes as configured: {rule, knobs, drafter?, from}; `from`: index of the run's lane it shows, or null
+//   costs    what a verifier call costs, see costs.js; null: as the run on display took its time
 //   picked   {lane, key} of the selected token, or null
 // Events: run (another is on display), append (it has grown), time, pick, columns, whatif (a knob, of the column of
 // that
@@ -31,6 +32,7 @@ export const state = {
   front: 0,
   hideCut: false,
   withPlain: true,
+  costs: null,
   raw: null,
   form: {
     prompt: "",

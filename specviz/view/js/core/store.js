@@ -14,6 +14,7 @@
 //          was judged, -1 without one
 //          fate: accepted | relaxed | rejected | discarded | resampled | bonus | plain
 import * as drafters from "specviz/core/drafters.js";
+import * as estimates from "specviz/core/estimates.js";
 import { finite, label } from "specviz/core/formats.js";
 import { reader } from "specviz/core/pieces.js";
 
@@ -73,6 +74,11 @@ function zero() {
     target: 0,
     targetCount: 0,
     seconds: 0,
+    drafting: 0, // seconds of the drafter, of the verifier
+    verifying: 0,
+    emitted2: 0, // over rounds: squares and products of tokens written and seconds taken
+    paced: 0,
+    seconds2: 0,
   };
 }
 
@@ -195,7 +201,13 @@ export function append(run, laneIndex, round, silent = false) {
   sum.rounds += 1;
   sum.drafted += round.drafted.length;
   sum.emitted += round.emitted.length;
+  const took = round.clock - sum.seconds;
+  sum.emitted2 += round.emitted.length ** 2;
+  sum.paced += round.emitted.length * took;
+  sum.seconds2 += took ** 2;
   sum.seconds = round.clock;
+  sum.drafting += round.draft_seconds || 0;
+  sum.verifying += round.verify_seconds || 0;
   lane.sums.push(sum);
   lane.rounds.push(view);
   return view;
@@ -229,6 +241,18 @@ export function at(lane, time) {
  */
 const ratio = (top, bottom) => (bottom > 0 ? top / bottom : null);
 
+// Tokens per second of a lane's own clock, an estimate: its rounds are the units.
+/** @param {Sums} sum */
+const pace = (sum) =>
+  estimates.ratio({
+    count: sum.rounds,
+    above: sum.emitted,
+    below: sum.seconds,
+    above2: sum.emitted2,
+    product: sum.paced,
+    below2: sum.seconds2,
+  });
+
 // The lane's figures after `rounds` rounds; keys are those of specviz.metrics.
 /**
  * @param {Run} run
@@ -239,14 +263,9 @@ const ratio = (top, bottom) => (bottom > 0 ? top / bottom : null);
 export function figures(run, laneIndex, rounds, plainRounds = null) {
   const lane = run.lanes[laneIndex];
   const sum = lane.sums[Math.min(rounds, lane.sums.length - 1)];
-  const speed = ratio(sum.emitted, sum.seconds);
   const plain = run.lanes.find((other) => other.rule === "plain");
-  let speedup = null;
-  if (plain) {
-    const base = plain.sums[Math.min(plainRounds ?? plain.rounds.length, plain.sums.length - 1)];
-    const plainSpeed = ratio(base.emitted, base.seconds);
-    speedup = speed !== null && plainSpeed ? speed / plainSpeed : null;
-  }
+  const base = plain?.sums[Math.min(plainRounds ?? plain.rounds.length, plain.sums.length - 1)];
+  const gained = base ? estimates.quotient(pace(sum), pace(base)) : { value: NaN, low: null, high: null };
   return {
     rounds: sum.rounds,
     judged: sum.judged,
@@ -259,8 +278,12 @@ export function figures(run, laneIndex, rounds, plainRounds = null) {
     relaxed_share: ratio(sum.relaxed, sum.emitted),
     relaxed: sum.relaxed,
     mean_kl: lane.rule === "plain" ? 0 : ratio(sum.kl, sum.klCount),
-    tokens_per_second: speed,
-    speedup,
+    tokens_per_second: ratio(sum.emitted, sum.seconds),
+    speedup: Number.isFinite(gained.value) && sum.seconds > 0 ? gained.value : null,
+    speedup_low: gained.low,
+    speedup_high: gained.high,
+    draft_share: ratio(sum.drafting, sum.seconds),
+    verify_share: ratio(sum.verifying, sum.seconds),
   };
 }
 
@@ -296,6 +319,7 @@ export function bySlot(lane, rounds) {
     slot: slot + 1,
     drafted: count,
     judged: reached[slot] || 0,
+    kept: kept[slot] || 0,
     conditional: ratio(kept[slot] || 0, reached[slot] || 0),
     unconditional: (kept[slot] || 0) / count,
   }));

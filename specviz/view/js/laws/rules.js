@@ -49,7 +49,7 @@ export function keptAt(lane, facts) {
  * @param {Lane} lane
  * @param {Knobs} knobs
  */
-const turned = (lane, knobs) =>
+export const turned = (lane, knobs) =>
   Object.keys(lane.knobs).filter((name) => String(lane.knobs[name]) !== String(knobs[name]));
 
 // Whether only the main knob was turned, of which a recorded flip point speaks.
@@ -166,6 +166,17 @@ export function canRejudge(lane, knobs) {
   return mainAlone(lane, knobs) && lane.rounds.some(({ given }) => given.judged.flip);
 }
 
+// The knob of a rule that is a budget of divergence, in nats; null for a rule without one.
+/** @param {string} rule */
+export const budget = (rule) => about(rule)?.knobs.find(({ name }) => name === about(rule).spends) ?? null;
+
+// Why the rule kept a token that a strict check refuses, in a sentence of its own; "" where its twin does not say.
+/**
+ * @param {Lane} lane
+ * @param {Facts} facts
+ */
+export const because = (lane, facts) => twins[lane.rule]?.because?.(facts, lane.knobs) ?? "";
+
 // Why it cannot, in words that follow the knobs' own.
 /** @param {Lane} lane */
 export function refusal(lane) {
@@ -197,8 +208,8 @@ const over = (nats, delta) => nats > delta * 1.0001 + 1e-6;
  */
 export function spending(lane, facts) {
   const twin = twins[lane.rule];
-  if (!twin?.budget || !twin.costs) return null;
-  const delta = lane.knobs[twin.budget];
+  if (!twin?.costs) return null;
+  const delta = lane.knobs[/** @type {string} */ (about(lane.rule)?.spends)];
   const { klTarget: target, klOutput: law } = facts;
   return {
     delta,

@@ -7,8 +7,9 @@
 //   whole: true                  the fate depends on whole distributions: accept does not decide it
 //   pairwise: true               accept depends on the token's own two probabilities alone
 //   contour(knobs, draft)        the verifier probability from which on it always keeps
-//   budget, costs(facts, knobs)  the knob that bounds the divergence of one drafted token's target,
-//                                and what that target costs by each solver, nats
+//   because(facts, knobs)        why it kept a token that a strict check refuses: a sentence
+//   costs(facts, knobs)          what the drafted token's own target costs by each solver, nats, where the
+//                                rule's budget (`spends`, see base.py) bounds that
 //   symbols, stroke, note        of its knobs; how it is drawn, see `stroke`; a word in its row
 // Whatever a twin does not say is not shown; a rule without one is not computed in the browser.
 //

@@ -9,6 +9,7 @@ import * as advisor from "specviz/compare/advisor.js";
 import * as controls from "specviz/compare/controls.js";
 import { display, firstExample, recorded } from "specviz/compare/examples.js";
 import * as fork from "specviz/compare/fork.js";
+import * as hardware from "specviz/compare/hardware.js";
 import * as inspector from "specviz/compare/inspector.js";
 import * as lanes from "specviz/compare/lanes.js";
 import * as models from "specviz/compare/models.js";
@@ -114,7 +115,7 @@ function page() {
           "A small model drafts, a big one checks. Most of the draft is ",
           mark("accepted", "kept"),
           ". Some of it is ",
-          mark("relaxed", "kept on budget"),
+          mark("relaxed", "kept by leniency"),
           ": a strict check would have refused it. The first ",
           mark("rejected", "refused"),
           " token is ",
@@ -135,7 +136,12 @@ function page() {
             null,
             tabs,
             box,
-            el("div.under", null, timeline.build(), el("div.lanechoices", null, add, plainSwitch, hideSwitch)),
+            el(
+              "div.under",
+              null,
+              timeline.build(),
+              el("div.lanechoices", null, hardware.build(), add, plainSwitch, hideSwitch),
+            ),
           ),
           sheet.build(inspector.build()),
         ),

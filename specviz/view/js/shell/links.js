@@ -2,6 +2,7 @@
 import { boot, defaults } from "specviz/core/boot.js";
 import { decode } from "specviz/core/codes.js";
 import * as continued from "specviz/core/continued.js";
+import { readable } from "specviz/core/costs.js";
 import * as drafters from "specviz/core/drafters.js";
 import * as pairs from "specviz/core/pairs.js";
 import { MAX_LANES, state } from "specviz/core/state.js";
@@ -35,7 +36,7 @@ export function read(hash) {
     value.lanes.length > MAX_LANES
   )
     throw new Error("This link was made by another version, so its settings were ignored.");
-  const { pick, at = null, v, lanes, continued: origin = null, drafter, ...form } = value;
+  const { pick, at = null, v, lanes, costs = null, continued: origin = null, drafter, ...form } = value;
   const damaged =
     (origin && !continued.readable(origin)) || (at !== null && !(typeof at === "number" && at >= 0 && at <= 1));
   if (damaged) throw new Error("This link is damaged, so its settings were ignored.");
@@ -73,6 +74,7 @@ export function read(hash) {
     form: clean,
     columns,
     continued: origin,
+    ...(readable(costs) ? { costs: readable(costs) } : {}),
     pick: picked ? pick : null,
     at,
     ignored,

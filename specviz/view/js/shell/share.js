@@ -3,6 +3,7 @@ import { boot, offline } from "specviz/core/boot.js";
 import { encode, without } from "specviz/core/codes.js";
 import * as continued from "specviz/core/continued.js";
 import { download, el, pause, set } from "specviz/core/dom.js";
+import { emit } from "specviz/core/events.js";
 import * as live from "specviz/core/live.js";
 import * as pairs from "specviz/core/pairs.js";
 import { pick, setTime, show, state } from "specviz/core/state.js";
@@ -15,6 +16,10 @@ let file;
 
 // Selection and playhead of a link, once its run is on display, and what of the link was left out.
 export function restore(wanted) {
+  if (wanted.costs) {
+    state.costs = wanted.costs;
+    emit("costs");
+  }
   if (wanted.at !== null && state.run) setTime(wanted.at * state.run.span);
   const there = wanted.pick && state.run?.lanes[wanted.pick[0]]?.tokens[wanted.pick[1]];
   if (there) pick(...wanted.pick);
@@ -28,6 +33,7 @@ export function link() {
   const origin = continued.origin(state.run);
   if (origin && settings.prompt === state.run.trace.prompt && state.form.style === state.run.trace.style)
     Object.assign(value, { continued: origin, style: state.form.style });
+  if (state.costs) value.costs = state.costs;
   if (state.picked) value.pick = [state.picked.lane, state.picked.key];
   // Seconds are another machine's own.
   if (state.run && state.time < state.run.span) value.at = state.time / state.run.span;

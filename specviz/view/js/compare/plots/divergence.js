@@ -1,11 +1,13 @@
 // What each judged step really cost, and what was spent on its token.
 import * as continued from "specviz/core/continued.js";
-import { nats, number } from "specviz/core/formats.js";
+import { nats, number, symbol } from "specviz/core/formats.js";
 import { state } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 import * as rules from "specviz/laws/rules.js";
 import { layout, note } from "specviz/parts/plotly.js";
 import { byFate, focusLane, path, ringed, tokenText, upTo } from "specviz/compare/tools.js";
+
+const TITLE = "How far each step strays";
 
 const times = (value) => `${value.toFixed(1)} times`;
 
@@ -33,7 +35,13 @@ function summary(found, lane) {
     ? ` On ${found.targetOver} the token's own target did (thick ticks): taylor only approximates the budget.`
     : "";
   const other = lane.knobs.solver === "exact" ? "taylor" : "exact";
-  return ` ${law}${target} Mean: token ${nats(found.target)} (${other} ${nats(found[other])}), law ${nats(found.law)}.`;
+  return `${law}${target} Mean: token ${nats(found.target)} (${other} ${nats(found[other])}), law ${nats(found.law)}.`;
+}
+
+// What was spent in all, in few words; the rest is told when the line is pointed at.
+function short(found) {
+  if (!found || !found.delta) return "";
+  return found.lawOver ? `. Over the budget on ${found.lawOver} of ${found.judged} (boxed)` : ". None over the budget";
 }
 
 function divergence(ink) {
@@ -66,7 +74,9 @@ function divergence(ink) {
     );
   const beyond = points.filter((p) => p.budget?.lawOver);
   const targets = points.filter((p) => typeof p.target === "number" && p.target > floor);
-  const delta = lane.knobs.delta;
+  const budget = rules.budget(lane.rule);
+  const delta = budget && lane.knobs[budget.name];
+  const spent = rules.spent(state.run, lane, upTo(lane));
   const last = Math.max(10, lane.tokens.length ? lane.tokens[lane.tokens.length - 1].position - first + 1 : 10);
   const ticks = (over, half, width) =>
     path(
@@ -90,8 +100,9 @@ function divergence(ink) {
         ]
       : [];
   return {
-    subtitle: `Each judged step of ${lane.label}, in nats. Ticks: spent on its token.`,
-    more: summary(rules.spent(state.run, lane, upTo(lane)), lane),
+    title: budget ? "Where the budget went" : TITLE,
+    subtitle: `Each judged step of ${lane.label}, nats from the verifier${targets.length ? "; ticks: its token" : ""}${short(spent)}`,
+    more: summary(spent, lane),
     axes: ["position in the answer", "KL(output law ‖ verifier) of the step, nats"],
     rows: [
       [
@@ -142,10 +153,16 @@ function divergence(ink) {
         note("position", 1.02, -0.085, ink.ink3, { name: "axis" }),
         ...(bound.length
           ? [
-              note(`<b>budget<br>δ = ${number(delta)}</b>`, 1.02, Math.log10(delta), ink["amber-ink"], {
-                yref: "y",
-                align: "left",
-              }),
+              note(
+                `<b>budget<br>${symbol(budget.name)} = ${number(delta)}</b>`,
+                1.02,
+                Math.log10(delta),
+                ink["amber-ink"],
+                {
+                  yref: "y",
+                  align: "left",
+                },
+              ),
             ]
           : []),
         ...(lane.lossless
@@ -156,4 +173,4 @@ function divergence(ink) {
   };
 }
 
-export default { title: "Where the budget went", place: 1, draw: divergence };
+export default { title: TITLE, place: 1, draw: divergence };

@@ -1,6 +1,7 @@
 // Draft probability against verifier probability, with each rule's line of certain acceptance.
 import { label, percent } from "specviz/core/formats.js";
-import { differs, shown, state } from "specviz/core/state.js";
+import { shown, state } from "specviz/core/state.js";
+import { rejudged } from "specviz/laws/rejudged.js";
 import * as rules from "specviz/laws/rules.js";
 import { stroke } from "specviz/laws/twins.js";
 import { layout, note } from "specviz/parts/plotly.js";
@@ -10,10 +11,7 @@ function map(ink) {
   const focus = focusLane();
   if (!focus) return null;
   const { lane } = focus;
-  const wanted =
-    differs(focus.column, lane) && rules.canRejudge(lane, focus.column.knobs)
-      ? rules.whatIf(state.run, lane, focus.column.knobs).changed
-      : new Map();
+  const wanted = rejudged(state.run, lane, focus.column.knobs)?.changed ?? new Map();
   const floor = 1e-6;
   const clamp = (value) => Math.min(1, Math.max(floor, value));
   const points = upTo(lane)

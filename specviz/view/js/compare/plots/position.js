@@ -1,9 +1,34 @@
 // How often the first, second, ... drafted token was kept.
+import { wilson } from "specviz/core/estimates.js";
+import { percent } from "specviz/core/formats.js";
 import { done, measured, shown } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 import { stroke } from "specviz/laws/twins.js";
 import { layout, note, spread } from "specviz/parts/plotly.js";
 import { focusLane } from "specviz/compare/tools.js";
+
+// The counts behind a share.
+const counts = (slot, all) => [slot.kept, all ? slot.drafted : slot.judged];
+
+// Wilson's intervals as error bars, in percent; thin, so that several rules can be told apart.
+function bars(slots, all, color) {
+  const ends = slots.map((slot) => [slot.kept / counts(slot, all)[1], wilson(...counts(slot, all))]);
+  return {
+    type: "data",
+    symmetric: false,
+    array: ends.map(([share, [, high]]) => 100 * (high - share)),
+    arrayminus: ends.map(([share, [low]]) => 100 * (share - low)),
+    color,
+    thickness: 0.8,
+    width: 3,
+  };
+}
+
+function said(slot, all) {
+  const [kept, trials] = counts(slot, all);
+  const [low, high] = wilson(kept, trials).map((end) => percent(end, 0));
+  return `${percent(kept / trials, 0)} %, n = ${trials} ${all ? "drafted" : "reached"}<br>95 %: ${low} to ${high} %`;
+}
 
 function position(ink, mode) {
   const rows = shown().filter(({ lane }) => lane.rule !== "plain");
@@ -25,8 +50,9 @@ function position(ink, mode) {
       mode: "lines+markers",
       line: { color: ink[look.color], width: look.width, dash: look.plotly },
       marker: { symbol: look.symbol, size: 7, color: ink[look.color], line: { width: 1.3, color: ink[look.color] } },
-      text: slots.map((slot) => (all ? `of ${slot.drafted} drafted` : `of ${slot.judged} reached`)),
-      hovertemplate: `${lane.label}, place %{x}: %{y:.0f} % %{text}<extra></extra>`,
+      error_y: bars(slots, all, ink[look.color]),
+      text: slots.map((slot) => said(slot, all)),
+      hovertemplate: `${lane.label}, place %{x}: %{text}<extra></extra>`,
     };
   });
   const names = spread(ends, 104, 0.075).map((end) =>
@@ -34,7 +60,7 @@ function position(ink, mode) {
   );
   return {
     axes: ["place in the draft", all ? "kept of all drafts, %" : "kept if it was reached, %"],
-    subtitle: all ? "Share of all drafts that kept this place" : "Share kept, given that all before it were kept",
+    subtitle: `${all ? "Share of all drafts that kept this place" : "Share kept, given that all before it were kept"}; bars: 95 %`,
     kind: measured(),
     data,
     layout: layout(ink, {

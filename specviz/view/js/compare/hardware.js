@@ -1,0 +1,136 @@
+// What a verifier call costs: one setting for all lanes, folded to a line, from which their estimated speed-ups follow.
+import { LIMITS, measured } from "specviz/core/costs.js";
+import { el, set } from "specviz/core/dom.js";
+import * as drafters from "specviz/core/drafters.js";
+import { emit, on } from "specviz/core/events.js";
+import { fixed } from "specviz/core/formats.js";
+import { state } from "specviz/core/state.js";
+
+// Examples: what a call of these sizes costs if it takes the time of reading the weights once, and looks at more tokens
+// for next to nothing, as one text on a GPU roughly does.
+const EXAMPLES = [
+  { name: "Qwen3 0.6 B drafts for 14 B", costs: { verifier: 25, look: 1.05 } },
+  { name: "Llama 1 B drafts for 70 B", costs: { verifier: 57, look: 1.05 } },
+];
+const SLIDERS = [
+  ["verifier", "One verifier call costs as much as", "drafted tokens", (value) => short(value)],
+  ["look", "a look at 5 tokens costs", "looks at one", (value) => fixed(value)],
+];
+const short = (value) => String(+value.toPrecision(3));
+const parts = {};
+let here = { run: null, rounds: -1, costs: null };
+
+export const drafts = (lane) => Boolean(lane.drafter && drafters.words(lane.drafter.name).uses_draft_model);
+
+// As the run on display took its time; null if it does not say.
+function ofRun() {
+  const { run } = state;
+  if (!run) return null;
+  const rounds = run.lanes.reduce((total, lane) => total + lane.rounds.length, 0);
+  if (here.run !== run || here.rounds !== rounds) {
+    const given = (lanes) => lanes.map((lane) => lane.rounds.map((round) => round.given));
+    const plain = given(run.lanes.filter((lane) => lane.rule === "plain"));
+    here = { run, rounds, costs: measured(plain[0] || [], given(run.lanes.filter(drafts))) };
+  }
+  return here.costs;
+}
+
+// What the lanes reckon with; null where the run does not say and nothing else is set.
+export const current = () => state.costs ?? ofRun();
+
+// Where that is from, in words.
+export function source() {
+  if (!state.costs) return "as measured in this run";
+  const example = EXAMPLES.find(({ costs }) => same(costs, state.costs));
+  return example ? `an example, ${example.name}, from their sizes and not measured` : "as set by hand";
+}
+
+const same = (one, other) => Object.keys(LIMITS).every((name) => one[name] === other[name]);
+
+function choose(costs) {
+  state.costs = costs && { ...costs };
+  emit("costs");
+}
+
+// Sliders are logarithmic: 0 .. 1000 over the limits.
+const span = (name) => Math.log(LIMITS[name][1] / LIMITS[name][0]);
+const position = (name, value) => Math.round((1000 * Math.log(value / LIMITS[name][0])) / span(name));
+const value = (name, at) => +(LIMITS[name][0] * Math.exp((at / 1000) * span(name))).toPrecision(3);
+
+function draw() {
+  const costs = current();
+  set(parts.line, costs ? `A call costs ${short(costs.verifier)} drafts` : "What a call costs");
+  const words = SLIDERS.map(([name, before, after, show]) => `${before} ${costs && show(costs[name])} ${after}`);
+  set(
+    parts.said,
+    costs
+      ? `${words.join(", ")}: ${source()}.`
+      : "This run does not say what a call costs: it needs a plain lane and a draft model. Choose an example.",
+  );
+  const chosen = EXAMPLES.findIndex((example) => state.costs && same(example.costs, state.costs));
+  parts.preset.value = state.costs ? (chosen >= 0 ? String(chosen) : "own") : "here";
+  SLIDERS.forEach(([name, , , show]) => {
+    const { range, output } = parts[name];
+    range.disabled = !costs;
+    if (document.activeElement !== range || !state.costs) range.value = costs ? position(name, costs[name]) : 0;
+    const shown = costs ? show(costs[name]) : "–";
+    range.setAttribute("aria-valuetext", shown);
+    set(output, shown);
+  });
+}
+
+function slider([name, before, after]) {
+  const range = el("input", { type: "range", min: 0, max: 1000, step: 1, "aria-label": `${before} … ${after}` });
+  const output = el("b", null, "–");
+  range.addEventListener("input", () => choose({ ...current(), [name]: value(name, Number(range.value)) }));
+  range.addEventListener("keydown", (event) => event.stopPropagation());
+  parts[name] = { range, output };
+  return el("label.cost", null, el("span", null, `${before} `, output, ` ${after}`), range);
+}
+
+export function build() {
+  parts.line = el("span");
+  parts.said = el("p");
+  parts.preset = el(
+    "select",
+    {
+      "aria-label": "Costs of a verifier call",
+      onchange: (event) =>
+        choose(EXAMPLES[event.target.value]?.costs ?? (event.target.value === "own" ? current() : null)),
+    },
+    el("option", { value: "here" }, "as measured here"),
+    EXAMPLES.map(({ name }, i) => el("option", { value: i }, `example: ${name}`)),
+    el("option", { value: "own" }, "set by hand"),
+  );
+  const box = el(
+    "details.costs",
+    null,
+    el("summary", { title: "What the estimated speed-ups reckon with" }, parts.line),
+    el(
+      "div.costpanel",
+      null,
+      parts.said,
+      SLIDERS.map(slider),
+      el("label.cost", null, el("span", null, "Or take them"), parts.preset),
+      el(
+        "p.caption",
+        null,
+        "Estimated speed-up: the tokens of a lane's rounds, exactly as they were, against plain decoding on hardware with " +
+          "these costs. Reading the prompt and everything beside the models is left out. The examples take a call to cost " +
+          "what its weights cost to read; they are no measurements.",
+      ),
+    ),
+  );
+  document.addEventListener("pointerdown", (event) => {
+    if (!box.contains(event.target)) box.open = false;
+  });
+  box.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !box.open) return;
+    box.open = false;
+    box.firstChild.focus();
+    event.stopPropagation();
+  });
+  on("run append ended costs", draw);
+  draw();
+  return box;
+}
