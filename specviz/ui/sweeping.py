@@ -13,7 +13,6 @@ the page may miss any but the last, which alone has `answers`: what changed on w
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
