@@ -15,10 +15,10 @@ const share = (digits) => (value) => `${percent(value, digits)} %`;
 
 // name, its words beside the value, and how the value is said
 const BIG = [
-  ["emitted_per_round", "written per call", fixed],
+  ["emitted_per_round", "tokens/call", fixed],
   ["speedup", "speed-up", times],
   ["estimated", "at set costs", times],
-  ["relaxed_share", "kept by leniency", share(null)],
+  ["relaxed_share", "leniency", share(null)],
 ];
 const SMALL = [
   ["accepted_per_round", "kept per round", fixed],
