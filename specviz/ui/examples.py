@@ -58,11 +58,11 @@ def _recorded() -> dict[tuple[str, str], str]:
 
 
 def swept_before() -> list[dict[str, Any]]:
-    """The recorded sweeps that are whole: what each is called, what it asked, what to make of it, and its address."""
+    """The recorded sweeps: what each asks, what to make of it, and its address. One that is missing or damaged is left out."""
     return [
-        {"title": one.title, "about": one.about, "asked": one.asked, "recorded": files.url(one.path)}
-        for one in REGIMES
-        if isinstance(_read(one.path, None), dict)
+        {"title": regime.title, "about": regime.about, "asked": regime.asked, "recorded": files.url(regime.path)}
+        for regime in REGIMES
+        if isinstance(_read(regime.path, None), dict)
     ]
 
 

@@ -371,7 +371,7 @@ def test_four_rules_are_there_first(tab):
 
 def test_a_round_is_drawn_step_by_step(tab):
     """The word, the draw, the verdict and what is rewritten, each with its sentence; the button, or Space on it, goes on."""
-    said, step = ".narration", "document.querySelector('.stagebox').dataset.step"
+    said, step = ".roundwords", "document.querySelector('.stagebox').dataset.step"
     tab.click(".check button:has-text('Draw 1') >> nth=0")
     endings = set()
     for _ in range(60):

@@ -124,10 +124,8 @@ export function count(value) {
       : String(value);
 }
 
-/**
- * A sampling in words; what cuts nothing off is not said.
- * @param {{ temperature: number, top_k: number, top_p: number }} sampling
- */
+// A sampling in words; what cuts nothing off is not said.
+/** @param {Sampling} sampling */
 export function sampled({ temperature, top_k, top_p }) {
   const cuts = [top_k ? `top-k ${top_k}` : "", top_p < 1 ? `top-p ${top_p}` : ""];
   return [`temperature ${temperature}`, ...cuts].filter(Boolean).join(", ");
