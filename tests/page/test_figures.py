@@ -60,7 +60,9 @@ def readable(page, title: str, *of: str) -> None:
     words, smallest, shape = texts(saved(page, f"{title} as SVG"))
     said = " ".join(words)
     x, y = list(rows_of(page, title)[0])[1:3]
-    for part in (title, x, y, f"specviz {__version__}", *of):
+    plot = page.locator(f".plot:has(button[aria-label='{title} as SVG'])")
+    heading = plot.locator("h2, h3").first.text_content()  # as it stands there: it may depend on the run
+    for part in (heading, x, y, f"specviz {__version__}", *of):
         assert part in said, f"{title}: {part!r} is not in it: {words}"
     assert smallest >= 22 and shape == pytest.approx(16 / 9, abs=0.01)
 
