@@ -79,7 +79,7 @@ def compare(
     prompt: str,
     rules: Sequence[str | Rule] = ("plain", "sps", "cactus"),
     *,
-    drafter: str | Drafter = "model",
+    drafter: str | Drafter | None = None,
     pair: str | Pair | None = None,
     style: str | None = None,
     system: str | None = None,
@@ -93,7 +93,7 @@ def compare(
     """Decodes a prompt under several acceptance rules with the same randomness, and records everything.
 
     rules           specs such as "sps" or "cactus:delta=0.5", or rules; "plain" is the verifier alone
-    drafter         a spec such as "model" or "ngram:longest=4", or a drafter
+    drafter         a spec such as "model" or "ngram:longest=4", or a drafter (None: the pair's own, or else "model")
     pair            a registered pair by name (None: the one that comes with the project), a folder with a pair.json, or what
                     `backends.load_pair` made of any models
     style           how the prompt is put to the models (None: the pair's first way)
@@ -109,6 +109,7 @@ def compare(
         raise ValueError("rules is a list of at least one rule, such as ['sps', 'cactus:delta=1'].")
     made = [rules_.parse(rule) if isinstance(rule, str) and rule != "plain" else rule for rule in rules]
     models = pair if isinstance(pair, Pair) else _loaded(pair)
+    drafter = models.drafter if drafter is None else drafter
     lanes = [
         Settings(
             rule=None if isinstance(rule, str) else rule,

@@ -17,6 +17,7 @@ ModelError or ValueError with a sentence for people.
 from __future__ import annotations
 
 from specviz.backends import memory
+from specviz.backends.head import Head, HeadSession
 from specviz.backends.pair import (
     Pair,
     PairFacts,
@@ -34,6 +35,8 @@ from specviz.backends.session import Batch, Forward, Model, Seen, Session
 __all__ = [
     "Batch",
     "Forward",
+    "Head",
+    "HeadSession",
     "Model",
     "Pair",
     "PairFacts",

@@ -15,6 +15,7 @@ from typing import Protocol, TypedDict, cast
 from specviz import registry
 from specviz.assets import ASSETS
 from specviz.backends import cached, memory, places
+from specviz.backends.head import Head, LlamaHead
 from specviz.backends.places import Located, Progress, Published
 from specviz.backends.session import Model
 from specviz.backends.tokenizer import Tokenizer, differences
@@ -29,7 +30,7 @@ MAX_PROMPT_CHARACTERS = 50_000
 @dataclass(frozen=True)
 class PairFacts:
     """What the pair.json of a folder says about the two models in it, which are in its folders draft/ and verifier/ but
-    for those whose `weights` are elsewhere, and those that it gives by name."""
+    for those whose `weights` are elsewhere, and those that it gives by name. It may do without a draft, and have head/."""
 
     name: str
     title: str
@@ -41,6 +42,7 @@ class PairFacts:
     tags: dict[str, str]  # style -> the special token that it begins with; a style without one is the tokenizer's own
     opening: str  # the special token that every text begins with; "" for what the tokenizer itself puts there
     sampling: Sampling  # that suits its models, where nobody asks for another
+    drafter: str  # the spec of that which suits them, where nobody asks for another
     order: int  # pairs with lower numbers are listed first
     weights: dict[str, Published]  # role -> the GGUF file of a model that is not in the folder
     models: dict[str, str]  # role -> a model that is not in the folder: another folder, a GGUF file or a Hub id
@@ -55,12 +57,13 @@ class PairFacts:
             data = json.loads(path.read_text(encoding="utf-8"))
             named = {name: str(data[name]) for name in ("name", "title", "knows", "made_of", "licence")}
             styles, tags = dict(data["styles"]), dict(data.get("tags", {}))
-            parameters = {role: int(data[role]["parameters"]) for role in ROLES}
+            roles = [role for role in (*ROLES, "head") if role in data or role == "verifier"]
+            parameters = {role: int(data[role]["parameters"]) for role in roles}
             opening, order = str(data.get("opening", "")), int(data.get("order", 0))
-            sampling = Sampling(**data.get("sampling", {}))
-            weights = {role: Published(**data[role]["weights"]) for role in ROLES if "weights" in data[role]}
-            models = {role: str(data[role]["model"]) for role in ROLES if "model" in data[role]}
-            sha256 = {role: dict(data[role].get("sha256", {})) for role in ROLES}
+            sampling, drafter = Sampling(**data.get("sampling", {})), str(data.get("drafter", "model"))
+            weights = {role: Published(**data[role]["weights"]) for role in roles if "weights" in data[role]}
+            models = {role: str(data[role]["model"]) for role in roles if "model" in data[role]}
+            sha256 = {role: dict(data[role].get("sha256", {})) for role in roles}
         except KeyError as error:
             raise ModelError(f"{str(path)!r} lacks {error}. Restore it.") from error
         except json.JSONDecodeError as error:
@@ -70,8 +73,8 @@ class PairFacts:
         except (OSError, ValueError, TypeError) as error:
             raise ModelError(f"{str(path)!r} could not be read: {error}.") from error
         return cls(
-            **named, parameters=parameters, styles=styles, tags=tags, opening=opening, sampling=sampling, order=order,
-            weights=weights, models=models, sha256=sha256, folder=folder,
+            **named, parameters=parameters, styles=styles, tags=tags, opening=opening, sampling=sampling, drafter=drafter,
+            order=order, weights=weights, models=models, sha256=sha256, folder=folder,
         )  # fmt: skip
 
     def check_weights(self) -> None:
@@ -106,6 +109,7 @@ class Pair:
     verifier: Model
     tokenizer: Tokenizer
     styles: dict[str, str]  # name of a way to put a prompt -> what it is for
+    head: Head | None = None  # on the verifier's states
     facts: PairFacts | None = None  # of a pair with a pair.json
     source: PairSource | None = None  # the arguments of `load_pair` that load the same again, if that made it
     folders: dict[str, str] = field(default_factory=dict)  # role -> the folder, or Hub id, that transformers reads
@@ -115,6 +119,12 @@ class Pair:
     def models(self) -> list[Model]:
         """The models there are, the verifier last."""
         return [self.verifier] if self.draft is None else [self.draft, self.verifier]
+
+    @property
+    def parts(self) -> dict[str, Model | Head]:
+        """All that has weights, by role: a draft and a head if there are some, and the verifier."""
+        parts = {"draft": self.draft, "verifier": self.verifier, "head": self.head}
+        return {role: part for role, part in parts.items() if part is not None}
 
     @cached_property
     def vocabulary(self) -> int:
@@ -130,6 +140,11 @@ class Pair:
     def sampling(self) -> Sampling:
         """That suits its models, where nobody asks for another."""
         return Sampling() if self.facts is None else self.facts.sampling
+
+    @property
+    def drafter(self) -> str:
+        """The spec of the drafter that suits its models, where nobody asks for another."""
+        return "model" if self.facts is None else self.facts.drafter
 
     def sampled(self, **wanted: float | None) -> Sampling:
         """The pair's `sampling`, but for what is `wanted` by name (None: nothing). ValueError if that is out of its range."""
@@ -258,17 +273,22 @@ def _load_known(pair: str | Path | None, source: PairSource, progress: Progress 
 
 def _load_facts(facts: PairFacts, source: PairSource, progress: Progress | None) -> Pair:
     device, dtype = source["device"], source["dtype"]
+    roles = [role for role in ROLES if role in facts.parameters]
     facts.check_weights()
     located = {
         role: places.locate_published(facts.weights[role], device, dtype, progress)
         if role in facts.weights
         else places.locate(facts.models.get(role, str(facts.folder / role)), device, dtype, progress)
-        for role in ROLES
+        for role in roles
     }
     registered = pairs().get(facts.name) == facts
     own = facts.name if registered else str(facts.folder)
-    ids = {role: facts.models.get(role, f"{own}/{role}") for role in ROLES}
-    return _assembled(located, ids, facts, source, progress)
+    ids = {role: facts.models.get(role, f"{own}/{role}") for role in roles}
+    pair = _assembled(located, ids, facts, source, progress)
+    if "head" in facts.parameters:
+        pair.head = LlamaHead(facts.folder / "head", pair.verifier)
+        pair.head.id = f"{own}/head"
+    return pair
 
 
 def _assembled(
@@ -292,7 +312,9 @@ def _assembled(
         lender = models["verifier"] if role == "draft" and borrows else None
         models[role] = _load(folders[role], ids[role], source["device"], source["dtype"], source["backend"], lender)
     notices = dict.fromkeys(place.notice for place in located.values() if place.notice)
-    return Pair(models.get("draft"), models["verifier"], tokenizer, styles, facts, source, folders, " ".join(notices))
+    return Pair(
+        models.get("draft"), models["verifier"], tokenizer, styles, None, facts, source, folders, " ".join(notices)
+    )
 
 
 def _borrows(folder: str) -> bool:

@@ -18,7 +18,7 @@ from torch import Tensor
 from specviz.backends import cached
 from specviz.backends.packed import Matrix
 from specviz.backends.ragged import Places, RaggedBatch
-from specviz.backends.session import Model, Seen, Session, Shown
+from specviz.backends.session import Model, Seen, Session, Shown, Tree
 from specviz.backends.weights import EMBEDDING, HEAD, Weights, widen
 from specviz.stopping import checkpoint
 from specviz.types import ModelError
@@ -115,37 +115,44 @@ class StaticLlama:
         """Of keys and values: [layers, 2, rows, groups, positions, size]."""
         return self.layers, 2, rows, self.groups, positions, self.head_size
 
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Tokens [n] as what the layers begin with, [n, hidden]."""
+        return F.embedding(tokens, self._embed)
+
     def through(
-        self, tokens: Tensor, position: Tensor | slice, attend: Attend, layers: tuple[int, ...] = ()
+        self, x: Tensor, position: Tensor | slice, attend: Attend, layers: tuple[int, ...] = ()
     ) -> tuple[Tensor, dict[int, Tensor]]:
-        """All layers over tokens [n] at their positions: [n, hidden], and the features of `layers`, each [n, hidden].
-        `attend(layer, queries, new)` stores the new keys and values [n, 2 groups, size] and returns what the queries
-        [n, heads, size] find, [n, heads * size]."""
-        count, heads, size, turned = len(tokens), self.heads, self.head_size, self.heads + self.groups
+        """All layers over x [n, hidden], which may be written over, at their positions: [n, hidden], and the features of
+        `layers`, each [n, hidden]. `attend(layer, queries, new)` stores the new keys and values [n, 2 groups, size] and
+        returns what the queries [n, heads, size] find, [n, heads * size]."""
+        count, heads, size, turned = len(x), self.heads, self.head_size, self.heads + self.groups
         rotary = self._rotary[position].unsqueeze(1)
         features: dict[int, Tensor] = {}
-        x = F.embedding(tokens, self._embed)
         for layer, (qkv, out, gate_up, down) in enumerate(self._weights):
             checkpoint()
             if layer in layers:
                 features[layer] = x.clone()  # the next sum is written over x
-            h = qkv(self._norm(x)).view(count, -1, size)
+            h = qkv(self.norm(x)).view(count, -1, size)
             torch.view_as_complex(h.view(count, -1, size // 2, 2)[:, :turned]).mul_(rotary)
             x = out(attend(layer, h[:, :heads], h[:, heads:]), x)
-            gate, up = gate_up(self._norm(x)).chunk(2, -1)
+            gate, up = gate_up(self.norm(x)).chunk(2, -1)
             x = down(F.silu(gate).mul_(up), x)
         if self.layers in layers:
-            features[self.layers] = self._norm(x) * self._last_gain
+            features[self.layers] = self.norm(x) * self._last_gain
         return x, features
 
-    def _norm(self, x: Tensor) -> Tensor:
+    def norm(self, x: Tensor) -> Tensor:
         """Rows [n, hidden] scaled as RMSNorm does, but for the gain: x / sqrt(|x|^2 + hidden * eps)."""
         return x / torch.hypot(torch.linalg.vector_norm(x, dim=-1, keepdim=True), self._least)
 
     def logits(self, x: Tensor) -> Tensor:
         """[n, hidden] to [n, V]."""
-        logits = self._head(self._norm(x))
+        logits = self.kept_logits(x)
         return logits if self._kept is None else widen(logits, self._kept, self.vocabulary)
+
+    def kept_logits(self, x: Tensor) -> Tensor:
+        """[n, hidden] to [n, K], of the tokens that its output layer knows."""
+        return self._head(self.norm(x))
 
 
 class StaticLlamaSession(Session):
@@ -171,26 +178,33 @@ class StaticLlamaSession(Session):
 
     @torch.inference_mode()
     def _forward(self, shown: Shown) -> Seen:
-        count = len(shown.tokens)
+        x, features = self.run(self._model.embed(torch.tensor(shown.tokens)), shown.tree, shown.layers)
+        return Seen(self._model.logits(x[len(x) - shown.keep :]), features)
+
+    def run(
+        self, x: Tensor, tree: Tree | None = None, layers: tuple[int, ...] = ()
+    ) -> tuple[Tensor, dict[int, Tensor]]:
+        """All layers over x [n, hidden], which may be written over, behind what was seen: see `StaticLlama.through`."""
+        count = len(x)
         self._room(self.length + count)
         if count <= PART:
-            x, features = self._through(shown, 0, count)
-        else:
-            parts = [self._through(shown, first, min(first + PART, count)) for first in range(0, count, PART)]
-            x = torch.cat([states for states, _ in parts])
-            features = {layer: torch.cat([states[layer] for _, states in parts]) for layer in shown.layers}
-        return Seen(self._model.logits(x[count - shown.keep :]), features)
+            return self._through(x, tree, layers, 0)
+        parts = [self._through(x[first : first + PART], tree, layers, first) for first in range(0, count, PART)]
+        features = {layer: torch.cat([states[layer] for _, states in parts]) for layer in layers}
+        return torch.cat([states for states, _ in parts]), features
 
-    def _through(self, shown: Shown, first: int, last: int) -> tuple[Tensor, dict[int, Tensor]]:
-        """The tokens from `first` to `last` of those shown, behind those before them: see `StaticLlama.through`."""
-        m, count, tree = self._model, last - first, shown.tree
-        start, end = self.length + first, self.length + last
+    def _through(
+        self, x: Tensor, tree: Tree | None, layers: tuple[int, ...], first: int
+    ) -> tuple[Tensor, dict[int, Tensor]]:
+        """A part of them, from the `first` on, behind those before it."""
+        m, count = self._model, len(x)
+        start, end = self.length + first, self.length + first + count
         heads, groups, size = m.heads, m.groups, m.head_size
         position: Tensor | slice = slice(start, end)
         mask = None
         if tree is not None:
-            position = torch.tensor(tree.depths[first:last]) + self.length
-            mask = tree.mask(self.length)[first:last, :end]
+            position = torch.tensor(tree.depths[first : first + count]) + self.length
+            mask = tree.mask(self.length)[first : first + count, :end]
         elif count > 1:
             mask = torch.full((count, end), -torch.inf).triu_(start + 1)
         if mask is not None and heads > groups:
@@ -207,7 +221,7 @@ class StaticLlamaSession(Session):
             mixed = torch.bmm(torch.softmax(seen, -1), values).view(heads, count, size)
             return mixed.transpose(0, 1).reshape(count, -1)
 
-        return m.through(torch.tensor(shown.tokens[first:last]), position, attend, shown.layers)
+        return m.through(x, position, attend, layers)
 
     def _rollback(self, length: int) -> None:
         pass
@@ -261,7 +275,9 @@ class StaticLlamaBatch(RaggedBatch):
             mixed = torch.softmax(seen.add_(mask), -1).view(k, groups, -1, end) @ values
             return F.pad(places.gather(mixed.view(k, -1, n, size).transpose(1, 2)).flatten(1), (0, 0, 0, idle))
 
-        x, features = m.through(F.pad(tokens, (0, idle)), F.pad(places.position, (0, idle)), attend, places.layers)
+        x, features = m.through(
+            m.embed(F.pad(tokens, (0, idle))), F.pad(places.position, (0, idle)), attend, places.layers
+        )
         logits = m.logits(x[F.pad(places.wanted, (0, -len(places.wanted) % 8))])[: len(places.wanted)]
         return logits, {layer: states[:count] for layer, states in features.items()}
 

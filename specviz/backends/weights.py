@@ -70,7 +70,7 @@ class Weights:
                 raise ModelError(
                     f"The output layer of {self._folder.name!r} has {len(tensor):,} rows for {len(self.kept):,} kept tokens."
                 )
-        return tensor.float()
+        return tensor.float().cpu()
 
     def whole(self, name: str) -> Tensor:
         """The same, and it needs the file no longer; what is borrowed stays the lender's."""

@@ -137,6 +137,9 @@ def for_pair(pair: Pair, models: Sequence[PreTrainedModel], sps: Settings, few: 
             ),
             Way("specviz sps, drafter ngram", Specviz(pair, lookup), "transformers prompt lookup"),
         ]
+    if pair.head is not None:
+        head = Specviz(pair, replace(sps, drafter=drafters.make("head")))
+        ways.append(Way("specviz sps, drafter head", head, "specviz plain"))
     return ways
 
 

@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
 def decode(options: argparse.Namespace, lanes: Sequence[Settings]) -> int:
     """Runs the lanes, shows what they wrote and their figures, and saves the trace where that was asked for."""
     pair = shared.load(options)
-    lanes = shared.sampled(options, lanes, pair)
+    lanes = shared.suited(options, lanes, pair)
     style = options.style or next(iter(pair.styles), None)
     quiet = options.json == "-"
     running = begin(pair, options.prompt, lanes, style=style, system=options.system)

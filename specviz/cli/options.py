@@ -50,9 +50,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
             )
     parser.add_argument(
         "--drafter",
-        default=Settings().drafter.spec,
         metavar="DRAFTER[:NAME=VALUE,...]",
-        help="who proposes the tokens (see below), for example ngram:longest=4 (default %(default)s)",
+        help="who proposes the tokens (see below), for example ngram:longest=4 (default: the pair's own, or else model)",
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "\n".join(
@@ -79,22 +78,20 @@ def add_models(parser: argparse.ArgumentParser, usual: str = "the first that can
 
 def lanes(options: argparse.Namespace, specs: Iterable[str]) -> list[Settings]:
     """Settings of a lane for each rule, given as text; "plain" is the verifier alone. ValueError says what is allowed.
-    What the options leave open of the sampling is for `sampled` to fill in, once there is a pair."""
-    sampling = Sampling(**_given(options, Sampling))
-    drafter = drafters.parse(options.drafter)
-    if not drafter.drafts:
-        raise ValueError(f"The drafter {drafter.name} drafts nothing. Choose the rule plain for that.")
-    shared = _given(options, Settings)
-    return [
-        Settings(rule=None if spec == "plain" else rules.parse(spec), sampling=sampling, drafter=drafter, **shared)
-        for spec in specs
-    ]
+    What the options leave open of sampling and drafter is for `suited` to fill in, once there is a pair."""
+    shared = _given(options, Settings) | {"sampling": Sampling(**_given(options, Sampling))}
+    if options.drafter is not None:
+        shared["drafter"] = drafters.parse(options.drafter)
+        if not shared["drafter"].drafts:
+            raise ValueError(f"The drafter {options.drafter} drafts nothing. Choose the rule plain for that.")
+    return [Settings(rule=None if spec == "plain" else rules.parse(spec), **shared) for spec in specs]
 
 
-def sampled(options: argparse.Namespace, lanes: Iterable[Settings], pair: Pair) -> list[Settings]:
-    """The lanes with what the options say of the sampling, and the rest as suits the pair."""
+def suited(options: argparse.Namespace, lanes: Iterable[Settings], pair: Pair) -> list[Settings]:
+    """The lanes with what the options say of sampling and drafter, and the rest as suits the pair."""
     sampling = pair.sampled(**_given(options, Sampling))
-    return [replace(lane, sampling=sampling) for lane in lanes]
+    drafter = drafters.parse(options.drafter or pair.drafter)
+    return [replace(lane, sampling=sampling, drafter=drafter) for lane in lanes]
 
 
 def load(options: argparse.Namespace) -> Pair:

@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         options.pair = sweep.PAIR
     shown = 0.0
     pair = shared.load(options)
-    (settings,) = shared.sampled(options, [settings], pair)
+    (settings,) = shared.suited(options, [settings], pair)
     points: tuple[sweep.Point, ...] = ()
     try:
         for progress in sweep.sweep(pair, wanted, questions, settings):

@@ -52,7 +52,7 @@ class Drafter:
     chooses: ClassVar[bool] = False  # its tokens are chosen, not drawn
     branches: ClassVar[bool] = False  # it may offer several candidates for one place
     uses_draft_model: ClassVar[bool] = False
-    reads: ClassVar[tuple[int, ...]] = ()  # the verifier's layers whose states it wants to see
+    uses_head: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         registry.check_knobs(self)
@@ -65,6 +65,10 @@ class Drafter:
     def open(self, pair: Pair, session: Session | None) -> Proposer:
         """What it holds for one text; `session` is a new one of the draft model where `uses_draft_model`, else None."""
         raise NotImplementedError
+
+    def reads(self, pair: Pair) -> tuple[int, ...]:
+        """The verifier's layers whose states it wants to see."""
+        return ()
 
     def nodes(self, length: int) -> int:
         """The most nodes in a draft of at most `length` tokens on a path. One that `branches` has more than a chain."""
@@ -79,9 +83,14 @@ class Drafter:
         """Why this drafter cannot work with these models, or under this rule; None if it can."""
         if self.uses_draft_model and pair.draft is None:
             return f"The drafter {self.name} needs a draft model, and only a verifier is loaded."
+        if self.uses_head and pair.head is None:
+            return (
+                f"The drafter {self.name} needs a head trained for its verifier, and {pair.verifier.id} comes without one: "
+                "see `specviz train --head`."
+            )
         for need, wanted, words in (
             ("tree", self.branches, "look at several candidates for one place at once"),
-            ("features", bool(self.reads), "show the states of its layers"),
+            ("features", bool(self.reads(pair)), "show the states of its layers"),
         ):
             if wanted and need not in pair.verifier.can:
                 return f"The drafter {self.name} needs a verifier that can {words}, and {pair.verifier.id} cannot."
@@ -97,6 +106,10 @@ class Proposer:
     def seconds(self) -> float:
         """Time spent drafting so far, that of a draft model included."""
         return 0.0
+
+    def saw(self, states: dict[int, Tensor]) -> None:
+        """The verifier's states [n, width] of the next tokens of the text, by layer: before the first draft those of all
+        tokens but the last. Only for a drafter that `reads`; what was seen of a draft comes with `settled`."""
 
     async def propose(self, text: list[int], draft: Draft) -> None:
         """Adds tokens that may follow `text` to `draft`, while it has `room`. It may add none."""

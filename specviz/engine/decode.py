@@ -66,7 +66,7 @@ class Decoding:
         if len(prompt) >= self.limit:
             raise ValueError(f"The prompt is {len(prompt):,} tokens long; these models hold {room:,}.")
         self.finished: Reason | None = None
-        self.proposer = self.drafter.open(pair, draft)
+        self.proposer, self._reads = self.drafter.open(pair, draft), self.drafter.reads(pair)
         self.vocabulary, self.stop_tokens = pair.vocabulary, pair.stop_tokens
         self._source = noise.Noise(settings.seed)
         self._lengths = lengths.chooser(settings.draft_length)
@@ -76,6 +76,9 @@ class Decoding:
         settings, rule = self.settings, self.settings.rule
         start = len(self.text)
         draft = self._empty_draft()
+        verify_seconds = self.verifier.seconds
+        if draft.budget and self._reads and not self.verifier.length and len(self.text) > 1:
+            self.proposer.saw((await self._look(self.text[:-1], 1)).features)
         before = self.proposer.seconds
         if draft.budget:
             await self.proposer.propose(self.text, draft)
@@ -84,10 +87,8 @@ class Decoding:
 
         unseen = self.text[self.verifier.length :]
         parents = None if draft.is_chain else [*range(-1, len(unseen) - 1), *(p + len(unseen) for p in draft.parents)]
-        before, reads = self.verifier.seconds, self.drafter.reads
-        tokens = [*unseen, *draft.tokens]
-        seen = await Look(self.verifier, tokens, len(draft) + 1, settings.sampling, self.vocabulary, parents, reads)
-        verify_seconds = self.verifier.seconds - before
+        seen = await self._look([*unseen, *draft.tokens], len(draft) + 1, parents)
+        verify_seconds = self.verifier.seconds - verify_seconds
 
         judgement, uniforms, walk = None, [], NOTHING
         if rule is not None and len(draft):
@@ -113,6 +114,9 @@ class Decoding:
         return RoundResult(
             start, rule, draft, judgement, uniforms, walk, tuple(emitted), origin, self.finished, draft_seconds, verify_seconds
         )  # fmt: skip
+
+    def _look(self, tokens: list[int], keep: int, parents: list[int] | None = None) -> Look:
+        return Look(self.verifier, tokens, keep, self.settings.sampling, self.vocabulary, parents, self._reads)
 
     def _empty_draft(self) -> Draft:
         settings, start = self.settings, len(self.text)

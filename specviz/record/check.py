@@ -49,7 +49,6 @@ MOST_SECONDS = 1e9
 MOST_NATS = 1e12  # of any measure, or whatever else its unit is
 LONGEST_DRAFT = 32  # tokens on one path
 LONGEST_NAME = 1000  # characters of what a model or a version is called
-ROLES = ("draft", "verifier")
 _REASONS = (None, "end of text", "length", "stopped")
 _ORIGINS = (None, "resampled", "bonus")
 
@@ -74,10 +73,14 @@ def check(data: dict[str, Any]) -> None:
     if not 1 <= len(data["lanes"]) <= MOST_LANES:
         _wrong("lanes", f"a list of 1 to {MOST_LANES} lanes")
     lanes = [_lane(f"lanes[{i}]", lane, sampling, data) for i, lane in enumerate(data["lanes"])]
-    drafted = any(settings.drafter.uses_draft_model for settings in lanes)
-    if not data["models"].keys() <= set(ROLES):
-        _wrong("models", "a verifier and a draft")
-    for role in ROLES if drafted or data["models"].get("draft") is not None else ("verifier",):
+    needed = {
+        "verifier": True,
+        "draft": any(settings.drafter.uses_draft_model for settings in lanes),
+        "head": any(settings.drafter.uses_head for settings in lanes),
+    }
+    if not data["models"].keys() <= needed.keys():
+        _wrong("models", "a verifier, a draft and a head")
+    for role in [role for role in needed if needed[role] or data["models"].get(role) is not None]:
         facts = data["models"].get(role)
         _fields(f"models.{role}", facts, _MODEL)
         _names(f"models.{role}", (facts[name] for name, kind in _MODEL.items() if kind is str))

@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from specviz import __version__, registry
-from specviz.backends import Model, Pair
+from specviz.backends import Head, Model, Pair
 from specviz.engine.race import Step
 from specviz.engine.settings import Settings
 from specviz.record.check import check
@@ -56,7 +56,7 @@ class ModelFacts:
     backend: str
 
     @classmethod
-    def of(cls, model: Model) -> ModelFacts:
+    def of(cls, model: Model | Head) -> ModelFacts:
         return cls(model.id, model.revision, model.parameters, model.dtype, model.name)
 
 
@@ -82,7 +82,7 @@ class Added(NamedTuple):
 
 @dataclass
 class Trace:
-    """The record. `models` has a "verifier", and a "draft" if one was loaded; `versions` are those of the software."""
+    """The record. `models` has a "verifier", a "draft" if one was loaded, and a "head" if a lane drafts by it; `versions` are those of the software."""
 
     prompt: str
     style: str | None
@@ -234,7 +234,9 @@ def begin(
     tokens = pair.encode(prompt, style, system)
     more = [*kept, *([] if forced is None else [forced])]
     _check_continued(pair, tokens, more, forced)
-    models = {"draft": pair.draft, "verifier": pair.verifier}
+    parts = {
+        role: part for role, part in pair.parts.items() if role != "head" or any(s.drafting.uses_head for s in lanes)
+    }
     trace = Trace(
         prompt,
         style,
@@ -242,7 +244,7 @@ def begin(
         first.seed,
         first.max_new_tokens,
         first.sampling,
-        {role: ModelFacts.of(model) for role, model in models.items() if model is not None},
+        {role: ModelFacts.of(part) for role, part in parts.items()},
         {"specviz": __version__, "torch": torch.__version__, "python": platform.python_version()},
         [Lane.of(settings) for settings in lanes],
         {},

@@ -13,10 +13,8 @@ from specviz.record.trace import ModelFacts, Trace
 
 def verify(trace: Trace, pair: Pair) -> tuple[bool, str]:
     """Re-runs a trace. Returns whether every choice reproduces, and a sentence that says so or where it first does not."""
-    models = {"draft": pair.draft, "verifier": pair.verifier}
     for role, was in trace.models.items():
-        model = models[role]
-        now = None if model is None else ModelFacts.of(model)
+        now = ModelFacts.of(pair.parts[role]) if role in pair.parts else None
         if now is None or (was.revision, was.dtype) != (now.revision, now.dtype):
             here = "there is none here" if now is None else f"this is {now.id} ({now.revision}, {now.dtype})"
             return (

@@ -10,14 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from specviz.backends import Model, Pair
+from specviz.backends import Head, Model, Pair
 from specviz.drafters import Drafter
-from specviz.drafters.asks import next_probs
+from specviz.drafters.asks import Look, next_probs
 from specviz.drafters.draft import Draft
 from specviz.engine.decode import alone
 from specviz.prob import noise
 from specviz.record.lane import Lane
+from specviz.record.round import Round
 from specviz.record.trace import Trace
+from specviz.types import Sampling
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ def draft_laws(trace: Trace, written: list[int], pair: Pair, drafter: Drafter) -
     """[N, V]: what a token drafted at each of these places is drawn from; None where that depends on more than the place."""
     if drafter.uses_draft_model and pair.draft is not None:
         _same(trace, "draft", pair.draft)
+    if drafter.uses_head and pair.head is not None and "head" in trace.models:
+        _same(trace, "head", pair.head)
     return drafter.laws(pair, trace.prompt_tokens, written, trace.sampling)
 
 
@@ -100,16 +104,13 @@ def offers(trace: Trace, written: list[int], pair: Pair, drafter: Drafter, lengt
 
 def _played(trace: Trace, written: list[int], pair: Pair, drafter: Drafter, length: int) -> Offers:
     """The same by drafting from every place, for a drafter whose laws depend on where the round began."""
-    text, source = list(trace.prompt_tokens), noise.Noise(trace.seed)
-    proposer = drafter.open(pair, None)
+    playing = Playing(trace.prompt_tokens, written, pair, drafter, trace.sampling, trace.seed)
     rows: dict[tuple[int, int], int] = {}  # (place, chosen token) -> row, so that equal laws are one
     laws: list[Tensor] = []
     places: list[int] = []
     at, drafted = np.full((len(written), length), -1), np.zeros(len(written), dtype=np.int64)
-    for s, token in enumerate(written):
-        draft = Draft(len(text), length, trace.sampling, source, pair.vocabulary, pair.stop_tokens)
-        alone(proposer.propose(text, draft))
-        draft.cut()
+    for s in range(len(written)):
+        draft = playing.draft(s, length)
         drafted[s] = len(draft)
         for k in range(min(len(draft), len(written) - s)):
             key = (s + k, draft.tokens[k] if draft.chosen[k] else -1 - len(laws))
@@ -118,9 +119,40 @@ def _played(trace: Trace, written: list[int], pair: Pair, drafter: Drafter, leng
                 laws.append(draft.probs[k])
                 places.append(s + k)
             at[s, k] = rows[key]
-        text.append(token)
     stacked = torch.stack(laws) if laws else torch.zeros(0, pair.vocabulary)
-    return Offers(stacked, np.array(places, dtype=np.int64), at, drafted, proposer.seconds / max(1, int(drafted.sum())))
+    return Offers(stacked, np.array(places, dtype=np.int64), at, drafted, playing.seconds / max(1, int(drafted.sum())))
+
+
+class Playing:
+    """A drafter at work along a text that is there already."""
+
+    def __init__(
+        self, prompt: list[int], written: list[int], pair: Pair, drafter: Drafter, sampling: Sampling, seed: int
+    ):
+        self._sampling, self._source, self._pair = sampling, noise.Noise(seed), pair
+        self._text, self._first = [*prompt, *written], len(prompt)
+        self._proposer, self._seen = drafter.open(pair, None), 0
+        self._states: dict[int, Tensor] = {}  # of the whole text, by layer
+        if layers := drafter.reads(pair):
+            look = Look(pair.verifier.session(), self._text, 1, sampling, pair.vocabulary, features=layers)
+            self._states = look.answer().features
+
+    @property
+    def seconds(self) -> float:
+        return self._proposer.seconds
+
+    def draft(self, place: int, length: int, attempt: int = 0) -> Draft:
+        """What it drafts in a round that begins at a place of the text, which is behind that of the round before."""
+        text = self._text[: self._first + place]
+        if self._states:
+            self._proposer.saw({layer: states[self._seen : len(text) - 1] for layer, states in self._states.items()})
+            self._seen = len(text) - 1
+        draft = Draft(
+            len(text), length, self._sampling, self._source, self._pair.vocabulary, self._pair.stop_tokens, attempt
+        )
+        alone(self._proposer.propose(text, draft))
+        draft.cut()
+        return draft
 
 
 def judged(trace: Trace, lane: int, pair: Pair, most: int) -> tuple[Tensor, Tensor]:
@@ -142,9 +174,25 @@ def judged(trace: Trace, lane: int, pair: Pair, most: int) -> tuple[Tensor, Tens
     if laws is not None:
         return verifier, laws[places]
     if not record.drafter.chooses:
-        raise ValueError(f"What the drafter {record.drafter.name} drew from cannot be had again from a text.")
+        return verifier, _drawn_again(trace, record, written, pair)[: len(nodes)]
     chosen = torch.tensor([token for _, token in nodes])
     return verifier, torch.nn.functional.one_hot(chosen, pair.vocabulary).to(verifier)
+
+
+def _drawn_again(trace: Trace, lane: Lane, written: list[int], pair: Pair) -> Tensor:
+    """[N, V]: what the nodes of `_read_again` were drawn from, by drafting every round again."""
+    playing = Playing(trace.prompt_tokens, written, pair, lane.drafter, trace.sampling, trace.seed)
+    place, laws = 0, []
+    for round_ in lane.rounds:
+        if place >= len(written):
+            break
+        is_block = lane.rule is not None and lane.rule.scope == "block"
+        draft = playing.draft(place, round_.depth, round_.start if is_block else 0)
+        if list(draft.tokens) != list(round_.drafted):
+            raise ValueError(f"The drafter {lane.drafter.name} drafts other tokens here than in this run.")
+        laws += [draft.probs[node] for node, _ in _eldest(round_)]
+        place += len(round_.emitted)
+    return torch.stack(laws)
 
 
 def _read_again(lane: Lane, first: int, most: int) -> list[tuple[int, int]]:
@@ -152,18 +200,24 @@ def _read_again(lane: Lane, first: int, most: int) -> list[tuple[int, int]]:
     eldest, which alone was judged against the verifier's own distribution."""
     nodes: list[tuple[int, int]] = []
     for round_ in lane.rounds:
-        kept, parents = {-1, *round_.path}, set()
-        for node, place in zip(round_.nodes, round_.places()):
-            parent = round_.parents[node]
-            if parent in kept and parent not in parents:
-                parents.add(parent)
-                nodes.append((place - first, round_.drafted[node]))
+        nodes += [(place - first, round_.drafted[node]) for node, place in _eldest(round_)]
         if len(nodes) >= most:
             break
     return nodes[:most]
 
 
-def _same(trace: Trace, role: str, model: Model) -> None:
+def _eldest(round_: Round) -> list[tuple[int, int]]:
+    """(node, place in the whole text) of those in a round."""
+    kept, parents, eldest = {-1, *round_.path}, set(), []
+    for node, place in zip(round_.nodes, round_.places()):
+        parent = round_.parents[node]
+        if parent in kept and parent not in parents:
+            parents.add(parent)
+            eldest.append((node, place))
+    return eldest
+
+
+def _same(trace: Trace, role: str, model: Model | Head) -> None:
     facts = trace.models.get(role)
     if facts is None or facts.revision != model.revision:
         other = "another" if facts is None else f"another {role} ({facts.id})"

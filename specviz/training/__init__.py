@@ -1,7 +1,8 @@
-"""Two recipes, each one command, that stop and go on: a pair from nothing, and a draft for a verifier that is there.
+"""Recipes, each one command, that stop and go on: a pair from nothing, and a draft or a head for a verifier that is there.
 
     python -m specviz train --data DIR --out DIR --minutes 90
     python -m specviz train --verifier MODEL --out DIR --minutes 90
+    python -m specviz train --verifier MODEL --head --out DIR --minutes 90
 
 This module is cheap to import; torch is imported when the training runs.
 """
@@ -13,7 +14,7 @@ from pathlib import Path
 
 OF_ONE = {  # options that only one of the recipes knows
     "data": ("steps", "verifier_size", "no_compile"),
-    "verifier": ("prompts", "tokens", "layers", "kept_tokens"),
+    "verifier": ("head", "prompts", "texts", "tokens", "layers", "reads", "kept_tokens"),
 }
 
 
@@ -41,14 +42,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--verifier-size", metavar="LxW", help="layers x width (default 6x256)")
     add("--no-compile", action="store_true", help="do without torch.compile (no C++ compiler needed, slower)")
     add = parser.add_argument_group("with --verifier").add_argument
+    add(
+        "--head",
+        action="store_true",
+        help="train a head on its states instead: one block that reads them and writes ahead",
+    )
+    add("--texts", type=Path, nargs="+", metavar="FILE", help="what it wrote for an earlier training (.npz, see"
+        " specviz.training.texts): it reads that, and writes what is missing")  # fmt: skip
     add("--prompts", type=Path, nargs="+", metavar="FILE", help="what to ask it, besides what it asks itself: lines of text,"
         " or of JSON with a question, instruction or prompt")  # fmt: skip
     add("--tokens", type=int, help="tokens that it writes to learn from, instead of for half of the minutes")
     add(
         "--layers",
         metavar="N,N,...",
-        help="its layers that the draft begins with (default: the first, and three of the last)",
+        help="its layers that the draft begins with (default: the first, and three of the last), or the one of a head",
     )
+    add("--reads", metavar="N,N,...", help="the layers whose states a head reads; the last is always among them")
     add("--kept-tokens", type=int, help="tokens that the draft knows, of those it writes most (default 8192)")
 
 

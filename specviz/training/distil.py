@@ -3,9 +3,15 @@
     1. written   the verifier writes: messages in its own taste, or those of --prompts, and its answers
     2. draft     learns the laws that the verifier had while it wrote, and is measured on texts that it does not learn
 
+or, with --head, a head on the verifier's states:
+
+    2. states    the verifier reads what it wrote, and its states after several layers are kept
+    3. head      learns as the draft does
+
 Each shard of 1. and each checkpoint of 2. is kept in OUT/state, so a run that was stopped goes on with --resume; with
 --tokens and --draft-steps it comes to the same draft as one that was not. `state/draft/log.jsonl` has the overlap
-sum(min(verifier, draft)) on the held-out answers, now and then: at temperature 1, and as `overlap_cool` sampled as people do.
+sum(min(verifier, draft)) on the held-out answers, now and then: at temperature 1, and as `overlap_cool` sampled as people do;
+of a head for the first, second, ... drafted token.
 """
 
 from __future__ import annotations
@@ -26,10 +32,11 @@ from specviz import backends
 from specviz.backends import Model, places
 from specviz.backends.tokenizer import Tokenizer, why_not
 from specviz.backends.weights import EMBEDDING, HEAD, Weights
-from specviz.training import cut, export, loop, writing
+from specviz.training import cut, distil_head, export, loop, texts, writing
 from specviz.training.model import Size, inherit
 from specviz.training.optimizer import Both, ForCopies
 from specviz.training.prompts import Source
+from specviz.training.reading import Readings
 from specviz.training.shards import Reader, Shards
 from specviz.training.writing import COOL, HOT, Text
 from specviz.types import ModelError
@@ -55,6 +62,10 @@ def settings(args: argparse.Namespace) -> argparse.Namespace:
     loop.above_zero(args, "minutes", "draft_steps", "tokens", "rows", "length", "kept_tokens")
     if args.layers and args.draft_size:
         raise ValueError("--draft-size is for a draft without copies of --layers: give one of the two")
+    if args.head and args.draft_size:
+        raise ValueError("--draft-size is for a draft; a head has the width of its verifier")
+    if args.reads and not args.head:
+        raise ValueError("--reads is for a --head")
     return args
 
 
@@ -64,28 +75,42 @@ def train_draft(args: argparse.Namespace) -> int:
     state, device = loop.prepared(args)
     folder = folder_of(args.verifier, device.type)
     weights, tokenizer = Weights(folder), Tokenizer(str(folder))
-    layers = copied_layers(args, weights)
+    layers, reads = copied_layers(args, weights), read_layers(args, weights)
     source = Source.of(tokenizer, args.prompts or [], args.length // 2)
     verifier = backends.load(str(folder), device=device.type)
     facts = {"model": args.verifier, "revision": verifier.revision, "parameters": verifier.parameters}
     head = weights[HEAD]
     check(verifier, head, source)
     shards = Shards(state / "written", verifier.revision)
+    texts.add(shards, args.texts or [], verifier)
     write(verifier, source, shards, args)
-    del verifier
-
     torch.manual_seed(args.seed)
     kept = kept_tokens(state / "kept_tokens.json", shards, source, args.kept_tokens, len(head))
+    rows = max(1, args.rows // 2)
+    if args.head:
+        readings = Readings(shards, reads, state / "states")
+        readings.read(verifier)
+        begun = distil_head.start(weights, kept, reads, layers[-1], head)
+        distil_head.fit(begun, verifier, shards.entries, layers[-1])
+        del verifier
+        run, ended = distil_head.train(
+            begun, readings, head.to(device), budget(args, shards), state / "head", rows, args.seed
+        )
+        if ended:
+            export.save_head(args.out / "head", begun, folder, layers[-1])
+            export.save_facts(args.out, pair_facts(args, facts, tokenizer, shards, run, "head"))
+        return int(not ended)
+    del verifier
     model = draft(weights, kept, layers, args.draft_size, head).to(device)
     head = head.to(device)
-    held_out = {name: held_out_texts(shards, args.rows // 2, cool) for name, cool in OVERLAPS.items()}
+    held_out = {name: held_out_texts(shards, rows, cool) for name, cool in OVERLAPS.items()}
     run = loop.Run(
         state / "draft",
         model,
         Reader(shards, args.seed),
         partial(cut.distill_loss, output=head[kept.long()]),
         budget(args, shards),
-        rows=max(1, args.rows // 2),
+        rows=rows,
         measure=lambda: {
             name: cut.overlap(model, batches, head, COOL if OVERLAPS[name] else HOT)
             for name, batches in held_out.items()
@@ -99,7 +124,7 @@ def train_draft(args: argparse.Namespace) -> int:
     if not run.train():
         return 1
     export.save_draft(args.out / "draft", model, folder, layers)
-    export.save_facts(args.out, pair_facts(args, facts, tokenizer, shards, run))
+    export.save_facts(args.out, pair_facts(args, facts, tokenizer, shards, run, "draft"))
     return 0
 
 
@@ -122,18 +147,34 @@ def folder_of(verifier: str, device: str) -> Path:
 
 
 def copied_layers(args: argparse.Namespace, weights: Weights) -> list[int]:
-    """The verifier's layers that the draft begins with: none if it has a size of its own."""
+    """The verifier's layers that the draft begins with, none if it has a size of its own; or the one that a head does."""
     count = weights.config["num_hidden_layers"]
     if args.draft_size:
         return []
-    try:
-        layers = [int(part) for part in args.layers.split(",")] if args.layers else spread(count)
-    except ValueError:
-        raise ValueError(f"--layers reads N,N,..., such as 0,1,28,29, not {args.layers!r}") from None
+    layers = numbers("--layers", args.layers) or ([count - 1] if args.head else spread(count))
+    if args.head and len(layers) > 1:
+        raise ValueError(f"a head is one block: --layers names one layer, not {args.layers}")
     if odd := [layer for layer in layers if not 0 <= layer < count]:
         raise ValueError(f"the verifier has layers 0 to {count - 1}; got {odd[0]}")
     cut.size_of(weights.config, len(layers))  # says so if they cannot be copied
     return layers
+
+
+def read_layers(args: argparse.Namespace, weights: Weights) -> list[int]:
+    """Those whose states a head reads, the last of all among them: state 0 is the embedding, the others are behind layers."""
+    count = weights.config["num_hidden_layers"]
+    reads = numbers("--reads", args.reads) or distil_head.spread(count)
+    if odd := [layer for layer in reads if not 0 <= layer <= count]:
+        raise ValueError(f"the verifier has the states 0 to {count}; got {odd[0]}")
+    return sorted({*reads, count})
+
+
+def numbers(option: str, text: str | None) -> list[int]:
+    """Of N,N,...; none of nothing."""
+    try:
+        return [int(part) for part in text.split(",")] if text else []
+    except ValueError:
+        raise ValueError(f"{option} reads N,N,..., such as 0,1,28,29, not {text!r}") from None
 
 
 def spread(count: int) -> list[int]:
@@ -213,22 +254,29 @@ def held_out_texts(shards: Shards, rows: int, cool: bool) -> list:
 
 
 def pair_facts(
-    args: argparse.Namespace, verifier: dict, tokenizer: Tokenizer, shards: Shards, run: loop.Run
+    args: argparse.Namespace, verifier: dict, tokenizer: Tokenizer, shards: Shards, run: loop.Run, role: str
 ) -> dict[str, object]:
-    """What pair.json says: the models, and where the draft's knowledge comes from."""
+    """What pair.json says: the models, and where the draft's or the head's knowledge comes from. What another training put
+    there stays."""
+    file = args.out / "pair.json"
+    before = (
+        json.loads(file.read_text(encoding="utf-8"))
+        if file.is_file()
+        else {"drafter": "model" if role == "draft" else role}
+    )
     model = run.model
     log = [json.loads(line) for line in (run.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     curve = [{name: line[name] for name in ("step", "tokens", *OVERLAPS) if name in line} for line in log]
-    return {
+    return before | {
         "name": args.out.resolve().name,
-        "title": f"A draft for {verifier['model']}",
+        "title": f"A {role} for {verifier['model']}",
         "knows": "What its verifier knows.",
         "made_of": "Distilled on what the verifier itself wrote.",
         "licence": "that of the verifier",
         "date": datetime.date.today().isoformat(),
         "styles": tokenizer.styles,
         "verifier": verifier,
-        "draft": {
+        role: {
             "size": asdict(model.size),
             "parameters": sum(p.numel() for p in model.parameters()),
             "kept_tokens": len(model.kept_tokens),

@@ -15,6 +15,7 @@ from torch import Tensor
 from specviz.backends.cached import sha256_of
 from specviz.backends.weights import EMBEDDING, HEAD
 from specviz.training.cut import CutLlama
+from specviz.training.head import HeadModel
 from specviz.training.model import Llama, Size
 from specviz.training.tokenizer import END
 
@@ -77,16 +78,27 @@ def save(folder: Path, model: Llama, tokenizer: Tokenizer) -> None:
 def save_draft(folder: Path, model: CutLlama, verifier: Path, layers: Sequence[int]) -> None:
     """A draft beside its verifier's folder: `layers` of that it began with, and what it does not borrow of weights and
     tokenizer."""
-    folder.mkdir(parents=True, exist_ok=True)
-    ends = {}
+    own = {"borrows": [EMBEDDING, HEAD] if model.borrows else [], "copied_layers": list(layers)}
+    _save_beside(folder, model, verifier, own)
     for path in sorted(verifier.glob("*")):
         if path.name in OF_TOKENIZER and not model.borrows:  # a draft that borrows is never without its verifier
             shutil.copyfile(path, folder / path.name)
+
+
+def save_head(folder: Path, model: HeadModel, verifier: Path, layer: int) -> None:
+    """A head beside its verifier's folder, of which it began with a `layer`, as `backends.head` reads it."""
+    own = {"borrows": [EMBEDDING, HEAD], "reads": list(model.reads), "copied_layers": [layer]}
+    _save_beside(folder, model, verifier, own)
+
+
+def _save_beside(folder: Path, model: CutLlama | HeadModel, verifier: Path, own: dict) -> None:
+    """Weights and config.json, which says what is the model's `own` and not of every Llama."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ends = {}
     for name in ("config.json", "generation_config.json"):
         if (verifier / name).is_file():
             facts = json.loads((verifier / name).read_text(encoding="utf-8"))
             ends |= {end: facts[end] for end in ("bos_token_id", "eos_token_id") if end in facts}
-    own = {"borrows": [EMBEDDING, HEAD] if model.borrows else [], "copied_layers": list(layers)}
     write(folder / "config.json", config(model.size, None) | ends | {"tie_word_embeddings": False, "specviz": own})
     save_weights(folder, model.state_dict())
 
@@ -112,10 +124,10 @@ def save_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
 
 
 def save_facts(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Writes the pair.json of a folder: `facts`, and of each weight file in draft/ and verifier/ its SHA-256."""
+    """Writes the pair.json of a folder: `facts`, and of each weight file in draft/, verifier/ and head/ its SHA-256."""
     sums = {
         role: {path.name: sha256_of(path) for path in sorted((folder / role).glob("*.safetensors"))}
-        for role in ("draft", "verifier")
+        for role in ("draft", "verifier", "head")
     }
     write(
         folder / "pair.json",

@@ -124,6 +124,7 @@ class Run:
         self.measure, self.device, self.every = measure, device, every
         self.optimizer = optimizer(model)
         self.step, self.seconds, self.tokens = 0, 0.0, 0
+        self.progress = 0.0  # of the budget, as the step under way began
         self.folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -170,6 +171,7 @@ class Run:
         saved, recent, taken = time.monotonic(), [], 0
         try:
             while (progress := self.budget.progress(self.step, self.seconds)) < 1:
+                self.progress = progress
                 if interrupted or (stop_after is not None and taken == stop_after):
                     return False
                 begun = time.monotonic()
@@ -211,8 +213,9 @@ def save_whole(value, file: Path) -> None:
 
 
 def precision(device: torch.device):
-    """bfloat16 on a GPU; float32 elsewhere, which is faster on processors without matrix units for bfloat16."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+    """bfloat16 on a GPU, and on a processor with matrix units for it (AMX); float32 elsewhere, where that is faster."""
+    asked = getattr(torch.cpu, "get_capabilities", dict)
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" or bool(asked().get("amx_bf16")))
 
 
 def losses_on(model: Llama, held_out: dict, device: torch.device) -> dict[str, float]:

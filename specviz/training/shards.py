@@ -42,6 +42,7 @@ class Entry:
     tokens: Tensor  # [n] int32
     roles: Tensor  # [n] uint8
     cool: bool
+    begin: int  # its first token in the shard
     first: int  # its first row of the shard's states
 
     @cached_property
@@ -59,9 +60,9 @@ class Entry:
 
 
 class Shards:
-    """The shards of a folder, in order. ValueError if one was written by a verifier of another revision."""
+    """The shards of a folder, in order. ValueError if one was written by a verifier of another `revision` (None: of any)."""
 
-    def __init__(self, folder: Path, revision: str):
+    def __init__(self, folder: Path, revision: str | None = None):
         self.folder, self.revision = folder, revision
         self.seconds = 0.0  # that the writing took
         self.entries: list[Entry] = []
@@ -83,14 +84,25 @@ class Shards:
         texts = [text for text in texts if not text.lost]
         if not texts:
             raise ValueError("The verifier ended none of the messages it was to write: give it --prompts to answer.")
-        tensors = {
-            "tokens": torch.tensor([token for text in texts for token in text.tokens], dtype=torch.int32),
-            "roles": torch.tensor([role for text in texts for role in text.roles], dtype=torch.uint8),
-            "lengths": torch.tensor([len(text.tokens) for text in texts], dtype=torch.int32),
-            "cool": torch.tensor([text.answering is COOL for text in texts]),
-            "states": torch.stack([state for text in texts for state in text.states]),
-            "log_sums": torch.tensor([value for text in texts for value in text.log_sums]),
-        }
+        self._add(
+            {
+                "tokens": torch.tensor([token for text in texts for token in text.tokens], dtype=torch.int32),
+                "roles": torch.tensor([role for text in texts for role in text.roles], dtype=torch.uint8),
+                "lengths": torch.tensor([len(text.tokens) for text in texts], dtype=torch.int32),
+                "cool": torch.tensor([text.answering is COOL for text in texts]),
+                "states": torch.stack([state for text in texts for state in text.states]),
+                "log_sums": torch.tensor([value for text in texts for value in text.log_sums]),
+            },
+            seconds,
+        )
+
+    def add_read(self, texts: dict[str, Tensor], states: Tensor, log_sums: Tensor, seconds: float) -> None:
+        """A shard more: `texts` as in a shard, and of all their tokens the verifier's last states and log_sums."""
+        starts = torch.cumsum(texts["lengths"], 0) - texts["lengths"]
+        behind = (texts["roles"] != GIVEN).index_fill(0, starts.long(), False).roll(-1)  # what is written behind these
+        self._add(texts | {"states": states[behind], "log_sums": log_sums[behind]}, seconds)
+
+    def _add(self, tensors: dict[str, Tensor], seconds: float) -> None:
         path = self.folder / f"{len(self):05d}.safetensors"
         part = path.with_suffix(".part")
         save_file(tensors, part, metadata={"verifier": self.revision, "seconds": json.dumps(seconds)})
@@ -100,7 +112,7 @@ class Shards:
     def _open(self, path: Path) -> None:
         file = safe_open(path, "pt")
         facts = file.metadata()
-        if facts["verifier"] != self.revision:
+        if self.revision not in (None, facts["verifier"]):
             raise ValueError(
                 f"{str(self.folder)!r} holds what a verifier of revision {facts['verifier']} wrote, and this one is "
                 f"{self.revision}: choose another --out."
@@ -112,9 +124,10 @@ class Shards:
             torch.split(file.get_tensor("roles"), lengths),
             file.get_tensor("cool").tolist(),
         )
-        first = 0
+        begin = first = 0
         for tokens, roles, cool in parts:
-            entry = Entry(len(self), tokens, roles, cool, first)
+            entry = Entry(len(self), tokens, roles, cool, begin, first)
+            begin += len(tokens)
             first += entry.written
             self.entries.append(entry)
         self._files.append(file)

@@ -16,7 +16,7 @@ from specviz.backends import Pair, PairFacts
 from specviz.backends.places import Progress
 from specviz.registry import shown
 from specviz.types import ModelError
-from specviz.view.boot import pair_words
+from specviz.view.boot import drafter_facts, pair_words
 
 Load = Callable[[str | None, Progress], Pair]
 
@@ -123,9 +123,10 @@ def about(pair: Pair) -> dict[str, Any]:
         "title": pair.verifier.id if pair.draft is None else f"{pair.draft.id}, {pair.verifier.id}",
         "knows": "",
         "licence": "",
-        "parameters": {role: model.parameters for role, model in models.items() if model is not None},
+        "parameters": {role: part.parameters for role, part in pair.parts.items()},
         "styles": pair.styles,
         "sampling": asdict(pair.sampling),
+        "drafter": drafter_facts(pair.drafter),
     }
     return {
         **(own if pair.facts is None else pair_words(pair.facts)),

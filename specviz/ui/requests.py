@@ -123,7 +123,9 @@ def read(pair: Pair, asked: Mapping[str, Any]) -> Request:
         rule = None
         if lane.get("rule") is not None:
             rule = chosen(f"lane{i}", lane["rule"], lane.get("knobs"), rules.make, "A lane names a rule and its knobs.")
-        settings = Settings(rule, sampling, drafter=read_drafter(lane.get("drafter") or asked.get("drafter")), **common)
+        settings = Settings(
+            rule, sampling, drafter=read_drafter(pair, lane.get("drafter") or asked.get("drafter")), **common
+        )
         if rule is not None and (refusal := settings.drafter.refusal(rule, pair)):
             raise Refused("drafter", refusal)
         lanes.append(settings)
@@ -138,11 +140,11 @@ def pair_of(asked: Mapping[str, Any]) -> str | None:
     return name
 
 
-def read_drafter(asked: Any) -> Drafter:
-    """The drafter of {name, knobs}; None is the usual one, as in links and traces from before there were others."""
+def read_drafter(pair: Pair, asked: Any) -> Drafter:
+    """The drafter of {name, knobs}; None is the one that suits the pair."""
     sentence = "A drafter is named with its knobs."
     if asked is None:
-        return Settings().drafter
+        return drafters.parse(pair.drafter)
     if not isinstance(asked, dict):
         raise Refused("drafter", sentence)
     drafter: Drafter = chosen("drafter", asked.get("name"), asked.get("knobs"), drafters.make, sentence)

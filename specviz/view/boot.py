@@ -106,14 +106,22 @@ def drafter_words() -> dict[str, dict[str, Any]]:
     for name in drafters.names():
         drafter = drafters.make(name)
         if drafter.drafts:
-            known[name] = {word: getattr(drafter, word) for word in ("summary", "source", "uses_draft_model")}
+            known[name] = {
+                word: getattr(drafter, word) for word in ("summary", "source", "uses_draft_model", "uses_head")
+            }
             known[name]["knobs"] = knob_words(type(drafter))
     return known
 
 
+def drafter_facts(spec: str) -> dict[str, Any]:
+    """A drafter as the page holds it, {name, knobs}."""
+    drafter = drafters.parse(spec)
+    return {"name": drafter.name, "knobs": registry.values(drafter)}
+
+
 def pair_words(facts: PairFacts) -> dict[str, Any]:
     """A pair of models that comes with a pair.json, in words, for a page."""
-    return {"sampling": asdict(facts.sampling)} | {
+    return {"sampling": asdict(facts.sampling), "drafter": drafter_facts(facts.drafter)} | {
         word: getattr(facts, word) for word in ("name", "title", "knows", "licence", "parameters", "styles")
     }
 

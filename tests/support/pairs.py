@@ -8,7 +8,7 @@ from pathlib import Path
 
 from specviz import backends
 from specviz.backends import Pair
-from tests.support.table import TableModel
+from tests.support.table import TableHead, TableModel
 
 
 class Letters:
@@ -36,12 +36,14 @@ def table_pair(
     exact: bool = False,
 ) -> Pair:
     """Two tables over `vocabulary` tokens, those of seeds 1 and 2 unless they are given. `stop`: tokens that end a text;
-    `drafting` False: no draft model; `exact`: logits in float64, so that laws come out to its last digits."""
+    `drafting` False: no draft model and no head; `exact`: logits in float64, so that laws come out to its last digits."""
     verifier = verifier or TableModel(vocabulary, 1)
     draft = draft or TableModel(vocabulary, 2)
     if exact:
         verifier.logits, draft.logits = verifier.logits.double(), draft.logits.double()
-    return Pair(draft if drafting else None, verifier, Letters(vocabulary, stop), {})
+    return Pair(
+        draft if drafting else None, verifier, Letters(vocabulary, stop), {}, TableHead(draft) if drafting else None
+    )
 
 
 CHAT = (  # each message behind a token of its own; without a system message it says "Be kind."

@@ -66,3 +66,38 @@ class TableSession(Session):
 
     def _move(self, target, slots):
         self.seen[target : target + len(slots)] = [self.seen[slot] for slot in slots]
+
+
+class TableHead:
+    """A head whose law behind a token is that of a `TableModel`, but that of the last place once it goes on from its own
+    state, which says another token than the verifier's would. Reads layer 0, the token itself."""
+
+    name, id, revision, parameters, dtype, reads, kept = "table", "table", "0", 0, "float32", (0,), None
+
+    def __init__(self, model: TableModel):
+        self.model = model
+
+    def session(self) -> TableHeadSession:
+        return TableHeadSession(self.model)
+
+
+class TableHeadSession:
+    def __init__(self, model: TableModel):
+        self.length, self.seconds = 0, 0.0
+        self._model, self._last = model, None
+
+    def read(self, tokens, features):
+        assert len(tokens) == len(features[0])
+        self.length += len(tokens)
+        return self._behind(int(features[0][-1].argmax()), tokens[-1])
+
+    def go_on(self, token):
+        self.length += 1
+        return self._behind(self._last, token)
+
+    def rollback(self, length):
+        self.length, self._last = min(self.length, length), None
+
+    def _behind(self, state, token):
+        self._last = (state + token) % self._model.vocabulary
+        return self._model.logits[state, token]

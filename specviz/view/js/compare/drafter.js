@@ -6,6 +6,7 @@ import { el, set } from "specviz/core/dom.js";
 import { emit } from "specviz/core/events.js";
 import { state } from "specviz/core/state.js";
 import * as knobs from "specviz/parts/knobs.js";
+import * as models from "specviz/compare/models.js";
 import * as notices from "specviz/compare/notices.js";
 
 const parts = {};
@@ -25,7 +26,7 @@ function changed() {
 export function draw() {
   const { drafter } = state.form;
   const several = state.columns.some((column) => column.drafter) && drafters.common(state.columns, null) === null;
-  const names = Object.keys(drafters.known());
+  const names = Object.keys(drafters.known()).filter(models.able);
   if (drafter && !names.includes(drafter.name)) names.push(drafter.name);
   parts.select.replaceChildren(
     ...(several || !drafter ? [el("option", { value: OWN }, "each its own")] : []),

@@ -32,10 +32,22 @@ export function titled(trace) {
 }
 
 // "Draft 0.9 M, verifier 5.9 M parameters"
-function sized(draft, verifier) {
-  const size = `${count(verifier)} parameters`;
-  return draft ? `Draft ${count(draft)}, verifier ${size}` : `Verifier ${size}, no draft model`;
+function sized({ draft, head, verifier }) {
+  const size = `verifier ${count(verifier)} parameters`;
+  if (!draft && !head) return `V${size.slice(1)}, no draft model`;
+  const words = [draft && `draft ${count(draft)}`, head && `head ${count(head)}`, size].filter(Boolean).join(", ");
+  return words[0].toUpperCase() + words.slice(1);
 }
+
+// Sampling and drafter become those that suit the chosen pair.
+function suit() {
+  const { sampling, drafter } = facts(state.form.pair) ?? {};
+  Object.assign(state.form, sampling);
+  if (drafter) state.form.drafter = drafters.complete(drafter);
+}
+
+// Whether a drafter can work with the chosen pair, as far as the page knows.
+export const able = (name) => !drafters.words(name).uses_head || Boolean(facts(state.form.pair)?.parameters.head);
 
 // The ways in which the chosen pair takes a prompt, and what its template says to the model by itself (null: not
 // known).
@@ -84,7 +96,7 @@ async function choose(name) {
   if (name === missing) missing = null; // asked for by name, nothing stands in for it
   state.form.pair = name;
   state.form.style = style(state.form.style);
-  Object.assign(state.form, facts(name)?.sampling);
+  suit();
   emit("form");
   const answer = await load(name);
   if (!answer || state.form.pair !== name) return;
@@ -131,16 +143,7 @@ function draw() {
   const { trace } = state.run || {};
   const here =
     trace && (made(trace) === name || (!choices.length && (!own || own.ids.at(-1) === trace.models.verifier.id)));
-  const drafted =
-    trace &&
-    trace.models.draft &&
-    state.run.lanes.some((lane) => lane.drafter && drafters.words(lane.drafter.name).uses_draft_model);
-  const size =
-    trace && (here || offline)
-      ? sized(drafted ? trace.models.draft.parameters : null, trace.models.verifier.parameters)
-      : known
-        ? sized(known.parameters.draft, known.parameters.verifier)
-        : "";
+  const size = trace && (here || offline) ? sized(used(trace)) : known ? sized(known.parameters) : "";
   const title = trace && offline ? titled(trace) : choices.length < 2 ? known?.title : "";
   set(parts.words, [title, size, (offline && trace ? facts(made(trace)) : known)?.licence].filter(Boolean).join(" · "));
   const other = trace && !here && !offline ? `On display: a run of ${titled(trace)}.` : "";
@@ -150,6 +153,16 @@ function draw() {
       .filter(Boolean)
       .join(" "),
   );
+}
+
+// The parameters of the models that took part in a run, by role.
+function used({ models }) {
+  const by = (what) => state.run.lanes.some((lane) => lane.drafter && drafters.words(lane.drafter.name)[what]);
+  return {
+    draft: by("uses_draft_model") ? models.draft?.parameters : null,
+    head: by("uses_head") ? models.head?.parameters : null,
+    verifier: models.verifier.parameters,
+  };
 }
 
 // What the foot of the page says of the run on display.
@@ -174,7 +187,7 @@ export function build() {
   parts.bar = el("div.loadbar", { hidden: true, "aria-hidden": "true" });
   if (!offline && boot.pairs) {
     take(offered()[0]?.name ?? null);
-    Object.assign(state.form, facts(state.form.pair)?.sampling);
+    suit();
   }
   on("run settings form", draw);
   on("connected", begin);

@@ -1,0 +1,89 @@
+"""A verifier reads texts, and what it thinks of every token is kept on disk: states of several layers, for a head to see.
+
+For each shard of texts a safetensors file: `states` [N, layers, width] in half precision and `log_sums` [N] of all its
+tokens, those of the prompts among them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from specviz.backends import Forward, Model
+from specviz.training.head import Batch
+from specviz.training.shards import ASKED_WEIGHT, Entry, Shards
+from specviz.training.writing import GIVEN, SAID
+
+TOGETHER = 8  # texts read in one forward
+
+
+class Readings:
+    """What a verifier makes of the texts of `shards`, in `folder`; `layers` of it are kept, the last of all the last among
+    them."""
+
+    def __init__(self, shards: Shards, layers: Sequence[int], folder: Path):
+        self.shards, self.layers, self.folder = shards, tuple(layers), folder
+        self.entries = shards.entries
+        self._files: dict[int, Any] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def read(self, verifier: Model) -> None:
+        """Has the verifier read the shards that it has not read yet."""
+        for shard in range(len(self.shards)):
+            path = self._path(shard)
+            if not path.exists():
+                texts = [entry.tokens for entry in self.entries if entry.shard == shard]
+                states, log_sums = read(verifier, texts, self.layers)
+                part = path.with_suffix(".part")
+                save_file({"states": states, "log_sums": log_sums}, part)
+                os.replace(part, path)
+
+    def batch(self, entries: Sequence[Entry]) -> Batch:
+        longest = max(len(entry.tokens) for entry in entries)
+        rows, places = len(entries), longest - 2
+        tokens, weights = torch.zeros(rows, longest, dtype=torch.long), torch.zeros(rows, places)
+        log_sums, states = torch.zeros(rows, places), None
+        for row, entry in enumerate(entries):
+            count, begin = len(entry.tokens), entry.begin
+            tokens[row, :count] = entry.tokens
+            roles = entry.roles[2:]
+            weights[row, : count - 2] = torch.where(roles == SAID, 1.0, ASKED_WEIGHT).masked_fill(roles == GIVEN, 0.0)
+            file = self._file(entry.shard)
+            seen = file.get_slice("states")[begin : begin + count - 1]
+            if states is None:
+                states = torch.zeros(rows, longest - 1, *seen.shape[1:], dtype=seen.dtype)
+            states[row, : count - 1] = seen
+            log_sums[row, : count - 2] = file.get_slice("log_sums")[begin + 1 : begin + count - 1]
+        assert states is not None
+        return tokens, weights, states.float(), log_sums
+
+    def _path(self, shard: int) -> Path:
+        return self.folder / f"{shard:05d}.safetensors"
+
+    def _file(self, shard: int) -> Any:
+        if shard not in self._files:
+            self._files[shard] = safe_open(self._path(shard), "pt")
+        return self._files[shard]
+
+
+@torch.inference_mode()
+def read(verifier: Model, texts: Sequence[Tensor], layers: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Of texts [n] each, one after the other: states [N, layers, width] in half precision, and the log_sums [N]."""
+    states: list[Tensor] = [torch.empty(0)] * len(texts)
+    log_sums = list(states)
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    for first in range(0, len(order), TOGETHER):
+        some = order[first : first + TOGETHER]
+        batch = verifier.batch(len(some), max(len(texts[i]) for i in some))
+        seen = batch.forward([Forward(batch.session(), texts[i].tolist(), features=tuple(layers)) for i in some])
+        for i, each in zip(some, seen):
+            states[i] = torch.stack([each.features[layer].to("cpu", torch.float16) for layer in layers], 1)
+            log_sums[i] = each.logits.float().logsumexp(-1).cpu()
+    return torch.cat(states), torch.cat(log_sums)
