@@ -5,6 +5,7 @@ from __future__ import annotations
 DISTRIBUTION = "specviz-decoding"
 EXTRAS = {  # library: what needs it, and the extra of pyproject.toml that installs it
     "gradio": ("The page needs", "page"),
+    "starlette": ("The page needs", "page"),
     "transformers": ("Models other than the shipped pair, and bench, need", "hub"),
     "huggingface_hub": ("Models of the Hub, and Spaces, need", "hub"),
     "accelerate": ("Models spread over several devices need", "hub"),

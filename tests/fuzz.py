@@ -31,8 +31,8 @@ from tests.support.traces import recorded, signed
 
 PATIENCE = 60  # seconds for an answer
 DEEP = 1500  # lists inside each other
-EVENTS = {"run": 0, "stop": 1, "verify": 4, "sweep": 5}  # Gradio's numbers
-FUNCTIONS = ("load", "check", "export", "buys", "advise", "tryout")
+EVENTS = ("run", "stop", "verify", "sweep", "ask")
+FUNCTIONS = ("load", "check", "export")
 RUN: dict[str, Any] = {
     "pair": "small", "prompt": "One day", "style": "tiny", "system": None, "temperature": 1.0, "top_k": 0, "top_p": 1.0,
     "draft_length": 4, "max_new_tokens": 6, "seed": 3, "drafter": {"name": "model", "knobs": {}},
@@ -77,7 +77,11 @@ class Client:
 
     def __init__(self, url: str):
         self.host = urlsplit(url).netloc
-        self.component = json.loads(self.send("GET", "/config").body)["components"][0]["id"]
+        self.events: dict[str, int] = {}  # of the page, and Gradio's numbers for them
+        for number, event in enumerate(json.loads(self.send("GET", "/config").body)["dependencies"]):
+            for component, name in event["targets"]:
+                if name in EVENTS:
+                    self.component, self.events[name] = component, event.get("id", number)
         self._session = 0
 
     def send(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Answer:
@@ -232,16 +236,19 @@ class Fuzz:
 
     def event(self) -> None:
         """An event of the page with something wrong in it, or with nothing wrong."""
-        name = self.rng.choice(list(EVENTS))
+        name = self.rng.choice(EVENTS)
         data: Any = {"id": f"run{self.rng.random()}"}
         if name == "verify":
             data = {"trace": self.odd_trace(), "pair": "small"}
+        elif name == "ask":
+            kind = self.rng.choice(["buys", "advise", "tryout", "x"])
+            data |= {"kind": kind, "pair": "small", "question": json.dumps(self.question(kind))}
         elif name != "stop":
             data["settings"] = self.odd_text(RUN if name == "run" else SWEEP)
         body: dict[str, Any] = {
             "data": [],
             "event_data": data,
-            "fn_index": EVENTS[name],
+            "fn_index": self.client.events[name],
             "trigger_id": self.client.component,
         }
         body["session_hash"] = self.client.session()
@@ -253,6 +260,30 @@ class Fuzz:
         self.judge(f"{name} {json.dumps(body)}", answer)
         if answer.status == 200:
             self.judge_event(f"{name} {json.dumps(body)}", last)
+
+    def question(self, kind: str) -> dict[str, Any]:
+        """A question to the models with something wrong in it."""
+        asked: dict[str, Any] = {"trace": self.odd_trace(), "pair": "small"}
+        if kind == "buys":
+            asked |= {
+                "lane": self.rng.choice([0, 1, -1, 99, True, None, "x"]),
+                "rules": self.rng.choice([[["sps", {}]], [["cactus", {"name": 1}]], *VALUES]),
+            }
+        elif kind == "advise":
+            asked |= {
+                "goal": self.rng.choice(["spend", "x", 5]),
+                "value": self.rng.choice([-1, "x", None, 10**400]),
+                "draft_length": None,
+            }
+        elif kind == "tryout":
+            asked |= {
+                "rule": "sps",
+                "drafter": "model",
+                "draft_length": 4,
+                "interval": self.rng.choice([[0, 1], [], *VALUES]),
+                "attempt": 0,
+            }
+        return asked
 
     def judge_event(self, what: str, last: dict[str, Any] | None) -> None:
         if last is None or last.get("success") is False:
@@ -269,25 +300,6 @@ class Fuzz:
         asked: dict[str, Any] = {"trace": trace, "pair": "small"}
         if name == "export":
             asked["name"] = self.rng.choice(["replay", "replay", "x", *VALUES])
-        elif name == "buys":
-            asked |= {
-                "lane": self.rng.choice([0, 1, -1, 99, True, None, "x"]),
-                "rules": self.rng.choice([[["sps", {}]], [["cactus", {"name": 1}]], *VALUES]),
-            }
-        elif name == "advise":
-            asked |= {
-                "goal": self.rng.choice(["spend", "x", 5]),
-                "value": self.rng.choice([-1, "x", None, 10**400]),
-                "draft_length": None,
-            }
-        elif name == "tryout":
-            asked |= {
-                "rule": "sps",
-                "drafter": "model",
-                "draft_length": 4,
-                "interval": self.rng.choice([[0, 1], [], *VALUES]),
-                "attempt": 0,
-            }
         data: Any = (
             trace if name == "check" else self.rng.choice(["small", *VALUES]) if name == "load" else json.dumps(asked)
         )
@@ -384,7 +396,7 @@ def works(client: Client) -> bool:
     body = {
         "data": [],
         "event_data": data,
-        "fn_index": EVENTS["run"],
+        "fn_index": client.events["run"],
         "trigger_id": client.component,
         "session_hash": client.session(),
     }

@@ -182,7 +182,9 @@ def test_the_page_is_served_from_an_empty_folder(installed, tmp_path):
         assert [pair["name"] for pair in boot["pairs"]] == list(backends.pairs())
         recorded = [example["recorded"] for example in boot["prompts"] if example["recorded"]]
         assert len(recorded) == len(list((ROOT / "assets" / "recorded").glob("*.json"))) > 0
-        for address in [*recorded, boot["plotly"], boot["sweep"]["recorded"]]:
+        swept = [regime["recorded"] for regime in boot["sweep"]["regimes"]]
+        assert len(swept) == len(list((ROOT / "assets" / "sweeps").glob("*.json"))) > 0
+        for address in [*recorded, *swept, boot["plotly"]]:
             assert fetched(address) == (ROOT / address.removeprefix("specviz/")).read_bytes() != b""
         assert str(installed.parent) not in head
 

@@ -59,6 +59,8 @@ def locate(model: str, device: str, dtype: str | None, progress: Progress | None
         path = Path(model)
     else:
         if not Path(model).exists():
+            import transformers  # noqa: F401  (which alone loads a model of the Hub: said before the Hub is asked)
+
             reach.check(model)
         return Located(model)
     if not path.is_file():

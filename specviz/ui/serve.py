@@ -12,6 +12,8 @@ import socket
 import sys
 import tempfile
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -124,10 +126,12 @@ def _leave() -> NoReturn:
     end would pull what they use from under them."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    for _ in range(2):  # one may have been on its way
-        for child in multiprocessing.active_children():
-            child.kill()
-            child.join(0.5)
+    for child in multiprocessing.active_children():
+        child.kill()
+    for task in Path("/proc/self/task").glob("*/children"):  # one may be on its way, and not among those yet
+        with suppress(OSError):
+            for child_id in task.read_text().split():
+                os.kill(int(child_id), signal.SIGKILL)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

@@ -13,7 +13,6 @@ the page may miss any but the last, which alone has `answers`: what changed on w
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -105,7 +104,8 @@ def compute(turn: Turn, asked: Mapping[str, Any]) -> Iterator[Message]:
             "style": sweep.style_of(turn.pair), "answers": changed,
         }  # fmt: skip
 
-    last, words, starting = -math.inf, "", 0
+    progress = sweep.Progress(0, len(points) * len(questions), 0.0, None, ())
+    last, words, starting = time.monotonic() - EVERY, "", 0
     try:
         for progress in steps:
             turn.left = progress.left

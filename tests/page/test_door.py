@@ -141,7 +141,7 @@ def test_sigterm_in_a_sweep_leaves_no_process(tmp_path):
 
 def begin(client: fuzz.Client, event: str, asked: dict) -> None:
     """Begins an event of the page, and returns once it has begun to answer."""
-    body = {"data": [], "event_data": {"id": event, "settings": json.dumps(asked)}, "fn_index": fuzz.EVENTS[event]}
+    body = {"data": [], "event_data": {"id": event, "settings": json.dumps(asked)}, "fn_index": client.events[event]}
     body |= {"trigger_id": client.component, "session_hash": client.session()}
     answer = client.post("/gradio_api/queue/join?", body)
     assert answer.status == 200, answer

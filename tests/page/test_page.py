@@ -72,7 +72,7 @@ def test_three_lanes_stream_and_their_figures_are_those_of_the_engine(tab):
         low, high = wanted["speedup_low"], wanted["speedup_high"]
         telling = not low <= 1 <= high and high - low <= 0.6 * wanted["speedup"]
         said = f"{wanted['speedup']:.2f}×" if telling else "too noisy to say"
-        assert f"{low:.2f} to {high:.2f}" in " ".join(value["speedup"]) and said in " ".join(value["speedup"])
+        assert f"{low:.2f} – {high:.2f}" in " ".join(value["speedup"]) and said in " ".join(value["speedup"])
         assert f"{wanted['acceptance_rate']:.0f}" == value["acceptance_rate"][0]
         assert f"{wanted['emitted_per_round']:.2f}" in value["emitted_per_round"][-1]
         shares = [round(wanted[name]) for name in ("draft_share", "verify_share")]
@@ -299,6 +299,14 @@ def test_a_dragged_knob_recolours_without_a_model(tab):
     tab.wait_for_selector(".whatif:visible")
     words = tab.inner_text(".whatif:visible")
     assert "δ 0" in words
+    struck = tab.eval_on_selector_all(
+        ".lane:nth-child(3) [data-figure] del",
+        "nodes => nodes.map(node => node.closest('[data-figure]').dataset.figure)",
+    )
+    assert {"speedup", "tokens_per_second"} <= set(struck), "seconds are not computed from a trace"
+    share = tab.locator(".lane:nth-child(3) [data-figure=relaxed_share] dd").inner_text()
+    assert share.split("%")[-2].split()[-1] == "0", "without a budget nothing is kept by leniency"
+    assert tab.locator(".lane:nth-child(1) del").count() == 0
     relaxed = tab.evaluate("specviz.state.run.lanes[2].tokens.filter(token => token.fate === 'relaxed').length")
     changed = tab.locator(".lane:nth-child(3) .t.changed").count()
     assert changed == relaxed, "without a budget exactly the relaxed tokens are refused"
@@ -307,6 +315,46 @@ def test_a_dragged_knob_recolours_without_a_model(tab):
     tab.click(".whatif:visible >> text=Undo")
     assert tab.locator(".whatif:visible").count() == 0
     assert [url for url in asked if "plotly" not in url and not url.startswith("blob:")] == []
+
+
+BOXES = """() => { const wrong = []; let seen = 0;
+  for (const { lane } of specviz.shown()) for (const token of lane.tokens.filter((one) => one.judged >= 0).slice(0, 25)) {
+    specviz.pick(lane.index, token.key);
+    const card = document.querySelector('.abar').getBoundingClientRect();
+    const texts = [...document.querySelectorAll('.abar text')].map((node) => [node.textContent, node.getBoundingClientRect()]);
+    texts.forEach(([words, box], i) => {
+      if (box.left < card.left - 0.5 || box.right > card.right + 0.5) wrong.push(`${words} leaves the card`);
+      texts.slice(i + 1).forEach(([other, that]) => {
+        if (box.left < that.right && that.left < box.right && box.top < that.bottom - 2 && that.top < box.bottom - 2) wrong.push(`${words} on ${other}`); }); });
+    seen += 1; }
+  specviz.pick(null);
+  return [wrong, seen]; }"""
+
+
+def test_labels_of_the_inspectors_bar_keep_apart(tab):
+    """Over recorded tokens, in the browser's own font; tests/js/labels.test.js goes through all of them with a wide one."""
+    wrong, seen = tab.evaluate(BOXES)
+    assert wrong == [] and seen > 60
+
+
+def test_costs_of_a_call_are_one_setting_and_go_along_in_the_link(tab):
+    """An example of costs changes the estimated speed-up of every lane as the counts say, and nothing measured."""
+    before = tab.eval_on_selector_all("[data-figure=estimated] dd", "nodes => nodes.map(node => node.textContent)")
+    tab.click(".costs summary")
+    tab.select_option(".costs select", "0")
+    after = tab.eval_on_selector_all("[data-figure=estimated] dd", "nodes => nodes.map(node => node.textContent)")
+    assert len(after) == len(before) == 3 and after != before
+    wanted = tab.evaluate(
+        """() => specviz.shown().map(({ lane }) => { const { rounds, drafted, emitted } = lane.sums.at(-1);
+          return `${(emitted / (rounds + drafted / 25 + (0.05 / 4) * drafted)).toFixed(2)}×`; })"""
+    )
+    assert after == wanted
+    assert tab.evaluate("specviz.links.read(specviz.share.link()).costs") == {"verifier": 25, "look": 1.05}
+    tab.select_option(".costs select", "here")
+    assert (
+        tab.evaluate("specviz.share.link().includes('costs')") is False and tab.evaluate("specviz.state.costs") is None
+    )
+    tab.keyboard.press("Escape")
 
 
 def test_selection_is_marked_in_every_lane_and_walks_with_the_keyboard(tab):

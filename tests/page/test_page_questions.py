@@ -37,7 +37,7 @@ def test_a_point_opens_its_questions(tab, recorded):
         assert head.startswith(f"{title}: {outcomes[name]['count']}")
     number, text = next(iter(outcomes["won"]["texts"].items()))
     question = answers["questions"][number]
-    first = tab.locator(".question").first
+    first = tab.locator(".qitem").first
     assert first.evaluate("node => node.open") and question["prompt"] in first.inner_text()
     sides = [" ".join(side.split()) for side in first.locator(".qtext").all_text_contents()]
     assert sides == [" ".join(one.split()) for one in (question["text"], text)]
@@ -64,7 +64,7 @@ def test_a_question_is_run_again_in_compare(tab, recorded):
     tab.click(f"[data-point='{RULE}'] button")
     number, text = next(iter(recorded[0]["answers"]["rules"][RULE]["lost"]["texts"].items()))
     question = recorded[0]["answers"]["questions"][number]
-    item = tab.locator(".questions section[aria-label='Lost'] .question").first
+    item = tab.locator(".questions section[aria-label='Lost'] .qitem").first
     item.locator("summary").click()
     link = item.locator("a").get_attribute("href")
     tab.goto("about:blank")
@@ -100,7 +100,7 @@ def test_the_recorded_sweeps_stand_beside_each_other(tab, recorded):
 def test_a_knob_of_words_is_a_dimension(tab):
     """Both solvers of a rule are a setting each; one of them is always on."""
     opened(tab)
-    solver = tab.locator(".words[aria-label='cactus: solver']")
+    solver = tab.locator(".wordknob[aria-label='cactus: solver']")
     solver.locator("button:has-text('exact')").click()
     asked = tab.evaluate("specviz.form.asked()")["rules"]
     assert asked[1] == "cactus:delta=0.03,0.1,0.3,1,3,solver=taylor,exact" and "15 settings" in tab.inner_text(

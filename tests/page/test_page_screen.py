@@ -11,7 +11,7 @@ SEEN = """(selectors) => selectors.map((selector) => {
   return { selector, ok: top >= 0 && bottom <= innerHeight + 1 && height > 0 && width > 0, top, bottom };
 }).filter((one) => !one.ok)"""
 CLIPPED = """() => [...document.querySelectorAll('.sv .screen *')].filter((node) =>
-  node.getClientRects().length && getComputedStyle(node).position !== 'fixed' && !node.closest('.text, .examples, .inspector, .sr, svg')
+  node.getClientRects().length && getComputedStyle(node).position !== 'fixed' && !node.closest('.text, .examples, .inspector, .answer, .sr, svg')
   && (node.getBoundingClientRect().right > innerWidth + 1)).map((node) => node.className)"""
 
 
@@ -30,7 +30,7 @@ def test_legend_prompt_lanes_and_player_are_one_screen(chromium, home, width, he
     assert page.evaluate(SEEN, [".opening", ".promptbox", ".run", ".lanes", ".play", ".track"]) == []
     assert page.evaluate(CLIPPED) == []
     lines = page.evaluate(
-        "[...document.querySelectorAll('.text')].map((text) => text.clientHeight / parseFloat(getComputedStyle(text).lineHeight))"
+        "[...document.querySelectorAll('.lane > .text')].map((text) => text.clientHeight / parseFloat(getComputedStyle(text).lineHeight))"
     )
     assert min(lines) >= 3
     context.close()

@@ -111,7 +111,13 @@ def test_a_sweep_runs_to_its_end(tab, pair):
     assert "4 settings × 6 questions = 24 texts" in tab.inner_text(".sweepsaid")
     tab.evaluate(
         """() => { window.seen = [];
-          specviz.on('message', (message) => { if (message.kind === 'sweep') window.seen.push([message.done, message.rows.length, document.querySelectorAll('.sweeptable tbody tr').length, document.querySelector('.sweeptable').getBoundingClientRect().height, document.querySelector('.sweep').getBoundingClientRect().height]); }); }"""
+          new MutationObserver(() => {
+            const done = /^([\\d,]+) of/.exec(document.querySelector('.sweepsaid .num').textContent);
+            const rows = [...document.querySelectorAll('.sweeptable tbody tr')];
+            const full = rows.filter((row) => row.children[2].textContent !== '…').length;
+            if (!done || !document.querySelector('.sweep .badge.measured')) return;
+            window.seen.push([Number(done[1]), full, rows.length, ...['.sweeptable', '.sweep'].map((one) => document.querySelector(one).getBoundingClientRect().height)]);
+          }).observe(document.querySelector('.sweepsaid'), { childList: true, characterData: true, subtree: true }); }"""
     )
     tab.click("text=Run sweep")
     until(tab, "document.querySelector('.sweep .badge.measured')")
@@ -324,7 +330,7 @@ def test_a_sweep_ends_when_it_is_closed_stopped_or_late(pair):
 @pytest.mark.parametrize(
     ("change", "field", "says"),
     [
-        ({"rules": []}, "rules", "1 to 12"), ({"rules": "sps"}, "rules", "1 to 12"), ({"rules": ["sps", 7]}, "rule1", "no acceptance rule"), ({"questions": True}, "questions", "whole number"), ({"questions": 2.5}, "questions", "whole number"),
+        ({"rules": []}, "rules", "1 to 12"), ({"rules": "sps"}, "rules", "1 to 12"), ({"rules": ["sps", 7]}, "rules", "A rule is a text"), ({"rules": ["sps", "seven"]}, "rule1", "no acceptance rule"), ({"questions": True}, "questions", "whole number"), ({"questions": 2.5}, "questions", "whole number"),
         ({"draft_length": "auto"}, "draft_length", "fixed number"), ({"temperature": None}, "temperature", "must be a number"), ({"top_k": -1}, "top_k", "from 0"), ({"top_p": 0}, "top_p", "above 0"), ({"families": ["fish"]}, "families", "no task family"), ({"families": 3}, "families", "at least one"), ({"questions": 2000}, "questions", "8,000 texts"),
     ],
 )  # fmt: skip

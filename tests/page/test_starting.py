@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import shutil
@@ -142,4 +143,4 @@ def test_a_full_disk_is_said_where_a_file_is_made(monkeypatch):
     view = next(block for block in blocks.blocks.values() if isinstance(block, page.View))
     monkeypatch.setattr(tempfile, "TemporaryDirectory", full)
     asked = json.dumps({"name": "replay", "trace": recorded("small")[0].read_text(encoding="utf-8")})
-    assert "No space left on device" in view.export(asked)["error"]
+    assert "No space left on device" in asyncio.run(view.export(asked))["error"]

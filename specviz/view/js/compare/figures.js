@@ -15,10 +15,10 @@ const share = (digits) => (value) => `${percent(value, digits)} %`;
 
 // name, its words beside the value, and how the value is said
 const BIG = [
-  ["emitted_per_round", "written per call", fixed],
+  ["emitted_per_round", "tokens/call", fixed],
   ["speedup", "speed-up", times],
   ["estimated", "at set costs", times],
-  ["relaxed_share", "kept by leniency", share(null)],
+  ["relaxed_share", "leniency", share(null)],
 ];
 const SMALL = [
   ["accepted_per_round", "kept per round", fixed],
@@ -63,8 +63,8 @@ function figure(view, name, words) {
     "dt",
     null,
     el("span", null, name === "relaxed_share" ? [el("s", { "aria-hidden": "true" }), " "] : null, words),
-    note,
     badge,
+    note,
   );
   const node = el("div.figure", { "data-figure": name }, term, value);
   view.parts[name] = { node, value, badge, note };
@@ -113,7 +113,7 @@ export function build() {
     null,
     SMALL.map(([name, words]) => small(view, name, words)),
   );
-  view.more = el("div.more", null, timeBar(view), view.small);
+  view.more = el("div.lesser", null, timeBar(view), view.small);
   return view;
 }
 
@@ -197,7 +197,7 @@ export function draw(view, column, lane, rounds) {
   }
   view.said = { ...explained(again) };
   view.said.speedup = [...interval(f), ...(view.said.speedup || [])];
-  view.said.estimated = [`Costs: ${hardware.source()}.`, ...(view.said.estimated || [])];
+  view.said.estimated = [`${hardware.source()}.`, ...(view.said.estimated || [])];
   if (turned && !again)
     [...BIG, ...SMALL].forEach(([name]) => {
       view.said[name] = ["Under the knob as it stands: not computable from a trace. Run to see."];
@@ -218,13 +218,13 @@ export function draw(view, column, lane, rounds) {
     if (none) put(value, "–");
     else put(value, ...shown(name, show));
     node.classList.toggle("none", none);
-    node.classList.toggle("words", name === "speedup" && !none && speed(f) === NOISY && !turned);
+    node.classList.toggle("unsure", name === "speedup" && !none && speed(f) === NOISY && !turned);
     const why = name === "speedup" && lane && !plain ? "no plain lane ran" : "";
     badge.className = why ? "" : `badge ${kindOf(name)}`;
     badge.hidden = !["speedup", "estimated"].includes(name) || (none && !why);
     set(badge, why || kindOf(name));
     const sure = name === "speedup" && !none && f.speedup_low !== null;
-    set(note, sure ? `${fixed(f.speedup_low)} to ${fixed(f.speedup_high)}` : "");
+    set(note, sure ? `${fixed(f.speedup_low)} – ${fixed(f.speedup_high)}` : "");
   });
   SMALL.forEach(([name, , show]) => {
     const { value } = view.parts[name];

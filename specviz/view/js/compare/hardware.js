@@ -40,9 +40,11 @@ export const current = () => state.costs ?? ofRun();
 
 // Where that is from, in words.
 export function source() {
-  if (!state.costs) return "as measured in this run";
+  if (!state.costs) return "Measured in this run";
   const example = EXAMPLES.find(({ costs }) => same(costs, state.costs));
-  return example ? `an example, ${example.name}, from their sizes and not measured` : "as set by hand";
+  return example
+    ? `Example, not measured: ${example.name}, a call taken to cost what its weights cost to read`
+    : "Set by hand";
 }
 
 const same = (one, other) => Object.keys(LIMITS).every((name) => one[name] === other[name]);
@@ -59,12 +61,12 @@ const value = (name, at) => +(LIMITS[name][0] * Math.exp((at / 1000) * span(name
 
 function draw() {
   const costs = current();
-  set(parts.line, costs ? `A call costs ${short(costs.verifier)} drafts` : "What a call costs");
-  const words = SLIDERS.map(([name, before, after, show]) => `${before} ${costs && show(costs[name])} ${after}`);
+  set(parts.line, costs ? `: a call is ${short(costs.verifier)} drafts` : "");
   set(
     parts.said,
     costs
-      ? `${words.join(", ")}: ${source()}.`
+      ? `${source()}. Estimated: the tokens of a lane's rounds, exactly as they were, against plain decoding at these costs. ` +
+          "The prompt, and all that is not the models, are left out."
       : "This run does not say what a call costs: it needs a plain lane and a draft model. Choose an example.",
   );
   const chosen = EXAMPLES.findIndex((example) => state.costs && same(example.costs, state.costs));
@@ -90,7 +92,7 @@ function slider([name, before, after]) {
 
 export function build() {
   parts.line = el("span");
-  parts.said = el("p");
+  parts.said = el("p.caption");
   parts.preset = el(
     "select",
     {
@@ -105,20 +107,13 @@ export function build() {
   const box = el(
     "details.costs",
     null,
-    el("summary", { title: "What the estimated speed-ups reckon with" }, parts.line),
+    el("summary", { title: "What the estimated speed-ups reckon with" }, "Costs", parts.line),
     el(
       "div.costpanel",
       null,
-      parts.said,
       SLIDERS.map(slider),
       el("label.cost", null, el("span", null, "Or take them"), parts.preset),
-      el(
-        "p.caption",
-        null,
-        "Estimated speed-up: the tokens of a lane's rounds, exactly as they were, against plain decoding on hardware with " +
-          "these costs. Reading the prompt and everything beside the models is left out. The examples take a call to cost " +
-          "what its weights cost to read; they are no measurements.",
-      ),
+      parts.said,
     ),
   );
   document.addEventListener("pointerdown", (event) => {

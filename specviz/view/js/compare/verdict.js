@@ -35,4 +35,5 @@ export function draw(view, lane, over) {
   set(view.said, found ? found.said : over ? "No answer" : "");
   set(view.rest, !over ? `Expected answer: ${answer}` : found?.right ? " is right." : `, expected ${answer}.`);
   set(view.why, wrong ? why(lane) : "");
+  view.node.title = over ? view.node.textContent : "";
 }

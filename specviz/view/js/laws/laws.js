@@ -341,6 +341,7 @@ export function sampler(judged, draft, seed) {
   const rests = draft.map((_, n) => judged.residual(n));
   const made = { rounds: 0, kept: 0, written: draft.map(() => 0), once, play };
 
+  // One round: the drafted token, the draw, whether it was kept, and the token that is written.
   function once() {
     const token = drawn(draft, next());
     const uniform = next();

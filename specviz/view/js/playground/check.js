@@ -129,7 +129,7 @@ function sampler() {
 }
 
 // One step of a round; then the next round.
-export function step() {
+function step() {
   const found = sampler();
   if (found) rounds.forward(found);
   labels();

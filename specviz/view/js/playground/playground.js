@@ -10,7 +10,6 @@ import * as chart from "specviz/playground/chart.js";
 import * as check from "specviz/playground/check.js";
 import * as play from "specviz/playground/play.js";
 import { state } from "specviz/playground/play.js";
-import * as rounds from "specviz/playground/rounds.js";
 import * as table from "specviz/playground/table.js";
 import { PRESETS } from "specviz/laws/presets.js";
 
@@ -160,7 +159,7 @@ function page() {
       ),
     ]),
   );
-  const node = section(
+  return section(
     ".playground",
     "Playground",
     el(
@@ -186,13 +185,6 @@ function page() {
       ),
     ),
   );
-  node.addEventListener("keydown", (event) => {
-    if (event.key !== " " || !rounds.underWay() || event.target.closest("button, input, select, summary, [role]"))
-      return;
-    event.preventDefault();
-    check.step();
-  });
-  return node;
 }
 
 // The section, see shell/sections.js.

@@ -337,7 +337,7 @@ export function render(moves = false) {
 }
 
 export function build() {
-  parts.said = el("p.narration", { role: "status", "aria-live": "polite" });
+  parts.said = el("p.roundwords", { role: "status", "aria-live": "polite" });
   parts.stage = svg("svg", { class: "stage", "aria-hidden": "true" });
   parts.box = el("div.stagebox", { hidden: true, "data-step": "none" }, parts.stage);
   let seen = 0;

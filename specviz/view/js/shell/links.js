@@ -63,6 +63,8 @@ export function read(hash) {
   if (odd(drafter)) ignored.push("drafter");
   const picked = Array.isArray(pick) && pick.length === 2 && pick.every(Number.isInteger);
   if (pick !== undefined && !picked) ignored.push("selection");
+  const set = readable(costs);
+  if (costs !== null && !set) ignored.push("costs");
   clean.pair = clean.pair ?? pairs.older(); // links from before there were several
   const styles = pairs.offered().find((pair) => pair.name === clean.pair)?.styles;
   if (clean.style && styles && !Object.hasOwn(styles, clean.style)) {
@@ -74,7 +76,7 @@ export function read(hash) {
     form: clean,
     columns,
     continued: origin,
-    ...(readable(costs) ? { costs: readable(costs) } : {}),
+    ...(set ? { costs: set } : {}),
     pick: picked ? pick : null,
     at,
     ignored,

@@ -207,7 +207,12 @@ function choice(one, { name, help, choices }) {
     return button;
   });
   const title = `${name}: ${help} Each that is on is a setting.`;
-  return el("span.words", { role: "group", "aria-label": `${one.rule}: ${name}`, title }, el("i", null, name), buttons);
+  return el(
+    "span.wordknob",
+    { role: "group", "aria-label": `${one.rule}: ${name}`, title },
+    el("i", null, name),
+    buttons,
+  );
 }
 
 function addLine() {

@@ -97,7 +97,7 @@ function item(row, question, text, outcome, style) {
     ),
   );
   return el(
-    "details.question",
+    "details.qitem",
     {
       ontoggle: (event) => {
         if (event.currentTarget.open) texts.forEach((one) => one.look());
