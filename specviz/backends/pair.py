@@ -287,8 +287,8 @@ def _load_facts(facts: PairFacts, source: PairSource, progress: Progress | None)
     if "head" in facts.parameters:
         from specviz.backends.head import LlamaHead  # torch comes with it
 
-        pair.head = LlamaHead(facts.folder / "head", pair.verifier)
-        pair.head.id = f"{own}/head"
+        head = LlamaHead(facts.folder / "head", pair.verifier)
+        head.id, pair.head = f"{own}/head", head
     return pair
 
 

@@ -70,10 +70,13 @@ class Model(Protocol):
 
 
 class HeadSession(Protocol):
-    """A text as a head sees it. `length`: places; `seconds`: time spent so far."""
+    """A text as a head sees it. `seconds`: time spent so far."""
 
-    length: int
     seconds: float
+
+    @property
+    def length(self) -> int:
+        """Places."""
 
     def read(self, tokens: list[int], features: dict[int, Tensor]) -> Tensor:
         """Adds places: the tokens [n] in them, and the verifier's states [n, width] by layer. The logits behind the last
