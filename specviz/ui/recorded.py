@@ -37,8 +37,8 @@ LIMIT = 250_000  # bytes of one recorded run
 SEEDS = range(24)
 
 
-def settings(example: dict[str, Any], seed: int) -> list[Settings]:
-    """The lanes of an example."""
+def settings(pair: Pair, example: dict[str, Any], seed: int) -> list[Settings]:
+    """The lanes of an example, drafted as suits the pair where it does not say."""
     common = dict(
         sampling=Sampling(**example.get("sampling", {})),
         draft_length=example.get("draft_length", 4),
@@ -47,7 +47,7 @@ def settings(example: dict[str, Any], seed: int) -> list[Settings]:
     )
     lanes = []
     for lane in example.get("lanes", LANES):
-        rule, drafter = (lane["rule"], lane["drafter"]) if isinstance(lane, dict) else (lane, "model")
+        rule, drafter = (lane["rule"], lane["drafter"]) if isinstance(lane, dict) else (lane, pair.drafter)
         made = None if rule is None else rules.parse(rule)
         lanes.append(Settings(made, drafter=drafters.parse(drafter), **common))
     return lanes
@@ -56,7 +56,7 @@ def settings(example: dict[str, Any], seed: int) -> list[Settings]:
 def record(pair: Pair, example: dict[str, Any], seed: int) -> Trace:
     """One run of an example."""
     asked = {"style": example["style"], "system": example.get("system")}
-    return run(pair, example["text"], settings(example, seed), **asked).finish()
+    return run(pair, example["text"], settings(pair, example, seed), **asked).finish()
 
 
 def telling(trace: Trace, example: dict[str, Any]) -> int:
