@@ -6,10 +6,12 @@ import asyncio
 import json
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from specviz import backends
+from specviz.assets import ASSETS
 from specviz.record.trace import Trace
 from specviz.types import ModelError
 from specviz.ui import runs
@@ -232,8 +234,8 @@ def test_the_examples_are_complete():
             "max_new_tokens",
             "seed",
         } <= one.keys()
-        assert recorded.settings(one, one["seed"])
+        assert recorded.settings(SimpleNamespace(drafter="model"), one, one["seed"])
     for name, facts in backends.pairs().items():
         for one in page.examples({name: facts}):
             assert one["style"] in facts.styles and one["recorded"], one["name"]
-    assert all(path.stat().st_size <= recorded.LIMIT for path in (page.ASSETS / "recorded").glob("*.json"))
+    assert all(path.stat().st_size <= recorded.LIMIT for path in (ASSETS / "recorded").glob("*.json"))

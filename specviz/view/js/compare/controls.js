@@ -75,12 +75,17 @@ export function addLane() {
   document.querySelectorAll(".sv .lanehead select")[state.columns.length - 1]?.focus();
 }
 
+// What a field holds: a number, or else the text as it was typed.
+function typed(name) {
+  const given = parts.fields[name].value.trim();
+  return given !== "" && Number.isFinite(Number(given)) ? Number(given) : given;
+}
+
 // What goes to Python; numbers that are no numbers go as they were typed, and come back as a sentence.
 export function settings() {
   const form = { pair: state.form.pair, prompt: parts.prompt.value, ...chat.settings() };
   FIELDS.forEach(([name]) => {
-    const given = parts.fields[name].value.trim();
-    form[name] = given !== "" && Number.isFinite(Number(given)) ? Number(given) : given;
+    form[name] = typed(name);
   });
   const { drafter } = state.form;
   const lanes = state.columns.map((column) => ({
@@ -235,7 +240,10 @@ export function build(models) {
           autocomplete: "off",
           "data-field": name,
         });
-        parts.fields[name].addEventListener("input", () => notices.error(name, ""));
+        parts.fields[name].addEventListener("input", () => {
+          state.form[name] = typed(name); // so that it outlasts models that arrive meanwhile
+          notices.error(name, "");
+        });
         parts.fields[name].addEventListener("change", () => notices.error(name, refusal(name)));
         const field = el("label.field", { title: help }, label, parts.fields[name]);
         return name === "draft_length" ? [proposing.box, field] : field;
