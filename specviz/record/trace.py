@@ -167,7 +167,7 @@ class Trace:
         return orjson.dumps(data | {"digest": digest(data)}).decode()
 
     @classmethod
-    def from_json(cls, text: str) -> Trace:
+    def from_json(cls, text: object) -> Trace:
         """Reads a trace. ValueError says what is wrong: truncated, edited, of another version, or no trace at all."""
         data = _parsed(text)
         claimed = data.pop("digest", None)
@@ -276,7 +276,7 @@ def load(path: str | Path) -> Trace:
         raise ValueError("This is not a trace: it is not text.") from None
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def _parsed(text: object) -> dict[str, Any]:
     """The JSON object of a trace's text, of a version that is read here. Every text in it is Unicode, and every number
     one that a computer holds: whole ones have at most 64 bits, the others are finite."""
     if not isinstance(text, str):

@@ -96,7 +96,7 @@ def bought(text: str, pair: Pair) -> dict[str, Any]:
     for pair_ in wanted[:MAX_LANES]:
         if not (isinstance(pair_, list) and len(pair_) == 2 and isinstance(pair_[1], dict)):
             raise Refused("", "This is not a question about a lane.")
-        chosen.append(requests.chosen("", *pair_, rules.make, "This is not a question about a lane."))
+        chosen.append(requests.chosen("", pair_[0], pair_[1], rules.make, "This is not a question about a lane."))
     return dict(knob_curves.bought(trace, lane, chosen, pair))
 
 
