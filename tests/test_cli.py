@@ -270,7 +270,10 @@ def test_json_to_standard_output_is_json_alone(capsys):
             ["generate", *PROMPT, "--draft-length", "2.5"],
             "draft_length must be from 1 to 32 tokens, or auto; got '2.5'",
         ),
-        (["generate", *PROMPT, "--drafter", "magic"], "no drafter called 'magic'. There are: model, ngram, nothing."),
+        (
+            ["generate", *PROMPT, "--drafter", "magic"],
+            "no drafter called 'magic'. There are: head, model, ngram, nothing.",
+        ),
         (["compare", *PROMPT, "--rule", "sps", "--drafter", "ngram:longest=99"], "longest must be from 1 to 16 tokens"),
         (["generate", *PROMPT, "--drafter", "ngram:width=1"], "has no parameter 'width'. It takes: longest."),
         (["generate", *PROMPT, "--drafter", "nothing"], "drafts nothing. Choose the rule plain"),

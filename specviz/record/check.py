@@ -194,7 +194,7 @@ def _round(where: str, round_: Any, position: int, settings: Settings, pieces: d
     for name, column in columns.items():
         if name not in JUDGED and name not in COLUMNS:
             _wrong(f"{where}.judged.{name}", "a known column")
-        if not _is_column(column, name in NULLABLE) or len(column) != expected:
+        if not _is_column(column, name) or len(column) != expected:
             _wrong(f"{where}.judged.{name}", f"{expected} numbers")
         if name in JUDGED and not _are_probabilities(column):
             _wrong(f"{where}.judged.{name}", "probabilities")
@@ -282,14 +282,15 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_column(value: object, nullable: bool) -> bool:
-    """Whether this is a list of numbers, "Infinity" among them, and null where that may be."""
+def _is_column(value: object, name: str) -> bool:
+    """Whether this is a list of numbers, "Infinity" among them, and null where a measure of that name may be. A flip point is a
+    value of a knob, of any size; the others are nats, ranks and probabilities."""
     if not isinstance(value, list):
         return False
-    others = _kinds(value) - NUMBERS - ({NoneType} if nullable else set())
+    others = _kinds(value) - NUMBERS - ({NoneType} if name in NULLABLE else set())
     if others and (others != {str} or any(v != "Infinity" for v in value if isinstance(v, str))):
         return False
-    return all(-MOST_NATS <= v <= MOST_NATS for v in value if type(v) in NUMBERS)
+    return name == "flip" or all(-MOST_NATS <= v <= MOST_NATS for v in value if type(v) in NUMBERS)
 
 
 def _are_probabilities(column: list[Any]) -> bool:

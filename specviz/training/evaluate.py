@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from specviz import backends, rules, tasks
+from specviz import backends, drafters, rules, tasks
 from specviz.engine import batch
 from specviz.engine.race import race
 from specviz.engine.settings import Settings
@@ -133,7 +133,7 @@ class Pair:
 
     def overlap(self, prompts: list[list[int]], longest: int) -> dict:
         """Mean of sum(min(verifier, draft)) over what the verifier writes after the prompts at temperature 1."""
-        estimate, count = overlap(self.engine, self.jobs(prompts, HOT, longest))
+        estimate, count = overlap(self.engine, self.jobs(prompts, HOT, longest), drafters.make("model"))
         return {"mean": round(estimate.value, 4), "tokens": count, "texts": len(prompts)}
 
     def losses(self, texts: data.Texts | None, rows: int, length: int = 384) -> dict:

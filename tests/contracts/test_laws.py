@@ -314,7 +314,7 @@ def test_refusals_for_want_of_a_model_or_its_abilities(monkeypatch):
         Candidates().refusal(sps, pair).endswith("look at several candidates for one place at once, and table cannot.")
     )
     assert drafters.make("model").refusal(sps, pair) is None
-    monkeypatch.setattr(Candidates, "reads", (1,))
+    monkeypatch.setattr(Candidates, "reads", lambda drafter, pair: (1,))
     monkeypatch.setattr(pair.verifier, "can", frozenset({"tree"}))
     assert Candidates().refusal(sps, pair).endswith("show the states of its layers, and table cannot.")
     with pytest.raises(ValueError, match="show the states"):

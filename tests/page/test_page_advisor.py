@@ -130,7 +130,7 @@ def test_odd_questions(record, pair, change, says):
         advice.answer(
             json.dumps({"trace": record.to_json(), "goal": "spend", "value": 0.1, "draft_length": 4} | change), pair
         )
-    with pytest.raises(Refused, match="not a question"):
+    with pytest.raises(Refused, match="not JSON that can be read"):
         advice.answer("[" * 5000, pair)
 
 

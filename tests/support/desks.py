@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from specviz.backends import Pair, PairFacts
@@ -30,17 +31,18 @@ def told(
     name: str | None = None,
     visitor: Visitor | None = None,
 ) -> Iterator[Message]:
-    """The messages of a job, from an event loop of its own, for a visitor of its own unless one is given. Closing this
-    closes them."""
+    """The messages of a job, from an event loop in a thread of its own (a browser test has one running in this), for a visitor
+    of its own unless one is given. Closing this closes them."""
     loop = asyncio.new_event_loop()
     messages = desk.messages(visitor or Visitor(run), kind, work, run, name)
-    try:
-        with suppress(StopAsyncIteration):
-            while True:
-                yield loop.run_until_complete(anext(messages))
-    finally:
-        loop.run_until_complete(messages.aclose())
-        loop.close()
+    with ThreadPoolExecutor(1) as thread:
+        try:
+            with suppress(StopAsyncIteration):
+                while True:
+                    yield thread.submit(loop.run_until_complete, anext(messages)).result()
+        finally:
+            thread.submit(loop.run_until_complete, messages.aclose()).result()
+            loop.close()
 
 
 def idle(desk: Desk, seconds: float = 60.0) -> bool:

@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from specviz.backends import Pair
 from specviz.record import metrics
 from specviz.record.trace import Trace, digest
 from specviz.record.verify import verify
+from specviz.stopping import Stopped, stoppable
 from specviz.study import advise, reading
 from specviz.types import ModelError
 
@@ -69,6 +71,9 @@ def mutant(rng: random.Random, data: dict[str, Any]) -> str:
     return json.dumps(tree | {"digest": digest(tree)})
 
 
+LONGEST = 0.3  # seconds for each thing that is done with a trace
+
+
 def use(trace: Trace, pair: Pair, path: Path) -> None:
     """Does all that is ever done with a trace. What needs its models may refuse, in a sentence."""
     for name in exports.names():
@@ -86,11 +91,13 @@ def use(trace: Trace, pair: Pair, path: Path) -> None:
         lambda: verify(trace, pair),
         lambda: [reading.judged(trace, lane, pair, 5) for lane in range(len(trace.lanes))],
         lambda: reading.read(trace, pair, reading.drafter_of([trace]), 4, 6),
-        lambda: advise.check(row, [trace], pair, deadline=0.1),
+        lambda: advise.check(row, [trace], pair),
     ):
+        end = time.monotonic() + LONGEST
         try:
-            function()
-        except (ValueError, ModelError) as error:
+            with stoppable(lambda end=end: "Time is up." if time.monotonic() > end else ""):
+                function()
+        except (ValueError, ModelError, Stopped) as error:
             assert is_sentence(str(error)), error
 
 
