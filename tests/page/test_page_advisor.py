@@ -122,7 +122,7 @@ def test_a_run_that_cannot_be_read_says_why(tab, tmp_path):
     "change,says",
     [
         ({"goal": "please"}, "A goal is"), ({"value": None}, "must be a number"), ({"value": True}, "must be a number"), ({"value": 10**400}, "must be a number"), ({"draft_length": 0}, "from 1 to 32"),
-        ({"draft_length": "4"}, "from 1 to 32"), ({"draft_length": 33}, "from 1 to 32"), ({"trace": "{"}, "cut off"), ({"trace": 7}, "not a specviz trace"),
+        ({"draft_length": "4"}, "from 1 to 32"), ({"draft_length": 33}, "from 1 to 32"), ({"trace": "{"}, "cut off"), ({"trace": 7}, "a trace is text"),
     ],
 )  # fmt: skip
 def test_odd_questions(record, pair, change, says):
