@@ -57,6 +57,7 @@ FILES = {
           law: (verifier, draft, { share }) => (
             aimed(verifier.map((q, i) => share * draft[i] + (1 - share) * q), draft)),
           accept: (facts, { share }) => ratio(share * facts.draft + (1 - share) * facts.verifier, facts.draft),
+          because: () => "The draft model has a say in it.",
         };
     """,
     "drafters/echo.py": '''

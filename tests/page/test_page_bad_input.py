@@ -197,7 +197,7 @@ def test_files_that_are_no_traces_have_their_sentences(tab, tmp_path):
     older = json.loads(good) | {"version": 0}
     lacking = {name: value for name, value in json.loads(good).items() if name != "lanes"}
     cases = [
-        (b"", "This is not JSON"), (b"\xff\xfe\x00\x01binary", "This is not JSON"), (b"[" * 100_000, "This is not JSON: depth limit exceeded"), (b'{"format": NaN}', "no JSON number"),
+        (b"", "This is not JSON"), (b"\xff\xfe\x00\x01binary", "This is not JSON"), (b"[" * 100_000, "This is not JSON: depth limit exceeded"), (b'{"format": NaN}', "This is not JSON: unexpected character"),
         (b'"specviz-trace"', "not a specviz trace"), (json.dumps(older).encode(), "version 0"), (json.dumps(lacking).encode(), "lacks 'lanes'"),
         (re.sub(r'"kept":\d+', '"kept":-1', good, count=1).encode(), "damaged"), (good.replace('"rule":"cactus', '"rule":"magic', 1).encode(), "no acceptance rule called"),
         (good[:-2].encode(), "cut off"),

@@ -219,7 +219,7 @@ def test_the_examples_are_complete():
     """Each names a pair, how it is put, lanes, length, sampling and seed, and what to look for; texts are told apart."""
     from specviz.ui import page, recorded
 
-    examples = json.loads((page.ASSETS / "prompts.json").read_text(encoding="utf-8"))
+    examples = json.loads((ASSETS / "prompts.json").read_text(encoding="utf-8"))
     assert len({one["text"] for one in examples}) == len(examples) == 9
     assert [one["pair"] for one in examples] == ["smollm2"] * 8 + ["small"]
     for one in examples:
