@@ -2,6 +2,7 @@
 import { boot } from "specviz/core/boot.js";
 import { el, set } from "specviz/core/dom.js";
 import { state } from "specviz/core/state.js";
+import { dialog } from "specviz/parts/dialog.js";
 
 const PAPERS = [
   [
@@ -33,7 +34,7 @@ const own = (version) => `@software{specviz,
 const link = (address) =>
   el("a", { href: `https://${address}`, target: "_blank", rel: "noreferrer" }, address.replace("/abs/", " "));
 
-let dialog;
+let box;
 
 function build(version) {
   const bibtex = `${own(version)}\n\n${CACTUS}`;
@@ -46,59 +47,44 @@ function build(version) {
       set(copy, "Select the text above");
     }
   });
-  dialog = el(
-    "dialog.aboutrule.credits",
-    { "aria-label": "About specviz" },
+  box = dialog(
+    "credits",
+    "About specviz",
+    [el("h2", null, "specviz"), el("span.caption", null, version)],
     el(
-      "div",
+      "p.lead",
       null,
-      el(
-        "div.abouthead",
-        null,
-        el("h2", null, "specviz"),
-        el("span.caption", null, version),
-        el("button.iconbutton", { type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "×"),
-      ),
-      el(
-        "p.lead",
-        null,
-        "Makes visible, measurable and trustworthy how an acceptance rule decides which drafted tokens live.",
-      ),
+      "Makes visible, measurable and trustworthy how an acceptance rule decides which drafted tokens live.",
+    ),
+    el(
+      "p",
+      null,
+      "A draft and a verifier really run; lanes share their random numbers, so they differ only where their rules do. " +
+        "Every number says whether it was measured, is exact, recorded or estimated. Nothing is asked of another host.",
+    ),
+    el("h3", null, "Read"),
+    PAPERS.map(([title, ...cited]) =>
       el(
         "p",
         null,
-        "A draft and a verifier really run; lanes share their random numbers, so they differ only where their rules do. " +
-          "Every number says whether it was measured, is exact, recorded or estimated. Nothing is asked of another host.",
-      ),
-      el("h3", null, "Read"),
-      PAPERS.map(([title, ...cited]) =>
-        el(
-          "p",
-          null,
-          el("b", null, `${title}: `),
-          cited.map((part, i) => (i % 2 ? [" (", link(part), i + 1 < cited.length ? "); " : ")"] : part)),
-        ),
-      ),
-      el("p.caption", null, "Each rule's own source stands behind the ? beside its name."),
-      el("h3", null, "Cite"),
-      el("pre.bibtex", { tabindex: 0 }, bibtex),
-      copy,
-      el("h3", null, "Licences"),
-      el(
-        "p",
-        null,
-        "specviz: Apache-2.0. Models: ",
-        (boot.pairs || []).map(({ title, licence }, i) => `${i ? "; " : ""}${title}, ${licence}`).join("") ||
-          "see the foot of the page",
-        ". Plots by plotly.js (MIT). Faces: Inter and JetBrains Mono (OFL 1.1).",
+        el("b", null, `${title}: `),
+        cited.map((part, i) => (i % 2 ? [" (", link(part), i + 1 < cited.length ? "); " : ")"] : part)),
       ),
     ),
+    el("p.caption", null, "Each rule's own source stands behind the ? beside its name."),
+    el("h3", null, "Cite"),
+    el("pre.bibtex", { tabindex: 0 }, bibtex),
+    copy,
+    el("h3", null, "Licences"),
+    el(
+      "p",
+      null,
+      "specviz: Apache-2.0. Models: ",
+      (boot.pairs || []).map(({ title, licence }, i) => `${i ? "; " : ""}${title}, ${licence}`).join("") ||
+        "see the foot of the page",
+      ". Plots by plotly.js (MIT). Faces: Inter and JetBrains Mono (OFL 1.1).",
+    ),
   );
-  dialog.addEventListener("keydown", (event) => event.stopPropagation());
-  dialog.addEventListener("click", (event) => {
-    if (event.target === dialog) dialog.close();
-  });
-  document.querySelector(".sv").append(dialog);
 }
 
 export function button() {
@@ -107,9 +93,9 @@ export function button() {
     {
       type: "button",
       onclick: () => {
-        if (!dialog) build(boot.version ?? state.run?.trace.versions.specviz ?? "");
-        dialog.showModal();
-        dialog.scrollTop = 0;
+        if (!box) build(boot.version ?? state.run?.trace.versions.specviz ?? "");
+        box.showModal();
+        box.scrollTop = 0;
       },
     },
     "About",

@@ -1,6 +1,7 @@
 // The keys of the page, and the list of them (key ?).
 import { offline } from "specviz/core/boot.js";
 import { el } from "specviz/core/dom.js";
+import { dialog } from "specviz/parts/dialog.js";
 import * as projector from "specviz/shell/projector.js";
 import * as tour from "specviz/shell/tour.js";
 
@@ -16,43 +17,27 @@ const KEYS = [
 ];
 if (!offline) KEYS.unshift(["Enter", "in the prompt: run (Shift+Enter breaks the line)"]);
 
-let dialog;
+let box;
 
 export function list() {
-  if (!dialog) {
-    dialog = el(
-      "dialog.aboutrule.keys",
-      { "aria-label": "Keys" },
-      el(
-        "div",
-        null,
+  box ??= dialog(
+    "keys",
+    "Keys",
+    el("h2", null, "Keys"),
+    el(
+      "dl.keylist",
+      null,
+      KEYS.flatMap(([key, words]) => [
         el(
-          "div.abouthead",
+          "dt",
           null,
-          el("h2", null, "Keys"),
-          el("button.iconbutton", { type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "×"),
+          key.split(" ").map((one) => el("kbd", null, one)),
         ),
-        el(
-          "dl.keylist",
-          null,
-          KEYS.flatMap(([key, words]) => [
-            el(
-              "dt",
-              null,
-              key.split(" ").map((one) => el("kbd", null, one)),
-            ),
-            el("dd", null, words),
-          ]),
-        ),
-      ),
-    );
-    dialog.addEventListener("keydown", (event) => event.stopPropagation());
-    dialog.addEventListener("click", (event) => {
-      if (event.target === dialog) dialog.close();
-    });
-    document.querySelector(".sv").append(dialog);
-  }
-  dialog.showModal();
+        el("dd", null, words),
+      ]),
+    ),
+  );
+  box.showModal();
 }
 
 function pressed(event) {
