@@ -8,8 +8,9 @@ const narrow = matchMedia("(max-width: 1180px)");
 let box;
 let fresh = false; // a run has just come on display, with its own token
 
-function open(wanted) {
-  box.classList.toggle("open", wanted);
+// Opens it where there is no room beside the lanes, or closes it.
+export function open(wanted) {
+  box.classList.toggle("open", wanted && narrow.matches);
 }
 
 // Adds what the sheet needs to the inspector.
@@ -31,7 +32,7 @@ export function build(inspector) {
       fresh = false;
     });
   });
-  on("pick", () => open(!fresh && narrow.matches && pickedToken() !== null));
+  on("pick", () => open(!fresh && pickedToken() !== null));
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && box.classList.contains("open") && !event.defaultPrevented) open(false);
   });

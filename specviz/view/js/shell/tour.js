@@ -7,6 +7,7 @@ import { fixed, named, nats, percent } from "specviz/core/formats.js";
 import { pick, setTime, shown, state } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 import { parts as partsOf } from "specviz/compare/narration.js";
+import * as sheet from "specviz/compare/sheet.js";
 import * as timeline from "specviz/compare/timeline.js";
 
 const parts = {};
@@ -150,9 +151,7 @@ function go(to) {
   place = to;
   const { title, words, show, drawer } = cards[place];
   show();
-  document
-    .querySelector(".sv .drawer")
-    ?.classList.toggle("open", Boolean(drawer) && matchMedia("(max-width: 1180px)").matches);
+  sheet.open(Boolean(drawer));
   set(parts.title, title);
   set(parts.words, words);
   set(parts.count, `${place + 1} of ${cards.length}`);
@@ -185,7 +184,7 @@ function end() {
   parts.box.hidden = true;
   removeEventListener("keydown", keys, true);
   removeEventListener("resize", light);
-  document.querySelector(".sv .drawer")?.classList.remove("open");
+  sheet.open(false);
   (back?.isConnected ? back : document.querySelector(".sv .tourbutton"))?.focus();
 }
 
