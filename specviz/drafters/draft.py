@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +14,21 @@ from specviz.types import Sampling
 TEXT = -1  # the parent of a node that follows the text itself
 
 
+class Provenance(NamedTuple):
+    """Where a drafted token came from, for whoever looks at the run. No rule and no model reads it.
+
+    by           the drafter that proposed it, where one stands for several
+    copied_from  index in the text (prompt, then written tokens) of the token that it is a copy of
+    matched      length, in tokens, of the run that was looked up to find it
+    layer        the verifier's layer behind which it was proposed
+    """
+
+    by: str | None = None
+    copied_from: int | None = None
+    matched: int | None = None
+    layer: int | None = None
+
+
 class Draft:
     """A tree of drafted tokens, grown node by node; a chain is a tree in which every node follows the one before.
 
@@ -20,8 +36,8 @@ class Draft:
     chosen and whose law is all on that token. Only a draft can be judged, so the classic mistakes cannot be written down:
     an argmax draft judged with a soft distribution, raw logits, a draft sampled at another temperature than the verifier's.
 
-    Node i has `tokens[i]`, `parents[i]` < i (TEXT: it follows the text), `chosen[i]` and row i of `probs` [m, V]. Its place
-    is `start` plus its depth. All noise is drawn here, keyed by place, branch (the how-manieth node of its depth) and attempt.
+    Node i has `tokens[i]`, `parents[i]` < i (TEXT: it follows the text), `chosen[i]`, row i of `probs` [m, V] and, where
+    its drafter said so, `provenance[i]`. Its place is `start` plus its depth. All noise is drawn here, keyed by place, branch (the how-manieth node of its depth) and attempt.
     """
 
     def __init__(
@@ -42,6 +58,7 @@ class Draft:
         self._depths: list[int] = []
         self._branches: list[int] = []
         self._probs: list[Tensor | None] = []  # None: chosen
+        self._provenance: list[Provenance | None] = []
         self._stacked: Tensor | None = None
 
     def __len__(self) -> int:
@@ -58,6 +75,10 @@ class Draft:
     @property
     def chosen(self) -> tuple[bool, ...]:
         return tuple(probs is None for probs in self._probs)
+
+    @property
+    def provenance(self) -> tuple[Provenance | None, ...]:
+        return tuple(self._provenance)
 
     @property
     def depth(self) -> int:
@@ -81,18 +102,22 @@ class Draft:
         parent = len(self._tokens) - 1 if parent is None else parent
         return self._depth_behind(parent) < self.budget and (parent == TEXT or self._tokens[parent] not in self._stop)
 
-    def draw(self, probs: Tensor, parent: int | None = None) -> int:
+    def draw(self, probs: Tensor, parent: int | None = None, provenance: Provenance | None = None) -> int:
         """Samples a token to follow node `parent` (default: the newest) from `probs` [V], and returns its id."""
         depth, branch = self._place(parent)
         exponentials = self._source.exponentials(noise.DRAFT, self.start + depth, self.vocabulary, self.attempt, branch)
         token = dists.draw_token(probs, exponentials.to(probs.device))
-        self._add(token, parent, depth, branch, probs)
+        self._add(token, parent, depth, branch, probs, provenance)
         return token
 
-    def pick(self, token: int, parent: int | None = None) -> None:
+    def pick(self, token: int, parent: int | None = None, provenance: Provenance | None = None) -> None:
         """Puts a chosen token behind node `parent` (default: the newest)."""
         depth, branch = self._place(parent)
-        self._add(token, parent, depth, branch, None)
+        self._add(token, parent, depth, branch, None, provenance)
+
+    def credit(self, by: str) -> None:
+        """Notes which drafter proposed every node so far, for one that stands for several."""
+        self._provenance = [(known or Provenance())._replace(by=by) for known in self._provenance]
 
     def uniforms(self) -> list[float]:
         """The number in [0, 1) drawn for the acceptance test of every node."""
@@ -114,6 +139,7 @@ class Draft:
         parents = [kept.get(self._parents[i], TEXT) for i in kept]
         self._tokens, self._depths = [self._tokens[i] for i in kept], [self._depths[i] for i in kept]
         self._branches, self._probs = [self._branches[i] for i in kept], [self._probs[i] for i in kept]
+        self._provenance = [self._provenance[i] for i in kept]
         self._parents, self._stacked = parents, None
 
     def path(self, nodes: Sequence[int]) -> list[int]:
@@ -141,10 +167,19 @@ class Draft:
         depth = self._depth_behind(parent)
         return depth, self._depths.count(depth)
 
-    def _add(self, token: int, parent: int | None, depth: int, branch: int, probs: Tensor | None) -> None:
+    def _add(
+        self,
+        token: int,
+        parent: int | None,
+        depth: int,
+        branch: int,
+        probs: Tensor | None,
+        provenance: Provenance | None = None,
+    ) -> None:
         self._parents.append(len(self._parents) - 1 if parent is None else parent)
         self._tokens.append(token)
         self._depths.append(depth)
         self._branches.append(branch)
         self._probs.append(probs)
+        self._provenance.append(provenance)
         self._stacked = None

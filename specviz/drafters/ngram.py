@@ -5,7 +5,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from specviz.drafters import Drafter, Proposer
-from specviz.drafters.draft import Draft
+from specviz.drafters.draft import Draft, Provenance
 from specviz.registry import knob
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ class NGramProposer(Proposer):
         self._indexed = max(self._indexed, len(text))
         for n in range(min(self._longest, len(text)), 0, -1):
             if (source := self._follows.get(tuple(text[-n:]))) is not None:
-                for token in text[source : source + draft.budget]:
+                for place in range(source, min(source + draft.budget, len(text))):
                     if not draft.room():
                         break
-                    draft.pick(token)
+                    draft.pick(text[place], provenance=Provenance(copied_from=place, matched=n))
                 break
         self._seconds += perf_counter() - began
