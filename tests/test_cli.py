@@ -264,18 +264,18 @@ def test_json_to_standard_output_is_json_alone(capsys):
         (["generate", *PROMPT, "--draft-length", "0"], "draft_length must be from 1 to 32"),
         (
             ["generate", *PROMPT, "--draft-length", "many"],
-            "draft_length must be from 1 to 32 tokens, or auto; got 'many'",
+            "a number from 0 to 1, as in confidence:0.4; got 'many'",
         ),
         (
             ["generate", *PROMPT, "--draft-length", "2.5"],
-            "draft_length must be from 1 to 32 tokens, or auto; got '2.5'",
+            "a number from 0 to 1, as in confidence:0.4; got '2.5'",
         ),
         (
             ["generate", *PROMPT, "--drafter", "magic"],
-            "no drafter called 'magic'. There are: head, model, ngram, nothing.",
+            "no drafter called 'magic'. There are: head, hybrid, model, ngram, nothing, stand, suffix.",
         ),
         (["compare", *PROMPT, "--rule", "sps", "--drafter", "ngram:longest=99"], "longest must be from 1 to 16 tokens"),
-        (["generate", *PROMPT, "--drafter", "ngram:width=1"], "has no parameter 'width'. It takes: longest."),
+        (["generate", *PROMPT, "--drafter", "ngram:width=1"], "has no parameter 'width'. It takes: longest, shortest."),
         (["generate", *PROMPT, "--drafter", "nothing"], "drafts nothing. Choose the rule plain"),
         (["sweep", "--drafter", "ngram:longest"], "not of the form name=value"),
         (["generate", *PROMPT, "--draft", "nowhere/at-all"], "Give both models"),
