@@ -29,6 +29,10 @@ class Suffix(Drafter):
         "No model: what followed the longest repeated run of last tokens is counted, and the most frequent is copied."
     )
     source = "Oliaro et al. 2024, SuffixDecoding (arXiv 2411.04975)"
+    as_there = "Counts of continuations, the length budget from the length of the match, the least share of 0.1 along the draft."
+    left_out = (
+        "Texts of other requests, trees, and the score that compares matches of several lengths: the longest counts."
+    )
 
     longest: int = knob(16, "The longest run of last tokens that is looked up.", low=1, high=64, unit="tokens")
     factor: float = knob(1.0, "Tokens drafted for each token of the run that was found.", low=0, high=16)
@@ -76,10 +80,13 @@ class SuffixProposer(Proposer):
             counts = Counter(text[place] for place in places)
             if reach * max(counts.values()) < self._drafter.share * len(places):
                 break
-            law = torch.zeros(draft.vocabulary, dtype=torch.float64)
-            for token, count in counts.items():
-                law[token] = count / len(places)
-            token = draft.take(law, chosen)
+            token = max(counts, key=counts.__getitem__)
+            if chosen:
+                draft.pick(token, confidence=counts[token] / len(places))
+            else:
+                law = torch.zeros(draft.vocabulary, dtype=torch.float64)
+                law[list(counts)] = torch.tensor(list(counts.values()), dtype=torch.float64)
+                token = draft.draw(law / len(places))
             reach *= counts[token] / len(places)
             places = [place for place in places if text[place] == token]
             draft.note(Provenance(copied_from=places[-1], matched=matched))
