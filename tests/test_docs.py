@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from specviz import cli
+from specviz import cli, drafters, rules
 
 ROOT = Path(__file__).parents[1]
-DOCS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/API.md", "docs/OPERATING.md", *(str(path.relative_to(ROOT)) for path in (ROOT / "assets" / "pairs").glob("*/README.md")))  # fmt: skip
+DOCS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/API.md", "docs/OPERATING.md", "docs/SERVERS.md", *(str(path.relative_to(ROOT)) for path in (ROOT / "assets" / "pairs").glob("*/README.md")))  # fmt: skip
 
 
 def blocks(name: str, language: str) -> list[str]:
@@ -73,3 +73,19 @@ def test_the_house_is_as_the_readme_says():
     listed = set(re.findall(r"^  (\w+)/ ", listing, re.MULTILINE))
     folders = {path.parent.name for path in (ROOT / "specviz").glob("*/__init__.py")}
     assert listed == folders
+
+
+def test_the_options_of_servers_are_those_of_the_classes():
+    """docs/SERVERS.md has a line for every rule and drafter that a server has, with the very options that the page gives."""
+    text = (ROOT / "docs" / "SERVERS.md").read_text(encoding="utf-8")
+    rows = [
+        [cell.strip().strip("`") for cell in line.split("|")[1:4]] for line in text.splitlines() if line[:2] == "| "
+    ]
+    server, said = "", {}
+    for name, variant, options in rows[1:]:
+        server = name.split(" (")[0].removesuffix(" 5.23") or server
+        said[server, variant.removeprefix("drafter `")] = options.replace("(what it does)", "")
+    variants = [*map(rules.get, rules.names()), *(type(drafters.make(name)) for name in drafters.names())]
+    assert said == {
+        (server, variant.name): options for variant in variants for server, options in variant.servers.items()
+    }

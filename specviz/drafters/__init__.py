@@ -9,6 +9,7 @@ included, is in the `Proposer` that it opens. A proposer fills a `Draft`, and kn
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import Tensor
@@ -53,6 +54,7 @@ class Drafter:
     branches: ClassVar[bool] = False  # it may offer several candidates for one place
     uses_draft_model: ClassVar[bool] = False
     uses_head: ClassVar[bool] = False
+    servers: ClassVar[Mapping[str, str]] = {}  # as a rule's (docs/SERVERS.md), with {knob} for the value of a knob
 
     def __post_init__(self) -> None:
         registry.check_knobs(self)

@@ -32,6 +32,7 @@ class Head(Drafter):
     )
     source = "Li et al. 2024, EAGLE (arXiv 2401.15077); Li et al. 2025, EAGLE-3 (arXiv 2503.01840)"
     uses_head = True
+    servers = {"vLLM": '"method": "eagle3", "model": "HEAD", "draft_sample_method": "probabilistic"'}
 
     confidence: float = knob(
         0.6,

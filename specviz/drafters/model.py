@@ -22,6 +22,11 @@ class Model(Drafter):
     summary = "A small language model writes ahead; each token is drawn from its own distribution."
     source = "Leviathan et al. 2023 (arXiv 2211.17192); Chen et al. 2023 (arXiv 2302.01318)"
     uses_draft_model = True
+    servers = {
+        "vLLM": '"method": "draft_model", "model": "DRAFT", "draft_sample_method": "probabilistic"',
+        "llama.cpp": "-md DRAFT.gguf",
+        "transformers": 'assistant_model=draft, num_assistant_tokens_schedule="constant", assistant_confidence_threshold=0',
+    }
 
     def open(self, pair: Pair, session: Session | None) -> ModelProposer:
         assert session is not None

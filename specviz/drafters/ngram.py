@@ -24,6 +24,11 @@ class NGram(Drafter):
     summary = "No model: what followed the last few tokens earlier in the text is copied."
     source = "Saxena 2023, prompt lookup decoding (github.com/apoorvumang/prompt-lookup-decoding)"
     chooses = True
+    servers = {
+        "vLLM": '"method": "ngram", "prompt_lookup_max": {longest}, "prompt_lookup_min": 1',
+        "llama.cpp": "--spec-type ngram-simple --spec-ngram-size-n {longest}",
+        "transformers": "max_matching_ngram_size={longest}",
+    }
 
     longest: int = knob(
         3, "How many of the last tokens are looked up at first; then fewer, down to one.", low=1, high=16, unit="tokens"

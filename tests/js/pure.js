@@ -14,12 +14,13 @@ import * as laws from "specviz/laws/laws.js";
 import * as rules from "specviz/laws/rules.js";
 import { load, twins } from "specviz/laws/twins.js";
 import * as links from "specviz/shell/links.js";
+import * as servers from "specviz/shell/servers.js";
 
 const beside = readdirSync(new URL("../../specviz/rules/", import.meta.url)).filter((file) => file.endsWith(".js"));
 await load(beside.map((file) => file.slice(0, -".js".length)));
 
 export const specviz = {
-  ...{ codes, continued, drafters, formats, pairs, pieces, store, laws, rules, twins, links },
+  ...{ codes, continued, drafters, formats, pairs, pieces, store, laws, rules, twins, links, servers },
   ...boot,
   ...state,
 };
