@@ -83,7 +83,7 @@ def _first_line(trace: Trace) -> str:
 
 def _pairs(traces: Sequence[Trace]) -> list[dict[str, Any]]:
     """What is known of the pairs that made the runs, of those that come with the project."""
-    names = {}
+    names: dict[str, None] = {}
     for trace in traces:
         ids = [trace.models[role].id if role in trace.models else None for role in ("draft", "verifier")]
         names[str(backends.pair_of(ids).get("pair"))] = None  # in their order, each once
