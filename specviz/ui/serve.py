@@ -4,6 +4,7 @@ are imported when the page starts."""
 from __future__ import annotations
 
 import argparse
+import asyncio
 import math
 import multiprocessing
 import os
@@ -12,7 +13,7 @@ import socket
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from specviz.backends.places import Progress
 
 HOST, PORT = "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"  # which Gradio reads as well
+SPACE = "SYSTEM"  # by this Gradio knows a Space: it would serve changes to the code, and its page ask other hosts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,16 +63,18 @@ def run(options: argparse.Namespace) -> int:
     desk = Desk(Models(load, _offered(options)), DEADLINE if options.deadline is None else options.deadline)
     if zerogpu.HERE and (lent := desk.models.load_here()) is not None:
         zerogpu.place(lent)
-    blocks = page.build(desk)
+
+    async def launched() -> str:
+        """The address of the page. Where no event loop runs, Gradio makes one for each of its locks, and closes none."""
+        address = {"server_name": options.host, "server_port": options.port}
+        _, url, _ = page.build(desk).launch(**address, prevent_thread_lock=True, **page.launch_options(desk))
+        return str(url)
+
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     watch.log_to(sys.stderr)
     try:
-        _, url, _ = blocks.launch(
-            server_name=options.host,
-            server_port=options.port,
-            prevent_thread_lock=True,
-            **page.launch_options(desk),
-        )
+        with closing(asyncio.new_event_loop()) as loop:
+            url = loop.run_until_complete(launched())
         desk.open()
         print(f"specviz is ready at {url}", flush=True)
         while True:
@@ -96,7 +100,11 @@ def _check(options: argparse.Namespace) -> None:
             options.deadline, given = math.nan, options.deadline
         if not 0 < options.deadline < math.inf:
             raise ValueError(f"The deadline must be a number of seconds above 0; got {given!r}.")
-    for variable in (HOST, PORT):  # said by the options; Gradio would not understand every value
+    for variable in (
+        HOST,
+        PORT,
+        SPACE,
+    ):  # the first two are said by the options; Gradio would not understand every value
         os.environ.pop(variable, None)
     try:
         host, port = (options.host or "127.0.0.1").strip("[]"), options.port or 0
