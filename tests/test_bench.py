@@ -235,12 +235,21 @@ def test_transformers_runs_the_same_partial_draft(tmp_path):
     assert timed.tokens == own.tokens and 0 < timed.rounds <= timed.tokens
 
 
-def test_first_tokens_are_timed_to_the_first_of_them(pair, prompt):
-    """One lane and three; no run is over before its first token."""
+def test_first_tokens_are_timed_to_the_first_of_them(pair, prompt, monkeypatch):
+    """One lane and three, each on a prompt twice; a run is heard up to its first message with a token, and no further."""
+    heard, messages = [], parts.page_messages
+
+    def hearing(*arguments):
+        for message in messages(*arguments):
+            heard.append(message)
+            yield message
+
+    monkeypatch.setattr(parts, "page_messages", hearing)
     rows = parts.first_tokens(pair, [prompt], SPS, 2)
-    whole = parts.through_page(pair, prompt, [SPS]).seconds
     assert [row["name"] for row in rows] == ["1 lane", "3 lanes"]
-    assert all(0 < row["least"] <= row["seconds"] <= row["most"] for row in rows) and rows[0]["least"] < whole
+    assert all(0 < row["least"] <= row["seconds"] <= row["most"] for row in rows)
+    written = [any(delta["rounds"] for delta in message.get("deltas", ())) for message in heard]
+    assert sum(written) == 4 and written[-1] and all(message["kind"] != "end" for message in heard)
 
 
 def test_the_whole_benchmark(small, tmp_path, capsys):

@@ -64,8 +64,9 @@ def test_bad_input_has_its_sentence(record, tmp_path, capsys):
     assert source.read_bytes() == before and not (tmp_path / "x").exists()
     for asked, says in (
         ("hello", "Expecting value"),
-        ("[1]", "names itself and a trace"),
+        ("[1]", "is a JSON object"),
         (json.dumps({"name": "film"}), "no export called 'film'"),
         (json.dumps({"name": first, "trace": "{}"}), "trace"),
     ):
-        assert says in exported(asked)["error"]
+        with pytest.raises(ValueError, match=says):
+            exported(asked)
