@@ -6,15 +6,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import math
-import multiprocessing
 import os
 import signal
 import socket
 import sys
 import tempfile
-import time
-from contextlib import closing, suppress
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -45,6 +43,7 @@ def run(options: argparse.Namespace) -> int:
     served as the options say."""
     _check(options)
     from specviz import backends
+    from specviz.engine import workers
     from specviz.ui import page, watch, zerogpu
     from specviz.ui.desk import Desk
     from specviz.ui.line import DEADLINE
@@ -77,14 +76,13 @@ def run(options: argparse.Namespace) -> int:
             url = loop.run_until_complete(launched())
         desk.open()
         print(f"specviz is ready at {url}", flush=True)
-        while True:
-            time.sleep(3600)
+        _wait()
     except OSError as error:
         if error.filename is not None:
             raise
         raise ValueError(_taken(options)) from error
     except KeyboardInterrupt:
-        _leave()
+        _leave(workers.end_children)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -129,19 +127,22 @@ def _taken(options: argparse.Namespace) -> str:
     )
 
 
-def _leave() -> NoReturn:
+def _wait() -> NoReturn:
+    """Waits for Ctrl+C or SIGTERM, which is a KeyboardInterrupt, whichever thread the system hands the signal to: a sleep ends
+    for those of its own thread only."""
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+    while True:
+        ours.recv(1)
+
+
+def _leave(end_children: Callable[[], None]) -> NoReturn:
     """Ends the process and those that it started, now: threads in the midst of computing cannot be joined, and Python's own
-    end would pull what they use from under them."""
+    end would pull what they use from under them. Nothing in here waits for another thread for more than a second."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    for child in multiprocessing.active_children():
-        child.kill()
-    for task in Path("/proc/self/task").glob("*/children"):  # one may be on its way, and not among those yet
-        with suppress(OSError):
-            for child_id in task.read_text().split():
-                os.kill(int(child_id), signal.SIGKILL)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    end_children()
     os._exit(0)
 
 

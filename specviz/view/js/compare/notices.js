@@ -26,5 +26,5 @@ export function clearErrors() {
 export function notice(words, stop = null) {
   const line = find(".promptnotice");
   set(line, words);
-  if (stop) line.append(" ", el("button.plainbutton", { type: "button", onclick: stop }, "Stop"));
+  if (stop) line.append(" ", el("button.plainbutton.outlined", { type: "button", onclick: stop }, "Stop"));
 }
