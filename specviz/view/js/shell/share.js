@@ -145,15 +145,18 @@ async function imported(text, name) {
 
 function verify() {
   if (!state.raw || !live.wire()) return;
-  notices.notice("Re-running to verify…");
-  live.begin("verify", { trace: json(), pair: pairs.made(state.run.trace) }, verified);
-}
-
-function verified(message) {
-  if (message.kind === "wait") return notices.notice(`Re-running to verify: ${message.message}`);
-  notices.notice("");
-  if (message.same) notices.notice(message.message);
-  else notices.error("prompt", message.message);
+  let stopped = false;
+  const stop = () => {
+    stopped = true;
+    live.stop(run);
+    notices.notice("Stopping…");
+  };
+  const run = live.begin("verify", { trace: json(), pair: pairs.made(state.run.trace) }, (message) => {
+    if (message.kind === "wait") return notices.notice(`Re-running to verify: ${message.message}`, stop);
+    notices.notice(message.same || stopped ? message.message : "");
+    if (!message.same && !stopped) notices.error("prompt", message.message);
+  });
+  notices.notice("Re-running to verify…", stop);
 }
 
 function menu(name, items) {
