@@ -26,7 +26,14 @@ beforeEach(() => {
         knobs: [{ name: "longest", default: 3 }],
         servers: { vLLM: '"method": "copy", "max": {longest}', transformers: "size={longest}" },
       },
-      small: { knobs: [], servers: { "llama.cpp": "-md DRAFT.gguf", transformers: "assistant_model=draft" } },
+      small: {
+        knobs: [{ name: "tokens", default: "drawn" }],
+        servers: {
+          vLLM: '"sampled": "{tokens?drawn=yes;chosen=no}"',
+          "llama.cpp": "-md DRAFT.gguf{tokens?chosen=}",
+          transformers: "assistant_model=draft",
+        },
+      },
     },
   });
 });
@@ -48,7 +55,7 @@ test("a server is told what it can do, with the values of the knobs, and says wh
 });
 
 test("a lane's own drafter counts, and equal texts stand once", () => {
-  const small = { name: "small", knobs: {} };
+  const small = { name: "small", knobs: { tokens: "chosen" } };
   const lanes = [1, 2].map(() => ({ rule: "match", knobs: {}, drafter: small }));
   const [, llama] = servers.servers({ ...ASKED, draft_length: 7, lanes });
   assert.equal(llama.text.match(/llama-server/g).length, 1);
@@ -57,4 +64,12 @@ test("a lane's own drafter counts, and equal texts stand once", () => {
     servers.servers({ ...ASKED, lanes: [{ rule: "strict", drafter: small }] })[2].text,
     /num_assistant_tokens=4/,
   );
+});
+
+test("a value of a knob has the server's own word, or the server has nothing for it", () => {
+  const lanes = (rule, knobs) => [{ rule, knobs: {}, drafter: { name: "small", knobs } }];
+  const told = (rule, knobs) => servers.servers({ ...ASKED, lanes: lanes(rule, knobs) }).map(({ text }) => text);
+  assert.match(told("strict", {})[0], /"sampled": "yes"/);
+  assert.match(told("strict", { tokens: "chosen" })[0], /"sampled": "no"/);
+  assert.equal(told("match", { tokens: "drawn" })[1], "");
 });

@@ -75,7 +75,7 @@ def test_the_page_knows_every_drafter_that_drafts():
         drafter = drafters.make(name)
         assert (said_of_it["summary"], said_of_it["source"]) == (drafter.summary, drafter.source)
         assert all(knob["allowed"] and knob["help"].endswith(".") for knob in said_of_it["knobs"])
-    assert [knob["name"] for knob in words["ngram"]["knobs"]] == ["longest"]
+    assert [knob["name"] for knob in words["ngram"]["knobs"]] == ["longest", "shortest"]
 
 
 def test_a_drafter_is_chosen_runs_verifies_and_is_exported(tab, tmp_path):
@@ -95,7 +95,7 @@ def test_a_drafter_is_chosen_runs_verifies_and_is_exported(tab, tmp_path):
     assert tab.input_value("[aria-label='ngram longest']") == "4", "the slider has 1000 steps, from 1 to 16"
     run(tab, max_new_tokens=40, seed=6, draft_length=3)
     record = record_of(tab)
-    assert [lane.drafter.spec for lane in record.lanes] == ["ngram:longest=4"] * 3 + ["nothing"]
+    assert [lane.drafter.spec for lane in record.lanes] == ["ngram:longest=4,shortest=1"] * 3 + ["nothing"]
     assert sum(round_.kept for lane in record.lanes for round_ in lane.rounds) > 0
     assert tab.locator(".lane .t.accepted, .lane .t.relaxed").count() > 0
     assert said(tab) == ["Drafter ngram, longest 4"] * 3 and "no draft model" in tab.inner_text(".lanetools")
@@ -118,9 +118,11 @@ def test_a_drafter_is_chosen_runs_verifies_and_is_exported(tab, tmp_path):
     assert [line for line in wrong if "file:" not in line] == []
 
     choose(tab, "model")
-    assert about["summary"] not in tab.inner_text(".ask") and tab.locator(".drafter .knob").count() == 0
+    assert about["summary"] not in tab.inner_text(".ask") and tab.locator(".drafter .knob").count() == 1
     run(tab)
-    assert [lane.drafter.spec for lane in record_of(tab).lanes] == ["model"] * 3 + ["nothing"] and said(tab) == []
+    assert [lane.drafter.spec for lane in record_of(tab).lanes] == ["model:tokens=drawn"] * 3 + ["nothing"] and said(
+        tab
+    ) == []
 
 
 def test_going_on_from_a_place_keeps_the_drafter(tab):
@@ -135,7 +137,7 @@ def test_going_on_from_a_place_keeps_the_drafter(tab):
     tab.locator(".goon .outlined").first.click()
     until(tab, ON)
     record = record_of(tab)
-    assert {lane.drafter.spec for lane in record.lanes if lane.rule} == {"ngram:longest=4"}
+    assert {lane.drafter.spec for lane in record.lanes if lane.rule} == {"ngram:longest=4,shortest=1"}
     assert (
         tab.evaluate("specviz.continued.givenText(specviz.state.run) + specviz.store.text(specviz.state.run.lanes[0])")
         == before
@@ -280,7 +282,7 @@ def test_lanes_with_drafters_of_their_own_keep_them(tab, mixed, tmp_path):
     other.close()
     choose(tab, "ngram", longest=1)
     run(tab, max_new_tokens=8)
-    assert [lane.drafter.spec for lane in record_of(tab).lanes][:3] == ["ngram:longest=1"] * 3
+    assert [lane.drafter.spec for lane in record_of(tab).lanes][:3] == ["ngram:longest=1,shortest=1"] * 3
     options = tab.eval_on_selector_all("[data-field=drafter] option", "nodes => nodes.map(node => node.value)")
     assert "" not in options, "the run on display has one drafter"
 
@@ -301,7 +303,11 @@ def test_a_trace_of_version_1_opens_replays_and_verifies(tab, record, chromium, 
         assert texts(page) == texts(tab)
         page.close()
         assert [line for line in wrong if "file:" not in line] == []
-    assert seen[0] == seen[1] and json.loads(seen[1][1]) == {"name": "model", "knobs": {}} and seen[1][2] == []
+    assert (
+        seen[0] == seen[1]
+        and json.loads(seen[1][1]) == {"name": "model", "knobs": {"tokens": "drawn"}}
+        and seen[1][2] == []
+    )
 
 
 def test_versions_are_verified_alike(record, pair):

@@ -37,10 +37,20 @@ const TOLD = {
   },
 };
 
-// The options of a class for a server, the values of its knobs put in; undefined where it has none.
+// The options of a class for a server, the values of its knobs put in: {knob}, or {knob?value=word;value=word} where a value has
+// a word of its own there. Undefined where the server has none, or nothing for such a value.
 function options(words, knobs, server) {
-  const defaults = Object.fromEntries((words?.knobs ?? []).map((knob) => [knob.name, knob.default]));
-  return words?.servers?.[server]?.replace(/\{(\w+)\}/g, (_, name) => String(knobs?.[name] ?? defaults[name]));
+  const values = Object.fromEntries(
+    (words?.knobs ?? []).map((knob) => [knob.name, knobs?.[knob.name] ?? knob.default]),
+  );
+  let known = true;
+  const text = words?.servers?.[server]?.replace(/\{(\w+)(?:\?([^}]*))?\}/g, (_, name, cases) => {
+    if (cases === undefined) return String(values[name]);
+    const word = cases.split(";").find((one) => one.startsWith(`${values[name]}=`));
+    known &&= word !== undefined;
+    return word?.slice(word.indexOf("=") + 1);
+  });
+  return known ? text : undefined;
 }
 
 // [{server, text, missing: [name]}] for the settings of the page (see controls.settings): what a server is told for each lane
