@@ -36,6 +36,7 @@ interface DrafterWords {
   summary: string;
   source: string;
   uses_draft_model?: boolean;
+  uses_head?: boolean;
   knobs: Knob[];
 }
 

@@ -225,7 +225,7 @@ function jump(lane, token, by) {
 function elsewhere(token, lane) {
   const found = shown()
     .filter((one) => one.lane !== lane)
-    .map((one) => [one.lane.name, store.writtenAt(one.lane, token.position)])
+    .map((one) => [one.title, store.writtenAt(one.lane, token.position)])
     .filter(([, other]) => other);
   if (!found.length) return null;
   return el(

@@ -2,10 +2,9 @@
 import { boot, offline } from "specviz/core/boot.js";
 import * as continued from "specviz/core/continued.js";
 import { el, set } from "specviz/core/dom.js";
-import * as drafters from "specviz/core/drafters.js";
 import { on } from "specviz/core/events.js";
 import { named, number, seconds, symbol } from "specviz/core/formats.js";
-import { done, laneOf, pickedToken, state } from "specviz/core/state.js";
+import { done, laneOf, pickedToken, repeats, state, titleOf } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 import { rejudged } from "specviz/laws/rejudged.js";
 import * as rules from "specviz/laws/rules.js";
@@ -14,6 +13,7 @@ import * as card from "specviz/parts/card.js";
 import { key } from "specviz/parts/key.js";
 import { tokenNode } from "specviz/parts/tokens.js";
 import * as controls from "specviz/compare/controls.js";
+import * as drafter from "specviz/compare/drafter.js";
 import * as figures from "specviz/compare/figures.js";
 import * as fork from "specviz/compare/fork.js";
 import * as verdict from "specviz/compare/verdict.js";
@@ -37,6 +37,7 @@ function build(column, index) {
   );
   choose.value = column.rule;
   choose.disabled = Boolean(offline);
+  const by = (view.by = column.rule === "plain" ? null : drafter.ofLane(column, index));
   view.text = el(
     "div.text",
     {
@@ -53,16 +54,23 @@ function build(column, index) {
     "section.lane",
     { "aria-label": `Lane ${index + 1}: ${column.rule}` },
     el(
-      "div.lanehead",
+      "div.lanebar",
       null,
-      key(column.rule),
-      choose,
-      about.button(column.rule, () => column.knobs),
+      el("div.lanetop",
+      null,
+      el(
+        "div.lanehead",
+        null,
+        key(column.rule, repeats(index)),
+        choose,
+        about.button(column.rule, () => column.knobs),
+      ),
+      by?.choice,
       el(
         "div.tail",
         null,
         rule.lossless
-          ? el("span", { title: "The text it writes is distributed exactly as the verifier's." }, "lossless")
+          ? el("span.lossless", { title: "The text it writes is distributed exactly as the verifier's." }, "lossless")
           : null,
         state.columns.length > 1
           ? el(
@@ -77,18 +85,18 @@ function build(column, index) {
             )
           : null,
       ),
-    ),
+    )),
     el(
       "div.summary",
       null,
       (view.summary = el("p", { title: rule.source || "" }, rule.summary || "")),
       (view.whatif = el("p.whatif", { hidden: true, role: "status" })),
-      drafted(column),
+      by?.ran,
     ),
     el(
       "div",
       null,
-      (view.knobs = controls.knobs(column, index)),
+      (view.knobs = controls.knobs(column, index, by?.knobs)),
       (view.error = el("p.error.laneerror", { role: "alert", "data-error": `lane${index}` })),
     ),
     (view.figures = figures.build()).big,
@@ -119,11 +127,13 @@ function build(column, index) {
   return view;
 }
 
-// Who drafted what a column shows, where that is not the usual drafter.
-function drafted(column) {
-  const drafter = laneOf(column)?.drafter;
-  if (!drafter || drafters.usual(drafter)) return null;
-  return el("p.caption.drafted", { title: drafters.words(drafter.name).summary }, `Drafter ${drafters.label(drafter)}`);
+// The drafter of the settings has changed: the knobs of a lane's own are as they were.
+function redraft(view) {
+  if (!view.by) return;
+  const { choice, ran } = drafter.ofLane(view.column, view.index);
+  view.by.choice.replaceWith(choice);
+  view.by.ran.replaceWith(ran);
+  Object.assign(view.by, { choice, ran });
 }
 
 async function copy(view, button) {
@@ -476,7 +486,7 @@ function draw() {
       el(
         "button",
         { type: "button", role: "tab", onclick: () => front(i) },
-        view.column.rule,
+        titleOf(view.column),
         el("small", null, "–"),
         el("i", null, "written per call"),
       ),
@@ -517,6 +527,7 @@ export function mount(parent, tabParent) {
     tabFigures();
   });
   on("ended", () => hold(0));
+  on("settings form", () => views.forEach(redraft));
   on("whatif", (index) => {
     recolour(views[index]);
     refigure();
