@@ -122,6 +122,16 @@ interface Token {
   verifier: number;
 }
 
+interface Provenance {
+  by: string | null;
+  layer: number | null;
+  matched: number | null;
+  place: number | null;
+  first: number;
+  last: number;
+  begin: number;
+}
+
 interface Round {
   index: number;
   given: RoundData;

@@ -8,6 +8,7 @@ import * as chat from "specviz/compare/chat.js";
 import * as drafter from "specviz/compare/drafter.js";
 import { choose } from "specviz/compare/examples.js";
 import * as notices from "specviz/compare/notices.js";
+import * as provenance from "specviz/compare/provenance.js";
 import { start, stop } from "specviz/compare/run.js";
 
 const parts = { fields: {} };
@@ -292,7 +293,7 @@ export function build(models) {
         e.preventDefault();
       },
     },
-    el("div.promptbox", null, parts.prompt, offline ? null : parts.run),
+    el("div.promptbox", null, provenance.around(parts.prompt), offline ? null : parts.run),
     el("p.error", { role: "alert", "data-error": "prompt" }),
     el("p.notice.promptnotice", { role: "status", "aria-live": "polite" }),
     el("div.underprompt", null, parts.examples, parts.settings, asking.system, models),

@@ -3,7 +3,8 @@ import { boot, offline } from "specviz/core/boot.js";
 import * as continued from "specviz/core/continued.js";
 import { el, set } from "specviz/core/dom.js";
 import { on } from "specviz/core/events.js";
-import { named, number, seconds, symbol } from "specviz/core/formats.js";
+import { named, number, percent, seconds, symbol } from "specviz/core/formats.js";
+import * as provenance from "specviz/core/provenance.js";
 import { done, laneOf, pickedToken, repeats, state, titleOf } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 import { rejudged } from "specviz/laws/rejudged.js";
@@ -23,10 +24,11 @@ let tabs;
 let views = [];
 let ticket = 0;
 const FIRST = 480; // tokens that are there at once, of all lanes together
+const VOICES = 4; // marks of voices, see drafters.css
 const SLICE = 150; // and those of each task that brings the rest
 
 function build(column, index) {
-  const view = { column, index, shownRounds: 0, rounds: [], live: -1, stamp: "", sought: false };
+  const view = { column, index, shownRounds: 0, rounds: [], live: -1, stamp: "", sought: false, spoke: [] };
   const known = boot.rules;
   const rule = known[column.rule] || {};
   const names = Object.keys(known).includes(column.rule) ? Object.keys(known) : [column.rule, ...Object.keys(known)];
@@ -56,42 +58,45 @@ function build(column, index) {
     el(
       "div.lanebar",
       null,
-      el("div.lanetop",
-      null,
       el(
-        "div.lanehead",
+        "div.lanetop",
         null,
-        key(column.rule, repeats(index)),
-        choose,
-        about.button(column.rule, () => column.knobs),
+        el(
+          "div.lanehead",
+          null,
+          key(column.rule, repeats(index)),
+          choose,
+          about.button(column.rule, () => column.knobs),
+        ),
+        by?.choice,
+        el(
+          "div.tail",
+          null,
+          rule.lossless
+            ? el("span.lossless", { title: "The text it writes is distributed exactly as the verifier's." }, "lossless")
+            : null,
+          state.columns.length > 1
+            ? el(
+                "button.iconbutton",
+                {
+                  type: "button",
+                  "aria-label": `Remove lane ${index + 1}, ${column.rule}`,
+                  title: "Remove this lane",
+                  onclick: () => controls.removeLane(index),
+                },
+                "×",
+              )
+            : null,
+        ),
       ),
-      by?.choice,
-      el(
-        "div.tail",
-        null,
-        rule.lossless
-          ? el("span.lossless", { title: "The text it writes is distributed exactly as the verifier's." }, "lossless")
-          : null,
-        state.columns.length > 1
-          ? el(
-              "button.iconbutton",
-              {
-                type: "button",
-                "aria-label": `Remove lane ${index + 1}, ${column.rule}`,
-                title: "Remove this lane",
-                onclick: () => controls.removeLane(index),
-              },
-              "×",
-            )
-          : null,
-      ),
-    )),
+    ),
     el(
       "div.summary",
       null,
       (view.summary = el("p", { title: rule.source || "" }, rule.summary || "")),
       (view.whatif = el("p.whatif", { hidden: true, role: "status" })),
       by?.ran,
+      (view.voices = el("p.caption.voices", { hidden: true })),
     ),
     el(
       "div",
@@ -166,6 +171,7 @@ function appendRound(view, lane, round) {
     node.append(tokenNode(token, end));
   });
   space(lane, round, node);
+  sign(view, round, node);
   round.mended.forEach((token) => {
     const old = view.rounds[token.round]?.querySelector(`[data-k="${token.key}"]`);
     const made = old && tokenNode(token, false);
@@ -176,6 +182,35 @@ function appendRound(view, lane, round) {
   });
   view.rounds.push(node);
   view.words.append(node);
+}
+
+// A drafted token of a lane with several voices is marked with the one that proposed it.
+function sign(view, { given, tokens }, node) {
+  if (!given.provenance) return;
+  tokens.slice(0, given.drafted.length).forEach(({ slot }, i) => {
+    const name = provenance.voice(given, slot);
+    if (name === null) return;
+    if (!view.spoke.includes(name)) view.spoke.push(name);
+    node.children[i].classList.add("voiced", `voice${view.spoke.indexOf(name) % VOICES}`);
+  });
+}
+
+// How much of what was drafted each voice proposed.
+function tally(view, lane, rounds) {
+  const all = provenance.voices(lane, rounds);
+  const total = all.reduce((sum, { drafted }) => sum + drafted, 0);
+  view.voices.hidden = !total;
+  view.voices.replaceChildren(
+    ...all.flatMap(({ name, drafted, judged, kept }, i) => [
+      i ? ", " : "Drafted by ",
+      el(
+        `span.voiced.voice${i % VOICES}`,
+        { title: `${drafted} drafted, ${judged} judged, ${kept} kept` },
+        el("bdi", null, name),
+      ),
+      ` ${percent(drafted / total, 0)} %`,
+    ]),
+  );
 }
 
 // A cut token that touches a kept one inside a word or number stands a little apart from it.
@@ -291,6 +326,7 @@ function tick(view) {
   view.live = next;
   figures.draw(view.figures, view.column, lane, now.done);
   verdict.draw(view.verdict, lane, over && Boolean(lane.finished));
+  tally(view, lane, now.done);
   foot(view, lane, now, next);
 }
 
