@@ -99,7 +99,7 @@ def compare(
                     `backends.load_pair` made of any models
     style           how the prompt is put to the models (None: the pair's first way)
     system          the system message of a chat (None: what the chat template itself puts; "": none)
-    draft_length    tokens drafted before the verifier looks, or "auto"
+    draft_length    tokens drafted before the verifier looks, or "auto", "confidence:0.4", "thompson"
     max_new_tokens  tokens
     temperature, top_k, top_p  applied to both models alike (None: what the pair's pair.json says, or else 1, 0 and 1)
 

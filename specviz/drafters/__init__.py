@@ -28,6 +28,10 @@ def names() -> list[str]:
     return list(registry.variants(PACKAGE))
 
 
+TOKENS = ("drawn", "chosen")  # the values of a knob `tokens`: how a token comes from its distribution
+TOKENS_HELP = "Each token is drawn from its distribution, or the likeliest is chosen."
+
+
 def make(name: str, **params: float | str) -> Drafter:
     """Builds a drafter. ValueError says what is allowed if the name, a parameter or a value is not."""
     drafter = registry.make(PACKAGE, KIND, name, **params)
@@ -49,10 +53,10 @@ class Drafter:
     summary: ClassVar[str]  # one plain sentence
     source: ClassVar[str]  # the paper, or who does it
     drafts: ClassVar[bool] = True  # False: never a token, so that decoding is plain
-    chooses: ClassVar[bool] = False  # its tokens are chosen, not drawn
     branches: ClassVar[bool] = False  # it may offer several candidates for one place
-    uses_draft_model: ClassVar[bool] = False
-    uses_head: ClassVar[bool] = False
+    reads_probs: ClassVar[bool] = (
+        False  # it wants to see the verifier's distributions, those behind the prompt's tokens too
+    )
 
     def __post_init__(self) -> None:
         registry.check_knobs(self)
@@ -61,6 +65,19 @@ class Drafter:
     def spec(self) -> str:
         """Text that `parse` turns back into this drafter."""
         return registry.spec(self)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether its tokens are chosen, not drawn; by the knob `tokens`, if it has that."""
+        return getattr(self, "tokens", "drawn") == "chosen"
+
+    @property
+    def uses_draft_model(self) -> bool:
+        return False
+
+    @property
+    def uses_head(self) -> bool:
+        return False
 
     def open(self, pair: Pair, session: Session | None) -> Proposer:
         """What it holds for one text; `session` is a new one of the draft model where `uses_draft_model`, else None."""
@@ -107,9 +124,10 @@ class Proposer:
         """Time spent drafting so far, that of a draft model included."""
         return 0.0
 
-    def saw(self, states: dict[int, Tensor]) -> None:
-        """The verifier's states [n, width] of the next tokens of the text, by layer: before the first draft those of all
-        tokens but the last. Only for a drafter that `reads`; what was seen of a draft comes with `settled`."""
+    def saw(self, seen: Looked) -> None:
+        """What the verifier saw of the next n tokens of the text, before the first draft all but the last: by layer its states
+        [n, width], for a drafter that `reads`, and its distributions [n, V] behind them, for one that `reads_probs`. What was
+        seen of a draft comes with `settled`."""
 
     async def propose(self, text: list[int], draft: Draft) -> None:
         """Adds tokens that may follow `text` to `draft`, while it has `room`. It may add none."""

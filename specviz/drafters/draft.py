@@ -49,15 +49,17 @@ class Draft:
         vocabulary: int,
         stop_tokens: frozenset[int] = frozenset(),
         attempt: int = 0,
+        least: float = 0.0,
     ):
         self.start, self.budget, self.sampling = start, budget, sampling
-        self.vocabulary, self.attempt = vocabulary, attempt
+        self.vocabulary, self.attempt, self.least = vocabulary, attempt, least
         self._source, self._stop = source, stop_tokens
         self._tokens: list[int] = []
         self._parents: list[int] = []
         self._depths: list[int] = []
         self._branches: list[int] = []
         self._probs: list[Tensor | None] = []  # None: chosen
+        self._confidence: list[float] = []  # what its drafter gave each token
         self._provenance: list[Provenance | None] = []
         self._stacked: Tensor | None = None
 
@@ -98,22 +100,39 @@ class Draft:
         return self._stacked
 
     def room(self, parent: int | None = None) -> bool:
-        """Whether a token may follow node `parent` (default: the newest): the budget is not spent there, nor the text ended."""
+        """Whether a token may follow node `parent` (default: the newest): the budget is not spent there, the text has not ended,
+        and its drafter was sure enough of that node."""
         parent = len(self._tokens) - 1 if parent is None else parent
-        return self._depth_behind(parent) < self.budget and (parent == TEXT or self._tokens[parent] not in self._stop)
+        if parent == TEXT:
+            return self.budget > 0
+        open_ended = self._tokens[parent] not in self._stop and self._confidence[parent] >= self.least
+        return open_ended and self._depth_behind(parent) < self.budget
 
-    def draw(self, probs: Tensor, parent: int | None = None, provenance: Provenance | None = None) -> int:
+    def draw(self, probs: Tensor, parent: int | None = None) -> int:
         """Samples a token to follow node `parent` (default: the newest) from `probs` [V], and returns its id."""
         depth, branch = self._place(parent)
         exponentials = self._source.exponentials(noise.DRAFT, self.start + depth, self.vocabulary, self.attempt, branch)
         token = dists.draw_token(probs, exponentials.to(probs.device))
-        self._add(token, parent, depth, branch, probs, provenance)
+        self._add(token, parent, depth, branch, probs, float(probs[token]))
         return token
 
-    def pick(self, token: int, parent: int | None = None, provenance: Provenance | None = None) -> None:
-        """Puts a chosen token behind node `parent` (default: the newest)."""
+    def pick(self, token: int, parent: int | None = None, confidence: float = 1.0) -> None:
+        """Puts a chosen token behind node `parent` (default: the newest). `confidence`: the probability its drafter gave it."""
         depth, branch = self._place(parent)
-        self._add(token, parent, depth, branch, None, provenance)
+        self._add(token, parent, depth, branch, None, confidence)
+
+    def take(self, probs: Tensor, chosen: bool, parent: int | None = None) -> int:
+        """A token from `probs` [V] behind node `parent` (default: the newest): drawn, or the likeliest if it is to be `chosen`.
+        Returns its id."""
+        if not chosen:
+            return self.draw(probs, parent)
+        token = int(probs.argmax())
+        self.pick(token, parent, float(probs[token]))
+        return token
+
+    def note(self, provenance: Provenance) -> None:
+        """Says where the newest node came from."""
+        self._provenance[-1] = provenance
 
     def credit(self, by: str) -> None:
         """Notes which drafter proposed every node so far, for one that stands for several."""
@@ -127,11 +146,10 @@ class Draft:
         return [self._source.uniforms(self.start + depth, 1, self.attempt, branch)[0] for depth, branch in places]
 
     def cut(self) -> None:
-        """Drops every node behind an end of text or beyond the budget: what follows there is never looked at."""
+        """Drops every node that there was no room for: what follows there is never looked at."""
         kept: dict[int, int] = {TEXT: TEXT}  # old number -> new
         for i, parent in enumerate(self._parents):
-            open_parent = parent == TEXT or self._tokens[parent] not in self._stop
-            if parent in kept and open_parent and self._depths[i] < self.budget:
+            if parent in kept and self.room(parent):
                 kept[i] = len(kept) - 1
         if len(kept) == len(self) + 1:
             return
@@ -139,7 +157,7 @@ class Draft:
         parents = [kept.get(self._parents[i], TEXT) for i in kept]
         self._tokens, self._depths = [self._tokens[i] for i in kept], [self._depths[i] for i in kept]
         self._branches, self._probs = [self._branches[i] for i in kept], [self._probs[i] for i in kept]
-        self._provenance = [self._provenance[i] for i in kept]
+        self._provenance, self._confidence = [self._provenance[i] for i in kept], [self._confidence[i] for i in kept]
         self._parents, self._stacked = parents, None
 
     def path(self, nodes: Sequence[int]) -> list[int]:
@@ -174,12 +192,13 @@ class Draft:
         depth: int,
         branch: int,
         probs: Tensor | None,
-        provenance: Provenance | None = None,
+        confidence: float = 1.0,
     ) -> None:
         self._parents.append(len(self._parents) - 1 if parent is None else parent)
         self._tokens.append(token)
         self._depths.append(depth)
         self._branches.append(branch)
         self._probs.append(probs)
-        self._provenance.append(provenance)
+        self._provenance.append(None)
+        self._confidence.append(confidence)
         self._stacked = None

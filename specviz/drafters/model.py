@@ -3,11 +3,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
-from specviz.drafters import Drafter, Proposer
+from specviz.drafters import TOKENS, TOKENS_HELP, Drafter, Proposer
 from specviz.drafters.asks import Look, Looked, next_probs
 from specviz.drafters.draft import Draft
+from specviz.registry import knob
 from specviz.types import Sampling, Walk
 
 if TYPE_CHECKING:
@@ -23,18 +25,21 @@ class Model(Drafter):
     source = "Leviathan et al. 2023 (arXiv 2211.17192); Chen et al. 2023 (arXiv 2302.01318)"
     uses_draft_model = True
 
+    tokens: str = knob("drawn", TOKENS_HELP, choices=TOKENS)
+
     def open(self, pair: Pair, session: Session | None) -> ModelProposer:
         assert session is not None
-        return ModelProposer(session)
+        return ModelProposer(session, self.chooses)
 
     def laws(self, pair: Pair, prompt: list[int], written: list[int], sampling: Sampling) -> Tensor | None:
         assert pair.draft is not None
-        return next_probs(pair.draft, prompt, written, sampling, pair.vocabulary)
+        probs = next_probs(pair.draft, prompt, written, sampling, pair.vocabulary)
+        return torch.nn.functional.one_hot(probs.argmax(-1), pair.vocabulary).to(probs) if self.chooses else probs
 
 
 class ModelProposer(Proposer):
-    def __init__(self, session: Session):
-        self._session = session
+    def __init__(self, session: Session, chooses: bool):
+        self._session, self._chooses = session, chooses
 
     @property
     def seconds(self) -> float:
@@ -44,7 +49,7 @@ class ModelProposer(Proposer):
         unseen = text[self._session.length :]
         while draft.room():
             looked = await Look(self._session, unseen, 1, draft.sampling, draft.vocabulary)
-            unseen = [draft.draw(looked.probs[0])]
+            unseen = [draft.take(looked.probs[0], self._chooses)]
 
     def settled(self, length: int, draft: Draft, walk: Walk, seen: Looked) -> None:
         self._session.rollback(length + len(walk.path))

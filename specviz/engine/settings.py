@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from specviz import drafters, rules
 from specviz.drafters import Drafter
+from specviz.engine import lengths
+from specviz.prob import noise
 from specviz.registry import check_knobs, knob
 from specviz.rules import Rule
 from specviz.types import Sampling
@@ -15,15 +17,17 @@ from specviz.types import Sampling
 class Settings:
     """An acceptance rule, a drafter, and the numbers of a lane.
 
-    Plain decoding, the verifier alone, has no `rule`; a drafter that drafts nothing has none either. `draft_length` is the most tokens on one path of a draft. It may be "auto": chosen round by round for speed (see `lengths`); or, to run
-    a recorded lane again, a tuple of every round's length. ValueError, in a sentence, where a value is out of its range.
+    Plain decoding, the verifier alone, has no `rule`; a drafter that drafts nothing has none either. `draft_length` is the most
+    tokens on one path of a draft, or one of `lengths.WAYS` to decide it; or, to run a recorded lane again, a tuple of every
+    round's length. ValueError, in a sentence, where a value is out of its range.
     """
 
     rule: Rule | None = None
     sampling: Sampling = Sampling()
     draft_length: int | str | tuple[int, ...] = knob(
         4,
-        "Tokens drafted before the verifier looks; auto chooses round by round, for speed.",
+        "Tokens drafted before the verifier looks; auto chooses for speed, confidence:0.4 stops behind a doubtful token, "
+        "thompson by what was kept.",
         low=1,
         high=32,
         unit="tokens",
@@ -35,10 +39,9 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.drafter.drafts:
             object.__setattr__(self, "rule", None)
-        if self.draft_length == "auto" or isinstance(self.draft_length, tuple):
+        if isinstance(self.draft_length, str | tuple):
+            lengths.chooser(self.draft_length, noise.Noise(0))  # checks the words
             replace(self, draft_length=1)  # checks the rest
-        elif isinstance(self.draft_length, str):
-            raise ValueError(f"draft_length must be from 1 to 32 tokens, or auto; got {self.draft_length!r}.")
         else:
             check_knobs(self)
 

@@ -105,7 +105,7 @@ def _names(where: str, names: Iterable[Any]) -> None:
 
 def _lane(where: str, lane: Any, sampling: Sampling, data: dict[str, Any]) -> Settings:
     _fields(where, lane, _LANE)
-    if lane.get("draft_length") != "auto":
+    if not isinstance(lane.get("draft_length"), str):
         _fields(where, lane, {"draft_length": int})
     if lane.get("finished") not in _REASONS:
         _wrong(f"{where}.finished", "one of the known reasons")

@@ -11,7 +11,7 @@ The JSON is an object with
     continued  {prompt_length, position, forced}, if the run goes on from a place in an earlier one: `prompt_tokens` are then
              the prompt's own, that many, those kept up to `position`, and `forced`, the token a person put there (or null)
     lanes    [{rule, name, knobs, lossless, scope, drafter, draft_length, rounds, finished}]; rule null is plain decoding;
-             draft_length may be "auto", and then a round's draft says what was chosen
+             draft_length may be a word of `lengths.WAYS`; of "auto" a round's draft says what was chosen
     digest   SHA-256 of the rest, so that an edit shows
 A round is {start, drafted, kept, emitted, origin, judged, slices, draft_seconds, verify_seconds, seconds, clock}, and for a
 draft that is no chain {parents, path, node} as in `Round`: `judged` holds one list per column, an entry per judged token;

@@ -78,7 +78,7 @@ def add(desk: Desk, blocks: gr.Blocks) -> None:
             temperature: from 0 to 5; left out, what suits the models, and so are top_k and top_p
             top_k: only so many of the likeliest tokens; 0 is all
             top_p: only the likeliest tokens that together have so much probability
-            draft_length: tokens drafted before the verifier looks, from 1 to 32, or auto
+            draft_length: tokens drafted before the verifier looks, from 1 to 32, or auto, confidence:0.4, thompson
             max_new_tokens: the run ends after so many tokens
             seed: the same seed gives the same run
             trace: whether the answer holds the whole record, as a JSON text that verify and advise take

@@ -244,6 +244,7 @@ interface Boot {
   drafters: Record<string, DrafterWords>;
   definitions: Record<string, { label: string; unit: string; kind: string; definition: string }>;
   settings: Knob[];
+  lengths: Record<string, string>;
   pairs: Pair[];
   prompts: any[];
   exports: { name: string; suffix: string; summary: string }[];

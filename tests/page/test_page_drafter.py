@@ -26,7 +26,7 @@ from tests.support.traces import of_version_1, replay, signed
 
 SETTLED = "specviz.state.source === 'live' && !specviz.state.live && specviz.state.raw"
 SAID = """lanes => lanes.map(lane => [lane.querySelector(".by select").selectedOptions[0].textContent,
-  ...[...lane.querySelectorAll(".ofdrafter input[type=text]")].map(input => input.value)].join(" "))"""
+  ...[...lane.querySelectorAll(".ofdrafter summary")].map(node => node.textContent)].join(" "))"""
 FORM = "JSON.stringify(specviz.state.form.drafter)"
 
 
@@ -77,7 +77,7 @@ def test_the_page_knows_every_drafter_that_drafts():
         drafter = drafters.make(name)
         assert (said_of_it["summary"], said_of_it["source"]) == (drafter.summary, drafter.source)
         assert all(knob["allowed"] and knob["help"].endswith(".") for knob in said_of_it["knobs"])
-    assert [knob["name"] for knob in words["ngram"]["knobs"]] == ["longest"]
+    assert [knob["name"] for knob in words["ngram"]["knobs"]] == ["longest", "shortest"]
 
 
 def test_a_drafter_is_chosen_runs_verifies_and_is_exported(tab, tmp_path):
@@ -97,7 +97,7 @@ def test_a_drafter_is_chosen_runs_verifies_and_is_exported(tab, tmp_path):
     assert tab.input_value("[aria-label='ngram longest']") == "4", "the slider has 1000 steps, from 1 to 16"
     run(tab, max_new_tokens=40, seed=6, draft_length=3)
     record = record_of(tab)
-    assert [lane.drafter.spec for lane in record.lanes] == ["ngram:longest=4"] * 3 + ["nothing"]
+    assert [lane.drafter.spec for lane in record.lanes] == ["ngram:longest=4,shortest=1"] * 3 + ["nothing"]
     assert sum(round_.kept for lane in record.lanes for round_ in lane.rounds) > 0
     assert tab.locator(".lane .t.accepted, .lane .t.relaxed").count() > 0
     assert said(tab) == ["ngram"] * 3 and "no draft model" in tab.inner_text(".lanetools")
@@ -120,9 +120,9 @@ def test_a_drafter_is_chosen_runs_verifies_and_is_exported(tab, tmp_path):
     assert [line for line in wrong if "file:" not in line] == []
 
     choose(tab, "model")
-    assert about["summary"] not in tab.inner_text(".ask") and tab.locator(".drafter .knob").count() == 0
+    assert about["summary"] not in tab.inner_text(".ask") and tab.locator(".drafter .knob").count() == 1
     run(tab)
-    assert [lane.drafter.spec for lane in record_of(tab).lanes] == ["model"] * 3 + ["nothing"]
+    assert [lane.drafter.spec for lane in record_of(tab).lanes] == ["model:tokens=drawn"] * 3 + ["nothing"]
     assert said(tab) == ["model"] * 3
 
 
@@ -138,7 +138,7 @@ def test_going_on_from_a_place_keeps_the_drafter(tab):
     tab.locator(".goon .outlined").first.click()
     until(tab, ON)
     record = record_of(tab)
-    assert {lane.drafter.spec for lane in record.lanes if lane.rule} == {"ngram:longest=4"}
+    assert {lane.drafter.spec for lane in record.lanes if lane.rule} == {"ngram:longest=4,shortest=1"}
     assert (
         tab.evaluate("specviz.continued.givenText(specviz.state.run) + specviz.store.text(specviz.state.run.lanes[0])")
         == before
@@ -266,7 +266,11 @@ def test_a_trace_without_a_draft_model_opens_is_read_and_goes_on(tab, mixed, tmp
 def test_lanes_with_drafters_of_their_own_keep_them(tab, mixed, tmp_path):
     """Their heads say so, a run and a link hand each lane its own, and the control is for the lanes that have none."""
     opened(tab, tmp_path / "trace.json", mixed.to_json(), 3)
-    assert tab.evaluate(FORM) == '{"name":"model","knobs":{}}' and said(tab) == ["model", "ngram 2", "ngram 5"]
+    assert tab.evaluate(FORM) == '{"name":"model","knobs":{"tokens":"drawn"}}' and said(tab) == [
+        "model",
+        "ngram longest 2",
+        "ngram longest 5",
+    ]
     kept = tab.evaluate(ROUND_START, [0, 6])
     tab.locator(".goon .outlined").first.click()
     until(tab, ON)
@@ -282,12 +286,16 @@ def test_lanes_with_drafters_of_their_own_keep_them(tab, mixed, tmp_path):
     other.close()
     choose(tab, "ngram", longest=1)
     run(tab, max_new_tokens=8)
-    assert [lane.drafter.spec for lane in record_of(tab).lanes][:3] == ["ngram:longest=1", *specs[1:]]
+    assert [lane.drafter.spec for lane in record_of(tab).lanes][:3] == ["ngram:longest=1,shortest=1", *specs[1:]]
     tab.get_by_label("Drafter of lane 2").select_option("")
-    assert said(tab) == ["ngram", "ngram", "ngram 5"]
+    assert said(tab) == ["ngram", "ngram", "ngram longest 5"]
     assert "drafted by ngram, longest 2" in tab.inner_text(".lane:nth-child(2) .drafted"), "what is on display was"
     run(tab, max_new_tokens=8)
-    assert [lane.drafter.spec for lane in record_of(tab).lanes][:3] == ["ngram:longest=1", "ngram:longest=1", specs[2]]
+    assert [lane.drafter.spec for lane in record_of(tab).lanes][:3] == [
+        "ngram:longest=1,shortest=1",
+        "ngram:longest=1,shortest=1",
+        specs[2],
+    ]
 
 
 def test_a_trace_of_version_1_opens_replays_and_verifies(tab, record, chromium, tmp_path):
@@ -307,7 +315,9 @@ def test_a_trace_of_version_1_opens_replays_and_verifies(tab, record, chromium, 
         page.close()
         assert [line for line in wrong if "file:" not in line] == []
     assert (
-        seen[0] == seen[1] and json.loads(seen[1][1]) == {"name": "model", "knobs": {}} and set(seen[1][2]) == {"model"}
+        seen[0] == seen[1]
+        and json.loads(seen[1][1]) == {"name": "model", "knobs": {"tokens": "drawn"}}
+        and set(seen[1][2]) == {"model"}
     )
 
 

@@ -22,6 +22,16 @@ const FIELDS = [
   ["seed", "Seed"],
 ];
 
+// Words that a draft length may be, to choose from or to change; whether a text is one, but for a number behind its colon.
+const LENGTHS = "sv-lengths";
+const way = (text) => Object.keys(boot.lengths || {}).some((word) => word.split(":")[0] === text.split(":")[0]);
+const lengths = () =>
+  el(
+    "datalist",
+    { id: LENGTHS },
+    Object.entries(boot.lengths || {}).map(([word, about]) => el("option", { value: word }, about)),
+  );
+
 // The knobs of a lane: its rule's, and behind them those of its own drafter.
 export function knobs(column, index, drafting) {
   const known = boot.rules[column.rule]?.knobs || [];
@@ -138,7 +148,7 @@ function fill() {
 function refusal(name) {
   const given = parts.fields[name].value.trim();
   const known = (boot.settings || []).find((knob) => knob.name === name);
-  if (!known?.allowed || (name === "draft_length" && given === "auto")) return "";
+  if (!known?.allowed || (name === "draft_length" && way(given))) return "";
   const { low, high, open_low: open, type, allowed } = known;
   const value = Number(given);
   const wrong =
@@ -250,6 +260,7 @@ export function build(models) {
           inputmode: "decimal",
           "aria-label": label,
           class: name === "seed" ? "wide" : null,
+          list: name === "draft_length" ? LENGTHS : null,
           autocomplete: "off",
           "data-field": name,
         });
@@ -259,7 +270,7 @@ export function build(models) {
         });
         parts.fields[name].addEventListener("change", () => notices.error(name, refusal(name)));
         const field = el("label.field", { title: help }, label, parts.fields[name]);
-        return name === "draft_length" ? [proposing.box, field] : field;
+        return name === "draft_length" ? [proposing.box, field, lengths()] : field;
       }),
       asking.style,
     ),

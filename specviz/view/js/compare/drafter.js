@@ -51,12 +51,7 @@ export function ofLane(column, index) {
   const now = drafter ?? inForm;
   const ran = lane?.drafter && !drafters.same(lane.drafter, now) ? lane.drafter : null;
   const about = drafters.words(now.name).summary;
-  const inputs = drafter
-    ? knobs.inputs(`lane ${index + 1}'s ${drafter.name}`, drafters.words(drafter.name).knobs, drafter.knobs, () =>
-        ownChanged(index),
-      )
-    : [];
-  inputs.forEach((input) => input.classList.add("ofdrafter"));
+  const known = drafter ? drafters.words(drafter.name).knobs : [];
   return {
     choice: el(
       drafter ? "label.by.own" : "label.by",
@@ -64,13 +59,26 @@ export function ofLane(column, index) {
       el("span", null, "by"),
       select,
     ),
-    knobs: inputs,
+    knobs: known.length ? folded(index, drafter, known) : null,
     ran: el(
       "p.caption.drafted",
       { hidden: !ran },
       ran ? `On display: drafted by ${drafters.label(ran)}. Run to see the other.` : "",
     ),
   };
+}
+
+// The knobs of a lane's own drafter, in a panel over the lane.
+function folded(index, drafter, known) {
+  const line = el("summary");
+  const say = () => set(line, drafters.label(drafter).split(", ").slice(1).join(", ") || `${drafter.name}'s knobs`);
+  const changedHere = () => {
+    say();
+    ownChanged(index);
+  };
+  say();
+  const inputs = knobs.inputs(`lane ${index + 1}'s ${drafter.name}`, known, drafter.knobs, changedHere);
+  return el("details.ofdrafter", null, line, el("div.ofdrafterpanel", null, inputs));
 }
 
 // A lane's own drafter; FORM takes it away.

@@ -4,7 +4,7 @@ import { number } from "specviz/core/formats.js";
 
 const DRAFTER = "model"; // of traces and links from before there were others
 
-// {name, knobs} from a text such as "ngram:longest=3".
+// {name, knobs} from a text such as "ngram:longest=3"; of a drafter that is known every knob.
 /** @returns {Drafter} */
 export function parse(spec = DRAFTER) {
   const [name] = spec.split(":", 1);
@@ -18,7 +18,7 @@ export function parse(spec = DRAFTER) {
       const [knob, value] = part.split("=");
       knobs[knob] = Number.isFinite(Number(value)) ? Number(value) : value;
     });
-  return { name, knobs };
+  return Object.hasOwn(known() ?? {}, name) ? complete({ name, knobs }) : { name, knobs };
 }
 
 export const known = () => boot.drafters;
@@ -27,12 +27,16 @@ export const words = (name) => (Object.hasOwn(known(), name) ? known()[name] : {
 /** @param {Drafter} drafter */
 export const copy = ({ name, knobs }) => ({ name, knobs: { ...knobs } });
 /** @param {Drafter} drafter */
-export const usual = (drafter) => drafter.name === DRAFTER;
+export const usual = (drafter) => same(drafter, parse());
 
-// "ngram, longest 3"
+// "ngram, longest 3": the first knob if it is a number, and those that are not at their defaults.
 /** @param {Drafter} drafter */
 export function label({ name, knobs }) {
-  return [name, ...Object.entries(knobs).map(([knob, value]) => `${knob} ${number(value)}`)].join(", ");
+  const standard = complete({ name, knobs: {} }).knobs;
+  const said = Object.entries(knobs).filter(
+    ([knob, value], at) => (at === 0 && typeof value === "number") || value !== standard[knob],
+  );
+  return [name, ...said.map(([knob, value]) => `${knob} ${number(value)}`)].join(", ");
 }
 
 // The drafter with every knob, those that are not given at their defaults.
@@ -49,7 +53,7 @@ export function complete({ name, knobs }) {
  * @param {Drafter} one
  * @param {Drafter} other
  */
-export const same = (one, other) => label(complete(one)) === label(complete(other));
+export const same = (one, other) => JSON.stringify(complete(one)) === JSON.stringify(complete(other));
 
 // The drafters of these lanes, each once.
 /** @param {{ drafter?: Drafter | null }[]} lanes */
