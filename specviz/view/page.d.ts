@@ -36,6 +36,7 @@ interface DrafterWords {
   summary: string;
   source: string;
   uses_draft_model?: boolean;
+  uses_head?: boolean;
   knobs: Knob[];
 }
 
@@ -119,6 +120,16 @@ interface Token {
   strict: number;
   draft: number;
   verifier: number;
+}
+
+interface Provenance {
+  by: string | null;
+  layer: number | null;
+  matched: number | null;
+  place: number | null;
+  first: number;
+  last: number;
+  begin: number;
 }
 
 interface Round {

@@ -16,13 +16,6 @@ let dialog = null;
 
 const address = () => (offline ? null : new URL(".", location.href).href);
 
-// What these texts leave out of the run on display.
-function omitted(settings) {
-  if (settings.lanes.some((lane) => lane.drafter))
-    return "The lanes have drafters of their own; in code all have the first one's.";
-  return "";
-}
-
 async function copy(button, text) {
   let words = "Copied";
   try {
@@ -59,7 +52,6 @@ function deployed(settings) {
 // Opens it, asked for by `item` of a menu.
 export function open(item) {
   const settings = controls.request();
-  const note = omitted(settings);
   if (!dialog) build(item.closest(".menu").querySelector("button"));
   dialog.firstChild.replaceChildren(
     el(
@@ -68,7 +60,7 @@ export function open(item) {
       el("h2", null, "Use it from code"),
       el("button.iconbutton", { type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "×"),
     ),
-    el("p", null, ["The settings as they are now. The same seed writes the same text.", note].join(" ").trim()),
+    el("p", null, "The settings as they are now. The same seed writes the same text."),
     ...snippets(settings, address()).map(part),
     el("h3", null, "On a server"),
     el(

@@ -66,7 +66,7 @@ export function read(hash) {
       else ignored.push(`${name} of ${rule}`);
     });
     if (odd(lane.drafter)) ignored.push(`drafter of ${rule}`);
-    return { rule, knobs, drafter: drafters.readable(lane.drafter), from: null };
+    return { rule, knobs, drafter: rule === "plain" ? null : drafters.readable(lane.drafter), from: null };
   });
   const clean = {};
   Object.entries(form).forEach(([name, value]) => {
@@ -84,7 +84,11 @@ export function read(hash) {
     clean.style = null;
     ignored.push("style");
   }
-  clean.drafter = drafters.readable(drafter) ?? (columns.some((column) => column.drafter) ? null : drafters.parse());
+  clean.drafter = drafters.readable(drafter) ?? drafters.distinct(columns)[0] ?? drafters.parse();
+  if (!drafter)
+    columns.forEach((column) => {
+      if (column.drafter && drafters.same(column.drafter, clean.drafter)) column.drafter = null;
+    });
   return {
     form: clean,
     columns,
@@ -102,7 +106,7 @@ export function matches(trace, wanted) {
   if (wanted.continued || trace.continued) return false;
   const drafted = (lane, column) =>
     lane.draft_length === form.draft_length &&
-    drafters.same(drafters.parse(lane.drafter), form.drafter ?? column.drafter ?? drafters.parse());
+    drafters.same(drafters.parse(lane.drafter), column.drafter ?? form.drafter);
   const same =
     trace.prompt === form.prompt &&
     (trace.style || null) === (form.style || null) &&
