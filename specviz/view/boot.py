@@ -19,13 +19,14 @@ PLOTLY = (
     ASSETS / "plotly-basic.min.js"
 )  # plotly.js-basic-dist-min 4.1.1: only what the plots use, a seventh of the whole to start
 STYLES = (
-    "base.css", "compare.css", "screen.css", "tour.css", "numbers.css", "playground.css", "about.css", "fork.css", "advisor.css",
+    "base.css", "compare.css", "screen.css", "tour.css", "numbers.css", "playground.css", "candidates.css", "about.css", "fork.css", "advisor.css",
     "sweep.css", "questions.css", "rounds.css", "plots.css", "code.css",
 )  # fmt: skip
 JS = VIEW / "js"
 MODULES = tuple(sorted(JS.rglob("*.js")))
 PLOTS = tuple(path for path in MODULES if path.parent.name == "plots")  # a plot is a file there, named nowhere else
 TWINS = tuple(sorted(Path(rules.__file__).parent.glob("*.js")))  # of the rules, beside them; see js/laws/twins.js
+SETS = tuple(sorted((VIEW.parent / "sets").glob("*.js")))  # of the rules over several candidates; see js/laws/sets.js
 FACES = {"Inter": VIEW / "fonts" / "inter.woff2", "JetBrains Mono": VIEW / "fonts" / "jetbrains-mono.woff2"}
 ENTRY = 'import { open } from "specviz/shell/app.js"; open();'
 WORDS = ("summary", "formula", "helps", "hurts", "source", "lossless", "scope", "flips", "loose_below", "spends")
@@ -38,7 +39,7 @@ PLAIN = {
 def imports(address: Callable[[Path], str]) -> dict[str, str]:
     """What each module is called in an import, and its address: an import map."""
     return {f"specviz/{path.relative_to(JS).as_posix()}": address(path) for path in MODULES} | {
-        f"specviz/rules/{path.name}": address(path) for path in TWINS
+        f"specviz/{path.parent.name}/{path.name}": address(path) for path in (*TWINS, *SETS)
     }
 
 
@@ -63,7 +64,8 @@ def inside(path: Path) -> str:
 def head(words: dict[str, Any], address: Callable[[Path], str], record: str | None = None) -> str:
     """The elements that make a page this one: styles, modules at their addresses, `words` (see `ui.page.words`) and, in a
     replay, the trace as a JSON text. They must come before any other script, since an import map must."""
-    known = words | {"twins": [path.stem for path in TWINS], "plots": [path.stem for path in PLOTS]}
+    found = {"twins": TWINS, "sets": SETS, "plots": PLOTS}
+    known = words | {kind: [path.stem for path in paths] for kind, paths in found.items()}
     modules = imports(address)
     parts = [f'<script type="importmap">{inline(_dumps({"imports": modules}))}</script>']
     parts += [f'<link rel="modulepreload" href="{at}">' for at in modules.values() if not at.startswith("data:")]

@@ -90,6 +90,17 @@ interface Twin {
   note?: string;
 }
 
+interface SetTwin {
+  judge(verifier: Probs, draft: Probs, k: number, drawing: string, knobs: Knobs): { law: Probs; acceptance: number };
+  drawings?: string[];
+  most?: number;
+  lossy?: boolean;
+  spends?: string;
+  knobs?: Knob[];
+  symbols?: Record<string, string>;
+  stroke: Twin["stroke"];
+}
+
 type Fate = "accepted" | "relaxed" | "rejected" | "discarded" | "resampled" | "bonus" | "plain";
 
 interface Shape {
@@ -237,6 +248,7 @@ interface Boot {
   prompts: any[];
   exports: { name: string; suffix: string; summary: string }[];
   twins: string[];
+  sets: string[];
   plots: string[];
   plotly: string;
   sweep: any;
