@@ -44,11 +44,13 @@ class ChainData(TypedDict):
 
 
 class RoundData(ChainData, total=False):
-    """The same; a draft that is no chain has its shape as well."""
+    """The same; a draft that is no chain has its shape as well, and how its nodes came."""
 
     parents: list[int]
     path: list[int]
     node: list[int]
+    chosen: list[bool]
+    law_prob: list[float]
 
 
 @dataclass
@@ -59,6 +61,8 @@ class Round:
     drafted   token ids of the draft's nodes; `parents`: of each, the node it follows, -1 for the text
     path      the nodes kept, from the first on
     nodes     the nodes judged, in that order
+    chosen    of each node of a tree, whether it was picked and not drawn; empty for a chain
+    law_prob  of each node of a tree, the probability of its token under its own law; empty for a chain
     judged    columns of numbers, an entry per judged node: JUDGED, and the measures of `engine.measure`; slices likewise
     emitted   token ids that became text: those of `path`, then the one each round adds
     origin    how that last one came; None if the text ended on an accepted token
@@ -78,6 +82,8 @@ class Round:
     clock: float
     judged: dict[str, Column] = field(default_factory=dict)
     slices: list[Slice] = field(default_factory=list)
+    chosen: list[bool] = field(default_factory=list)
+    law_prob: list[float] = field(default_factory=list)
 
     @classmethod
     def of(cls, step: Step) -> Round:
@@ -98,6 +104,7 @@ class Round:
             for name in COLUMNS:
                 if step.measures and name in step.measures[0].columns:
                     columns[name] = [short(measures.columns.get(name)) for measures in step.measures]
+        branching = judgement is not None and not result.draft.is_chain
         return cls(
             start=result.start,
             drafted=list(result.draft.tokens),
@@ -112,6 +119,8 @@ class Round:
             clock=_seconds(step.clock),
             judged=columns,
             slices=[_short_slice(measures.slice) for measures in step.measures],
+            chosen=list(result.draft.chosen) if branching else [],
+            law_prob=_shorts(judgement.draft_prob) if branching and judgement is not None else [],
         )
 
     @property
@@ -173,6 +182,8 @@ class Round:
         }
         if not (self.is_chain and self.path == list(range(self.kept)) and self.nodes == list(range(len(self.nodes)))):
             data["parents"], data["path"], data["node"] = self.parents, self.path, self.nodes
+        if self.chosen:
+            data["chosen"], data["law_prob"] = self.chosen, self.law_prob
         return data
 
     @classmethod
@@ -192,6 +203,8 @@ class Round:
             clock=data["clock"],
             judged={name: _numbers(column) for name, column in data["judged"].items()},
             slices=[_slice(slice_) for slice_ in data["slices"]],
+            chosen=data.get("chosen", []),
+            law_prob=data.get("law_prob", []),
         )
 
 

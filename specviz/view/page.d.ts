@@ -15,6 +15,7 @@ interface Knob {
   open_low: boolean;
   scale: "linear" | "log";
   choices: string[] | null;
+  form: string | null;
   allowed: string;
 }
 

@@ -24,6 +24,8 @@ interface RoundData {
   parents?: number[];
   path?: number[];
   node?: number[];
+  chosen?: boolean[];
+  law_prob?: number[];
 }
 
 interface LaneData {
