@@ -10,7 +10,7 @@ import * as play from "specviz/playground/play.js";
 import { state } from "specviz/playground/play.js";
 import * as siblings from "specviz/playground/siblings.js";
 
-const parts = { rows: new Map() };
+const parts = { rows: new Map(), near: false, stale: true };
 export let now = null; // as `sets.table` gives it
 
 const tenths = (share) => (100 * share).toFixed(1);
@@ -170,7 +170,10 @@ function rows() {
   if (nodes.some((node, i) => parts.body.children[i] !== node)) parts.body.replaceChildren(...nodes);
 }
 
+// Draws it anew; where it is far off the screen, once it comes near.
 export function render() {
+  parts.stale = !parts.near;
+  if (parts.stale) return;
   const { k, drawing, preset } = state.sets;
   now = sets.table(state.verifier, state.draft, drawing, state.sets.knobs);
   parts.opening.replaceChildren(...sentence());
@@ -182,7 +185,8 @@ export function render() {
     input.checked = input.value === drawing;
   });
   rows();
-  siblings.render({ table: now, covered: sets.covered(state.draft, k, drawing) });
+  const { names, draft, verifier } = state;
+  siblings.render({ names, draft, verifier, k, drawing, table: now, covered: sets.covered(draft, k, drawing) });
 }
 
 function choices(name, words, options, change) {
@@ -235,7 +239,7 @@ export function build() {
   const numbers = Array.from({ length: sets.MOST }, (_, i) =>
     th(i ? String(i + 1) : "acceptance of 1", ".right.k", { title: HELP.acceptance }),
   );
-  return el(
+  const node = el(
     "section.candidates",
     { "aria-label": "Several candidates for one place" },
     el(
@@ -252,7 +256,7 @@ export function build() {
     ),
     siblings.build(),
     el(
-      "section.plot.playtable.settable",
+      "section.plot.settable",
       { "aria-label": "Every rule over several candidates" },
       el(
         "div.rowspread",
@@ -291,4 +295,12 @@ export function build() {
       ),
     ),
   );
+  new IntersectionObserver(
+    (entries) => {
+      parts.near = entries.at(-1).isIntersecting;
+      if (parts.near && parts.stale) render();
+    },
+    { rootMargin: "300px" },
+  ).observe(node);
+  return node;
 }

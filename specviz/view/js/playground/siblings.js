@@ -5,12 +5,11 @@ import * as sets from "specviz/laws/sets.js";
 import { head } from "specviz/parts/figure.js";
 import { nudge } from "specviz/parts/nudge.js";
 import { put, shape, svg, width } from "specviz/parts/svg.js";
-import { state } from "specviz/playground/play.js";
 
 const FIGURE = 760; // px wide, in a figure
 const TALL = 300;
 const parts = {};
-let shown = null; // {table, covered} as last drawn
+let shown = null; // {names, draft, verifier, k, drawing, table, covered} as last drawn
 
 const path = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)},${y.toFixed(1)}`).join("");
 const text = (words, x, y, more = {}) => svg("text", { x, y, "font-size": 11.5, fill: "var(--ink2)", ...more }, words);
@@ -75,7 +74,7 @@ function chart(wide) {
   ];
   const step = 1 - low > 0.5 ? 0.2 : 0.1;
   const levels = Array.from({ length: Math.floor((1 - low) / step + 1e-9) + 1 }, (_, i) => 1 - i * step);
-  const [here] = at(state.sets.k, 1);
+  const [here] = at(shown.k, 1);
   const top = path(best.points.map((point) => at(...point)));
   put(parts.chart, { width: wide, height: TALL, viewBox: `0 0 ${wide} ${TALL}` });
   parts.chart.replaceChildren(
@@ -103,7 +102,7 @@ function chart(wide) {
     ...table.map(({ k }) =>
       text(String(k), at(k, low)[0], box.bottom + 17, {
         ...quiet("middle"),
-        ...(k === state.sets.k ? { fill: "var(--ink)", "font-weight": 600 } : {}),
+        ...(k === shown.k ? { fill: "var(--ink)", "font-weight": 600 } : {}),
       }),
     ),
     text("candidates", box.right, box.bottom + 34, { ...quiet("end"), "data-axis": true }),
@@ -131,8 +130,8 @@ function chart(wide) {
 function cover(wide) {
   const { covered } = shown;
   const box = { left: 44, right: wide - 8, top: 20, bottom: TALL - 44 };
-  const each = (box.right - box.left) / state.names.length;
-  const most = Math.max(...covered, ...state.verifier, 0.1);
+  const each = (box.right - box.left) / shown.names.length;
+  const most = Math.max(...covered, ...shown.verifier, 0.1);
   const ceiling = [0.1, 0.2, 0.4, 0.6, 0.8, 1].find((value) => value >= most - 1e-9) ?? 1;
   const y = (value) => box.bottom - (Math.min(value, ceiling) / ceiling) * (box.bottom - box.top);
   const bar = Math.min(46, each * 0.56);
@@ -140,7 +139,7 @@ function cover(wide) {
   put(parts.cover, { width: wide, height: TALL, viewBox: `0 0 ${wide} ${TALL}` });
   parts.cover.setAttribute(
     "aria-label",
-    state.names.map((name, i) => `${named(name)} ${percent(covered[i])} %`).join(", "),
+    shown.names.map((name, i) => `${named(name)} ${percent(covered[i])} %`).join(", "),
   );
   parts.cover.replaceChildren(
     ...[0, 0.5, 1].map((share) => {
@@ -158,9 +157,9 @@ function cover(wide) {
         text(`${+(100 * level).toFixed(0)}${share === 1 ? " %" : ""}`, box.left - 9, y(level) + 4, quiet("end")),
       );
     }),
-    ...state.names.map((name, i) => {
+    ...shown.names.map((name, i) => {
       const x = box.left + each * (i + 0.5) - bar / 2;
-      const [draft, among, wanted] = [state.draft[i], covered[i], state.verifier[i]];
+      const [draft, among, wanted] = [shown.draft[i], covered[i], shown.verifier[i]];
       const label = [...named(name)];
       return svg(
         "g",
@@ -201,8 +200,7 @@ function cover(wide) {
   );
 }
 
-const words = () =>
-  `${state.sets.k} ${state.sets.k === 1 ? "candidate" : "candidates"}, ${sets.DRAWINGS[state.sets.drawing]}`;
+const words = () => `${shown.k} ${shown.k === 1 ? "candidate" : "candidates"}, ${sets.DRAWINGS[shown.drawing]}`;
 
 export function render(next = shown) {
   shown = next;
@@ -212,7 +210,7 @@ export function render(next = shown) {
     `Filled: the chance to be among the candidates. Outline: to be the only one. Line: what the verifier wants.`,
   );
   put(parts.chart, {
-    "aria-label": `Acceptance against the number of candidates, ${sets.DRAWINGS[state.sets.drawing]}. The table below holds the numbers.`,
+    "aria-label": `Acceptance against the number of candidates, ${sets.DRAWINGS[shown.drawing]}. The table below holds the numbers.`,
   });
   if (parts.chartbox.clientWidth) chart(parts.chartbox.clientWidth);
   if (parts.coverbox.clientWidth) cover(parts.coverbox.clientWidth);
@@ -260,7 +258,7 @@ export function build() {
           () => parts.cover,
           () => [
             ["token", "draft", "verifier", "among the candidates"],
-            ...state.names.map((name, i) => [name, state.draft[i], state.verifier[i], shown.covered[i]]),
+            ...shown.names.map((name, i) => [name, shown.draft[i], shown.verifier[i], shown.covered[i]]),
           ],
         ),
         el("span.badge.exact", null, "exact"),
