@@ -20,6 +20,7 @@ ORDER = [  # a room may import from rooms on lines above its own, and from its o
     {"types"},
     {"prob", "sums"},
     {"rules", "tasks", "backends"},
+    {"sets"},
     {"drafters"},
     {"engine"},
     {"record"},
