@@ -5,33 +5,8 @@ import { chosen } from "specviz/laws/sets.js";
 
 /** @type {SetTwin} */
 export default {
-  lossy: true,
   spends: "delta",
-  knobs: [
-    {
-      ...{
-        name: "delta",
-        type: "float",
-        default: 0.1,
-        help: "What the output law may stray from the verifier.",
-        unit: "nats",
-      },
-      ...{ low: 0, high: 10, open_low: false, scale: "log", choices: null, allowed: "from 0 to 10 nats" },
-    },
-    {
-      ...{ name: "solver", type: "str", default: "exact", help: "How the lift is solved.", unit: "" },
-      ...{
-        low: 0,
-        high: null,
-        open_low: false,
-        scale: "linear",
-        choices: ["exact", "taylor"],
-        allowed: "exact or taylor",
-      },
-    },
-  ],
   symbols: { delta: "δ" },
-  drawings: ["picked"],
   stroke: ["ink", 2.25, "", "circle", "solid"],
   judge(verifier, draft, k, drawing, { delta, solver }) {
     const inside = chosen(draft, k, drawing);

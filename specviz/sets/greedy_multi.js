@@ -4,7 +4,6 @@ import { chosen, next } from "specviz/laws/sets.js";
 
 /** @type {SetTwin} */
 export default {
-  drawings: ["greedy"],
   stroke: ["ink2", 1.5, "", "triangle-up-open", "solid"],
   judge(verifier, draft, k, drawing) {
     const drawn = /** @type {Probs} */ (next(draft, k, drawing, []));

@@ -26,7 +26,6 @@ function root(verifier, draft, k) {
 
 /** @type {SetTwin} */
 export default {
-  drawings: ["iid"],
   stroke: ["ink2", 1.5, "6 4", "square", "dash"],
   judge(verifier, draft, k) {
     const g = root(verifier, draft, k);

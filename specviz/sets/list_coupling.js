@@ -56,7 +56,6 @@ function missed(verifier, draft, k, y) {
 
 /** @type {SetTwin} */
 export default {
-  drawings: ["iid"],
   stroke: ["ink3", 1.25, "7 2 1 2", "cross-open", "dashdot"],
   judge: (verifier, draft, k) => ({
     law: verifier,

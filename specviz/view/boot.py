@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from specviz import drafters, registry, rules
+from specviz import drafters, registry, rules, sets
 from specviz.assets import ASSETS
 from specviz.backends import PairFacts
 
@@ -26,10 +26,11 @@ JS = VIEW / "js"
 MODULES = tuple(sorted(JS.rglob("*.js")))
 PLOTS = tuple(path for path in MODULES if path.parent.name == "plots")  # a plot is a file there, named nowhere else
 TWINS = tuple(sorted(Path(rules.__file__).parent.glob("*.js")))  # of the rules, beside them; see js/laws/twins.js
-SETS = tuple(sorted((VIEW.parent / "sets").glob("*.js")))  # of the rules over several candidates; see js/laws/sets.js
+SETS = tuple(sorted(Path(sets.__file__).parent.glob("*.js")))  # of the rules over siblings; see js/laws/sets.js
 FACES = {"Inter": VIEW / "fonts" / "inter.woff2", "JetBrains Mono": VIEW / "fonts" / "jetbrains-mono.woff2"}
 ENTRY = 'import { open } from "specviz/shell/app.js"; open();'
 WORDS = ("summary", "formula", "helps", "hurts", "source", "lossless", "scope", "flips", "loose_below", "spends")
+SET_WORDS = ("summary", "formula", "source", "lossless", "drawings")
 PLAIN = {
     "summary": "The verifier alone, one token per call. What the others are measured against.", "formula": "draw y from q; write y", "helps": "As the yardstick: its text and its speed are what every rule is held against.",
     "hurts": "The big model is called once for every token, which is slow.", "source": "", "lossless": True, "scope": "token", "flips": None, "loose_below": False, "spends": None, "knobs": [],
@@ -64,8 +65,8 @@ def inside(path: Path) -> str:
 def head(words: dict[str, Any], address: Callable[[Path], str], record: str | None = None) -> str:
     """The elements that make a page this one: styles, modules at their addresses, `words` (see `ui.page.words`) and, in a
     replay, the trace as a JSON text. They must come before any other script, since an import map must."""
-    found = {"twins": TWINS, "sets": SETS, "plots": PLOTS}
-    known = words | {kind: [path.stem for path in paths] for kind, paths in found.items()}
+    found = {"twins": TWINS, "plots": PLOTS}
+    known = words | {kind: [path.stem for path in paths] for kind, paths in found.items()} | {"sets": set_words()}
     modules = imports(address)
     parts = [f'<script type="importmap">{inline(_dumps({"imports": modules}))}</script>']
     parts += [f'<link rel="modulepreload" href="{at}">' for at in modules.values() if not at.startswith("data:")]
@@ -99,6 +100,15 @@ def rule_words() -> dict[str, dict[str, Any]]:
     for name in rules.names():
         cls = rules.get(name)
         known[name] = {word: getattr(cls, word) for word in WORDS} | {"knobs": knob_words(cls)}
+    return known
+
+
+def set_words() -> dict[str, dict[str, Any]]:
+    """The rules over siblings that have a twin, and their knobs, in words, for a page."""
+    known: dict[str, dict[str, Any]] = {}
+    for path in SETS:
+        cls = type(sets.make(path.stem))
+        known[path.stem] = {word: getattr(cls, word) for word in SET_WORDS} | {"knobs": knob_words(cls)}
     return known
 
 

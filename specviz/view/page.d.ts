@@ -93,13 +93,18 @@ interface Twin {
 
 interface SetTwin {
   judge(verifier: Probs, draft: Probs, k: number, drawing: string, knobs: Knobs): { law: Probs; acceptance: number };
-  drawings?: string[];
-  most?: number;
-  lossy?: boolean;
   spends?: string;
-  knobs?: Knob[];
   symbols?: Record<string, string>;
   stroke: Twin["stroke"];
+}
+
+interface SetWords {
+  summary: string;
+  formula: string;
+  source: string;
+  lossless: boolean;
+  drawings: string[];
+  knobs: Knob[];
 }
 
 type Fate = "accepted" | "relaxed" | "rejected" | "discarded" | "resampled" | "bonus" | "plain";
@@ -249,7 +254,7 @@ interface Boot {
   prompts: any[];
   exports: { name: string; suffix: string; summary: string }[];
   twins: string[];
-  sets: string[];
+  sets: Record<string, SetWords>;
   plots: string[];
   plotly: string;
   sweep: any;

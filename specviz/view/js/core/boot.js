@@ -13,7 +13,7 @@ export const boot = {
   prompts: [],
   exports: [],
   twins: [],
-  sets: [],
+  sets: {},
   plots: [],
   plotly: "",
   sweep: null,

@@ -100,7 +100,7 @@ export const SETS = {
     ],
     2,
     "picked",
-    {},
+    { delta: 0.1, solver: "exact" },
   ],
   without: [
     "Without replacement",
@@ -113,7 +113,7 @@ export const SETS = {
     ],
     3,
     "without_replacement",
-    {},
+    { delta: 0.1, solver: "exact" },
   ],
   greedy: [
     "Greedy meets the optimum",
@@ -126,7 +126,7 @@ export const SETS = {
     ],
     2,
     "greedy",
-    {},
+    { delta: 0.1, solver: "exact" },
   ],
   promise: [
     "Cactus on a set keeps its promise",
@@ -139,6 +139,6 @@ export const SETS = {
     ],
     2,
     "picked",
-    { delta: 0.1 },
+    { delta: 0.1, solver: "exact" },
   ],
 };

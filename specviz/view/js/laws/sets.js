@@ -2,16 +2,16 @@
 // of them. Pure. A twin exports one object, which says
 //   judge(verifier, draft, k, drawing, knobs)  {law, acceptance}: what the place writes, and the chance that this is one of the
 //                 candidates, a hit of the residual included
-//   drawings, most    for which drawings to draw candidates it is defined (all, if it says none), and for how many at most
-//   lossy         true where what it writes is not the verifier's; `spends`: its knob that is a budget of divergence, in nats
-//   knobs         as in Python
+//   spends            its knob that is a budget of divergence, in nats
 //   symbols, stroke   of its knobs; how it is drawn, see twins.js
+// What Python says of it (which drawings it judges, whether it is lossless, its knobs) is in `boot.sets`.
 // Ways to draw k candidates from a draft p:
 //   iid       each from p, independently
 //   without_replacement   each from p without its elders
 //   greedy    the eldest drawn from p without the k - 1 likeliest, which are chosen: the law of each is a point mass
 //   picked    the k likeliest of p, all chosen
 // A distribution may hold fewer than k tokens; then there are fewer candidates.
+import { boot } from "specviz/core/boot.js";
 import { SYMBOLS } from "specviz/core/formats.js";
 import { kl, lift, normalised, sum } from "specviz/laws/laws.js";
 
@@ -41,7 +41,8 @@ export async function load(names) {
  * @param {string} name
  * @returns {Knobs}
  */
-export const defaults = (name) => Object.fromEntries((sets[name].knobs ?? []).map((knob) => [knob.name, knob.default]));
+export const defaults = (name) =>
+  Object.fromEntries((boot.sets[name]?.knobs ?? []).map((knob) => [knob.name, knob.default]));
 
 // Tokens by falling draft probability, those that the draft may say; of equals the first is first.
 /** @param {Probs} draft */
@@ -175,18 +176,12 @@ export function best(verifier, draft, k, nats) {
   return lift(Math.min(1, mass), nats, "exact");
 }
 
-// Why a rule does not judge such candidates, in a sentence; "" where it does.
+// Whether a rule judges candidates that came so.
 /**
  * @param {string} name
- * @param {number} k
  * @param {string} drawing
  */
-export function refusal(name, k, drawing) {
-  const { drawings, most = Infinity } = sets[name];
-  if (drawings && !drawings.includes(drawing))
-    return `judges ${drawings.map((one) => DRAWINGS[one]).join(" and ")} candidates only`;
-  return k > most ? `judges at most ${most} candidates` : "";
-}
+export const judges = (name, drawing) => boot.sets[name].drawings.includes(drawing);
 
 // A rule's law, acceptance and divergence, and `short`: how much more the best rule would accept, which is the optimum for a
 // lossless one. null where the rule is not defined.
@@ -200,10 +195,10 @@ export function refusal(name, k, drawing) {
  * @param {number} most
  */
 export function judge(name, verifier, draft, k, drawing, knobs = {}, most = optimum(verifier, draft, k, drawing)) {
-  if (refusal(name, k, drawing)) return null;
+  if (!judges(name, drawing)) return null;
   const { law, acceptance } = sets[name].judge(verifier, draft, k, drawing, { ...defaults(name), ...knobs });
   const divergence = kl(law, verifier);
-  const top = sets[name].lossy ? best(verifier, draft, k, divergence) : most;
+  const top = boot.sets[name].lossless ? most : best(verifier, draft, k, divergence);
   return { law, acceptance, kl: divergence, short: Math.max(0, top - acceptance) };
 }
 

@@ -1,4 +1,5 @@
 // Several candidates for one place: how many, how they are drawn, and what each rule over them does, exactly.
+import { boot } from "specviz/core/boot.js";
 import { calm, el, set } from "specviz/core/dom.js";
 import { named, nats, number, symbol } from "specviz/core/formats.js";
 import * as laws from "specviz/laws/laws.js";
@@ -28,7 +29,9 @@ function sentence() {
   const { optimum, rules } = now[k - 1];
   const single = 1 - laws.tv(state.draft, state.verifier);
   const said = Object.entries(rules).filter(([, one]) => one);
-  const lossless = said.filter(([name]) => !sets.sets[name].lossy).sort(([, a], [, b]) => b.acceptance - a.acceptance);
+  const lossless = said
+    .filter(([name]) => boot.sets[name].lossless)
+    .sort(([, a], [, b]) => b.acceptance - a.acceptance);
   const [first] = lossless;
   const strong = (name) => el("b", null, name);
   const out = [
@@ -72,12 +75,15 @@ function sentence() {
 
 function knobs(name) {
   const values = { ...state.sets.knobs[name] };
-  return inputs(name, sets.sets[name].knobs ?? [], values, () => {
-    const wrong = sets.sets[name].knobs.map((knob) => play.refusal(knob, values[knob.name])).filter(Boolean);
+  return inputs(name, boot.sets[name].knobs, values, () => {
+    const wrong = boot.sets[name].knobs.map((knob) => play.refusal(knob, values[knob.name])).filter(Boolean);
     set(parts.error, wrong.length ? `${name}: ${wrong[0]}` : "");
     if (!wrong.length) play.changeSets({ knobs: { ...state.sets.knobs, [name]: { ...values } } });
   });
 }
+
+const about = (name) =>
+  boot.sets[name] ? `${boot.sets[name].summary}\n${boot.sets[name].formula}\n${boot.sets[name].source}` : null;
 
 function rowOf(name) {
   const cell = (kind, ...children) => el(`td.${kind}`, { role: "cell" }, ...children);
@@ -99,7 +105,7 @@ function rowOf(name) {
   made.node = el(
     "tr",
     { role: "row" },
-    el("th.rule", { role: "rowheader", scope: "row" }, el("span.setname", null, mark, name)),
+    el("th.rule", { role: "rowheader", scope: "row" }, el("span.setname", { title: about(name) }, mark, name)),
     made.knobs,
     made.at,
     made.short,
@@ -130,8 +136,11 @@ function fill(made, cells, one, words) {
 }
 
 const note = (name, one) => {
-  if (!one) return sets.refusal(name, state.sets.k, state.sets.drawing);
-  if (sets.sets[name].lossy) return "lossy";
+  if (!one) {
+    const ways = boot.sets[name].drawings.map((drawing) => sets.DRAWINGS[drawing]);
+    return `judges ${ways.join(" and ")} candidates only`;
+  }
+  if (!boot.sets[name].lossless) return "lossy";
   return one.short < 5e-7 ? "lossless, meets the optimum" : "lossless";
 };
 

@@ -176,8 +176,8 @@ const flat = (knobs) => Object.assign({}, ...Object.values(knobs));
 // The knobs of every rule that judges several candidates, at their defaults but for `wanted`, where that fits.
 function knobsOfSets(wanted) {
   const given = (knob) => wanted && Object.hasOwn(wanted, knob.name) && !refusal(knob, wanted[knob.name]);
-  const of = ({ knobs = [] }) => knobs.map((knob) => [knob.name, given(knob) ? wanted[knob.name] : knob.default]);
-  return Object.fromEntries(Object.entries(sets.sets).map(([name, twin]) => [name, Object.fromEntries(of(twin))]));
+  const of = (name) => boot.sets[name].knobs.map((knob) => [knob.name, given(knob) ? wanted[knob.name] : knob.default]);
+  return Object.fromEntries(Object.keys(sets.sets).map((name) => [name, Object.fromEntries(of(name))]));
 }
 
 // Other candidates for the same two distributions.

@@ -226,7 +226,7 @@ export async function open() {
   host = el("div");
   theme(stored("specviz-theme"));
   recorded(firstExample())?.catch(() => {});
-  await Promise.all([twins.load(boot.twins), sets.load(boot.sets), plots.find(boot.plots)]);
+  await Promise.all([twins.load(boot.twins), sets.load(Object.keys(boot.sets)), plots.find(boot.plots)]);
   while (!document.body) await new Promise(requestAnimationFrame);
   document.body.prepend(host);
   await start();
