@@ -116,6 +116,19 @@ class Draft:
         self._add(token, parent, depth, branch, probs, float(probs[token]))
         return token
 
+    def draw_distinct(self, probs: Tensor, count: int, parent: int | None = None) -> list[int]:
+        """Samples up to `count` different tokens to follow node `parent` (default: the newest) from `probs` [V], without
+        replacement, and returns their ids: those that arrive first in the race whose winner `draw` returns. The law of
+        each is `probs` without its elders."""
+        parent = len(self._tokens) - 1 if parent is None else parent
+        depth, branch = self._place(parent)
+        exponentials = self._source.exponentials(noise.DRAFT, self.start + depth, self.vocabulary, self.attempt, branch)
+        tokens = dists.draw_tokens(probs, exponentials.to(probs.device), count)
+        for rank, token in enumerate(tokens):
+            law = dists.without(probs, tokens[:rank]) if rank else probs
+            self._add(token, parent, depth, branch + rank, law, float(law[token]))
+        return tokens
+
     def pick(self, token: int, parent: int | None = None, confidence: float = 1.0) -> None:
         """Puts a chosen token behind node `parent` (default: the newest). `confidence`: the probability its drafter gave it."""
         depth, branch = self._place(parent)

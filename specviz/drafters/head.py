@@ -32,7 +32,9 @@ class Head(Drafter):
     )
     source = "Li et al. 2024, EAGLE (arXiv 2401.15077); Li et al. 2025, EAGLE-3 (arXiv 2503.01840)"
     uses_head = True
-    servers = {"vLLM": '"method": "eagle3", "model": "HEAD", "draft_sample_method": "{tokens?drawn=probabilistic;chosen=greedy}"'}
+    servers = {
+        "vLLM": '"method": "eagle3", "model": "HEAD", "draft_sample_method": "{tokens?drawn=probabilistic;chosen=greedy}"'
+    }
 
     confidence: float = knob(
         0.6,

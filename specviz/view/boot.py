@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from specviz import drafters, registry, rules
+from specviz import drafters, registry, rules, sets
 from specviz.assets import ASSETS
 from specviz.backends import PairFacts
 
@@ -19,13 +19,14 @@ PLOTLY = (
     ASSETS / "plotly-basic.min.js"
 )  # plotly.js-basic-dist-min 4.1.1: only what the plots use, a seventh of the whole to start
 STYLES = (
-    "base.css", "compare.css", "screen.css", "tour.css", "numbers.css", "playground.css", "about.css", "fork.css", "advisor.css",
+    "base.css", "compare.css", "screen.css", "tour.css", "numbers.css", "playground.css", "candidates.css", "about.css", "fork.css", "advisor.css",
     "sweep.css", "questions.css", "rounds.css", "plots.css", "code.css", "drafters.css",
 )  # fmt: skip
 JS = VIEW / "js"
 MODULES = tuple(sorted(JS.rglob("*.js")))
 PLOTS = tuple(path for path in MODULES if path.parent.name == "plots")  # a plot is a file there, named nowhere else
 TWINS = tuple(sorted(Path(rules.__file__).parent.glob("*.js")))  # of the rules, beside them; see js/laws/twins.js
+SETS = tuple(sorted(Path(sets.__file__).parent.glob("*.js")))  # of the rules over siblings; see js/laws/sets.js
 FACES = {"Inter": VIEW / "fonts" / "inter.woff2", "JetBrains Mono": VIEW / "fonts" / "jetbrains-mono.woff2"}
 ENTRY = 'import { open } from "specviz/shell/app.js"; open();'
 WORDS = (
@@ -41,6 +42,7 @@ WORDS = (
     "spends",
     "servers",
 )
+SET_WORDS = ("summary", "formula", "source", "lossless", "drawings")
 PLAIN = {
     "summary": "The verifier alone, one token per call. What the others are measured against.", "formula": "draw y from q; write y", "helps": "As the yardstick: its text and its speed are what every rule is held against.",
     "hurts": "The big model is called once for every token, which is slow.", "source": "", "lossless": True, "scope": "token", "flips": None, "loose_below": False, "spends": None, "servers": {}, "knobs": [],
@@ -50,7 +52,7 @@ PLAIN = {
 def imports(address: Callable[[Path], str]) -> dict[str, str]:
     """What each module is called in an import, and its address: an import map."""
     return {f"specviz/{path.relative_to(JS).as_posix()}": address(path) for path in MODULES} | {
-        f"specviz/rules/{path.name}": address(path) for path in TWINS
+        f"specviz/{path.parent.name}/{path.name}": address(path) for path in (*TWINS, *SETS)
     }
 
 
@@ -75,7 +77,8 @@ def inside(path: Path) -> str:
 def head(words: dict[str, Any], address: Callable[[Path], str], records: Sequence[str] = ()) -> str:
     """The elements that make a page this one: styles, modules at their addresses, `words` (see `ui.page.words`) and, in a
     replay, the traces as JSON texts. They must come before any other script, since an import map must."""
-    known = words | {"twins": [path.stem for path in TWINS], "plots": [path.stem for path in PLOTS]}
+    found = {"twins": TWINS, "plots": PLOTS}
+    known = words | {kind: [path.stem for path in paths] for kind, paths in found.items()} | {"sets": set_words()}
     modules = imports(address)
     parts = [f'<script type="importmap">{inline(_dumps({"imports": modules}))}</script>']
     parts += [f'<link rel="modulepreload" href="{at}">' for at in modules.values() if not at.startswith("data:")]
@@ -114,6 +117,15 @@ def rule_words() -> dict[str, dict[str, Any]]:
     for name in rules.names():
         cls = rules.get(name)
         known[name] = {word: getattr(cls, word) for word in WORDS} | {"knobs": knob_words(cls)}
+    return known
+
+
+def set_words() -> dict[str, dict[str, Any]]:
+    """The rules over siblings that have a twin, and their knobs, in words, for a page."""
+    known: dict[str, dict[str, Any]] = {}
+    for path in SETS:
+        cls = type(sets.make(path.stem))
+        known[path.stem] = {word: getattr(cls, word) for word in SET_WORDS} | {"knobs": knob_words(cls)}
     return known
 
 

@@ -15,6 +15,7 @@ interface Knob {
   open_low: boolean;
   scale: "linear" | "log";
   choices: string[] | null;
+  form: string | null;
   allowed: string;
 }
 
@@ -89,6 +90,22 @@ interface Twin {
   symbols?: Record<string, string>;
   stroke: [color: string, width: number, dash: string, symbol: string, plotly: string];
   note?: string;
+}
+
+interface SetTwin {
+  judge(verifier: Probs, draft: Probs, k: number, drawing: string, knobs: Knobs): { law: Probs; acceptance: number };
+  spends?: string;
+  symbols?: Record<string, string>;
+  stroke: Twin["stroke"];
+}
+
+interface SetWords {
+  summary: string;
+  formula: string;
+  source: string;
+  lossless: boolean;
+  drawings: string[];
+  knobs: Knob[];
 }
 
 type Fate = "accepted" | "relaxed" | "rejected" | "discarded" | "resampled" | "bonus" | "plain";
@@ -249,6 +266,7 @@ interface Boot {
   prompts: any[];
   exports: { name: string; suffix: string; summary: string }[];
   twins: string[];
+  sets: Record<string, SetWords>;
   plots: string[];
   plotly: string;
   sweep: any;

@@ -103,12 +103,25 @@ def draw_token(probs: Tensor, number: OpenDraw) -> int:
     return number.source.part(number.key, [0.0, *(value / sums[-1] for value in sums)])
 
 
+def draw_tokens(probs: Tensor, number: OpenDraw, count: int) -> list[int]:
+    """Stands in for `dists.draw_tokens`: each draw divides what the one before left of the interval, in the shares of the
+    tokens that are left."""
+    low, width, left, tokens = 0.0, 1.0, probs.tolist(), []
+    while len(tokens) < count and sum(left) > 0:
+        edges = [low + width * value / sum(left) for value in accumulate(left, initial=0.0)]
+        part = number.source.part(number.key, [0.0, *edges, 1.0]) - 1
+        tokens.append(part)
+        low, width, left[part] = edges[part], edges[part + 1] - edges[part], 0.0
+    return tokens
+
+
 def every_run(pair: Pair, prompt: Sequence[int], settings: Settings) -> Iterator[tuple[float, list[RoundResult]]]:
     """All runs that can be, each with its probability."""
     choices, more = Choices(), True
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(noise, "Noise", lambda seed: OpenNoise(choices))
         patch.setattr(dists, "draw_token", draw_token)
+        patch.setattr(dists, "draw_tokens", draw_tokens)
         while more:
             decoding, rounds = open_lane(pair, list(prompt), settings), []
             while not decoding.finished:

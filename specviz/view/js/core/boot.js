@@ -13,6 +13,7 @@ export const boot = {
   prompts: [],
   exports: [],
   twins: [],
+  sets: {},
   plots: [],
   plotly: "",
   sweep: null,

@@ -4,6 +4,7 @@ import { el, set } from "specviz/core/dom.js";
 import { emit, on } from "specviz/core/events.js";
 import * as live from "specviz/core/live.js";
 import { MAX_LANES, state } from "specviz/core/state.js";
+import * as sets from "specviz/laws/sets.js";
 import * as twins from "specviz/laws/twins.js";
 import * as advisor from "specviz/compare/advisor.js";
 import * as controls from "specviz/compare/controls.js";
@@ -230,7 +231,7 @@ export async function open() {
   host = el("div");
   theme(stored("specviz-theme"));
   recorded(firstExample())?.catch(() => {});
-  await Promise.all([twins.load(boot.twins), plots.find(boot.plots)]);
+  await Promise.all([twins.load(boot.twins), sets.load(Object.keys(boot.sets)), plots.find(boot.plots)]);
   while (!document.body) await new Promise(requestAnimationFrame);
   document.body.prepend(host);
   await start();
