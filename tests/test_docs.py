@@ -14,7 +14,7 @@ import pytest
 from specviz import cli, drafters, rules
 
 ROOT = Path(__file__).parents[1]
-DOCS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/API.md", "docs/OPERATING.md", "docs/SERVERS.md", *(str(path.relative_to(ROOT)) for path in (ROOT / "assets" / "pairs").glob("*/README.md")))  # fmt: skip
+DOCS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/API.md", "docs/OPERATING.md", "docs/SERVERS.md", "docs/PROMISES.md", *(str(path.relative_to(ROOT)) for path in (ROOT / "assets" / "pairs").glob("*/README.md")))  # fmt: skip
 
 
 def blocks(name: str, language: str) -> list[str]:
@@ -89,3 +89,14 @@ def test_the_options_of_servers_are_those_of_the_classes():
     assert said == {
         (server, variant.name): options for variant in variants for server, options in variant.servers.items()
     }
+
+
+def test_every_promise_has_its_test():
+    """docs/PROMISES.md names a test in every row, and each of them exists."""
+    rows = re.findall(r"^\| (?!promise|---).*\|$", (ROOT / "docs" / "PROMISES.md").read_text(encoding="utf-8"), re.M)
+    assert len(rows) >= 15
+    for row in rows:
+        names = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row)
+        assert names, row
+        for file, name in names:
+            assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{name}"
