@@ -115,6 +115,7 @@ interface Shape {
   path: number[];
   depth: number;
   rows: Map<number, number>;
+  tree: boolean;
 }
 
 interface Token {
@@ -258,4 +259,14 @@ interface Boot {
   plots: string[];
   plotly: string;
   sweep: any;
+}
+
+interface TreeNode {
+  token: Token;
+  slot: number;
+  depth: number;
+  row: number;
+  parent: number;
+  elder: number;
+  hidden: number;
 }
