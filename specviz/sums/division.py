@@ -21,8 +21,8 @@ def division(verifier: Floats, draft: Floats, k: int) -> tuple[Floats, Floats]:
     low = np.where(inside < edges.shape[1], edges[every, np.minimum(inside, edges.shape[1] - 1)], 1.0)
     high = np.where(inside > 0, edges[every, np.maximum(inside, 1) - 1], float(k))
     mass, rest = rows.draft_below[every, inside], rows.verifier_above[every, inside]
-    ends = ((point, _excess(point, mass, rest, k)) for point in (low, high))
-    g = root(lambda point, which: _excess(point, mass[which], rest[which], k), *ends, np.full(count, 1e-16))
+    left, right = ((point, _excess(point, mass, rest, k)) for point in (low, high))
+    g = root(lambda point, which: _excess(point, mass[which], rest[which], k), left, right, np.full(count, 1e-16))
     return g, np.minimum(draft, verifier / g[:, None]).sum(-1).clip(0, 1)
 
 
