@@ -81,6 +81,10 @@ class Draft:
         parent = len(self._tokens) - 1 if parent is None else parent
         return self._depth_behind(parent) < self.budget and (parent == TEXT or self._tokens[parent] not in self._stop)
 
+    def ends(self, token: int) -> bool:
+        """Whether this token ends a text, so that nothing may follow it."""
+        return token in self._stop
+
     def draw(self, probs: Tensor, parent: int | None = None) -> int:
         """Samples a token to follow node `parent` (default: the newest) from `probs` [V], and returns its id."""
         depth, branch = self._place(parent)
