@@ -108,6 +108,10 @@ class Draft:
         open_ended = self._tokens[parent] not in self._stop and self._confidence[parent] >= self.least
         return open_ended and self._depth_behind(parent) < self.budget
 
+    def ends(self, token: int) -> bool:
+        """Whether this token ends a text, so that nothing may follow it."""
+        return token in self._stop
+
     def draw(self, probs: Tensor, parent: int | None = None) -> int:
         """Samples a token to follow node `parent` (default: the newest) from `probs` [V], and returns its id."""
         depth, branch = self._place(parent)

@@ -112,7 +112,8 @@ def chosen(draft: Floats, k: int, drawing: Drawing) -> Mask:
         return np.zeros(draft.shape, dtype=bool)
     left = np.minimum(k, np.count_nonzero(draft, -1)) - 1
     rank = np.argsort(np.argsort(-draft, -1, kind="stable"), -1)
-    return rank < left[:, None]
+    mask: Mask = rank < left[:, None]
+    return mask
 
 
 def others(draft: Floats) -> Floats:

@@ -18,8 +18,8 @@ def least(verifier: Floats, draft: Floats, k: int, drawing: Drawing) -> Floats:
         # H holds what is chosen, or the minimum is 1; of the rest it is the surplus of the drawn one's law.
         fixed = chosen(draft, k, drawing)
         law = normalised(np.where(fixed, 0.0, draft), np.zeros_like(draft))
-        kept = np.where(fixed, verifier, np.minimum(verifier, law if drawing == "greedy" else 0.0)).sum(-1)
-        return np.minimum(kept, 1.0)
+        kept: Floats = np.where(fixed, verifier, np.minimum(verifier, law if drawing == "greedy" else 0.0)).sum(-1)
+        return kept.clip(0, 1)
     rows = SortedRows(verifier, draft)
     inside = rows.draft_above.clip(
         0, 1

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from specviz.registry import knob
-from specviz.rules.lift import lift
+from specviz.rules.lift import lift, lifted_set
 from specviz.sets.base import SetRule, likeliest
-from specviz.sums.rows import Floats, Indices
+from specviz.sums.rows import Floats, Indices, Mask
 from specviz.types import Drawing
 
 
@@ -43,20 +43,16 @@ class CactusSet(SetRule):
         return self._lifted(verifier, likeliest(draft, k))
 
     def accepts(self, verifier: Floats, draft: Floats, k: int, drawing: Drawing) -> Floats:
-        return self._mass(np.where(likeliest(draft, k), verifier, 0.0).sum(-1))
+        prob = np.where(likeliest(draft, k), verifier, 0.0).sum(-1).clip(0, 1)
+        mass: Floats = lift(torch.from_numpy(prob), self.delta, self.solver).numpy()
+        return mass
 
     def emits(self, verifier: Floats, draft: Floats, tokens: Indices, drawing: Drawing) -> Floats:
         inside = np.zeros(verifier.shape, dtype=bool)
         np.put_along_axis(inside, tokens, True, -1)
         return self._lifted(verifier, inside)
 
-    def _mass(self, prob: Floats) -> Floats:
-        lifted: Floats = lift(torch.from_numpy(prob.clip(0, 1)), self.delta, self.solver).numpy()
-        return lifted
-
-    def _lifted(self, verifier: Floats, inside: Floats) -> Floats:
-        prob = np.where(inside, verifier, 0.0).sum(-1, keepdims=True).clip(0, 1)
-        mass = self._mass(prob)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            scale = np.where(inside, mass / prob, (1 - mass) / (1 - prob))
-        return np.where(verifier > 0, verifier * np.where((prob > 0) & (prob < 1), scale, 1.0), 0.0)
+    def _lifted(self, verifier: Floats, inside: Mask) -> Floats:
+        rows = torch.from_numpy(np.ascontiguousarray(verifier)), torch.from_numpy(inside)
+        law: Floats = lifted_set(*rows, self.delta, self.solver).numpy()
+        return law

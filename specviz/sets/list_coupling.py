@@ -58,7 +58,7 @@ def _accepts(verifier: Floats, draft: Floats, k: int) -> float:
     """One place. The time m at which the token x is written is gone through on a scale of ln m."""
     times = np.exp(np.arange(-45, np.log(45), STEP))
     total = 0.0
-    for x in np.flatnonzero((verifier > 0) & (draft > 0)):
+    for x in map(int, np.flatnonzero((verifier > 0) & (draft > 0))):
         m, own = times * verifier[x], np.exp(-times)  # own: a noise that only must not write another token
         fast, late = _coupled(verifier, draft, x, m)
         for s in range(1, k + 1):  # s given siblings are x

@@ -5,7 +5,7 @@ import { next } from "specviz/laws/sets.js";
 
 /** @type {SetTwin} */
 export default {
-  stroke: ["ink", 2.25, "", "circle", "solid"],
+  stroke: ["ink2", 2, "", "diamond", "solid"],
   judge(verifier, draft, k, drawing) {
     const law = verifier.map(() => 0);
     let acceptance = 0;

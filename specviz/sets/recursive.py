@@ -28,7 +28,8 @@ class Recursive(SetRule):
 
     def accepts(self, verifier: Floats, draft: Floats, k: int, drawing: Drawing) -> Floats:
         if drawing == "picked":
-            return np.where(likeliest(draft, k), verifier, 0.0).sum(-1)
+            among: Floats = np.where(likeliest(draft, k), verifier, 0.0).sum(-1)
+            return among
         if drawing == "without_replacement" and k > 1:
             if k == 2:
                 return _pair(verifier, draft)

@@ -20,7 +20,7 @@ PLOTLY = (
 )  # plotly.js-basic-dist-min 4.1.1: only what the plots use, a seventh of the whole to start
 STYLES = (
     "base.css", "compare.css", "screen.css", "tour.css", "numbers.css", "playground.css", "candidates.css", "about.css", "fork.css", "advisor.css",
-    "sweep.css", "questions.css", "rounds.css", "plots.css", "code.css", "drafters.css",
+    "sweep.css", "questions.css", "rounds.css", "plots.css", "code.css", "drafters.css", "tree.css",
 )  # fmt: skip
 JS = VIEW / "js"
 MODULES = tuple(sorted(JS.rglob("*.js")))

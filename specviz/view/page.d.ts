@@ -116,6 +116,7 @@ interface Shape {
   path: number[];
   depth: number;
   rows: Map<number, number>;
+  tree: boolean;
 }
 
 interface Token {
@@ -270,4 +271,14 @@ interface Boot {
   plots: string[];
   plotly: string;
   sweep: any;
+}
+
+interface TreeNode {
+  token: Token;
+  slot: number;
+  depth: number;
+  row: number;
+  parent: number;
+  elder: number;
+  hidden: number;
 }

@@ -7,9 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
+import numpy as np
 import pytest
+import torch
 from torch import Tensor
 
+from specviz import registry, sets
 from specviz.backends import Pair
 from specviz.engine.decode import RoundResult, alone
 from specviz.engine.race import open_lane
@@ -186,8 +189,11 @@ def place_law(pair: Pair, text: tuple[int, ...], settings: Settings, round_: Rou
     if rule is None or rule.lossless or eldest is None:
         return verifier
     parents = round_.draft.parents
-    several = parents.count(parents[eldest]) > 1
-    assert isinstance(rule, TargetRule) or not several, f"{rule.name} judges several candidates: what is its law?"
+    siblings = [node for node, parent in enumerate(parents) if parent == parents[eldest]]
+    if len(siblings) > 1 and not isinstance(rule, TargetRule):
+        together = sets.make(f"{rule.name}_set", **registry.values(rule))  # of chosen candidates
+        tokens = np.array([round_.draft.path(siblings)])
+        return torch.from_numpy(together.emits(verifier.double().numpy()[None], None, tokens, "picked")[0])
     return rule.output_law(verifier, round_.draft.probs[eldest].to(verifier))
 
 

@@ -18,6 +18,7 @@ import * as notices from "specviz/compare/notices.js";
 import * as plots from "specviz/compare/plots.js";
 import * as sheet from "specviz/compare/sheet.js";
 import * as timeline from "specviz/compare/timeline.js";
+import * as tree from "specviz/compare/tree.js";
 import * as playground from "specviz/playground/playground.js";
 import * as sweep from "specviz/sweep/sweep.js";
 import * as credits from "specviz/shell/credits.js";
@@ -147,6 +148,7 @@ function page() {
           sheet.build(inspector.build()),
         ),
       ),
+      tree.build(),
       upper,
       lower,
       offline ? null : advisor.build(),
