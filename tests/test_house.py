@@ -20,6 +20,7 @@ ORDER = [  # a room may import from rooms on lines above its own, and from its o
     {"types"},
     {"prob", "sums"},
     {"rules", "tasks", "backends"},
+    {"sets"},
     {"drafters"},
     {"engine"},
     {"record"},
@@ -37,7 +38,7 @@ LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 SCRIPTS = [  # of the page, the same: a folder's modules import from folders on lines above, and from their own folder
     {"core"},
     {"laws"},
-    {"parts", "rules"},  # rules: the twins, beside the rules they are twins of
+    {"parts", "rules", "sets"},  # rules, sets: the twins, beside the rules they are twins of
     {"compare", "playground", "sweep"},
     {"shell"},
 ]

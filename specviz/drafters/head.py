@@ -34,6 +34,9 @@ class Head(Drafter):
     as_there = "States of several layers fused, one block, its own states beyond the verifier's, a cut output layer."
     left_out = "Trees, and their reranking by confidence, which holds for chosen tokens alone."
     uses_head = True
+    servers = {
+        "vLLM": '"method": "eagle3", "model": "HEAD", "draft_sample_method": "{tokens?drawn=probabilistic;chosen=greedy}"'
+    }
 
     confidence: float = knob(
         0.6,

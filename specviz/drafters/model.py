@@ -26,6 +26,11 @@ class Model(Drafter):
     as_there = "Autoregressive drafts under the verifier's own sampling; with an output layer cut to frequent tokens as in FR-Spec."
     left_out = "Nothing."
     uses_draft_model = True
+    servers = {
+        "vLLM": '"method": "draft_model", "model": "DRAFT", "draft_sample_method": "{tokens?drawn=probabilistic;chosen=greedy}"',
+        "llama.cpp": "-md DRAFT.gguf{tokens?chosen=}",
+        "transformers": 'assistant_model=draft{tokens?drawn=}, num_assistant_tokens_schedule="constant", assistant_confidence_threshold=0',
+    }
 
     tokens: str = knob("drawn", TOKENS_HELP, choices=TOKENS)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from specviz import drafters
+from specviz import drafters, rules
 from specviz.drafters import Drafter
 from specviz.engine import lengths
 from specviz.prob import noise
@@ -49,3 +49,22 @@ class Settings:
     def drafting(self) -> Drafter:
         """The drafter at work: `drafter`, or in plain decoding the one that drafts nothing."""
         return drafters.make("nothing") if self.rule is None else self.drafter
+
+
+def parse_lane(spec: str) -> tuple[Rule | None, Drafter | None]:
+    """The rule of a lane given as text, and the drafter that it names: ``plain``, ``cactus:delta=0.5``,
+    ``sps@ngram:longest=4``. No rule is plain decoding; no drafter: it names none. ValueError says what is allowed."""
+    rule, at, drafter = (part.strip() for part in spec.partition("@"))
+    if rule == "plain":
+        if at:
+            raise ValueError("Plain decoding has no drafter: write plain.")
+        return None, None
+    return rules.parse(rule), parse_drafter(drafter) if at else None
+
+
+def parse_drafter(spec: str) -> Drafter:
+    """The drafter of a text such as ``ngram:longest=4``. ValueError says what is allowed; one that drafts nothing is not."""
+    drafter = drafters.parse(spec)
+    if not drafter.drafts:
+        raise ValueError(f"The drafter {drafter.name} drafts nothing. Choose the rule plain for that.")
+    return drafter

@@ -142,6 +142,15 @@ class Trace:
         special = frozenset(self.special)
         return "".join(joined([self.pieces[str(token)] for token in self.lanes[lane].tokens if token not in special]))
 
+    def drafters(self) -> list[str]:
+        """The specs of the drafters at work, each once."""
+        return list(dict.fromkeys(lane.drafter.spec for lane in self.lanes if lane.rule is not None))
+
+    def specs(self) -> list[str]:
+        """Each lane as text (see `engine.settings.parse_lane`); the drafter only where the lanes have several."""
+        several = len(self.drafters()) > 1
+        return [f"{lane.spec}@{lane.drafter.spec}" if several and lane.rule else lane.spec for lane in self.lanes]
+
     def plain(self) -> Lane | None:
         """The lane of the verifier alone, if there is one."""
         return next((lane for lane in self.lanes if lane.rule is None), None)

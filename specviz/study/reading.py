@@ -92,6 +92,8 @@ def draft_laws(trace: Trace, written: list[int], pair: Pair, drafter: Drafter) -
 def offers(trace: Trace, written: list[int], pair: Pair, drafter: Drafter, length: int) -> Offers:
     """What a drafter would offer along a text, in drafts of up to `length` tokens."""
     count = len(written)
+    if drafter.branches:
+        raise ValueError(f"The drafter {drafter.name} offers several candidates for one place; this reads chains only.")
     laws = draft_laws(trace, written, pair, drafter)
     if laws is not None:
         at = np.arange(count)[:, None] + np.arange(length)

@@ -137,7 +137,6 @@ def build(desk: Desk) -> gr.Blocks:
         for job in JOBS:
             getattr(view, job)(told(job), None, view, **in_order, **listening)
         view.stop(stop, None, None, queue=False, **listening)
-    blocks.space_id = None  # with it Gradio's own page asks the Hub, and another host for fonts
     blocks.queue(api_open=False, max_size=2 * ALL)
     return blocks
 

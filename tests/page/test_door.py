@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import gradio as gr
 import pytest
 
 from specviz.ui import door, page
@@ -114,6 +115,54 @@ def test_an_error_that_nobody_foresaw_is_one_line_and_a_400(capsys):
     guard = door.Door(inside, page.build(Desk(Models(lambda name, progress: None))))
     asyncio.run(guard({"type": "http", "method": "GET", "path": "/config", "headers": []}, None, send))
     assert sent[0]["status"] == 400 and b"could not be answered" in sent[1]["body"]
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "messages, wanted",
+    [
+        ([("start", 500), ("body", False)], [400]),  # as Starlette does before it hands on an error
+        ([("start", 200), ("body", True)], [200, b"part", b""]),
+        ([("start", 200), ("body", False)], [200, b"part"]),
+    ],
+)
+@pytest.mark.parametrize("raises", [True, False])
+def test_an_answer_that_breaks_off_is_ended_once(capsys, messages, wanted, raises):
+    """Whatever a route had sent by then, what goes out is one whole answer, and never a 500."""
+    sent: list[dict] = []
+
+    async def inside(scope, receive, send):
+        for kind, value in messages:
+            start = {"type": "http.response.start", "status": value, "headers": []}
+            await send(
+                start if kind == "start" else {"type": "http.response.body", "body": b"part", "more_body": value}
+            )
+        if raises:
+            raise KeyError("Host")
+
+    async def send(message):
+        sent.append(message)
+
+    guard = door.Door(inside, gr.Blocks())
+    asyncio.run(guard({"type": "http", "method": "GET", "path": "/config", "headers": []}, None, send))
+    if wanted == [400]:
+        assert sent[0]["status"] == 400 and b"could not be answered" in sent[1]["body"] and len(sent) == 2
+    elif raises:
+        assert [message.get("status", message.get("body")) for message in sent] == wanted
+    assert capsys.readouterr().err.count("\n") == int(raises or wanted == [400])
+
+
+def test_a_connection_that_fails_is_one_line(capsys):
+    """Nothing comes out of the door, which the server would log as a traceback."""
+
+    async def inside(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(message):
+        raise RuntimeError("the connection is closed")
+
+    guard = door.Door(inside, gr.Blocks())
+    asyncio.run(guard({"type": "http", "method": "GET", "path": "/config", "headers": []}, None, send))
     assert capsys.readouterr().err.count("\n") == 1
 
 

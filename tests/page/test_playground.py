@@ -155,8 +155,7 @@ def test_touch_drags_too(chromium, home):
     for step in range(1, 6):
         wire.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [{"x": x, "y": y + 20 * step}]})
     wire.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    settled(page)
-    assert state(page)["draft"][0] < 0.7
+    until(page, "specviz.play.state.draft[0] < 0.7")
     context.close()
     assert wrong == []
 

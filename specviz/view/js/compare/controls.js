@@ -2,12 +2,13 @@
 import { boot, defaults, offline } from "specviz/core/boot.js";
 import { el, set } from "specviz/core/dom.js";
 import { emit, on } from "specviz/core/events.js";
-import { MAX_LANES, laneOf, state } from "specviz/core/state.js";
+import { MAX_LANES, laneOf, ownOf, state } from "specviz/core/state.js";
 import { inputs, show } from "specviz/parts/knobs.js";
 import * as chat from "specviz/compare/chat.js";
 import * as drafter from "specviz/compare/drafter.js";
 import { choose } from "specviz/compare/examples.js";
 import * as notices from "specviz/compare/notices.js";
+import * as provenance from "specviz/compare/provenance.js";
 import { start, stop } from "specviz/compare/run.js";
 
 const parts = { fields: {} };
@@ -31,16 +32,21 @@ const lengths = () =>
     Object.entries(boot.lengths || {}).map(([word, about]) => el("option", { value: word }, about)),
   );
 
-export function knobs(column, index) {
+// The knobs of a lane: its rule's, and behind them those of its own drafter.
+export function knobs(column, index, drafting) {
   const known = boot.rules[column.rule]?.knobs || [];
   const change = () => {
     notices.error(`lane${index}`, "");
     emit("whatif", index);
     emit("settings");
   };
-  const box = el("div.knobs", { "data-knobs": index }, inputs(column.rule, known, column.knobs, change));
-  if (!known.length) box.append(el("span.caption", null, "No knob."));
-  return box;
+  return el(
+    "div.knobs",
+    { "data-knobs": index },
+    inputs(column.rule, known, column.knobs, change),
+    known.length ? null : el("span.caption", null, "No knob."),
+    drafting,
+  );
 }
 
 export function setRule(index, rule) {
@@ -78,7 +84,7 @@ export function addLane() {
   state.columns.push({
     rule,
     knobs: lane ? { ...lane.knobs } : defaults(rule),
-    drafter: lane?.drafter,
+    drafter: lane && ownOf(lane),
     from: lane ? from : null,
   });
   emit("columns");
@@ -97,13 +103,12 @@ export function settings() {
   FIELDS.forEach(([name]) => {
     form[name] = typed(name);
   });
-  const { drafter } = state.form;
-  const lanes = state.columns.map((column) => ({
-    rule: column.rule === "plain" ? null : column.rule,
-    knobs: column.knobs,
-    ...(drafter || !column.drafter ? {} : { drafter: column.drafter }),
+  const lanes = state.columns.map(({ rule, knobs, drafter }) => ({
+    rule: rule === "plain" ? null : rule,
+    knobs,
+    ...(drafter && rule !== "plain" ? { drafter } : {}),
   }));
-  return { ...form, drafter, lanes };
+  return { ...form, drafter: state.form.drafter, lanes };
 }
 
 // The same with a plain lane behind the others, to measure the speed-up against.
@@ -116,6 +121,14 @@ export function request() {
 // `more` overrides the form, to go on from a place in an earlier run.
 export function run(more = {}) {
   start({ ...request(), ...more }, settings);
+}
+
+function compareDrafters() {
+  if (state.live) return notices.notice("A run is going on. Stop it first.");
+  state.columns = drafter.columns();
+  state.front = 0;
+  emit("columns");
+  run();
 }
 
 // The form as the state says it.
@@ -241,7 +254,7 @@ export function build(models) {
   );
   parts.why = el("p.caption.why");
   const asking = chat.build();
-  const proposing = drafter.build();
+  const proposing = drafter.build(compareDrafters);
   parts.settings = el(
     "details.settingsbox",
     { open: !matchMedia("(max-width: 1180px)").matches },
@@ -300,7 +313,7 @@ export function build(models) {
         e.preventDefault();
       },
     },
-    el("div.promptbox", null, parts.prompt, offline ? null : parts.run),
+    el("div.promptbox", null, provenance.around(parts.prompt), offline ? null : parts.run),
     el("p.error", { role: "alert", "data-error": "prompt" }),
     el("p.notice.promptnotice", { role: "status", "aria-live": "polite" }),
     el("div.underprompt", null, parts.examples, parts.settings, asking.system, models),

@@ -82,3 +82,63 @@ export const PRESETS = {
     ["cactus", 2],
   ],
 };
+
+// Of several candidates for one place: name, tokens [name, draft, verifier], how many candidates, how they are drawn, and
+// values of knobs, by the knob.
+export const SETS = {
+  picked: [
+    "Picked siblings accept less than one sampled draft",
+    [
+      ["a", 0.24, 0.2],
+      ["the", 0.19, 0.21],
+      ["his", 0.15, 0.12],
+      ["her", 0.12, 0.15],
+      ["my", 0.1, 0.09],
+      ["no", 0.09, 0.11],
+      ["its", 0.06, 0.07],
+      ["one", 0.05, 0.05],
+    ],
+    2,
+    "picked",
+    { delta: 0.1, solver: "exact" },
+  ],
+  without: [
+    "Without replacement",
+    [
+      ["blue", 0.72, 0.34],
+      ["clear", 0.12, 0.3],
+      ["grey", 0.08, 0.16],
+      ["dark", 0.05, 0.14],
+      ["red", 0.03, 0.06],
+    ],
+    3,
+    "without_replacement",
+    { delta: 0.1, solver: "exact" },
+  ],
+  greedy: [
+    "Greedy meets the optimum",
+    [
+      ["Paris", 0.4, 0.5],
+      ["Lyon", 0.25, 0.08],
+      ["Nice", 0.15, 0.2],
+      ["Lille", 0.12, 0.05],
+      ["Brest", 0.08, 0.17],
+    ],
+    2,
+    "greedy",
+    { delta: 0.1, solver: "exact" },
+  ],
+  promise: [
+    "Cactus on a set keeps its promise",
+    [
+      ["blue", 0.5, 0.3],
+      ["grey", 0.2, 0.18],
+      ["dark", 0.14, 0.24],
+      ["clear", 0.09, 0.16],
+      ["red", 0.07, 0.12],
+    ],
+    2,
+    "picked",
+    { delta: 0.1, solver: "exact" },
+  ],
+};

@@ -6,6 +6,7 @@ import { named, nats, percent, prob } from "specviz/core/formats.js";
 import * as laws from "specviz/laws/laws.js";
 import { section } from "specviz/parts/section.js";
 import * as bars from "specviz/playground/bars.js";
+import * as candidates from "specviz/playground/candidates.js";
 import * as chart from "specviz/playground/chart.js";
 import * as check from "specviz/playground/check.js";
 import * as play from "specviz/playground/play.js";
@@ -113,6 +114,7 @@ const paint = framed(() => {
   chart.render();
   table.render();
   check.render();
+  candidates.render();
 });
 
 function remember() {
@@ -174,6 +176,7 @@ function page() {
     el("div.playpair", null, bars.build(), chart.build()),
     table.build(),
     el("div.playpair.under", null, check.build()),
+    candidates.build(),
     el(
       "footer.colophon",
       null,

@@ -39,8 +39,8 @@ function lengths(ink) {
       hovertemplate: `${lane.label}: %{y:.0f} % of rounds kept %{x}<extra></extra>`,
     };
   });
-  const names = rows.map(({ lane }, i) =>
-    note(`${["□", "▤", "▥", "■"][look[i]]} ${lane.rule}`, 1.02, 0.96 - i * 0.085, lane === front ? ink.ink : ink.ink3),
+  const names = rows.map(({ lane, title }, i) =>
+    note(`${["□", "▤", "▥", "■"][look[i]]} ${title}`, 1.02, 0.96 - i * 0.085, lane === front ? ink.ink : ink.ink3),
   );
   return {
     subtitle: "Share of rounds, by how many drafted tokens they kept",

@@ -37,12 +37,12 @@ function position(ink, mode) {
   const front = focusLane()?.lane;
   const ends = [];
   let deepest = 1;
-  const data = rows.map(({ lane, column }) => {
-    const look = stroke(lane.rule);
+  const data = rows.map(({ lane, title, nth }) => {
+    const look = stroke(lane.rule, nth);
     const slots = store.bySlot(lane, done(lane)).filter((slot) => slot[all ? "unconditional" : "conditional"] !== null);
     deepest = Math.max(deepest, Number(lane.given.draft_length) || slots.length);
     const y = slots.map((slot) => 100 * slot[all ? "unconditional" : "conditional"]);
-    if (y.length) ends.push({ y: y[y.length - 1], text: column.rule, bold: lane === front });
+    if (y.length) ends.push({ y: y[y.length - 1], text: title, bold: lane === front });
     return {
       x: slots.map((slot) => slot.slot),
       y,

@@ -8,8 +8,7 @@ function race(ink, mode) {
   const rows = shown();
   if (!rows.length) return null;
   const plainLane = state.run.lanes.find((lane) => lane.rule === "plain");
-  if (plainLane && !rows.some(({ lane }) => lane === plainLane))
-    rows.push({ lane: plainLane, column: { rule: "plain" } });
+  if (plainLane && !rows.some(({ lane }) => lane === plainLane)) rows.push({ lane: plainLane, title: "plain", nth: 0 });
   const byTime = mode === "time";
   const front = focusLane()?.lane;
   const milli = state.run.span < 1;
@@ -21,17 +20,17 @@ function race(ink, mode) {
     ? state.run.span * unit
     : Math.max(1, ...(drafting.length ? drafting : rows).map(({ lane }) => lane.rounds.length)) * 1.08;
   const marks = [];
-  const lines = rows.map(({ lane, column }) => {
+  const lines = rows.map(({ lane, title, nth }) => {
     const over = done(lane);
     const sums = lane.sums.slice(0, over + 1).filter((sum, i) => byTime || i <= widest);
-    const look = stroke(lane.rule);
+    const look = stroke(lane.rule, nth);
     const plain = lane.rule === "plain";
     const x = sums.map((sum) => (byTime ? sum.seconds * unit : sum.rounds));
     const y = sums.map((sum) => sum.emitted);
     const ended = lane.finished && lane.finished !== "length" && over === lane.rounds.length;
     ends.push({
       y: y[y.length - 1],
-      text: `${column.rule} ${lane.sums[over].emitted}${ended ? ", done" : ""}`,
+      text: `${title} ${lane.sums[over].emitted}${ended ? ", done" : ""}`,
       bold: lane === front,
     });
     const at = {
@@ -52,7 +51,7 @@ function race(ink, mode) {
     };
   });
   // As long as it gets: nothing moves while it streams.
-  const longest = Math.max(...rows.map(({ column }) => column.rule.length)) + " 999, done".length;
+  const longest = Math.max(...rows.map(({ title }) => title.length)) + " 999, done".length;
   const names = spread(ends, most * 1.06, 0.075).map((end) =>
     note(end.bold ? `<b>${end.text}</b>` : end.text, 1.02, end.at, end.bold ? ink.ink : ink.ink3),
   );
