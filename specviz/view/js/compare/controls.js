@@ -75,10 +75,7 @@ export function removeLane(index) {
 export function addLane() {
   if (state.columns.length >= MAX_LANES) return;
   const used = state.columns.map((column) => column.rule);
-  const rule =
-    ["plain", "cactus", "sps", "tas", "lenience", "interpolation"].find(
-      (name) => boot.rules[name] && !used.includes(name),
-    ) || "cactus";
+  const rule = boot.openings.nextLanes.find((name) => boot.rules[name] && !used.includes(name)) ?? used[0];
   const from = state.run ? state.run.lanes.findIndex((lane) => lane.rule === rule) : -1;
   const lane = from >= 0 ? state.run.lanes[from] : null;
   state.columns.push({
