@@ -17,7 +17,7 @@ from specviz.view import boot
 
 ROOT = Path(__file__).parents[1]
 ORDER = [  # a room may import from rooms on lines above its own, and from its own folder
-    {"assets", "optional", "stopping"},
+    {"assets", "optional", "options", "stopping"},
     {"registry"},
     {"types"},
     {"prob", "sums"},

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specviz.assets import ASSETS
+from specviz.options import add_models
 
 if TYPE_CHECKING:
     from specviz.backends import Pair
@@ -49,15 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="torch threads, for all ways alike (default: 1 for a small pair on static_llama, else torch's own choice)",
     )
-    parser.add_argument(
-        "--pair", help="a pair by its name, or a folder with a pair.json (default: the first that ships)"
-    )
-    parser.add_argument("--draft", help="instead: a draft model, a folder or a Hub id")
-    parser.add_argument("--verifier", help="and its verifier")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, or auto to spread a model over devices")
-    parser.add_argument(
-        "--dtype", help="float32, bfloat16 or float16 (default: float32 on CPU, the model's own elsewhere)"
-    )
+    add_models(parser)
     parser.add_argument(
         "--backend", help="run specviz on this backend: static_llama or transformers (default: the fastest that can)"
     )
