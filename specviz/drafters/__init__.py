@@ -53,6 +53,8 @@ class Drafter:
     name: ClassVar[str]
     summary: ClassVar[str]  # one plain sentence
     source: ClassVar[str]  # the paper, or who does it
+    as_there: ClassVar[str] = ""  # what is as it is there, in a sentence, for the table in docs/DRAFTERS.md
+    left_out: ClassVar[str] = ""  # what is not
     drafts: ClassVar[bool] = True  # False: never a token, so that decoding is plain
     branches: ClassVar[bool] = False  # it may offer several candidates for one place
     reads_probs: ClassVar[bool] = (

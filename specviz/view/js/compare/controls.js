@@ -133,9 +133,7 @@ function fill() {
   const { form } = state;
   parts.prompt.value = form.prompt;
   grow();
-  FIELDS.forEach(([name]) => {
-    parts.fields[name].value = show(form[name]);
-  });
+  FIELDS.forEach(([name]) => fit(name, form[name]));
   chat.draw();
   drafter.draw();
   examples();
@@ -173,10 +171,21 @@ function aside() {
 }
 let said = false;
 
+// A value in its field; a word takes more room.
+function fit(name, value) {
+  parts.fields[name].value = show(value);
+  resize(name);
+}
+
+function resize(name) {
+  const held = typed(name);
+  parts.fields[name].classList.toggle("wide", name === "seed" || (typeof held === "string" && held !== ""));
+}
+
 // A setting put into its field by the page.
 export function put(name, value) {
   state.form[name] = value;
-  parts.fields[name].value = show(value);
+  fit(name, value);
   notices.error(name, "");
 }
 
@@ -256,13 +265,13 @@ export function build(models) {
           type: "text",
           inputmode: "decimal",
           "aria-label": label,
-          class: name === "seed" ? "wide" : null,
           list: name === "draft_length" ? LENGTHS : null,
           autocomplete: "off",
           "data-field": name,
         });
         parts.fields[name].addEventListener("input", () => {
           state.form[name] = typed(name); // so that it outlasts models that arrive meanwhile
+          resize(name);
           notices.error(name, "");
         });
         parts.fields[name].addEventListener("change", () => notices.error(name, refusal(name)));
