@@ -168,7 +168,7 @@ def test_a_link_restores_the_drafter(tab, chromium):
     other = chromium.new_page()
     other.goto(tab.evaluate("specviz.share.link()"))
     until(other, SETTLED)
-    assert other.evaluate(FORM) == tab.evaluate(FORM) == '{"name":"ngram","knobs":{"longest":2}}'
+    assert other.evaluate(FORM) == tab.evaluate(FORM) == '{"name":"ngram","knobs":{"longest":2,"shortest":1}}'
     assert texts(other) == texts(tab) and said(other) == ["ngram"] * 3
     other.close()
 
@@ -358,7 +358,7 @@ def test_the_control_fits_and_can_be_used_by_all(chromium, home, scheme, width):
     heights = page.eval_on_selector_all(
         ".drafter select, .drafter input", "nodes => nodes.map(node => node.getBoundingClientRect().height)"
     )
-    assert len(heights) == 3 and (width > 390 or min(heights) >= 40)
+    assert len(heights) == 4 and (width > 390 or min(heights) >= 40)
     for wide in WIDTHS if width > 390 else ():
         assert beyond(page, wide) == []
     context.close()
