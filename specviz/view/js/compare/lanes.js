@@ -72,9 +72,6 @@ function build(column, index) {
         el(
           "div.tail",
           null,
-          rule.lossless
-            ? el("span.lossless", { title: "The text it writes is distributed exactly as the verifier's." }, "lossless")
-            : null,
           state.columns.length > 1
             ? el(
                 "button.iconbutton",

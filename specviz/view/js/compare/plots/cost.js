@@ -4,7 +4,7 @@ import { fixed, percent } from "specviz/core/formats.js";
 import { done, measured, shown, state } from "specviz/core/state.js";
 import { stroke } from "specviz/laws/twins.js";
 import { layout, note, spread } from "specviz/parts/plotly.js";
-import { focusLane } from "specviz/compare/tools.js";
+import { focusLane, room } from "specviz/compare/tools.js";
 
 const LEAST = 1e-4; // calls; what costs less is drawn here
 const STEPS = 48;
@@ -94,7 +94,15 @@ function cost(ink) {
         note("cost of a drafted token", 1, -0.085, ink.ink3, { name: "axis", xanchor: "right", yshift: -12 }),
         ...names,
       ],
-      margin: { l: 44, r: 104, t: 14, b: 40 },
+      margin: {
+        l: 44,
+        r: room(
+          ends.map(({ text }) => text),
+          104,
+        ),
+        t: 14,
+        b: 40,
+      },
     }),
   };
 }

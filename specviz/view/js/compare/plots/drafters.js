@@ -5,7 +5,7 @@ import * as provenance from "specviz/core/provenance.js";
 import { done, measured, shown } from "specviz/core/state.js";
 import { stroke } from "specviz/laws/twins.js";
 import { layout, note, spread } from "specviz/parts/plotly.js";
-import { focusLane } from "specviz/compare/tools.js";
+import { focusLane, room } from "specviz/compare/tools.js";
 
 function bars(counts, color) {
   const ends = counts.map(({ kept, judged }) => [kept / judged, wilson(kept, judged)]);
@@ -101,13 +101,21 @@ function drawMatches(ink, rows) {
     kind: measured(),
     data,
     layout: layout(ink, {
-      xaxis: { nticks: 8, tick0: 1 },
+      xaxis: { dtick: Math.ceil(Math.max(1, ...data.flatMap(({ x }) => x)) / 8) },
       yaxis: { range: [0, 104], nticks: 5, ticksuffix: " %" },
       annotations: [
         note("tokens that matched", 1, -0.085, ink.ink3, { name: "axis", xanchor: "right", yshift: -12 }),
         ...names,
       ],
-      margin: { l: 44, r: 92, t: 14, b: 40 },
+      margin: {
+        l: 44,
+        r: room(
+          ends.map(({ text }) => text),
+          92,
+        ),
+        t: 14,
+        b: 40,
+      },
     }),
   };
 }
