@@ -168,7 +168,7 @@ def test_a_link_restores_the_drafter(tab, chromium):
     other = chromium.new_page()
     other.goto(tab.evaluate("specviz.share.link()"))
     until(other, SETTLED)
-    assert other.evaluate(FORM) == tab.evaluate(FORM) == '{"name":"ngram","knobs":{"longest":2}}'
+    assert other.evaluate(FORM) == tab.evaluate(FORM) == '{"name":"ngram","knobs":{"longest":2,"shortest":1}}'
     assert texts(other) == texts(tab) and said(other) == ["ngram"] * 3
     other.close()
 
