@@ -58,7 +58,9 @@ def assert_as_expected(pairs):
     assert abs(float(off.mean())) < 4 * float(off.std()) / len(off) ** 0.5
 
 
-@pytest.mark.parametrize("name,spec", [("traversal", "tree:shape=3-2-1"), ("sps", "dynamic:size=6"), ("block", "model")])
+@pytest.mark.parametrize(
+    "name,spec", [("traversal", "tree:shape=3-2-1"), ("sps", "dynamic:size=6"), ("block", "model")]
+)
 def test_what_runs_keep_is_what_is_expected(name, spec):
     """Tables of five tokens, 400 rounds."""
     assert_as_expected(kept_and_expected(table_pair(5), [0, 1], rules.make(name), drafters.parse(spec), 400))
