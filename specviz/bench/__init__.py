@@ -45,6 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="compare all drafters of the pair, and what transformers has of the kind, and nothing else",
     )
+    parser.add_argument(
+        "--trees",
+        action="store_true",
+        help="also hold chains, static and dynamic trees of as many nodes against each other, and time a look at so many",
+    )
     parser.add_argument("--temperature", type=float, help="of the sampling (default: the pair's own)")
     parser.add_argument("--top-k", type=int, help="keep only the k likeliest tokens (default: the pair's own)")
     parser.add_argument(
@@ -81,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
     import torch
 
     from specviz import backends, rules
-    from specviz.bench import generated, parts, proposing, report, ways
+    from specviz.bench import generated, parts, proposing, report, trees, ways
     from specviz.engine.settings import Settings
     from specviz.engine.workers import Workers, cores
 
@@ -122,6 +127,9 @@ def run(options: argparse.Namespace) -> int:
     show("pair", ways.time_ways(ways.for_pair(pair, models, sps), prompts, repeats))
     if options.lengths:
         show("lengths", ways.time_ways(ways.by_length(pair, sps), prompts, repeats))
+    if options.trees:
+        show("looks", trees.looks(pair, prompts[0], 10 * repeats))
+        show("trees", ways.time_ways(trees.by_shape(pair, prompts, sps), prompts, repeats))
     show("parts", parts.breakdown(pair, prompts, sps, repeats))
     show("first", parts.first_tokens(pair, prompts, sps, repeats))
     twice = replace(sps, max_new_tokens=2 * length)
