@@ -264,6 +264,7 @@ def test_the_whole_benchmark(small, tmp_path, capsys):
             "--pair",
             "small",
             "--lengths",
+            "--trees",
             "--max-new-tokens",
             "4",
             "--json",

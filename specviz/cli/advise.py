@@ -6,6 +6,7 @@ import argparse
 
 from specviz import drafters
 from specviz.cli import options as shared
+from specviz.options import add_models
 from specviz.record import trace
 from specviz.study import advise
 
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--draft-length", type=int, metavar="N", help="tokens drafted per round (default: each rule's fastest, 1 to 8)"
     )
     parser.add_argument("--check", action="store_true", help="also run the first of them for real, with fresh seeds")
-    shared.add_models(parser)
+    add_models(parser)
 
 
 def run(options: argparse.Namespace) -> int:

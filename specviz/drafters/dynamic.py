@@ -46,7 +46,7 @@ class Dynamic(Drafter):
         return "picked"
 
     def nodes(self, length: int) -> int:
-        return self.size if length else 0
+        return max(self.size, self.width * length) if length else 0  # as many as that the draft model is shown
 
     def open(self, pair: Pair, session: Session | None) -> DynamicProposer:
         assert session is not None

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, NoReturn
 
+from specviz.options import add_models
+
 if TYPE_CHECKING:
     from specviz.backends import Pair, PairFacts
     from specviz.backends.places import Progress
@@ -28,14 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for option, variable, help_text in (
         ("--host", HOST, "address to listen at (default 127.0.0.1: this machine alone)"),
         ("--port", PORT, "port to listen at (default: the first free one from 7860)"),
-        ("--pair", "SPECVIZ_PAIR", "the pair to begin with, by its name; or a folder with a pair.json (default: the first that can be had)"),
-        ("--draft", "SPECVIZ_DRAFT", "instead: a draft model, a folder or a Hub id"),
-        ("--verifier", "SPECVIZ_VERIFIER", "and its verifier; alone, for drafters that need no model"),
-        ("--device", "SPECVIZ_DEVICE", "cpu, cuda, or auto to spread a model over devices (default cpu)"),
-        ("--dtype", "SPECVIZ_DTYPE", "float32, bfloat16 or float16 (default: float32 on CPU, the model's own elsewhere)"),
         ("--deadline", "SPECVIZ_DEADLINE", "seconds that one run may take (default 120)"),
     ):  # fmt: skip
         parser.add_argument(option, default=os.environ.get(variable) or None, help=f"{help_text} [{variable}]")
+    add_models(parser, device=None, environment=True)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -22,6 +22,7 @@ STYLES = (
     "base.css", "compare.css", "screen.css", "tour.css", "numbers.css", "playground.css", "candidates.css", "about.css", "fork.css", "advisor.css",
     "sweep.css", "questions.css", "rounds.css", "plots.css", "code.css", "drafters.css", "tree.css",
 )  # fmt: skip
+OPENINGS = VIEW / "openings.json"  # rules and distributions that the page opens with or offers first
 JS = VIEW / "js"
 MODULES = tuple(sorted(JS.rglob("*.js")))
 PLOTS = tuple(path for path in MODULES if path.parent.name == "plots")  # a plot is a file there, named nowhere else
@@ -78,7 +79,11 @@ def head(words: dict[str, Any], address: Callable[[Path], str], records: Sequenc
     """The elements that make a page this one: styles, modules at their addresses, `words` (see `ui.page.words`) and, in a
     replay, the traces as JSON texts. They must come before any other script, since an import map must."""
     found = {"twins": TWINS, "plots": PLOTS}
-    known = words | {kind: [path.stem for path in paths] for kind, paths in found.items()} | {"sets": set_words()}
+    known = (
+        words
+        | {kind: [path.stem for path in paths] for kind, paths in found.items()}
+        | {"sets": set_words(), "openings": json.loads(OPENINGS.read_text(encoding="utf-8"))}
+    )
     modules = imports(address)
     parts = [f'<script type="importmap">{inline(_dumps({"imports": modules}))}</script>']
     parts += [f'<link rel="modulepreload" href="{at}">' for at in modules.values() if not at.startswith("data:")]

@@ -268,6 +268,14 @@ interface Boot {
   exports: { name: string; suffix: string; summary: string }[];
   twins: string[];
   sets: Record<string, SetWords>;
+  openings: {
+    lanes: string[];
+    nextLanes: string[];
+    nextLines: string[];
+    unfolded: string[];
+    presets: Record<string, { name: string; tokens: [string, number, number][]; drafted: number; knobs: any; focus: any }>;
+    sets: Record<string, any>;
+  };
   plots: string[];
   plotly: string;
   sweep: any;

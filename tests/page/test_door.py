@@ -19,6 +19,7 @@ from specviz.ui.desk import Desk
 from specviz.ui.models import Models
 from tests import fuzz
 from tests.support.browser import PATIENCE, process
+from tests.support.client import Client
 
 SAMPLE = 150  # of the requests that `python -m tests.fuzz` sends
 LONG = fuzz.RUN | {"max_new_tokens": 900, "lanes": [{"rule": "sps"}] * 5}
@@ -30,7 +31,7 @@ def served(tmp_path_factory):
     """The real app: its process, a client and its log."""
     log = tmp_path_factory.mktemp("app") / "log.txt"
     with process(log, SPECVIZ_PAIR="small") as (started, url):
-        yield started, fuzz.Client(url), log
+        yield started, Client(url), log
 
 
 def test_malformed_requests_are_answered(served):
@@ -179,7 +180,7 @@ def test_sigterm_in_a_sweep_leaves_no_process(tmp_path):
     """The processes that a large sweep computes in end with the page."""
     log = tmp_path / "log.txt"
     with process(log, SPECVIZ_PAIR="small") as (started, url):
-        client = fuzz.Client(url)  # which stays: when who asked leaves, the sweep ends
+        client = Client(url)  # which stays: when who asked leaves, the sweep ends
         begin(client, "sweep", LARGE)
         children = until(lambda: len(found := children_of(started.pid)) > 1 and found)
         started.send_signal(signal.SIGTERM)
@@ -188,7 +189,7 @@ def test_sigterm_in_a_sweep_leaves_no_process(tmp_path):
     assert not fuzz.tracebacks(log) and "terminate called" not in log.read_text()
 
 
-def begin(client: fuzz.Client, event: str, asked: dict) -> None:
+def begin(client: Client, event: str, asked: dict) -> None:
     """Begins an event of the page, and returns once it has begun to answer."""
     body = {"data": [], "event_data": {"id": event, "settings": json.dumps(asked)}, "fn_index": client.events[event]}
     body |= {"trigger_id": client.component, "session_hash": client.session()}

@@ -32,9 +32,16 @@ const lengths = () =>
     Object.entries(boot.lengths || {}).map(([word, about]) => el("option", { value: word }, about)),
   );
 
+const LOSSLESS = "The text it writes is distributed exactly as the verifier's.";
+
+function kinds(known, lossless) {
+  if (known) return lossless ? "Lossless." : null;
+  return lossless ? "No knob, lossless." : "No knob.";
+}
+
 // The knobs of a lane: its rule's, and behind them those of its own drafter.
 export function knobs(column, index, drafting) {
-  const known = boot.rules[column.rule]?.knobs || [];
+  const { knobs: known = [], lossless = false } = boot.rules[column.rule] ?? {};
   const change = () => {
     notices.error(`lane${index}`, "");
     emit("whatif", index);
@@ -44,7 +51,7 @@ export function knobs(column, index, drafting) {
     "div.knobs",
     { "data-knobs": index },
     inputs(column.rule, known, column.knobs, change),
-    known.length ? null : el("span.caption", null, "No knob."),
+    el("span.caption", lossless ? { title: LOSSLESS } : null, kinds(known.length, lossless)),
     drafting,
   );
 }
@@ -75,10 +82,7 @@ export function removeLane(index) {
 export function addLane() {
   if (state.columns.length >= MAX_LANES) return;
   const used = state.columns.map((column) => column.rule);
-  const rule =
-    ["plain", "cactus", "sps", "tas", "lenience", "interpolation"].find(
-      (name) => boot.rules[name] && !used.includes(name),
-    ) || "cactus";
+  const rule = boot.openings.nextLanes.find((name) => boot.rules[name] && !used.includes(name)) ?? used[0];
   const from = state.run ? state.run.lanes.findIndex((lane) => lane.rule === rule) : -1;
   const lane = from >= 0 ? state.run.lanes[from] : null;
   state.columns.push({

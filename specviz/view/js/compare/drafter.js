@@ -78,7 +78,9 @@ function folded(index, drafter, known) {
   };
   say();
   const inputs = knobs.inputs(`lane ${index + 1}'s ${drafter.name}`, known, drafter.knobs, changedHere);
-  return el("details.ofdrafter", null, line, el("div.ofdrafterpanel", null, inputs));
+  const box = el("details.ofdrafter", null, line, el("div.ofdrafterpanel", null, inputs));
+  lock(box);
+  return box;
 }
 
 // A lane's own drafter; FORM takes it away.
@@ -120,12 +122,13 @@ export function draw() {
   parts.select.title = summary;
   parts.knobs.replaceChildren(...knobs.inputs(drafter.name, known, drafter.knobs, changed));
   set(parts.about, drafters.usual(drafter) ? "" : [summary, source && `${source}.`].filter(Boolean).join(" "));
-  if (offline) lock();
+  lock(parts.box);
 }
 
 // A replay shows what was set, and sets nothing.
-function lock() {
-  parts.box.querySelectorAll("select, input").forEach((control) => {
+function lock(box) {
+  if (!offline) return;
+  box.querySelectorAll("select, input").forEach((control) => {
     control.disabled = true;
   });
 }

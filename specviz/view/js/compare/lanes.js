@@ -73,9 +73,6 @@ function build(column, index) {
         el(
           "div.tail",
           null,
-          rule.lossless
-            ? el("span.lossless", { title: "The text it writes is distributed exactly as the verifier's." }, "lossless")
-            : null,
           state.columns.length > 1
             ? el(
                 "button.iconbutton",
@@ -207,11 +204,11 @@ function tally(view, lane, rounds) {
     ...all.flatMap(({ name, drafted, judged, kept }, i) => [
       i ? ", " : "Drafted by ",
       el(
-        `span.voiced.voice${i % VOICES}`,
+        "span",
         { title: `${drafted} drafted, ${judged} judged, ${kept} kept` },
-        el("bdi", null, name),
+        el(`i.voiced.voice${i % VOICES}`),
+        `${name} ${percent(drafted / total, 0)} %`,
       ),
-      ` ${percent(drafted / total, 0)} %`,
     ]),
   );
 }

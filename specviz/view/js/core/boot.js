@@ -16,6 +16,7 @@ export const boot = {
   sets: {},
   plots: [],
   plotly: "",
+  openings: { lanes: [], nextLanes: [], nextLines: [], unfolded: [], presets: {}, sets: {} },
   sweep: null,
   ...JSON.parse(written("specviz-boot") ?? "{}"),
 };

@@ -71,9 +71,12 @@ export function drafterOf(column) {
 /** @param {Column} column */
 export function titleOf(column) {
   const drafting = state.columns.filter(({ rule }) => rule !== "plain");
-  const by = drafterOf(column)?.name;
+  const own = drafterOf(column);
   const alike = drafting.filter(({ rule }) => rule === column.rule);
-  if (!by || alike.every((one) => drafterOf(one)?.name === by)) return column.rule;
+  const rivals = own ? drafters.distinct(alike.map((one) => ({ drafter: drafterOf(one) }))) : [];
+  if (!own || rivals.length < 2) return column.rule;
+  const shared = rivals.filter(({ name }) => name === own.name).length > 1;
+  const by = shared ? drafters.label(own).replaceAll(",", "") : own.name;
   return alike.length === drafting.length ? by : `${column.rule} ${by}`;
 }
 

@@ -189,7 +189,7 @@ async function start() {
   const example =
     boot.prompts.find((one) => wanted && one.recorded && one.text === wanted.form.prompt) ?? firstExample();
   if (!state.columns.length) {
-    state.columns = ["sps", "tas", "cactus"]
+    state.columns = boot.openings.lanes
       .filter((rule) => boot.rules[rule])
       .map((rule) => ({ rule, knobs: defaults(rule), from: null }));
     emit("columns");

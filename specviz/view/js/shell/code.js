@@ -1,6 +1,7 @@
 // "Use it from code": a dialog with the settings as they are now, as Python, gradio_client, curl and a command.
 import { offline } from "specviz/core/boot.js";
 import { el, set } from "specviz/core/dom.js";
+import { dialog as make, fill, open as show } from "specviz/parts/dialog.js";
 import * as controls from "specviz/compare/controls.js";
 import { servers } from "specviz/shell/servers.js";
 import { snippets } from "specviz/shell/snippets.js";
@@ -12,6 +13,7 @@ const ABOUT = {
   curl: "Asks this page. The messages come as the run goes on; the last one has all of it.",
   "Command line": "Decodes on your own machine, and shows the text in the colours of its fates.",
 };
+const TITLE = "Use it from code";
 let dialog = null;
 
 const address = () => (offline ? null : new URL(".", location.href).href);
@@ -53,13 +55,10 @@ function deployed(settings) {
 export function open(item) {
   const settings = controls.request();
   if (!dialog) build(item.closest(".menu").querySelector("button"));
-  dialog.firstChild.replaceChildren(
-    el(
-      "div.abouthead",
-      null,
-      el("h2", null, "Use it from code"),
-      el("button.iconbutton", { type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "×"),
-    ),
+  fill(
+    dialog,
+    TITLE,
+    el("h2", null, TITLE),
     el("p", null, "The settings as they are now. The same seed writes the same text."),
     ...snippets(settings, address()).map(part),
     el("h3", null, "On a server"),
@@ -71,16 +70,10 @@ export function open(item) {
     ),
     ...deployed(settings),
   );
-  dialog.showModal();
-  dialog.scrollTop = 0;
+  show(dialog);
 }
 
 function build(opener) {
-  dialog = el("dialog.aboutrule.codedialog", { "aria-label": "Use it from code" }, el("div"));
-  document.querySelector(".sv").append(dialog);
-  dialog.addEventListener("keydown", (event) => event.stopPropagation()); // the page behind has keys of its own
-  dialog.addEventListener("click", (event) => {
-    if (event.target === dialog) dialog.close();
-  });
+  dialog = make("codedialog");
   dialog.addEventListener("close", () => opener.focus());
 }

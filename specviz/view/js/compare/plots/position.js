@@ -5,7 +5,7 @@ import { done, measured, shown } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 import { stroke } from "specviz/laws/twins.js";
 import { layout, note, spread } from "specviz/parts/plotly.js";
-import { focusLane } from "specviz/compare/tools.js";
+import { focusLane, room } from "specviz/compare/tools.js";
 
 // The counts behind a share.
 const counts = (slot, all) => [slot.kept, all ? slot.drafted : slot.judged];
@@ -70,7 +70,15 @@ function position(ink, mode) {
         note("place in the draft", 1, -0.085, ink.ink3, { name: "axis", xanchor: "right", yshift: -12 }),
         ...names,
       ],
-      margin: { l: 44, r: 78, t: 14, b: 40 },
+      margin: {
+        l: 44,
+        r: room(
+          ends.map(({ text }) => text),
+          78,
+        ),
+        t: 14,
+        b: 40,
+      },
     }),
   };
 }

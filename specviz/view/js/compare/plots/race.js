@@ -2,7 +2,7 @@
 import { done, measured, shown, state } from "specviz/core/state.js";
 import { stroke } from "specviz/laws/twins.js";
 import { layout, note, spread } from "specviz/parts/plotly.js";
-import { focusLane } from "specviz/compare/tools.js";
+import { focusLane, room } from "specviz/compare/tools.js";
 
 function race(ink, mode) {
   const rows = shown();
@@ -51,7 +51,7 @@ function race(ink, mode) {
     };
   });
   // As long as it gets: nothing moves while it streams.
-  const longest = Math.max(...rows.map(({ title }) => title.length)) + " 999, done".length;
+  const longest = rows.map(({ title }) => `${title} 999, done`);
   const names = spread(ends, most * 1.06, 0.075).map((end) =>
     note(end.bold ? `<b>${end.text}</b>` : end.text, 1.02, end.at, end.bold ? ink.ink : ink.ink3),
   );
@@ -61,7 +61,7 @@ function race(ink, mode) {
     kind: measured(),
     data: [...lines, ...marks],
     layout: layout(ink, {
-      margin: { l: 40, r: Math.max(104, 16 + 6.2 * longest), t: 26, b: 30 },
+      margin: { l: 40, r: room(longest, 104), t: 26, b: 30 },
       xaxis: { range: [0, widest], nticks: 6 },
       yaxis: { range: [0, most * 1.06], nticks: 5 },
       annotations: [
