@@ -57,7 +57,7 @@ class Run:
     def save(self, path: str | Path) -> None:
         """Writes the trace, or a replay that opens from a file where the name ends in .html."""
         if str(path).endswith((".html", ".htm")):
-            Replay().write(self.trace, Path(path))
+            Replay().write([self.trace], Path(path))
         else:
             self.trace.save(path)
 

@@ -12,7 +12,7 @@ import torch
 
 from specviz import backends, drafters, rules
 from specviz.backends.weights import EMBEDDING, HEAD
-from specviz.bench import generated, parts, report, ways
+from specviz.bench import generated, parts, proposing, report, ways
 from specviz.engine import probe as probes
 from specviz.engine.probe import Probe
 from specviz.engine.race import race
@@ -235,12 +235,21 @@ def test_transformers_runs_the_same_partial_draft(tmp_path):
     assert timed.tokens == own.tokens and 0 < timed.rounds <= timed.tokens
 
 
-def test_first_tokens_are_timed_to_the_first_of_them(pair, prompt):
-    """One lane and three; no run is over before its first token."""
+def test_first_tokens_are_timed_to_the_first_of_them(pair, prompt, monkeypatch):
+    """One lane and three, each on a prompt twice; a run is heard up to its first message with a token, and no further."""
+    heard, messages = [], parts.page_messages
+
+    def hearing(*arguments):
+        for message in messages(*arguments):
+            heard.append(message)
+            yield message
+
+    monkeypatch.setattr(parts, "page_messages", hearing)
     rows = parts.first_tokens(pair, [prompt], SPS, 2)
-    whole = parts.through_page(pair, prompt, [SPS]).seconds
     assert [row["name"] for row in rows] == ["1 lane", "3 lanes"]
-    assert all(0 < row["least"] <= row["seconds"] <= row["most"] for row in rows) and rows[0]["least"] < whole
+    assert all(0 < row["least"] <= row["seconds"] <= row["most"] for row in rows)
+    written = [any(delta["rounds"] for delta in message.get("deltas", ())) for message in heard]
+    assert sum(written) == 4 and written[-1] and all(message["kind"] != "end" for message in heard)
 
 
 def test_the_whole_benchmark(small, tmp_path, capsys):
@@ -255,6 +264,7 @@ def test_the_whole_benchmark(small, tmp_path, capsys):
             "--pair",
             "small",
             "--lengths",
+            "--trees",
             "--max-new-tokens",
             "4",
             "--json",
@@ -274,3 +284,28 @@ def test_the_whole_benchmark(small, tmp_path, capsys):
     assert by_name["specviz sps, drafter ngram"]["against"] == "transformers prompt lookup"
     assert [row["context"] for row in tables["context of the generated pair"]] == [20, 100, 200 - generated.WRITTEN]
     assert "<script src" not in drawn
+
+
+def test_every_drafter_of_a_pair_is_compared(pair, prompt, monkeypatch):
+    """A way for each that the pair can run, beside plain decoding and transformers' own; what was drafted, kept and spent is
+    that of the runs themselves."""
+    folder = backends.pairs()["small"].folder
+    models = ways.transformers_models([str(folder / "draft"), str(folder / "verifier")], pair)
+    kept = []
+    once = ways.Specviz.__call__
+
+    def noted(self, *asked):
+        kept.append(once(self, *asked))
+        return kept[-1]
+
+    monkeypatch.setattr(ways.Specviz, "__call__", noted)
+    rows = proposing.by_drafter(pair, models, Settings(SPS.rule, max_new_tokens=16), [prompt], 1)
+    names = [row["name"] for row in rows]
+    assert names == ["plain", "hybrid", "model", "ngram", "stand", "suffix", *names[-3:]]
+    assert names[-3:] == ["transformers plain", "transformers prompt lookup", "transformers assisted"]
+    for row, timed in zip(rows, kept[len(rows) - 3 :]):  # behind those that warmed up
+        spent = timed.spent
+        assert row["kept_share"] == (spent.kept / spent.drafted if spent.drafted else None)
+        assert 0 < row["outside"] < 1 and row["written_per_round"] == timed.tokens / timed.rounds
+    assert rows[0]["kept_share"] is None and rows[2]["kept_share"] > 0 and rows[-1]["outside"] is None
+    report.show("drafters", rows)

@@ -219,6 +219,8 @@ def test_advise_for_a_drafter(capsys, tmp_path):
     for more, drafter in (([], "model:tokens=drawn"), (["--drafter", "ngram:longest=2"], "ngram:longest=2,shortest=1")):
         status, out, _ = call(capsys, "advise", file, "--spend", "0.1", "--rule", "sps", "--draft-length", "3", *more)
         assert status == 0 and out.splitlines()[1].startswith("sps") and f"Drafter: {drafter}." in out
+    status, out, _ = call(capsys, "advise", file, "--drafters", "--draft-length", "2")
+    assert status == 0 and out.startswith("drafter ") and "model:tokens=drawn " in out and "Rule: sps." in out
     status, _, err = call(capsys, "advise", file, "--spend", "0.1", "--drafter", "magic")
     assert status == 2 and "no drafter called 'magic'" in err
 

@@ -42,8 +42,11 @@ def by_drafter(
     """Every drafter that can work with the pair, at its own defaults, under the rule and the sampling of `sps`, tracing off.
     `models`: draft and verifier as transformers loads them."""
     ways = every_way(pair, models, sps)
-    rows = time_ways(ways, prompts, repeats)
-    return [Drafted(**row, **_spent(way.timed)) for way, row in zip(ways, rows)]
+    rows = []
+    for way, rates in zip(ways, time_ways(ways, prompts, repeats)):
+        kept, each, outside = _spent(way.timed)
+        rows.append(Drafted(**rates, kept_share=kept, seconds_per_drafted=each, outside=outside))
+    return rows
 
 
 def every_way(pair: Pair, models: Sequence[PreTrainedModel], sps: Settings) -> list[Way]:
@@ -62,11 +65,11 @@ def every_way(pair: Pair, models: Sequence[PreTrainedModel], sps: Settings) -> l
     return ways
 
 
-def _spent(timed: Sequence[Timed]) -> dict[str, float | None]:
+def _spent(timed: Sequence[Timed]) -> tuple[float | None, float | None, float | None]:
+    """The last three of `Drafted`."""
     spent = [run.spent for run in timed if run.spent is not None]
-    drafted, kept, drafting, verifying = map(sum, zip(*spent)) if spent else (0, 0, 0.0, 0.0)
-    return {
-        "kept_share": kept / drafted if drafted else None,
-        "seconds_per_drafted": drafting / drafted if drafted else None,
-        "outside": 1 - (drafting + verifying) / sum(run.seconds for run in timed) if spent else None,
-    }
+    if not spent:
+        return None, None, None
+    drafted, kept, drafting, verifying = map(sum, zip(*spent))
+    outside = 1 - (drafting + verifying) / sum(run.seconds for run in timed)
+    return (kept / drafted, drafting / drafted, outside) if drafted else (None, None, outside)

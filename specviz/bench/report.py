@@ -14,6 +14,8 @@ TITLES = {
     "pair": "Tokens per second",
     "drafters": "All drafters under sps, tokens per second",
     "lengths": "sps by draft length, tokens per second",
+    "looks": "What one look of the verifier costs, by the nodes it sees at once",
+    "trees": "Chain or tree at the same budget of nodes, tokens per second, without measures",
     "parts": "Where the time goes: one lane of sps as the page runs it",
     "first": "From a prompt to its first token in the page's stream (without browser)",
     "page": "The page beside the command line (without browser), tokens per second",
@@ -45,6 +47,10 @@ def show(name: str, rows: Rows) -> None:
             print(
                 f"  {row['name']:13}{1e3 * row['seconds']:7.0f} ms, {1e3 * row['least']:.0f} to {1e3 * row['most']:.0f}"
             )
+    elif name == "looks":
+        print(f"  {'nodes':>8}{'as a chain':>15}{'as a tree':>15}{'ratio':>8}")
+        for row in rows:
+            print(f"  {row['nodes']:8}{1e3 * row['chain']:12.2f} ms{1e3 * row['tree']:12.2f} ms{row['ratio']:8.2f}")
     elif name.startswith("context"):
         print(f"  {'context':>8}{'specviz sps':>15}{'forwards':>15}{'ratio':>8}{'written per round':>20}")
         for row in rows:
@@ -88,11 +94,12 @@ def plot(tables: Mapping[str, Any], path: str) -> None:
     )
     for place, name in enumerate(names, 1):
         rows: Rows = tables[name]
-        if name.startswith("context"):
-            for line in _lines(rows):
+        if name in LINES or name.startswith("context"):
+            across, up, *lines = LINES.get(name, LINES["context"])
+            for line in _lines(rows, across, lines):
                 figure.add_trace(line, row=place, col=1)
-            figure.update_xaxes(title="tokens of context", row=place, col=1)
-            figure.update_yaxes(title="ms per token", rangemode="tozero", row=place, col=1)
+            figure.update_xaxes(title=across, row=place, col=1)
+            figure.update_yaxes(title=up, rangemode="tozero", row=place, col=1)
         elif name == "first":
             figure.add_trace(_firsts(rows[::-1]), row=place, col=1)
             figure.update_xaxes(title="ms", row=place, col=1)
@@ -106,13 +113,22 @@ def plot(tables: Mapping[str, Any], path: str) -> None:
     figure.write_html(path, include_plotlyjs=True)
 
 
-def _lines(rows: Rows) -> list[Scatter]:
-    """Time per token by context, with and without all but the forwards."""
+LINES: dict[str, tuple[str, str, tuple[str, str], tuple[str, str]]] = {  # across, up, and for each line its key and name
+    "context": (
+        "tokens of context", "ms per token", ("seconds_per_token", "specviz sps"), ("forward_seconds_per_token", "forwards alone"),
+    ),
+    "looks": ("nodes", "ms", ("chain", "chain"), ("tree", "tree")),
+}  # fmt: skip
+
+
+def _lines(rows: Rows, across: str, lines: Sequence[tuple[str, str]]) -> list[Scatter]:
+    """Milliseconds by what stands across: two lines."""
     from plotly.graph_objects import Scatter
 
+    looks = ((dict(color=DARK), "top left"), (dict(color=GREY, dash="dot"), "bottom left"))
     return [
         Scatter(
-            x=[row["context"] for row in rows],
+            x=[row[across.split()[-1]] for row in rows],
             y=[1e3 * row[key] for row in rows],
             line=look,
             mode="lines+markers+text",
@@ -120,10 +136,7 @@ def _lines(rows: Rows) -> list[Scatter]:
             textposition=where,
             cliponaxis=False,
         )
-        for key, label, look, where in (
-            ("seconds_per_token", "specviz sps", dict(color=DARK), "top left"),
-            ("forward_seconds_per_token", "forwards alone", dict(color=GREY, dash="dot"), "bottom left"),
-        )
+        for (key, label), (look, where) in zip(lines, looks)
     ]
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from specviz import drafters, registry, rules
 from specviz.backends import Pair, Session
-from specviz.backends.weights import is_partial, partial_model
+from specviz.backends.weights import Weights, is_partial, partial_model
 from specviz.engine import batch
 from specviz.engine.race import race
 from specviz.engine.settings import Settings
@@ -302,7 +302,7 @@ def transformers_models(folders: Sequence[str], pair: Pair) -> list[PreTrainedMo
 
     def load(folder: str) -> Any:
         if is_partial(Path(folder)):
-            return partial_model(Path(folder), pair.verifier, dtype)
+            return partial_model(Weights(Path(folder), pair.verifier), dtype)
         return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
 
     return [load(folder).to(device) for folder in folders]

@@ -10,6 +10,7 @@ from typing import Any
 from specviz import drafters, registry, rules
 from specviz.backends import Pair
 from specviz.engine.settings import Settings, parse_drafter, parse_lane
+from specviz.options import add_models
 from specviz.record.trace import Trace
 from specviz.types import Sampling
 
@@ -60,20 +61,6 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
             "drafters:", *_listed(type(drafters.make(name)) for name in drafters.names() if drafters.make(name).drafts),
         ]
     )  # fmt: skip
-
-
-def add_models(parser: argparse.ArgumentParser, usual: str = "the first that can be had") -> None:
-    parser.add_argument("--pair", help=f"a pair by its name, or a folder with a pair.json (default: {usual})")
-    parser.add_argument(
-        "--draft",
-        metavar="MODEL",
-        help="instead: a draft model, which is a folder, a GGUF file, a Hub id, or hub:owner/repository/file.gguf",
-    )
-    parser.add_argument("--verifier", metavar="MODEL", help="and its verifier; alone, for drafters that need no model")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, or auto to spread a model over devices")
-    parser.add_argument(
-        "--dtype", help="float32, bfloat16 or float16 (default: float32 on CPU, the model's own elsewhere)"
-    )
 
 
 def lanes(options: argparse.Namespace, specs: Iterable[str], pair: Pair | None = None) -> list[Settings]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from specviz import tasks
 from specviz.cli import options as shared
 from specviz.cli import terminal
+from specviz.options import add_models
 from specviz.study import answers, sweep
 
 
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--answers", metavar="FILE", help="save every answer as CSV, each won, lost or alike beside plain decoding"
     )
     shared.add_settings(parser)
-    shared.add_models(parser, usual=f"{sweep.PAIR}, which can find the answers")
+    add_models(parser, usual=f"{sweep.PAIR}, which can find the answers")
 
 
 def run(options: argparse.Namespace) -> int:

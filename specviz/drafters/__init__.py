@@ -9,6 +9,7 @@ included, is in the `Proposer` that it opens. A proposer fills a `Draft`, and kn
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import Tensor
@@ -18,7 +19,7 @@ from specviz.backends import Pair, Session
 from specviz.drafters.asks import Looked
 from specviz.drafters.draft import Draft
 from specviz.rules import Rule
-from specviz.types import Sampling, Walk
+from specviz.types import DRAWINGS, Drawing, Sampling, Walk
 
 PACKAGE, KIND = __name__, "drafter"
 
@@ -52,14 +53,24 @@ class Drafter:
     name: ClassVar[str]
     summary: ClassVar[str]  # one plain sentence
     source: ClassVar[str]  # the paper, or who does it
+    as_there: ClassVar[str] = ""  # what is as it is there, in a sentence, for the table in docs/DRAFTERS.md
+    left_out: ClassVar[str] = ""  # what is not
     drafts: ClassVar[bool] = True  # False: never a token, so that decoding is plain
     branches: ClassVar[bool] = False  # it may offer several candidates for one place
     reads_probs: ClassVar[bool] = (
         False  # it wants to see the verifier's distributions, those behind the prompt's tokens too
     )
+    servers: ClassVar[
+        Mapping[str, str]
+    ] = {}  # as a rule's (docs/SERVERS.md), with {knob} or {knob?value=word} for the value of a knob
 
     def __post_init__(self) -> None:
         registry.check_knobs(self)
+
+    @property
+    def drawing(self) -> Drawing:
+        """How the candidates for one place come, for one that `branches`."""
+        return "iid"
 
     @property
     def spec(self) -> str:
@@ -111,8 +122,12 @@ class Drafter:
         ):
             if wanted and need not in pair.verifier.can:
                 return f"The drafter {self.name} needs a verifier that can {words}, and {pair.verifier.id} cannot."
-        if self.branches and rule is not None and rule.younger() is None:
-            return f"The drafter {self.name} offers several candidates for one place, and {rule.name} judges only one."
+        if self.branches and rule is not None and self.drawing not in rule.drawings:
+            offers = f"The drafter {self.name} offers several candidates for one place"
+            if not rule.drawings:
+                return f"{offers}, and {rule.name} judges only one."
+            allowed = " or ".join(drawing for drawing in DRAWINGS if drawing in rule.drawings)
+            return f"{offers} that come {self.drawing}, and {rule.name} judges several only if they come {allowed}."
         return None
 
 

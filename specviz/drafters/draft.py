@@ -108,6 +108,10 @@ class Draft:
         open_ended = self._tokens[parent] not in self._stop and self._confidence[parent] >= self.least
         return open_ended and self._depth_behind(parent) < self.budget
 
+    def ends(self, token: int) -> bool:
+        """Whether this token ends a text, so that nothing may follow it."""
+        return token in self._stop
+
     def draw(self, probs: Tensor, parent: int | None = None) -> int:
         """Samples a token to follow node `parent` (default: the newest) from `probs` [V], and returns its id."""
         depth, branch = self._place(parent)
@@ -115,6 +119,19 @@ class Draft:
         token = dists.draw_token(probs, exponentials.to(probs.device))
         self._add(token, parent, depth, branch, probs, float(probs[token]))
         return token
+
+    def draw_distinct(self, probs: Tensor, count: int, parent: int | None = None) -> list[int]:
+        """Samples up to `count` different tokens to follow node `parent` (default: the newest) from `probs` [V], without
+        replacement, and returns their ids: those that arrive first in the race whose winner `draw` returns. The law of
+        each is `probs` without its elders."""
+        parent = len(self._tokens) - 1 if parent is None else parent
+        depth, branch = self._place(parent)
+        exponentials = self._source.exponentials(noise.DRAFT, self.start + depth, self.vocabulary, self.attempt, branch)
+        tokens = dists.draw_tokens(probs, exponentials.to(probs.device), count)
+        for rank, token in enumerate(tokens):
+            law = dists.without(probs, tokens[:rank]) if rank else probs
+            self._add(token, parent, depth, branch + rank, law, float(law[token]))
+        return tokens
 
     def pick(self, token: int, parent: int | None = None, confidence: float = 1.0) -> None:
         """Puts a chosen token behind node `parent` (default: the newest). `confidence`: the probability its drafter gave it."""

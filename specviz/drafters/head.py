@@ -31,7 +31,12 @@ class Head(Drafter):
         "One block reads the verifier's own states and writes ahead; each token is drawn from its own distribution."
     )
     source = "Li et al. 2024, EAGLE (arXiv 2401.15077); Li et al. 2025, EAGLE-3 (arXiv 2503.01840)"
+    as_there = "States of several layers fused, one block, its own states beyond the verifier's, a cut output layer."
+    left_out = "Trees, and their reranking by confidence, which holds for chosen tokens alone."
     uses_head = True
+    servers = {
+        "vLLM": '"method": "eagle3", "model": "HEAD", "draft_sample_method": "{tokens?drawn=probabilistic;chosen=greedy}"'
+    }
 
     confidence: float = knob(
         0.6,

@@ -27,6 +27,8 @@ class Hybrid(Drafter):
     name = "hybrid"
     summary = "What the text repeats is copied; where it repeats nothing, a model or a head drafts."
     source = "vLLM, llama.cpp and others: n-grams first, then a model"
+    as_there = "The first drafter that has something to say drafts the whole round."
+    left_out = "More than two drafters, and drafts begun by one and ended by the other."
 
     first: str = knob("suffix", "Who copies.", choices=("ngram", "suffix"))
     then: str = knob("model", "Who drafts where nothing is copied.", choices=("model", "head"))

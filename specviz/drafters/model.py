@@ -23,7 +23,14 @@ class Model(Drafter):
     name = "model"
     summary = "A small language model writes ahead; each token is drawn from its own distribution."
     source = "Leviathan et al. 2023 (arXiv 2211.17192); Chen et al. 2023 (arXiv 2302.01318)"
+    as_there = "Autoregressive drafts under the verifier's own sampling; with an output layer cut to frequent tokens as in FR-Spec."
+    left_out = "Nothing."
     uses_draft_model = True
+    servers = {
+        "vLLM": '"method": "draft_model", "model": "DRAFT", "draft_sample_method": "{tokens?drawn=probabilistic;chosen=greedy}"',
+        "llama.cpp": "-md DRAFT.gguf{tokens?chosen=}",
+        "transformers": 'assistant_model=draft{tokens?drawn=}, num_assistant_tokens_schedule="constant", assistant_confidence_threshold=0',
+    }
 
     tokens: str = knob("drawn", TOKENS_HELP, choices=TOKENS)
 

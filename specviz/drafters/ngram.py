@@ -23,6 +23,13 @@ class NGram(Drafter):
     name = "ngram"
     summary = "No model: what followed the last few tokens earlier in the text is copied."
     source = "Saxena 2023, prompt lookup decoding (github.com/apoorvumang/prompt-lookup-decoding)"
+    as_there = "The longest run that repeats counts, and of its places the first, as in transformers and vLLM."
+    left_out = "Nothing."
+    servers = {
+        "vLLM": '"method": "ngram", "prompt_lookup_max": {longest}, "prompt_lookup_min": {shortest}',
+        "llama.cpp": "--spec-type ngram-simple --spec-ngram-size-n {longest}",
+        "transformers": "max_matching_ngram_size={longest}",
+    }
 
     longest: int = knob(
         3, "How many of the last tokens are looked up at first; then fewer.", low=1, high=16, unit="tokens"

@@ -33,6 +33,12 @@ class Stand(Drafter):
         "No model: the verifier's own distributions behind earlier runs of the same tokens, averaged, are drawn from."
     )
     source = "Song et al. 2025, STAND (arXiv 2506.04708)"
+    as_there = (
+        "Runs of 4 to 2 tokens, the running mean of the verifier's distributions, its 10 likeliest tokens, drawn."
+    )
+    left_out = (
+        "Trees, texts of other requests, and distributions behind refused tokens, which would change what is written."
+    )
     reads_probs = True
 
     longest: int = knob(

@@ -20,7 +20,7 @@ class Suffix(Drafter):
     """The longest run of last tokens that stands earlier in the text is looked up, and what followed it there, everywhere, is
     counted. A token is the most frequent one, or drawn by its share of the counts.
 
-    The longer the run, the longer the draft: at most `factor` times its length. It ends before a token where the share of
+    The longer the run, the longer the draft: at most `ratio` times its length. It ends before a token where the share of
     the likeliest, times the shares of those before it in the draft, is below `share`: that is known before anything is drawn.
     """
 
@@ -29,9 +29,13 @@ class Suffix(Drafter):
         "No model: what followed the longest repeated run of last tokens is counted, and the most frequent is copied."
     )
     source = "Oliaro et al. 2024, SuffixDecoding (arXiv 2411.04975)"
+    as_there = "Counts of continuations, the length budget from the length of the match, the least share of 0.1 along the draft."
+    left_out = (
+        "Texts of other requests, trees, and the score that compares matches of several lengths: the longest counts."
+    )
 
     longest: int = knob(16, "The longest run of last tokens that is looked up.", low=1, high=64, unit="tokens")
-    factor: float = knob(1.0, "Tokens drafted for each token of the run that was found.", low=0, high=16)
+    ratio: float = knob(1.0, "Tokens drafted for each token of the run that was found.", low=0, high=16)
     share: float = knob(0.1, "Drafting ends where the likeliest continuation has less than this share.", low=0, high=1)
     shortest: int = knob(1, "Nothing is drafted where fewer tokens than these repeat.", low=1, high=16, unit="tokens")
     tokens: str = knob("chosen", TOKENS_HELP, choices=TOKENS)
@@ -70,16 +74,19 @@ class SuffixProposer(Proposer):
 
     def _copy(self, text: list[int], places: list[int], matched: int, draft: Draft) -> None:
         """Drafts what stands at these places, then behind those of them where the drafted token stands, and so on."""
-        most, reach = max(1, int(matched * self._drafter.factor)), 1.0
+        most, reach = max(1, int(matched * self._drafter.ratio)), 1.0
         chosen = self._drafter.chooses or draft.sampling.temperature == 0
         while places and len(draft) < most and draft.room():
             counts = Counter(text[place] for place in places)
             if reach * max(counts.values()) < self._drafter.share * len(places):
                 break
-            law = torch.zeros(draft.vocabulary, dtype=torch.float64)
-            for token, count in counts.items():
-                law[token] = count / len(places)
-            token = draft.take(law, chosen)
+            token = max(counts, key=counts.__getitem__)
+            if chosen:
+                draft.pick(token, confidence=counts[token] / len(places))
+            else:
+                law = torch.zeros(draft.vocabulary, dtype=torch.float64)
+                law[list(counts)] = torch.tensor(list(counts.values()), dtype=torch.float64)
+                token = draft.draw(law / len(places))
             reach *= counts[token] / len(places)
             places = [place for place in places if text[place] == token]
             draft.note(Provenance(copied_from=places[-1], matched=matched))

@@ -19,7 +19,8 @@ class Playing:
     ):
         self._sampling, self._source, self._pair = sampling, noise.Noise(seed), pair
         self._text, self._first = [*prompt, *written], len(prompt)
-        self._proposer, self._seen = drafter.open(pair, None), 0
+        self._session = pair.draft.session() if drafter.uses_draft_model and pair.draft is not None else None
+        self._proposer, self._seen = drafter.open(pair, self._session), 0
         self._verifier: Looked | None = None  # what the verifier sees in the whole text
         layers = drafter.reads(pair)
         if layers or drafter.reads_probs:
@@ -44,4 +45,6 @@ class Playing:
         )
         alone(self._proposer.propose(text, draft))
         draft.cut()
+        if self._session is not None:
+            self._session.rollback(len(text))
         return draft

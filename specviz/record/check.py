@@ -226,8 +226,14 @@ def _shape(where: str, round_: dict[str, Any], rule: Rule | None) -> tuple[list[
     for name, numbers in (("path", path), ("node", nodes)):
         if not all(_is_whole(node) and 0 <= node < count for node in numbers) or numbers != sorted(set(numbers)):
             _wrong(f"{where}.{name}", "rising numbers of drafted tokens")
-    if rule is not None and rule.younger() is None and parents != list(range(-1, count - 1)):
+    if rule is not None and not rule.drawings and parents != list(range(-1, count - 1)):
         _wrong(f"{where}.parents", "those of a chain, which is all that this rule judges")
+    if "chosen" in round_ or "law_prob" in round_:
+        _fields(where, round_, {"chosen": list, "law_prob": list})
+        if len(round_["chosen"]) != count or not all(isinstance(came, bool) for came in round_["chosen"]):
+            _wrong(f"{where}.chosen", "true or false for each drafted token")
+        if len(round_["law_prob"]) != count or not _are_probabilities(round_["law_prob"]):
+            _wrong(f"{where}.law_prob", "a probability for each drafted token")
     return parents, path, nodes
 
 

@@ -54,12 +54,15 @@ class ChainData(TypedDict):
 
 
 class RoundData(ChainData, total=False):
-    """The same; a draft that is no chain has its shape as well, and one whose drafter said where its tokens came from, that."""
+    """The same. A draft that is no chain has its shape as well, and how its nodes came; one whose drafter said where its tokens came
+    from, that."""
 
     parents: list[int]
     path: list[int]
     node: list[int]
     provenance: ProvenanceData
+    chosen: list[bool]
+    law_prob: list[float]
 
 
 @dataclass
@@ -71,6 +74,8 @@ class Round:
     path      the nodes kept, from the first on
     nodes     the nodes judged, in that order
     provenance  of each drafted token, where it came from; empty if nothing is known of any
+    chosen    of each node of a tree, whether it was picked and not drawn; empty for a chain
+    law_prob  of each node of a tree, the probability of its token under its own law; empty for a chain
     judged    columns of numbers, an entry per judged node: JUDGED, and the measures of `engine.measure`; slices likewise
     emitted   token ids that became text: those of `path`, then the one each round adds
     origin    how that last one came; None if the text ended on an accepted token
@@ -91,6 +96,8 @@ class Round:
     judged: dict[str, Column] = field(default_factory=dict)
     slices: list[Slice] = field(default_factory=list)
     provenance: list[Provenance] = field(default_factory=list)
+    chosen: list[bool] = field(default_factory=list)
+    law_prob: list[float] = field(default_factory=list)
 
     @classmethod
     def of(cls, step: Step) -> Round:
@@ -111,6 +118,7 @@ class Round:
             for name in COLUMNS:
                 if step.measures and name in step.measures[0].columns:
                     columns[name] = [short(measures.columns.get(name)) for measures in step.measures]
+        branching = judgement is not None and not result.draft.is_chain
         return cls(
             start=result.start,
             drafted=list(result.draft.tokens),
@@ -126,6 +134,8 @@ class Round:
             judged=columns,
             slices=[_short_slice(measures.slice) for measures in step.measures],
             provenance=_known(result.draft.provenance),
+            chosen=list(result.draft.chosen) if branching else [],
+            law_prob=_shorts(judgement.draft_prob) if branching and judgement is not None else [],
         )
 
     @property
@@ -189,6 +199,8 @@ class Round:
             data["parents"], data["path"], data["node"] = self.parents, self.path, self.nodes
         if self.provenance:
             data["provenance"] = _columns(self.provenance)
+        if self.chosen:
+            data["chosen"], data["law_prob"] = self.chosen, self.law_prob
         return data
 
     @classmethod
@@ -209,6 +221,8 @@ class Round:
             judged={name: _numbers(column) for name, column in data["judged"].items()},
             slices=[_slice(slice_) for slice_ in data["slices"]],
             provenance=_provenance(data.get("provenance", {})),
+            chosen=data.get("chosen", []),
+            law_prob=data.get("law_prob", []),
         )
 
 

@@ -53,7 +53,7 @@ def add(desk: Desk, blocks: gr.Blocks) -> None:
         request: gr.Request,
         prompt: str,
         rules: list[str] = RULES,
-        drafter: str = "model",
+        drafter: str | None = None,
         pair: str | None = None,
         style: str | None = None,
         system: str | None = None,
@@ -70,8 +70,8 @@ def add(desk: Desk, blocks: gr.Blocks) -> None:
 
         Parameters:
             prompt: the text that the models answer or go on with
-            rules: 1 to 5 of plain (the verifier alone), sps, block, sampler_match, cactus, cactus_law, tas, top_k, interpolation, lenience, mentored, cascade_opt, cascade_token, fuzzy, exact_match; knobs as in cactus:delta=0.5, a drafter of its own as in sps@ngram
-            drafter: what proposes tokens in the other lanes: model, or ngram for copies from the text itself
+            rules: 1 to 5 of plain (the verifier alone), sps, block, traversal, k_seq, sampler_match, cactus, cactus_law, tas, top_k, interpolation, lenience, mentored, cascade_opt, cascade_token, fuzzy, exact_match; knobs as in cactus:delta=0.5, a drafter of its own as in sps@ngram
+            drafter: what proposes tokens in the other lanes, such as model, ngram for copies from the text itself, or tree for several candidates for one place, as in tree:shape=3-2-1; left out, what suits the models
             pair: the models, by their name; left out, those that the page began with
             style: how the prompt is put to the models; left out, as a message where they chat
             system: the system message of a chat
@@ -90,7 +90,8 @@ def add(desk: Desk, blocks: gr.Blocks) -> None:
         asked: dict[str, Any] = {"prompt": prompt, "style": style, "system": system, **fixed}
         asked |= {name: number for name, number in numbers.items() if number is not None}
         with _refusals(desk, "run"):
-            asked |= {"lanes": [_lane(spec) for spec in _specs(rules)], "drafter": _drafter(drafter)}
+            asked["lanes"] = [_lane(spec) for spec in _specs(rules)]
+            asked["drafter"] = None if drafter is None else _drafter(drafter)
         work = partial(runs.compute, asked=asked)
         rounds = Rounds()
         async with aclosing(_told(ask(request, "run", work, pair), rounds.told, "prompt")) as messages:

@@ -108,8 +108,8 @@ def build(desk: Desk) -> gr.Blocks:
 
     @_told
     async def check(text: str) -> Message:
-        """Whether a text is a trace, without running anything."""
-        return await desk.aside(partial(checked, text))
+        """{"error": why a text is no trace, or ""}. Nothing is run."""
+        return await desk.aside(partial(_checked, text))
 
     @_told
     async def export(text: str) -> Message:
@@ -137,7 +137,6 @@ def build(desk: Desk) -> gr.Blocks:
         for job in JOBS:
             getattr(view, job)(told(job), None, view, **in_order, **listening)
         view.stop(stop, None, None, queue=False, **listening)
-    blocks.space_id = None  # with it Gradio's own page asks the Hub, and another host for fonts
     blocks.queue(api_open=False, max_size=2 * ALL)
     return blocks
 
@@ -161,12 +160,8 @@ def launch_options(desk: Desk) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def checked(text: str) -> Message:
-    """{"error": why a text is no trace, or ""}."""
-    try:
-        Trace.from_json(text)
-    except ValueError as error:
-        return {"error": str(error)}
+def _checked(text: str) -> Message:
+    Trace.from_json(text)
     return {"error": ""}
 
 

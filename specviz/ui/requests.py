@@ -98,9 +98,11 @@ def read(pair: Pair, asked: Mapping[str, Any]) -> Request:
     system = asked.get("system") if style == "chat" else None
     if not isinstance(system, str | None):
         raise Refused("system", "The system message must be text.")
-    tokens = refusing("prompt", lambda: pair.encode(prompt, style))
-    if system is not None:
-        tokens = refusing("system", lambda: pair.encode(prompt, style, system))
+    try:
+        tokens = pair.encode(prompt, style, system)
+    except ValueError as error:
+        refusing("prompt", lambda: pair.encode(prompt, style))
+        raise Refused("system", str(error)) from None  # the prompt alone would do
     numbers = {name: asked[name] for name in ("temperature", "top_k", "top_p") if name in asked}
     sampling = refusing(named(numbers, lambda some: pair.sampled(**some)), lambda: pair.sampled(**numbers))
     wanted = asked.get("lanes")

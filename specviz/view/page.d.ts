@@ -15,6 +15,7 @@ interface Knob {
   open_low: boolean;
   scale: "linear" | "log";
   choices: string[] | null;
+  form: string | null;
   allowed: string;
 }
 
@@ -91,6 +92,22 @@ interface Twin {
   note?: string;
 }
 
+interface SetTwin {
+  judge(verifier: Probs, draft: Probs, k: number, drawing: string, knobs: Knobs): { law: Probs; acceptance: number };
+  spends?: string;
+  symbols?: Record<string, string>;
+  stroke: Twin["stroke"];
+}
+
+interface SetWords {
+  summary: string;
+  formula: string;
+  source: string;
+  lossless: boolean;
+  drawings: string[];
+  knobs: Knob[];
+}
+
 type Fate = "accepted" | "relaxed" | "rejected" | "discarded" | "resampled" | "bonus" | "plain";
 
 interface Shape {
@@ -99,6 +116,7 @@ interface Shape {
   path: number[];
   depth: number;
   rows: Map<number, number>;
+  tree: boolean;
 }
 
 interface Token {
@@ -249,7 +267,26 @@ interface Boot {
   prompts: any[];
   exports: { name: string; suffix: string; summary: string }[];
   twins: string[];
+  sets: Record<string, SetWords>;
+  openings: {
+    lanes: string[];
+    nextLanes: string[];
+    nextLines: string[];
+    unfolded: string[];
+    presets: Record<string, { name: string; tokens: [string, number, number][]; drafted: number; knobs: any; focus: any }>;
+    sets: Record<string, any>;
+  };
   plots: string[];
   plotly: string;
   sweep: any;
+}
+
+interface TreeNode {
+  token: Token;
+  slot: number;
+  depth: number;
+  row: number;
+  parent: number;
+  elder: number;
+  hidden: number;
 }

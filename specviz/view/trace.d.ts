@@ -32,6 +32,8 @@ interface RoundData {
   path?: number[];
   node?: number[];
   provenance?: ProvenanceData;
+  chosen?: boolean[];
+  law_prob?: number[];
 }
 
 interface LaneData {

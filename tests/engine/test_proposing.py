@@ -70,7 +70,7 @@ def test_their_traces_verify(spec):
     [
         ([1, 2, 3, 1, 2, 4, 1, 2, 4, 7, 1, 2], "", [4, 1]),  # twice 4, once 3; behind 4 the first one of two
         ([1, 2, 3, 9, 8, 5, 1, 2, 3], "", [9, 8, 5]),  # a run of three: three tokens
-        ([1, 2, 3, 9, 8, 5, 1, 2, 3], "factor=0.5", [9]),
+        ([1, 2, 3, 9, 8, 5, 1, 2, 3], "ratio=0.5", [9]),
         ([1, 2, 3, 9, 8, 5, 1, 2, 3], "longest=2", [9, 8]),
         ([1, 2, 3, 9, 8, 5, 1, 2, 3], "shortest=4", []),
         ([0, 1, 0, 2, 0, 3, 0], "longest=1,share=0.4", []),  # each a third
@@ -93,7 +93,7 @@ def test_what_the_counts_say(text, options, expected):
 @given(text=st.lists(st.integers(0, 2), min_size=1, max_size=40), steps=st.lists(st.integers(1, 9), max_size=5))
 def test_drawn_tokens_have_the_shares_of_the_counts(text, steps):
     """Asked while the text grows, each node's law is that of a search through the whole text."""
-    proposer = opened("suffix:tokens=drawn,longest=4,factor=2,share=0")
+    proposer = opened("suffix:tokens=drawn,longest=4,ratio=2,share=0")
     length = 1
     for step in [*steps, 40]:
         length = min(len(text), length + step)

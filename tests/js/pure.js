@@ -14,16 +14,21 @@ import * as state from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 import * as laws from "specviz/laws/laws.js";
 import * as rules from "specviz/laws/rules.js";
+import * as sets from "specviz/laws/sets.js";
 import { load, twins } from "specviz/laws/twins.js";
 import * as links from "specviz/shell/links.js";
+import * as servers from "specviz/shell/servers.js";
 import * as snippets from "specviz/shell/snippets.js";
 
-const beside = readdirSync(new URL("../../specviz/rules/", import.meta.url)).filter((file) => file.endsWith(".js"));
-await load(beside.map((file) => file.slice(0, -".js".length)));
+const beside = (room) =>
+  readdirSync(new URL(`../../specviz/${room}/`, import.meta.url))
+    .filter((file) => file.endsWith(".js"))
+    .map((file) => file.slice(0, -".js".length));
+await Promise.all([load(beside("rules")), sets.load(beside("sets"))]);
 
 export const specviz = {
   ...{ agreement, codes, continued, drafters, formats, pairs, pieces, provenance, store },
-  ...{ laws, rules, twins, links, snippets },
+  ...{ laws, rules, sets, twins, links, servers, snippets },
   ...boot,
   ...state,
 };

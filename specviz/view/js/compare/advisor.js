@@ -26,10 +26,12 @@ const GOALS = {
     "Drafted tokens kept per look of the verifier; the one it always adds is not counted.",
   ],
 };
+const FIND = "Find settings";
 const parts = { goals: {} };
 let goal = "spend";
 let answer = null; // {rows, missing, texts} and the trace it was read from
 let busy = false;
+let asking = null; // the question that the server has not answered yet
 
 function say(words, error = "", field = "") {
   set(parts.status, words);
@@ -45,16 +47,20 @@ function say(words, error = "", field = "") {
 // A question to the server; null when there is no answer, which has then been said.
 async function server(kind, pair, question) {
   if (!live.wire()) return say("", "The page is still connecting. Try again in a moment.");
-  const found = await live.ask(kind, pair, question, say);
+  asking = live.ask(kind, pair, question, say);
+  const found = await asking.answer;
+  asking = null;
+  if (found.stopped) return say(found.stopped);
   return found.error ? say("", found.error, found.field) : found;
 }
 
 function working(on) {
   busy = on;
   parts.box.setAttribute("aria-busy", String(on));
-  parts.box
-    .querySelectorAll("button")
-    .forEach((button) => (on ? button.setAttribute("aria-disabled", "true") : button.removeAttribute("aria-disabled")));
+  set(parts.button, on ? "Stop" : FIND);
+  for (const button of parts.box.querySelectorAll("button"))
+    if (on && button !== parts.button) button.setAttribute("aria-disabled", "true");
+    else button.removeAttribute("aria-disabled");
 }
 
 async function ask() {
@@ -336,7 +342,11 @@ export function build() {
       parts.asked = true;
     },
   });
-  parts.button = el("button.plainbutton.outlined", { type: "button", onclick: ask }, "Find settings");
+  parts.button = el(
+    "button.plainbutton.outlined",
+    { type: "button", onclick: () => (busy ? asking?.stop() : ask()) },
+    FIND,
+  );
   parts.status = el("p.notice", { role: "status", "aria-live": "polite" });
   parts.error = el("p.error", { role: "alert", "data-advice": "error" });
   parts.table = el("div.answer", { hidden: true });

@@ -83,10 +83,7 @@ export function removeLane(index) {
 export function addLane() {
   if (state.columns.length >= MAX_LANES) return;
   const used = state.columns.map((column) => column.rule);
-  const rule =
-    ["plain", "cactus", "sps", "tas", "lenience", "interpolation"].find(
-      (name) => boot.rules[name] && !used.includes(name),
-    ) || "cactus";
+  const rule = boot.openings.nextLanes.find((name) => boot.rules[name] && !used.includes(name)) ?? used[0];
   const from = state.run ? state.run.lanes.findIndex((lane) => lane.rule === rule) : -1;
   const lane = from >= 0 ? state.run.lanes[from] : null;
   state.columns.push({
@@ -144,9 +141,7 @@ function fill() {
   const { form } = state;
   parts.prompt.value = form.prompt;
   grow();
-  FIELDS.forEach(([name]) => {
-    parts.fields[name].value = show(form[name]);
-  });
+  FIELDS.forEach(([name]) => fit(name, form[name]));
   chat.draw();
   drafter.draw();
   examples();
@@ -184,10 +179,21 @@ function aside() {
 }
 let said = false;
 
+// A value in its field; a word takes more room.
+function fit(name, value) {
+  parts.fields[name].value = show(value);
+  resize(name);
+}
+
+function resize(name) {
+  const held = typed(name);
+  parts.fields[name].classList.toggle("wide", name === "seed" || (typeof held === "string" && held !== ""));
+}
+
 // A setting put into its field by the page.
 export function put(name, value) {
   state.form[name] = value;
-  parts.fields[name].value = show(value);
+  fit(name, value);
   notices.error(name, "");
 }
 
@@ -267,13 +273,13 @@ export function build(models) {
           type: "text",
           inputmode: "decimal",
           "aria-label": label,
-          class: name === "seed" ? "wide" : null,
           list: name === "draft_length" ? LENGTHS : null,
           autocomplete: "off",
           "data-field": name,
         });
         parts.fields[name].addEventListener("input", () => {
           state.form[name] = typed(name); // so that it outlasts models that arrive meanwhile
+          resize(name);
           notices.error(name, "");
         });
         parts.fields[name].addEventListener("change", () => notices.error(name, refusal(name)));

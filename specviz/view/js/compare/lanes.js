@@ -17,6 +17,7 @@ import * as controls from "specviz/compare/controls.js";
 import * as drafter from "specviz/compare/drafter.js";
 import * as figures from "specviz/compare/figures.js";
 import * as fork from "specviz/compare/fork.js";
+import * as offers from "specviz/compare/offers.js";
 import * as verdict from "specviz/compare/verdict.js";
 
 let box;
@@ -169,11 +170,13 @@ function appendRound(view, lane, round) {
   });
   space(lane, round, node);
   sign(view, round, node);
+  offers.mark(round, node);
   round.mended.forEach((token) => {
     const old = view.rounds[token.round]?.querySelector(`[data-k="${token.key}"]`);
     const made = old && tokenNode(token, false);
     if (made) {
       made.classList.add(...old.classList);
+      offers.keep(old, made);
       old.replaceWith(made);
     }
   });
@@ -310,7 +313,8 @@ function tick(view) {
     rounds[next].classList.remove("future");
     rounds[next].classList.add("live");
     [...rounds[next].children].forEach((node, i) => node.classList.toggle("shown", i < count));
-    view.spot = count ? { after: rounds[next].children[count - 1] } : { before: rounds[next] };
+    const at = offers.last(lane.rounds[next], count);
+    view.spot = at < 0 ? { before: rounds[next] } : { after: rounds[next].children[at] };
   } else
     view.spot = now.done
       ? { after: rounds[now.done - 1] }
@@ -542,6 +546,7 @@ export function mount(parent, tabParent) {
     tabs.children[state.front].focus();
     event.preventDefault();
   });
+  offers.watch(box);
   on("run columns", draw);
   on("append", () => {
     // A reader who has scrolled back up stays where they are.

@@ -117,16 +117,15 @@ function geometry() {
   return { width, rows, span, x, height: top + rows.length * row + below };
 }
 
-// Where the tokens of a round stand: the refused one hangs under the one that replaced it.
+// Where the tokens of a round stand: each at its place; the refused ones hang under the one that was written there.
 function slots(round, x) {
   const left = x(round.from);
-  const count = Math.max(1, round.given.drafted.length + 1);
+  const count = round.shape.depth + 1;
   const cell = (x(round.to) - left) / count;
   return {
     cell,
     wide: Math.max(1, Math.min(7, cell - (cell > 3 ? 1.5 : 0.4))),
-    at: (token) =>
-      left + cell * (Math.min(token.slot, token.fate === "resampled" ? round.given.kept : token.slot) + 0.5),
+    at: (token) => left + cell * (token.position - round.start + 0.5),
   };
 }
 

@@ -16,6 +16,19 @@ function odd(value) {
   return Boolean(value) && (!read || Object.entries(value.knobs || {}).some(([name, one]) => read.knobs[name] !== one));
 }
 
+// The address of a trace that the page's own address asks for, or null. Throws a sentence for one that no page can fetch.
+export function traceAt(hash) {
+  const found = /[#&]trace=([^&]*)/.exec(hash);
+  if (!found) return null;
+  try {
+    const url = new URL(decodeURIComponent(found[1]), globalThis.location?.href);
+    if (/^https?:$/.test(url.protocol)) return url;
+  } catch {
+    /* said below */
+  }
+  throw new Error("The address of a trace in this link is not one of the web (http or https), so it was ignored.");
+}
+
 // {form, columns, continued, pick, at, ignored} from the address; `at` is the playhead as a share of the run, null
 // without one; `ignored` names what is not understood. Throws a sentence for garbage.
 export function read(hash) {
