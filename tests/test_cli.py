@@ -272,7 +272,7 @@ def test_json_to_standard_output_is_json_alone(capsys):
         ),
         (
             ["generate", *PROMPT, "--drafter", "magic"],
-            "no drafter called 'magic'. There are: head, model, ngram, nothing.",
+            "no drafter called 'magic'. There are: dynamic, head, model, ngram, nothing, tree.",
         ),
         (["compare", *PROMPT, "--rule", "sps", "--drafter", "ngram:longest=99"], "longest must be from 1 to 16 tokens"),
         (["generate", *PROMPT, "--drafter", "ngram:width=1"], "has no parameter 'width'. It takes: longest."),
