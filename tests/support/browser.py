@@ -34,7 +34,7 @@ def free_port() -> int:
 EXPOSE = r"""async () => {
   const map = document.querySelector('script[type=importmap]');
   if (!map) return;
-  const names = Object.keys(JSON.parse(map.textContent).imports).filter((name) => !/specviz\/rules\/|plots\//.test(name));
+  const names = Object.keys(JSON.parse(map.textContent).imports).filter((name) => !/specviz\/(rules|sets)\/|plots\//.test(name));
   const found = await Promise.all(names.map((name) => import(name)));
   const modules = Object.fromEntries(names.map((name, i) => [/(\w+)\.js$/.exec(name)[1], found[i]]));
   const { state, events, boot, twins, share, links, codes } = modules;
@@ -69,7 +69,7 @@ def process(log: Path, command: tuple[str, ...] = (sys.executable, "app.py"), cw
                 raise RuntimeError(f"The app ended before it was ready:\n{log.read_text()}")
             if time.monotonic() - began > PATIENCE / 1000:
                 raise RuntimeError(f"The app was not ready in time:\n{log.read_text()}")
-            time.sleep(0.1)
+            time.sleep(0.02)
         yield started, f"http://127.0.0.1:{port}/"
     finally:
         started.terminate()
