@@ -50,6 +50,7 @@ def fuzz(url: str, trace: dict[str, Any], seed: int, links: int, files: int, fol
         for _ in range(links):
             part = f"#run={spoilt(rng, LINK)}" if rng.random() < 0.7 else f"#sweep={spoilt(rng, SWEEP)}"
             tab.goto("about:blank")
+            found.clear()  # what leaving a page cut off is no fault of the next
             tab.goto(url + part)
             until(tab, READY)
             until(tab, SETTLED)

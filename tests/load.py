@@ -2,8 +2,8 @@
 
 Starts the page with the small pair in a process of its own, and lets visitors run again and again, each as soon as its last
 run has ended. Every final trace is held against what was asked for and against the deltas that came before it. Prints, and
-ends with 1 unless all of it holds: no errors, nothing lost, nothing mixed, nobody overtaken by who asked LATER seconds after
-him, the worst wait within 1.5 times the fair one, and memory after the last round within 5 % of that after the first.
+ends with 1 unless all of it holds: no errors, nothing lost, nothing mixed, nobody overtaken by who came into the line LATER
+seconds after him, the worst wait within 1.5 times the fair one, and memory after the last round within 5 % of that after the first.
 """
 
 from __future__ import annotations
@@ -24,16 +24,18 @@ from statistics import mean, median
 from tests.support.browser import app
 from tests.support.visitors import Page, run
 
-LATER = 0.25  # seconds: who asks at the same moment may come in either order
+LATER = 0.25  # seconds: what is told of at the same moment may be read in either order
 RULES = ("sps", "cactus", "tas", "lenience", None)
 PROMPTS = ("One day a dog", "The king had three sons", "Once upon a time", "In the garden")
 
 
 @dataclass
 class Visit:
-    """One run: seconds since the start at which it was asked for, began and ended; `wrong`: what was wrong with it."""
+    """One run: seconds since the start at which it was asked for, was told its first place in the line (or began, if it never
+    stood there), began and ended; `wrong`: what was wrong with it."""
 
     asked: float
+    entered: float | None = None
     began: float = 0.0
     ended: float = 0.0
     wrong: str = ""
@@ -51,9 +53,9 @@ class Outcome:
         return [visit for visit in self.visits if not visit.wrong]
 
     def overtaken(self) -> int:
-        """Runs that began after one that was asked for later."""
-        visits = self.complete
-        return sum(any(one.asked > v.asked + LATER and one.began < v.began for one in visits) for v in visits)
+        """Runs that began after one that came into the line later."""
+        visits = [(visit.entered or visit.began, visit.began) for visit in self.complete]
+        return sum(any(later > entered + LATER and one < began for later, one in visits) for entered, began in visits)
 
     def fair(self, visitors: int) -> float:
         """The wait of one behind all others, each of whom takes as long as a run took on average."""
@@ -91,6 +93,8 @@ async def visitor(home: str, number: int, lanes: int, seconds: float, began: flo
             try:
                 async for message in page.ask("run", asked):
                     messages.append(message)
+                    if visit.entered is None and "place" in message:
+                        visit.entered = time.monotonic() - began
                     if message["kind"] == "start":
                         visit.began = time.monotonic() - began
                 visit.wrong = odd(asked, messages)

@@ -56,7 +56,7 @@ def test_the_same_call_gives_the_same_text(made):
 def test_a_drafter_without_a_model():
     """The drafter is chosen by its spec."""
     run = SMALL("one two one two one two", ["sps"], drafter="ngram:longest=2", max_new_tokens=12)
-    assert run.trace.lanes[0].drafter.spec == "ngram:longest=2"
+    assert run.trace.lanes[0].drafter.spec == "ngram:longest=2,shortest=1"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shutil
@@ -106,12 +107,19 @@ def test_other_problems_are_said(spoiled, monkeypatch):
 
 
 def test_on_a_space_the_page_asks_nobody(monkeypatch):
-    """What Gradio's own page does on a Space, it does by the name of the Space, which it is not told."""
-    from specviz.ui import page
+    """What Gradio does on a Space alone (its page asks the Hub, and a server takes changes to the code), it does by the
+    Space's name, which it is not told when the page is served."""
+    from gradio.utils import get_space
+
+    from specviz.ui import page, serve
     from specviz.ui.desk import Desk
     from specviz.ui.models import Models
 
     monkeypatch.setenv("SPACE_ID", TO)
+    monkeypatch.setenv("SYSTEM", "spaces")
+    assert get_space() == TO
+    serve._check(argparse.Namespace(host="127.0.0.1", port=None, deadline=None))
+    assert get_space() is None
     assert page.build(Desk(Models(lambda name, progress: None))).get_config_file()["space_id"] is None
 
 

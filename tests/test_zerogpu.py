@@ -88,7 +88,7 @@ def test_the_answers_of_the_advisor(served):
     *_, bought = told(served, partial(advice.answered, kind="buys", text=text))
     assert bought["kind"] == "answer" and bought["answer"]
     *_, refused = told(served, partial(advice.answered, kind="buys", text="[]"))
-    assert refused["kind"] == "error" and "not a question" in refused["message"]
+    assert refused["kind"] == "error" and refused["message"] == "A request is a JSON object."
 
 
 def test_stop_keeps_what_is_there(served):

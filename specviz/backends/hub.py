@@ -93,17 +93,17 @@ class Transformers:
         )
         if dtype and not isinstance(wanted, torch.dtype):
             raise ModelError(f"There is no dtype {dtype!r}. Use float32, bfloat16 or float16.")
-        folder = Path(model)
-        partial = is_partial(folder)
+        folder, weights = Path(model), None
         placing = {"device_map": "auto"} if device == "auto" else {}
         try:
-            if partial:
-                loaded: Any = partial_model(folder, lender, wanted)
+            if is_partial(folder):
+                weights = Weights(folder, lender)
+                loaded: Any = partial_model(weights, wanted)
             else:
                 loaded = AutoModelForCausalLM.from_pretrained(model, dtype=wanted, **placing).eval()
             if not placing:
                 loaded.to(device)
-            elif partial:
+            elif weights is not None:
                 loaded.to("cuda" if torch.cuda.is_available() else "cpu")
         except ModelError:
             raise
@@ -122,9 +122,10 @@ class Transformers:
             if folder.is_dir()
             else getattr(loaded.config, "_commit_hash", None) or "unknown"
         )
-        self.parameters = Weights(folder, lender).parameters if partial else loaded.num_parameters()
+        self.parameters = loaded.num_parameters() if weights is None else weights.parameters
         self.dtype = str(loaded.dtype).removeprefix("torch.")
-        self.vocabulary = network.config.vocab_size if partial else loaded.get_output_embeddings().weight.shape[0]
+        rows = loaded.get_output_embeddings().weight.shape[0]
+        self.vocabulary = rows if weights is None else network.config.vocab_size
         self.max_positions = getattr(network.config, "max_position_embeddings", None) or 1_000_000
         self.layers = network.config.num_hidden_layers
         free = memory.free_bytes("cpu")

@@ -18,6 +18,7 @@ from specviz.backends import cached, memory, places
 from specviz.backends.places import Located, Progress, Published
 from specviz.backends.session import Head, Model
 from specviz.backends.tokenizer import Tokenizer, differences
+from specviz.backends.weights import borrows
 from specviz.types import ModelError, Sampling
 
 PAIRS = ASSETS / "pairs"  # a folder for each
@@ -298,9 +299,9 @@ def _assembled(
     """The pair of the models at these places, which call themselves by `ids`."""
     folders = {role: place.folder for role, place in located.items()}
     first = ("", {}) if facts is None else (facts.opening, facts.tags)
-    borrows = "draft" in folders and _borrows(folders["draft"])
+    borrowing = "draft" in folders and borrows(Path(folders["draft"]))
     tokenizer = Tokenizer(folders["verifier"], *first)
-    if "draft" in folders and not (borrows and not (Path(folders["draft"]) / "tokenizer.json").is_file()):
+    if "draft" in folders and not (borrowing and not (Path(folders["draft"]) / "tokenizer.json").is_file()):
         if how := differences(Tokenizer(folders["draft"], *first), tokenizer):
             raise ModelError(f"These two models cannot work together, because their tokenizers differ: {how}")
     styles = tokenizer.styles if facts is None else facts.styles
@@ -310,21 +311,12 @@ def _assembled(
     for number, role in enumerate(reversed(folders)):  # the verifier first: a draft may borrow of it
         if progress is not None:
             progress(number / len(folders), f"Loading {ids[role]}")
-        lender = models["verifier"] if role == "draft" and borrows else None
+        lender = models["verifier"] if role == "draft" and borrowing else None
         models[role] = _load(folders[role], ids[role], source["device"], source["dtype"], source["backend"], lender)
     notices = dict.fromkeys(place.notice for place in located.values() if place.notice)
     return Pair(
         models.get("draft"), models["verifier"], tokenizer, styles, None, facts, source, folders, " ".join(notices)
     )
-
-
-def _borrows(folder: str) -> bool:
-    """Whether the model in a folder lacks tensors that it takes from its verifier."""
-    try:
-        config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
-        return bool(config.get("specviz", {}).get("borrows"))
-    except (OSError, ValueError, AttributeError):  # no local folder, or damaged: loading it says so
-        return False
 
 
 def _facts(pair: str | Path | None) -> list[PairFacts]:

@@ -27,6 +27,7 @@ EMBEDDING, HEAD, KEPT = "model.embed_tokens.weight", "lm_head.weight", "kept_tok
 class Weights:
     """The tensors of a folder with config.json and safetensors, float32, each read when it is asked for by its name.
 
+    folder      where they are
     config      what config.json holds
     kept        [K], int64, ascending: the tokens that the output layer is cut to; None: it is whole
     parameters  how many numbers the folder holds
@@ -38,7 +39,7 @@ class Weights:
     def __init__(self, folder: Path, lender: Model | None = None):
         from safetensors import safe_open
 
-        self._folder, self._lender = folder, lender
+        self.folder, self._lender = folder, lender
         try:
             self.config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             self._borrows = frozenset((self.config.get("specviz") or {}).get("borrows", ()))
@@ -68,7 +69,7 @@ class Weights:
                 tensor = tensor[self.kept.to(tensor.device)]
             if len(tensor) != len(self.kept):
                 raise ModelError(
-                    f"The output layer of {self._folder.name!r} has {len(tensor):,} rows for {len(self.kept):,} kept tokens."
+                    f"The output layer of {self.folder.name!r} has {len(tensor):,} rows for {len(self.kept):,} kept tokens."
                 )
         return tensor.float().cpu()
 
@@ -98,19 +99,19 @@ class Weights:
         size = self.config["vocab_size"], self.config["hidden_size"]
         if tensor.shape[0] < size[0] or tensor.shape[1] != size[1]:
             raise ModelError(
-                f"{self._folder.name!r} borrows {name} of the verifier, which has the shape {tuple(tensor.shape)} and not "
+                f"{self.folder.name!r} borrows {name} of the verifier, which has the shape {tuple(tensor.shape)} and not "
                 f"{size}: it is the draft of another model."
             )
         return tensor
 
     def _unreadable(self, error: Exception) -> ModelError:
-        return ModelError(f"The weights in {self._folder.name!r} could not be read: {error}")
+        return ModelError(f"The weights in {self.folder.name!r} could not be read: {error}")
 
     def _check_kept(self, kept: Tensor) -> None:
         rising = kept.ndim == 1 and len(kept) > 0 and bool((kept[1:] > kept[:-1]).all())
         if not rising or kept[0] < 0 or kept[-1] >= self.config["vocab_size"]:
             raise ModelError(
-                f"The kept tokens of {self._folder.name!r} must be different ids from 0 to {self.config['vocab_size'] - 1:,}, "
+                f"The kept tokens of {self.folder.name!r} must be different ids from 0 to {self.config['vocab_size'] - 1:,}, "
                 "rising."
             )
 
@@ -134,26 +135,39 @@ def widen(logits: Tensor, kept: Tensor, vocabulary: int) -> Tensor:
     return logits.new_full((*logits.shape[:-1], vocabulary), -torch.inf).index_copy_(-1, kept, logits)
 
 
+def borrows(folder: Path) -> bool:
+    """Whether the model in a folder lacks tensors that it takes from its verifier."""
+    return bool(_own_part(folder).get("borrows"))
+
+
+def _own_part(folder: Path) -> dict[str, Any]:
+    """What config.json says to this project alone; nothing where there is no such folder, or it is damaged: loading says so."""
+    try:
+        own = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("specviz")
+    except (OSError, ValueError, AttributeError):
+        return {}
+    return own if isinstance(own, dict) else {}
+
+
 def is_partial(folder: Path) -> bool:
     """Whether the model in a folder borrows or is cut, so that transformers alone cannot load it."""
     from safetensors import safe_open
 
+    if _own_part(folder):
+        return True
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        if config.get("specviz"):
-            return True
         files: list[Any] = [safe_open(file, "pt") for file in folder.glob("*.safetensors")]
         return any(KEPT in file.keys() for file in files)
-    except Exception:  # no folder, or damaged in any of many ways: loading it says so
+    except Exception:  # damaged in any of many ways: loading it says so
         return False
 
 
-def partial_model(folder: Path, lender: Model | None, dtype: torch.dtype | str) -> PreTrainedModel:
-    """A folder that borrows or is cut as transformers' own kind of model, on the CPU; "auto" is the dtype that its
+def partial_model(weights: Weights, dtype: torch.dtype | str) -> PreTrainedModel:
+    """Weights that borrow or are cut as transformers' own kind of model, on the CPU; "auto" is the dtype that their
     config.json names. ModelError as `Weights`; KeyError if a tensor is missing."""
     from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
-    weights = Weights(folder, lender)
+    folder = weights.folder
     config = AutoConfig.from_pretrained(folder)
     if not isinstance(dtype, torch.dtype):
         dtype = config.dtype or torch.float32

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specviz.assets import ASSETS
+from specviz.options import add_models
 
 if TYPE_CHECKING:
     from specviz.backends import Pair
@@ -42,7 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trees",
         action="store_true",
-        help="also hold chains, static and dynamic trees of as many nodes against each other, and time a look at so many",
+        help="hold chains, static and dynamic trees of as many nodes against each other, time a look at so many, and nothing else",
+    )
+    parser.add_argument(
+        "--drafters",
+        action="store_true",
+        help="compare all drafters of the pair, and what transformers has of the kind, and nothing else",
     )
     parser.add_argument("--temperature", type=float, help="of the sampling (default: the pair's own)")
     parser.add_argument("--top-k", type=int, help="keep only the k likeliest tokens (default: the pair's own)")
@@ -54,15 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="torch threads, for all ways alike (default: 1 for a small pair on static_llama, else torch's own choice)",
     )
-    parser.add_argument(
-        "--pair", help="a pair by its name, or a folder with a pair.json (default: the first that ships)"
-    )
-    parser.add_argument("--draft", help="instead: a draft model, a folder or a Hub id")
-    parser.add_argument("--verifier", help="and its verifier")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, or auto to spread a model over devices")
-    parser.add_argument(
-        "--dtype", help="float32, bfloat16 or float16 (default: float32 on CPU, the model's own elsewhere)"
-    )
+    add_models(parser)
     parser.add_argument(
         "--backend", help="run specviz on this backend: static_llama or transformers (default: the fastest that can)"
     )
@@ -88,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
     import torch
 
     from specviz import backends, rules
-    from specviz.bench import generated, parts, report, trees, ways
+    from specviz.bench import generated, parts, proposing, report, trees, ways
     from specviz.engine.settings import Settings
     from specviz.engine.workers import Workers, cores
 
@@ -122,12 +120,18 @@ def run(options: argparse.Namespace) -> int:
         report.show(name, rows)
 
     models = ways.transformers_models(folders, pair)
-    show("pair", ways.time_ways(ways.for_pair(pair, models, sps), prompts, repeats))
-    if options.lengths:
-        show("lengths", ways.time_ways(ways.by_length(pair, sps), prompts, repeats))
+    if options.drafters:
+        show("drafters", proposing.by_drafter(pair, models, sps, prompts, repeats))
+        _save(options, tables)
+        return 0
     if options.trees:
         show("looks", trees.looks(pair, prompts[0], 10 * repeats))
         show("trees", ways.time_ways(trees.by_shape(pair, prompts, sps), prompts, repeats))
+        _save(options, tables)
+        return 0
+    show("pair", ways.time_ways(ways.for_pair(pair, models, sps), prompts, repeats))
+    if options.lengths:
+        show("lengths", ways.time_ways(ways.by_length(pair, sps), prompts, repeats))
     show("parts", parts.breakdown(pair, prompts, sps, repeats))
     show("first", parts.first_tokens(pair, prompts, sps, repeats))
     twice = replace(sps, max_new_tokens=2 * length)
@@ -145,9 +149,15 @@ def run(options: argparse.Namespace) -> int:
         models = ways.transformers_models(folders, plain)
         few = ways.for_pair(plain, models, replace(sps, max_new_tokens=min(length, 40)), few=True)
         show("generated", ways.time_ways(few, [(words, None) for words, _ in prompts[:2]], repeats))
+    _save(options, tables)
+    return 0
+
+
+def _save(options: argparse.Namespace, tables: Mapping[str, Any]) -> None:
+    from specviz.bench import report
+
     if options.json:
         Path(options.json).write_text(json.dumps(tables, indent=1))
     if options.plot:
         report.plot(tables, options.plot)
         print(f"Plots saved to {options.plot}")
-    return 0

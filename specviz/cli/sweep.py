@@ -9,6 +9,7 @@ from pathlib import Path
 from specviz import tasks
 from specviz.cli import options as shared
 from specviz.cli import terminal
+from specviz.options import add_models
 from specviz.study import answers, sweep
 
 
@@ -39,18 +40,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--answers", metavar="FILE", help="save every answer as CSV, each won, lost or alike beside plain decoding"
     )
     shared.add_settings(parser)
-    shared.add_models(parser, usual=f"{sweep.PAIR}, which can find the answers")
+    add_models(parser, usual=f"{sweep.PAIR}, which can find the answers")
 
 
 def run(options: argparse.Namespace) -> int:
     wanted = [rule for spec in options.rule or sweep.DEFAULT if spec != "plain" for rule in sweep.expand(spec)]
     questions = tasks.items(options.family or tasks.names(), options.questions, options.seed)
-    (settings,) = shared.lanes(options, ["plain"])
+    shared.lanes(options, ["plain"])  # before the models are loaded: are they allowed?
     if not (options.pair or options.draft or options.verifier):
         options.pair = sweep.PAIR
     shown = 0.0
     pair = shared.load(options)
-    (settings,) = shared.suited(options, [settings], pair)
+    (settings,) = shared.lanes(options, ["plain"], pair)
     points: tuple[sweep.Point, ...] = ()
     try:
         for progress in sweep.sweep(pair, wanted, questions, settings):

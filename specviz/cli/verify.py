@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 
 from specviz.cli import options as shared
+from specviz.options import add_models
 from specviz.record import trace, verify
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("trace", help="a trace made by --json or downloaded from the page")
-    shared.add_models(parser)
+    add_models(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -12,8 +12,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import cache
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, TypeVar
@@ -25,6 +27,7 @@ from specviz.types import ModelError
 Item = TypeVar("Item")
 OFTEN = 0.1  # seconds between questions whether to go on waiting
 EMPTY = 1_000_000_000  # bytes of a process before it has loaded anything, generously
+_starting = threading.Lock()  # held while a process starts
 
 
 def cores(pair: backends.Pair) -> int:
@@ -52,7 +55,7 @@ class Workers:
             for _ in range(count or cores(pair)):
                 ours, theirs = context.Pipe()
                 process = context.Process(target=_serve, args=(theirs, pair.source), daemon=True)
-                with _uninterrupted():
+                with _starting, _uninterrupted():
                     process.start()
                 theirs.close()
                 self._pipes.append(ours)
@@ -130,6 +133,26 @@ class Workers:
         self.close()
 
 
+def end_children() -> None:
+    """Ends the processes that this one has started, and lets no worker start any more: for one that is about to end itself."""
+    _starting.acquire(timeout=1)
+    for child in multiprocessing.active_children():
+        child.kill()
+
+
+@cache
+def end_with_parent() -> None:
+    """From now on this process ends when the one that started it has ended, however that came about."""
+    if (parent := multiprocessing.parent_process()) is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="ends with its parent", daemon=True).start()
+
+
 def _received(pipe: Connection) -> tuple[bool, Any]:
     """(False, an item of the function), or (True, what it raised, if anything) at its end."""
     try:
@@ -172,6 +195,7 @@ def _stop(pipe: Connection) -> bool:
 def _serve(pipe: Connection, source: backends.PairSource) -> None:
     """What a worker does: loads the pair, then runs one function after the other until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it is interrupted too, and closes it
+    end_with_parent()
     try:
         pair = backends.load_pair(**source)
         backends.dedicate_process(pair)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -32,6 +32,9 @@ class Rule:
     formula: ClassVar[str]  # n the drafted token, p the draft, q the verifier
     helps: ClassVar[str]  # one or two plain sentences: when to use it
     hurts: ClassVar[str]  # and when not to
+    servers: ClassVar[
+        Mapping[str, str]
+    ] = {}  # servers that have it, each with its own options for it (docs/SERVERS.md)
 
     def __post_init__(self) -> None:
         registry.check_knobs(self)

@@ -115,7 +115,7 @@ def _played(trace: Trace, written: list[int], pair: Pair, drafter: Drafter, leng
             key = (s + k, draft.tokens[k] if draft.chosen[k] else -1 - len(laws))
             if key not in rows:
                 rows[key] = len(laws)
-                laws.append(draft.probs[k])
+                laws.append(draft.probs[k].float())
                 places.append(s + k)
             at[s, k] = rows[key]
     stacked = torch.stack(laws) if laws else torch.zeros(0, pair.vocabulary)

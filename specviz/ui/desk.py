@@ -60,12 +60,12 @@ class Desk:
         self, entry: Entry, visitor: Visitor, work: Work, run: str, name: str | None
     ) -> AsyncGenerator[Message, None]:
         try:
-            job = self.line.admit(entry.kind, visitor, run)
+            job = entry.job = self.line.admit(entry.kind, visitor, run)
         except Refused as error:
             yield failed(error)
             return
         try:
-            async with aclosing(self._told(job, entry.timed(work), name)) as messages:
+            async with aclosing(self._told(job, work, name)) as messages:
                 async for message in messages:
                     yield message
         except Refused as error:

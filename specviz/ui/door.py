@@ -2,14 +2,14 @@
 
 Gradio brings routes that the page does not use, which are closed, and trusts what is sent to the others: an event that does
 not exist or a body of another shape ends in a traceback and a 500. So a body has a bound, is JSON, and names what there is.
-An error that still comes out of a route is one line in the log, and to the sender a 400.
+An error that still comes out of a route is one line in the log, and to the sender a 400; so is a route's own 500.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import gradio as gr
@@ -51,6 +51,31 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
     yield
 
 
+class _Answer:
+    """What a route answers, on its way. A 500, which Starlette sends before it hands on an error, is not let out."""
+
+    def __init__(self, send: Send):
+        self._send = send
+        self._begun = self._whole = False
+        self.failed = False  # it is a 500
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.failed = message["status"] == 500
+            self._begun = not self.failed
+        if not self.failed:
+            await self._send(message)
+            self._whole = message["type"] == "http.response.body" and not message.get("more_body", False)
+
+    async def end(self, scope: Scope, receive: Receive) -> None:
+        """Ends what a route has left unfinished: a 400 where it has not begun."""
+        if not self._begun:
+            said = {"detail": "This request could not be answered. Send what the page sends."}
+            await JSONResponse(said, 400)(scope, receive, self._send)
+        elif not self._whole:
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
 class Door:
     """An ASGI application before another, whose page is `blocks`."""
 
@@ -62,22 +87,18 @@ class Door:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun = False
-
-        async def sent(message: Message) -> None:
-            nonlocal begun
-            begun = begun or message["type"] == "http.response.start"
-            await send(message)
-
-        parts: list[bytes] = []
+        answer, parts = _Answer(send), list[bytes]()
         try:
             _check_address(scope["path"])
+            _check_host(dict(scope["headers"]))
             if scope["method"] in ("POST", "PUT", "PATCH", "DELETE"):
                 await self._read(scope, receive, parts)
                 body = b"".join(parts)
                 self._check(scope["path"].rstrip("/"), body)
                 receive = _again(body, receive)
-            await self._app(scope, receive, sent)
+            await self._app(scope, receive, answer.send)
+            if answer.failed:
+                raise RuntimeError("the route answered with a 500")
         except _Gone:
             pass
         except Refusal as error:
@@ -85,11 +106,8 @@ class Door:
         except Exception as error:
             told = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             print(f"specviz: {scope['method']} {scope['path'][:100]!r}: {told}", file=sys.stderr, flush=True)
-            if begun:
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
-            else:
-                answer = JSONResponse({"detail": "This request could not be answered. Send what the page sends."}, 400)
-                await answer(scope, receive, send)
+            with suppress(Exception):  # of the connection, which may be what has failed
+                await answer.end(scope, receive)
         finally:
             self._held -= sum(map(len, parts))
 
@@ -180,6 +198,11 @@ def _check_address(path: str) -> None:
     unused = path.startswith(API) and not path.removeprefix(API).startswith(OPEN)
     if unused or path.startswith(CLOSED):
         raise Refusal(404, "The page has no such address.")
+
+
+def _check_host(headers: dict[bytes, bytes]) -> None:
+    if b"origin" in headers and b"host" not in headers:  # Gradio compares the two
+        raise Refusal(400, "A request that names its Origin must name its Host as well.")
 
 
 def _check_name(field: str, value: object) -> None:

@@ -39,12 +39,13 @@ Message = dict[str, Any]
 @dataclass
 class Turn:
     """A job's turn at the models. `stopped` is set when a person wants it to end; `deadline`: the seconds it may last;
-    `left`: those that it still expects to take, if it says so."""
+    `left`: those that it still expects to take, if it says so. `began`, `ended`: monotonic seconds, None before its end."""
 
     pair: Pair
     stopped: threading.Event = field(default_factory=threading.Event)
     deadline: float = DEADLINE
     began: float = field(default_factory=time.monotonic)
+    ended: float | None = None
     left: float | None = None
 
     def over(self) -> str:
@@ -94,12 +95,17 @@ def answered(work: Work, turn: Turn) -> Iterator[Message]:
         yield failed(error)
     except Exception as error:  # whatever it is, the page must not wait for ever
         traceback.print_exc()
-        yield failed(ValueError(f"This could not be computed: {type(error).__name__}."))
+        sentence = ValueError(f"This could not be computed: {type(error).__name__}.")
+        yield failed(sentence) | {"outcome": "failed", "cause": type(error).__name__}
 
 
 def failed(error: Exception, field: str = "prompt") -> Message:
-    """The message that says an error; `field`: the control it belongs to, unless it was Refused for one."""
-    return {"kind": "error", "field": error.field if isinstance(error, Refused) else field, "message": str(error)}
+    """The message that says an error; `field`: the control it belongs to, unless it was Refused for one. `outcome` is there
+    where the job was not refused: stopped, or failed and of what `cause`."""
+    message = {"kind": "error", "field": error.field if isinstance(error, Refused) else field, "message": str(error)}
+    if isinstance(error, Stopped):
+        return message | {"outcome": "stopped"}
+    return message | {"outcome": "failed", "cause": "model"} if isinstance(error, ModelError) else message
 
 
 class Job:
@@ -280,9 +286,9 @@ class Line:
                 job.turn = Turn(job.pair, job.stopped, self.deadline)
             job.context.run(self._compute, job, job.turn)
             with self._changed:
-                self._computing = None
+                self._computing, job.turn.ended = None, time.monotonic()
                 if not job.stopped.is_set():
-                    self._lasted[job.kind].append(time.monotonic() - job.turn.began)
+                    self._lasted[job.kind].append(job.turn.ended - job.turn.began)
             job.end()
             del job
 

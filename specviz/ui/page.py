@@ -13,6 +13,7 @@ import orjson
 from starlette.middleware import Middleware
 
 from specviz import __version__, exports, tasks
+from specviz.engine import lengths
 from specviz.engine.settings import Settings
 from specviz.record import metrics
 from specviz.record.trace import Trace
@@ -51,6 +52,7 @@ def words(models: Models) -> dict[str, Any]:
         "drafters": drafter_words(),
         "definitions": metrics.DEFINITIONS,
         "settings": knob_words(Sampling) + knob_words(Settings),
+        "lengths": lengths.WAYS,
         "pairs": [pair_words(facts) for facts in models.known.values()],
         "exports": exports.words(),
         "prompts": examples(models.known),
@@ -106,8 +108,8 @@ def build(desk: Desk) -> gr.Blocks:
 
     @_told
     async def check(text: str) -> Message:
-        """Whether a text is a trace, without running anything."""
-        return await desk.aside(partial(checked, text))
+        """{"error": why a text is no trace, or ""}. Nothing is run."""
+        return await desk.aside(partial(_checked, text))
 
     @_told
     async def export(text: str) -> Message:
@@ -135,7 +137,6 @@ def build(desk: Desk) -> gr.Blocks:
         for job in JOBS:
             getattr(view, job)(told(job), None, view, **in_order, **listening)
         view.stop(stop, None, None, queue=False, **listening)
-    blocks.space_id = None  # with it Gradio's own page asks the Hub, and another host for fonts
     blocks.queue(api_open=False, max_size=2 * ALL)
     return blocks
 
@@ -159,12 +160,8 @@ def launch_options(desk: Desk) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def checked(text: str) -> Message:
-    """{"error": why a text is no trace, or ""}."""
-    try:
-        Trace.from_json(text)
-    except ValueError as error:
-        return {"error": str(error)}
+def _checked(text: str) -> Message:
+    Trace.from_json(text)
     return {"error": ""}
 
 

@@ -4,23 +4,25 @@ are imported when the page starts."""
 from __future__ import annotations
 
 import argparse
+import asyncio
 import math
-import multiprocessing
 import os
 import signal
 import socket
 import sys
 import tempfile
-import time
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, NoReturn
+
+from specviz.options import add_models
 
 if TYPE_CHECKING:
     from specviz.backends import Pair, PairFacts
     from specviz.backends.places import Progress
 
 HOST, PORT = "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"  # which Gradio reads as well
+SPACE = "SYSTEM"  # by this Gradio knows a Space: it would serve changes to the code, and its page ask other hosts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,14 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for option, variable, help_text in (
         ("--host", HOST, "address to listen at (default 127.0.0.1: this machine alone)"),
         ("--port", PORT, "port to listen at (default: the first free one from 7860)"),
-        ("--pair", "SPECVIZ_PAIR", "the pair to begin with, by its name; or a folder with a pair.json (default: the first that can be had)"),
-        ("--draft", "SPECVIZ_DRAFT", "instead: a draft model, a folder or a Hub id"),
-        ("--verifier", "SPECVIZ_VERIFIER", "and its verifier; alone, for drafters that need no model"),
-        ("--device", "SPECVIZ_DEVICE", "cpu, cuda, or auto to spread a model over devices (default cpu)"),
-        ("--dtype", "SPECVIZ_DTYPE", "float32, bfloat16 or float16 (default: float32 on CPU, the model's own elsewhere)"),
         ("--deadline", "SPECVIZ_DEADLINE", "seconds that one run may take (default 120)"),
     ):  # fmt: skip
         parser.add_argument(option, default=os.environ.get(variable) or None, help=f"{help_text} [{variable}]")
+    add_models(parser, device=None, environment=True)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -43,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
     served as the options say."""
     _check(options)
     from specviz import backends
+    from specviz.engine import workers
     from specviz.ui import page, watch, zerogpu
     from specviz.ui.desk import Desk
     from specviz.ui.line import DEADLINE
@@ -61,26 +60,27 @@ def run(options: argparse.Namespace) -> int:
     desk = Desk(Models(load, _offered(options)), DEADLINE if options.deadline is None else options.deadline)
     if zerogpu.HERE and (lent := desk.models.load_here()) is not None:
         zerogpu.place(lent)
-    blocks = page.build(desk)
+
+    async def launched() -> str:
+        """The address of the page. Where no event loop runs, Gradio makes one for each of its locks, and closes none."""
+        address = {"server_name": options.host, "server_port": options.port}
+        _, url, _ = page.build(desk).launch(**address, prevent_thread_lock=True, **page.launch_options(desk))
+        return str(url)
+
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     watch.log_to(sys.stderr)
     try:
-        _, url, _ = blocks.launch(
-            server_name=options.host,
-            server_port=options.port,
-            prevent_thread_lock=True,
-            **page.launch_options(desk),
-        )
+        with closing(asyncio.new_event_loop()) as loop:
+            url = loop.run_until_complete(launched())
         desk.open()
         print(f"specviz is ready at {url}", flush=True)
-        while True:
-            time.sleep(3600)
+        _wait()
     except OSError as error:
         if error.filename is not None:
             raise
         raise ValueError(_taken(options)) from error
     except KeyboardInterrupt:
-        _leave()
+        _leave(workers.end_children)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -96,7 +96,11 @@ def _check(options: argparse.Namespace) -> None:
             options.deadline, given = math.nan, options.deadline
         if not 0 < options.deadline < math.inf:
             raise ValueError(f"The deadline must be a number of seconds above 0; got {given!r}.")
-    for variable in (HOST, PORT):  # said by the options; Gradio would not understand every value
+    for variable in (
+        HOST,
+        PORT,
+        SPACE,
+    ):  # the first two are said by the options; Gradio would not understand every value
         os.environ.pop(variable, None)
     try:
         host, port = (options.host or "127.0.0.1").strip("[]"), options.port or 0
@@ -121,19 +125,22 @@ def _taken(options: argparse.Namespace) -> str:
     )
 
 
-def _leave() -> NoReturn:
+def _wait() -> NoReturn:
+    """Waits for Ctrl+C or SIGTERM, which is a KeyboardInterrupt, whichever thread the system hands the signal to: a sleep ends
+    for those of its own thread only."""
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+    while True:
+        ours.recv(1)
+
+
+def _leave(end_children: Callable[[], None]) -> NoReturn:
     """Ends the process and those that it started, now: threads in the midst of computing cannot be joined, and Python's own
-    end would pull what they use from under them."""
+    end would pull what they use from under them. Nothing in here waits for another thread for more than a second."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    for child in multiprocessing.active_children():
-        child.kill()
-    for task in Path("/proc/self/task").glob("*/children"):  # one may be on its way, and not among those yet
-        with suppress(OSError):
-            for child_id in task.read_text().split():
-                os.kill(int(child_id), signal.SIGKILL)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    end_children()
     os._exit(0)
 
 

@@ -19,7 +19,6 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -30,9 +29,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from specviz import __version__
-from specviz.stopping import Stopped
-from specviz.types import ModelError
-from specviz.ui.line import Message, Turn, Work
+from specviz.ui.line import Job, Message, Turn
 
 if TYPE_CHECKING:
     from specviz.ui.desk import Desk
@@ -47,36 +44,20 @@ Labels = tuple[str, ...]
 
 @dataclass
 class Entry:
-    """A job on its way: when it was asked for, when its turn came (None: not yet) and ended, and what became of it."""
+    """A job on its way: when it was asked for, where it is in the line (None: not admitted yet), and what became of it."""
 
     kind: str
     asked: float = field(default_factory=time.monotonic)
-    began: float | None = None
-    ended: float | None = None
+    job: Job | None = None
     tokens: int = 0
     outcome: str = ""  # empty as long as nothing is decided
     cause: str = ""
     _seen: int = 0  # deltas whose tokens are counted
 
-    def timed(self, work: Work) -> Work:
-        """The work, which notes when it begins, when it ends, and what breaks it off."""
-
-        def begun(turn: Turn) -> Iterator[Message]:
-            self.began = time.monotonic()
-            try:
-                yield from work(turn)
-            except Stopped:
-                self.outcome = "stopped"
-                raise
-            except ValueError:  # it is refused, see `note`
-                raise
-            except Exception as error:
-                self.outcome, self.cause = "failed", "model" if isinstance(error, ModelError) else type(error).__name__
-                raise
-            finally:
-                self.ended = time.monotonic()
-
-        return begun
+    @property
+    def turn(self) -> Turn | None:
+        """Its turn at the models; None if that has not come."""
+        return self.job.turn if self.job is not None else None
 
     def note(self, message: Message) -> None:
         """Reads off a job's message how it goes."""
@@ -86,8 +67,8 @@ class Entry:
                 self.tokens += sum(len(round_["emitted"]) for _, round_ in delta["rounds"])
         if self.outcome:
             return
-        if message["kind"] == "error" and "final" in message:  # it had begun to write
-            self.outcome, self.cause = "failed", "model"
+        if "outcome" in message:  # see `line.failed`
+            self.outcome, self.cause = message["outcome"], message.get("cause", "")
         elif message["kind"] == "error":
             self.refuse(str(message["field"]))
         elif message["kind"] in ("end", "answer", "verified") or message.get("ended"):
@@ -95,10 +76,14 @@ class Entry:
             self.tokens += sum(int(row["emitted"]) for row in message.get("rows", ()))
 
     def refuse(self, control: str) -> None:
-        """It was answered with a sentence about a control."""
-        self.outcome, self.cause = "refused", re.sub(r"\d+$", "", control) or "request"
-        if self.began is None and control != "pair":
-            self.cause = "line"
+        """It was answered with a sentence about a control, or about the line if its turn never came."""
+        in_line = self.turn is None and control != "pair"
+        self.outcome, self.cause = "refused", "line" if in_line else named(control)
+
+
+def named(control: str) -> str:
+    """A control without the number of its lane."""
+    return re.sub(r"\d+$", "", control) or "request"
 
 
 @dataclass
@@ -136,15 +121,13 @@ class Watch:
 
     def refused(self, kind: str, control: str) -> None:
         """Counts a job that was refused before it came into the line."""
-        entry = Entry(kind, began=time.monotonic())
-        entry.refuse(control)
-        self.close(entry)
+        self.close(Entry(kind, outcome="refused", cause=named(control)))
 
     def close(self, entry: Entry) -> None:
         """Counts a job that has ended, and logs it."""
         now = time.monotonic()
-        turn = now if entry.began is None else entry.began
-        waited, computed = turn - entry.asked, (entry.ended or now) - turn
+        began, ended = (entry.turn.began, entry.turn.ended or now) if entry.turn else (now, now)
+        waited, computed = began - entry.asked, ended - began
         entry.kind = entry.kind if entry.kind in KINDS else "other"  # a visitor may name any
         entry.outcome = entry.outcome or "left"
         with self._one:

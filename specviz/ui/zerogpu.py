@@ -16,6 +16,7 @@ from typing import Any
 
 from specviz import backends
 from specviz.backends import Pair
+from specviz.engine.workers import end_with_parent
 from specviz.ui.line import OFTEN, Message, Turn, Work, answered
 
 try:
@@ -48,6 +49,7 @@ def seconds(work: Work, deadline: float) -> float:
 def _computed(work: Work, deadline: float) -> Generator[Message, None, None]:
     """A job's messages, computed in the process that has the GPU."""
     assert _pair is not None
+    end_with_parent()
     backends.use_threads(_pair)
     yield from answered(work, Turn(_pair, _stopped, max(1.0, seconds(work, deadline) - RESERVE)))
 

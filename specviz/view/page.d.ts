@@ -37,6 +37,7 @@ interface DrafterWords {
   summary: string;
   source: string;
   uses_draft_model?: boolean;
+  uses_head?: boolean;
   knobs: Knob[];
 }
 
@@ -137,6 +138,16 @@ interface Token {
   strict: number;
   draft: number;
   verifier: number;
+}
+
+interface Provenance {
+  by: string | null;
+  layer: number | null;
+  matched: number | null;
+  place: number | null;
+  first: number;
+  last: number;
+  begin: number;
 }
 
 interface Round {
@@ -251,11 +262,20 @@ interface Boot {
   drafters: Record<string, DrafterWords>;
   definitions: Record<string, { label: string; unit: string; kind: string; definition: string }>;
   settings: Knob[];
+  lengths: Record<string, string>;
   pairs: Pair[];
   prompts: any[];
   exports: { name: string; suffix: string; summary: string }[];
   twins: string[];
   sets: Record<string, SetWords>;
+  openings: {
+    lanes: string[];
+    nextLanes: string[];
+    nextLines: string[];
+    unfolded: string[];
+    presets: Record<string, { name: string; tokens: [string, number, number][]; drafted: number; knobs: any; focus: any }>;
+    sets: Record<string, any>;
+  };
   plots: string[];
   plotly: string;
   sweep: any;

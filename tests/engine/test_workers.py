@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -126,3 +128,39 @@ def test_as_many_processes_as_there_are_cores_and_memory_for(monkeypatch):
 def test_more_parts_than_workers(workers):
     with pytest.raises(ValueError, match="2 workers for 3 parts"):
         list(workers.each(counted, [(1,)] * 3))
+
+
+ORPHAN = """
+import multiprocessing, os, signal, time
+from specviz.engine.workers import end_with_parent
+
+def child(pipe):
+    end_with_parent()
+    pipe.send(os.getpid())
+    time.sleep(600)
+
+context = multiprocessing.get_context("fork")
+ours, theirs = context.Pipe()
+context.Process(target=child, args=(theirs,)).start()
+print(ours.recv(), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="Looks a process up in /proc.")
+def test_a_process_ends_with_the_one_that_started_it():
+    """Also where that was killed, and could not say goodbye."""
+    ended = subprocess.run([sys.executable, "-c", ORPHAN], stdout=subprocess.PIPE, text=True, timeout=60)
+    assert ended.returncode == -signal.SIGKILL
+    until = time.monotonic() + 60
+    while alive(int(ended.stdout)):
+        assert time.monotonic() < until, "it lives on"
+        time.sleep(0.05)
+
+
+def alive(process: int) -> bool:
+    """Whether a process is there, and no zombie that nobody has asked for yet."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import gradio as gr
 import pytest
 
 from specviz.ui import door, page
@@ -18,6 +19,7 @@ from specviz.ui.desk import Desk
 from specviz.ui.models import Models
 from tests import fuzz
 from tests.support.browser import PATIENCE, process
+from tests.support.client import Client
 
 SAMPLE = 150  # of the requests that `python -m tests.fuzz` sends
 LONG = fuzz.RUN | {"max_new_tokens": 900, "lanes": [{"rule": "sps"}] * 5}
@@ -29,7 +31,7 @@ def served(tmp_path_factory):
     """The real app: its process, a client and its log."""
     log = tmp_path_factory.mktemp("app") / "log.txt"
     with process(log, SPECVIZ_PAIR="small") as (started, url):
-        yield started, fuzz.Client(url), log
+        yield started, Client(url), log
 
 
 def test_malformed_requests_are_answered(served):
@@ -117,6 +119,54 @@ def test_an_error_that_nobody_foresaw_is_one_line_and_a_400(capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "messages, wanted",
+    [
+        ([("start", 500), ("body", False)], [400]),  # as Starlette does before it hands on an error
+        ([("start", 200), ("body", True)], [200, b"part", b""]),
+        ([("start", 200), ("body", False)], [200, b"part"]),
+    ],
+)
+@pytest.mark.parametrize("raises", [True, False])
+def test_an_answer_that_breaks_off_is_ended_once(capsys, messages, wanted, raises):
+    """Whatever a route had sent by then, what goes out is one whole answer, and never a 500."""
+    sent: list[dict] = []
+
+    async def inside(scope, receive, send):
+        for kind, value in messages:
+            start = {"type": "http.response.start", "status": value, "headers": []}
+            await send(
+                start if kind == "start" else {"type": "http.response.body", "body": b"part", "more_body": value}
+            )
+        if raises:
+            raise KeyError("Host")
+
+    async def send(message):
+        sent.append(message)
+
+    guard = door.Door(inside, gr.Blocks())
+    asyncio.run(guard({"type": "http", "method": "GET", "path": "/config", "headers": []}, None, send))
+    if wanted == [400]:
+        assert sent[0]["status"] == 400 and b"could not be answered" in sent[1]["body"] and len(sent) == 2
+    elif raises:
+        assert [message.get("status", message.get("body")) for message in sent] == wanted
+    assert capsys.readouterr().err.count("\n") == int(raises or wanted == [400])
+
+
+def test_a_connection_that_fails_is_one_line(capsys):
+    """Nothing comes out of the door, which the server would log as a traceback."""
+
+    async def inside(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(message):
+        raise RuntimeError("the connection is closed")
+
+    guard = door.Door(inside, gr.Blocks())
+    asyncio.run(guard({"type": "http", "method": "GET", "path": "/config", "headers": []}, None, send))
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_ctrl_c_in_a_run_ends_the_process(served):
     """At once, with status 0, without a word, though the models are at work. (The last test of this server.)"""
     started, client, log = served
@@ -130,7 +180,7 @@ def test_sigterm_in_a_sweep_leaves_no_process(tmp_path):
     """The processes that a large sweep computes in end with the page."""
     log = tmp_path / "log.txt"
     with process(log, SPECVIZ_PAIR="small") as (started, url):
-        client = fuzz.Client(url)  # which stays: when who asked leaves, the sweep ends
+        client = Client(url)  # which stays: when who asked leaves, the sweep ends
         begin(client, "sweep", LARGE)
         children = until(lambda: len(found := children_of(started.pid)) > 1 and found)
         started.send_signal(signal.SIGTERM)
@@ -139,7 +189,7 @@ def test_sigterm_in_a_sweep_leaves_no_process(tmp_path):
     assert not fuzz.tracebacks(log) and "terminate called" not in log.read_text()
 
 
-def begin(client: fuzz.Client, event: str, asked: dict) -> None:
+def begin(client: Client, event: str, asked: dict) -> None:
     """Begins an event of the page, and returns once it has begun to answer."""
     body = {"data": [], "event_data": {"id": event, "settings": json.dumps(asked)}, "fn_index": client.events[event]}
     body |= {"trigger_id": client.component, "session_hash": client.session()}

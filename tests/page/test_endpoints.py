@@ -100,6 +100,18 @@ def test_a_run_is_that_of_the_package(answer, pair, client):
     assert not other["same"] and "not a specviz trace" in other["message"]
 
 
+def test_the_drafter_is_that_of_the_pair_unless_one_is_named(pair, client, monkeypatch):
+    """As in the page and in the package."""
+    monkeypatch.setattr(type(pair), "drafter", property(lambda self: "ngram:longest=2"))
+    own, named = (
+        client.predict(PROMPT, **ASKED, **drafter, api_name="/compare")["lanes"][1]
+        for drafter in ({}, {"drafter": "model"})
+    )
+    run = specviz.compare(PROMPT, pair=pair, **ASKED)
+    assert own["drafter"] == run.trace.lanes[1].drafter.spec == "ngram:longest=2" and own["text"] == run.text(1)
+    assert named["drafter"] == "model"
+
+
 def test_rules_judge_as_they_do_in_python(client):
     rule = rules.make("cactus", delta=1.0)
     judged = client.predict("cactus:delta=1", [VERIFIER, DRAFT], DRAFT, 2, api_name="/judge")
@@ -257,9 +269,8 @@ def test_the_settings_of_the_page_are_code(served, chromium):
     until(tab, "document.activeElement.textContent === 'Export'")
     context.close()
     assert wrong == []
-    assert list(texts) == ["Python", "gradio_client", "curl", "Command line"] and "\u202e" not in "".join(
-        texts.values()
-    )
+    assert list(texts) == ["Python", "gradio_client", "curl", "Command line", "vLLM", "transformers"]
+    assert "\u202e" not in "".join(texts.values())
     python, asked = {}, {}
     exec(texts["Python"], python)  # noqa: S102
     exec(texts["gradio_client"], asked)  # noqa: S102

@@ -26,6 +26,7 @@ from tests.support.traces import recorded, signed
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = recorded("small")
 HOSTILE = '<img src=x onerror="window.broken=1"><b>bold</b>${window.broken=1}{{window.broken=1}}</script><script>window.broken=1</script>\u202eabc\x00'
+NAME = "".join(filter(str.isprintable, HOSTILE))  # of a model or a version: one line
 READY = "window.specviz?.live?.wire() && window.specviz.state.run"
 
 pytestmark = pytest.mark.skipif(not RECORDED, reason="no recorded runs")
@@ -228,10 +229,10 @@ def test_hostile_words_in_every_text_of_a_trace_stay_text(tab, tmp_path):
         "prompt": HOSTILE,
         "style": HOSTILE,
         "pieces": dict.fromkeys(data["pieces"], HOSTILE),
-        "versions": {"specviz": HOSTILE, HOSTILE: HOSTILE},
+        "versions": {"specviz": NAME, NAME: NAME},
     }
     data["models"] = {
-        role: about | {name: HOSTILE for name in ("id", "revision", "dtype", "backend")}
+        role: about | {name: NAME for name in ("id", "revision", "dtype", "backend")}
         for role, about in data["models"].items()
     }
     path = tmp_path / "trace.json"

@@ -23,7 +23,8 @@ def served(pair):
 
 
 def test_visitors_at_once_get_what_they_asked_for_in_their_order(served):
-    """Six visitors with a run of three lanes each: every trace is the one that was asked for, and the deltas are its own."""
+    """Six visitors with a run of three lanes each: every trace is the one that was asked for, the deltas are its own, and who
+    came into the line first began first."""
     home, _ = served
 
     async def visit() -> list[load.Visit]:
@@ -33,7 +34,7 @@ def test_visitors_at_once_get_what_they_asked_for_in_their_order(served):
         return visits
 
     visits = asyncio.run(visit())
-    assert len(visits) == 6 and {visit.wrong for visit in visits} == {""}
+    assert len(visits) == 6 and {visit.wrong for visit in visits} == {""} and load.Outcome(visits).overtaken() == 0
 
 
 def test_jobs_of_all_kinds_dropped_leave_nothing_behind(served, monkeypatch, tmp_path):

@@ -160,7 +160,7 @@ def test_what_the_knob_buys_is_computed_on_demand(tab):
     assert "no rule can be here" in section.inner_text() and section.locator(".badge").inner_text() == "exact"
     assert not section.get_by_text("Compute for this text").is_visible()
     answer = tab.evaluate(
-        """() => specviz.live.ask('buys', null, { trace: specviz.state.raw, lane: 0, rules: [['sps', {}]] }, () => {})"""
+        """() => specviz.live.ask('buys', null, { trace: specviz.state.raw, lane: 0, rules: [['sps', {}]] }, () => {}).answer"""
     )
     drawn = tab.evaluate("document.querySelector('.plot.wide .js-plotly-plot').data.length")
     assert drawn == len(answer["curves"]) + 2 + 3, "the curves, the frontier and its far side, and a mark per lane"

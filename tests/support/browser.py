@@ -69,7 +69,7 @@ def process(log: Path, command: tuple[str, ...] = (sys.executable, "app.py"), cw
                 raise RuntimeError(f"The app ended before it was ready:\n{log.read_text()}")
             if time.monotonic() - began > PATIENCE / 1000:
                 raise RuntimeError(f"The app was not ready in time:\n{log.read_text()}")
-            time.sleep(0.1)
+            time.sleep(0.02)
         yield started, f"http://127.0.0.1:{port}/"
     finally:
         started.terminate()

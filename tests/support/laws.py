@@ -67,8 +67,10 @@ class OpenNoise:
     def exponentials(self, purpose: int, position: int, size: int, attempt: int = 0, branch: int = 0) -> OpenDraw:
         return OpenDraw(self, (purpose, position, attempt, branch))
 
-    def uniforms(self, start: int, count: int, attempt: int = 0, branch: int = 0) -> list[OpenUniform]:
-        return [OpenUniform(self, (noise.ACCEPT, start + i, attempt, branch)) for i in range(count)]
+    def uniforms(
+        self, start: int, count: int, attempt: int = 0, branch: int = 0, purpose: int = noise.ACCEPT
+    ) -> list[OpenUniform]:
+        return [OpenUniform(self, (purpose, start + i, attempt, branch)) for i in range(count)]
 
     def part(self, key: tuple[int, ...], edges: Sequence[float]) -> int:
         """In which part between the rising `edges`, from 0 to 1, the number lies."""

@@ -5,12 +5,11 @@ import { emit, on } from "specviz/core/events.js";
 import { finite, fixed, label, nats, number, symbol } from "specviz/core/formats.js";
 import * as live from "specviz/core/live.js";
 import * as pairs from "specviz/core/pairs.js";
-import { MAX_LANES, state } from "specviz/core/state.js";
+import { MAX_LANES, ownOf, state } from "specviz/core/state.js";
 import * as drafters from "specviz/core/drafters.js";
 import * as about from "specviz/parts/about.js";
 import { key } from "specviz/parts/key.js";
 import * as controls from "specviz/compare/controls.js";
-import * as drafter from "specviz/compare/drafter.js";
 
 const GOALS = {
   spend: [
@@ -27,10 +26,12 @@ const GOALS = {
     "Drafted tokens kept per look of the verifier; the one it always adds is not counted.",
   ],
 };
+const FIND = "Find settings";
 const parts = { goals: {} };
 let goal = "spend";
 let answer = null; // {rows, missing, texts} and the trace it was read from
 let busy = false;
+let asking = null; // the question that the server has not answered yet
 
 function say(words, error = "", field = "") {
   set(parts.status, words);
@@ -46,16 +47,20 @@ function say(words, error = "", field = "") {
 // A question to the server; null when there is no answer, which has then been said.
 async function server(kind, pair, question) {
   if (!live.wire()) return say("", "The page is still connecting. Try again in a moment.");
-  const found = await live.ask(kind, pair, question, say);
+  asking = live.ask(kind, pair, question, say);
+  const found = await asking.answer;
+  asking = null;
+  if (found.stopped) return say(found.stopped);
   return found.error ? say("", found.error, found.field) : found;
 }
 
 function working(on) {
   busy = on;
   parts.box.setAttribute("aria-busy", String(on));
-  parts.box
-    .querySelectorAll("button")
-    .forEach((button) => (on ? button.setAttribute("aria-disabled", "true") : button.removeAttribute("aria-disabled")));
+  set(parts.button, on ? "Stop" : FIND);
+  for (const button of parts.box.querySelectorAll("button"))
+    if (on && button !== parts.button) button.setAttribute("aria-disabled", "true");
+    else button.removeAttribute("aria-disabled");
 }
 
 async function ask() {
@@ -107,11 +112,10 @@ function use(row) {
   state.columns[index] = {
     rule: row.name,
     knobs: { ...row.knobs },
+    drafter: ownOf({ drafter: drafters.parse(row.drafter) }),
     from: old && old.rule === row.name ? old.from : from >= 0 ? from : null,
   };
   controls.put("draft_length", row.draft_length);
-  state.form.drafter = drafters.parse(row.drafter);
-  drafter.draw();
   state.front = index;
   emit("columns"); // draws this table too
   parts.table.querySelector(`[data-row="${row.name}"] .outlined`)?.focus({ preventScroll: true });
@@ -338,7 +342,11 @@ export function build() {
       parts.asked = true;
     },
   });
-  parts.button = el("button.plainbutton.outlined", { type: "button", onclick: ask }, "Find settings");
+  parts.button = el(
+    "button.plainbutton.outlined",
+    { type: "button", onclick: () => (busy ? asking?.stop() : ask()) },
+    FIND,
+  );
   parts.status = el("p.notice", { role: "status", "aria-live": "polite" });
   parts.error = el("p.error", { role: "alert", "data-advice": "error" });
   parts.table = el("div.answer", { hidden: true });

@@ -10,6 +10,7 @@ import { rejudged } from "specviz/laws/rejudged.js";
 import * as rules from "specviz/laws/rules.js";
 import { twins } from "specviz/laws/twins.js";
 import { bar } from "specviz/compare/abar.js";
+import * as copied from "specviz/parts/passage.js";
 import * as fork from "specviz/compare/fork.js";
 import * as sheet from "specviz/compare/sheet.js";
 import * as tree from "specviz/compare/tree.js";
@@ -233,7 +234,7 @@ function jump(lane, token, by) {
 function elsewhere(token, lane) {
   const found = shown()
     .filter((one) => one.lane !== lane)
-    .map((one) => [one.lane.name, store.writtenAt(one.lane, token.position)])
+    .map((one) => [one.title, store.writtenAt(one.lane, token.position)])
     .filter(([, other]) => other);
   if (!found.length) return null;
   return el(
@@ -306,6 +307,7 @@ function draw() {
       el("div.rowspread", null, el("span.caption", null, `Token ${written} of ${lane.label}`), nav),
       el("div.token", null, word),
       el("p.verdict", null, sentence(token, lane, f)),
+      el("div.origin", null, copied.about(state.run, token)),
       elsewhere(token, lane),
       candidate(token, lane),
     ),

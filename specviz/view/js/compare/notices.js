@@ -1,5 +1,5 @@
 // Sentences of Compare: what went wrong, beside the control it belongs to, and what is going on.
-import { set } from "specviz/core/dom.js";
+import { el, set } from "specviz/core/dom.js";
 
 const find = (selector) => document.querySelector(`.sv ${selector}`);
 const all = (selector) => document.querySelectorAll(`.sv ${selector}`);
@@ -22,5 +22,9 @@ export function clearErrors() {
   all("[aria-invalid]").forEach((node) => node.removeAttribute("aria-invalid"));
 }
 
-// What is going on, in the line under the prompt.
-export const notice = (words) => set(find(".promptnotice"), words);
+// What is going on, in the line under the prompt; with a button to stop it, if it can be.
+export function notice(words, stop = null) {
+  const line = find(".promptnotice");
+  set(line, words);
+  if (stop) line.append(" ", el("button.plainbutton.outlined", { type: "button", onclick: stop }, "Stop"));
+}

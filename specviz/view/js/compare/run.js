@@ -56,7 +56,7 @@ function finish(words = "") {
 }
 
 function receive(message) {
-  if (message.kind === "wait") return current.begun || current.stopped ? undefined : notices.notice(message.message);
+  if (message.kind === "wait") return current.begun ? undefined : notices.notice(message.message);
   if (message.kind === "error") {
     const { begun, before } = current;
     finish();

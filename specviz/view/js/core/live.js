@@ -10,7 +10,7 @@ const LAST = ["end", "error", "answer", "verified"]; // kinds of messages behind
 /**
  * A message of a job, see specviz/ui; `run` is the job's name.
  * @typedef {{ run: string, kind: string, message?: string, field?: string, ended?: boolean, answer?: any }} Message
- * @typedef {{ hear: (message: any) => void, heard: boolean, timer?: ReturnType<typeof setTimeout> }} Job
+ * @typedef {{ hear: (message: any) => void, heard: boolean, stopped: boolean, timer?: ReturnType<typeof setTimeout> }} Job
  */
 
 /** @type {Wire | null} */
@@ -45,15 +45,19 @@ export function connect(given) {
  */
 export function begin(event, data, hear) {
   const run = Math.random().toString(36).slice(2);
-  jobs.set(run, { hear, heard: false });
+  jobs.set(run, { hear, heard: false, stopped: false });
   listen(run);
   connected().trigger(event, { id: run, ...data });
   return run;
 }
 
-// Asks for the end of a job, which is still heard.
+// Asks for the end of a job, which is still heard, but no longer while it waits.
 /** @param {string} run */
-export const stop = (run) => connected().trigger("stop", { id: run });
+export function stop(run) {
+  const job = jobs.get(run);
+  if (job) job.stopped = true;
+  connected().trigger("stop", { id: run });
+}
 
 // Nothing more is heard of a job.
 /** @param {string} run */
@@ -62,22 +66,32 @@ export function forget(run) {
   jobs.delete(run);
 }
 
-// The answer to a question, or {error, field?}; `say` gets sentences while it is waited for. `kind` as in ui/advice.py.
+// A question: its `answer`, or {error, field?}, or {stopped: a sentence} after `stop`; `say` gets sentences while it is
+// waited for. `kind` as in ui/advice.py.
 /**
  * @param {string} kind
  * @param {string | null} pair
  * @param {unknown} question
  * @param {(words: string) => void} say
- * @returns {Promise<any>}
  */
 export function ask(kind, pair, question, say) {
-  return new Promise((resolve) => {
-    begin("ask", { kind, pair, question: JSON.stringify(question) }, (message) => {
+  let run = "";
+  let stopped = false;
+  /** @type {Promise<any>} */
+  const answer = new Promise((resolve) => {
+    run = begin("ask", { kind, pair, question: JSON.stringify(question) }, (message) => {
       if (message.kind === "wait") say(message.message);
       else if (message.kind === "answer") resolve(message.answer);
-      else resolve({ error: message.message, field: message.field });
+      else resolve(stopped ? { stopped: message.message } : { error: message.message, field: message.field });
     });
   });
+  const end = () => {
+    if (stopped) return;
+    stopped = true;
+    say("Stopping…");
+    stop(run);
+  };
+  return { answer, stop: end };
 }
 
 // What a function of the server gives, or {error}: one that failed there gives nothing at all.
@@ -115,7 +129,7 @@ function tell(message) {
   job.heard = true;
   if (LAST.includes(message.kind) || message.ended) forget(message.run);
   else listen(message.run);
-  job.hear(message);
+  if (message.kind !== "wait" || !job.stopped) job.hear(message);
 }
 
 /**

@@ -57,6 +57,10 @@ export function open(trace) {
     given.rounds.forEach((round) => append(run, index, round, true));
     lane.finished = given.finished ?? null;
   });
+  if (drafters.distinct(run.lanes).length > 1)
+    run.lanes.forEach((lane) => {
+      if (lane.drafter) lane.label += ` by ${lane.drafter.name}`;
+    });
   return run;
 }
 

@@ -2,9 +2,9 @@
 import { boot, defaults } from "specviz/core/boot.js";
 import { el } from "specviz/core/dom.js";
 import { fixed, nats, number, percent, symbol } from "specviz/core/formats.js";
-import { PRESETS } from "specviz/laws/presets.js";
 import * as laws from "specviz/laws/laws.js";
 import { twins } from "specviz/laws/twins.js";
+import { dialog as make, fill, open as show } from "specviz/parts/dialog.js";
 import { key } from "specviz/parts/key.js";
 import { svg, width } from "specviz/parts/svg.js";
 
@@ -146,7 +146,7 @@ function curves(rule, knobs, wide) {
 
 // What is written in two small examples: hollow the draft, filled the output law, a tick for the verifier.
 function example(rule, knobs, [title, preset], wide) {
-  const tokens = PRESETS[preset][1];
+  const { tokens } = boot.openings.presets[preset];
   const judged = laws.judge(
     rule,
     tokens.map((one) => one[2]),
@@ -229,16 +229,10 @@ export function open(rule, knobs, from) {
   if (!dialog) build();
   const part = (name, ...content) => [el("h3", null, name), ...content];
   const list = knobList(rule, shown.knobs);
-  dialog.setAttribute("aria-label", `About ${rule}`);
-  dialog.firstChild.replaceChildren(
-    el(
-      "div.abouthead",
-      null,
-      key(rule),
-      el("h2", null, rule),
-      el("span.caption", null, lossless ? "lossless" : "lossy"),
-      el("button.iconbutton", { type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "×"),
-    ),
+  fill(
+    dialog,
+    `About ${rule}`,
+    [key(rule), el("h2", null, rule), el("span.caption", null, lossless ? "lossless" : "lossy")],
     el("p.lead", null, summary),
     el("p", null, el("b", null, "It helps "), lower(helps)),
     el("p", null, el("b", null, "It hurts: "), lower(hurts)),
@@ -263,18 +257,12 @@ export function open(rule, knobs, from) {
         : part("Picture", el("p.caption", null, "The browser cannot compute this rule."))),
     ...(source ? part("Source", el("p", null, sourced(source))) : []),
   );
-  dialog.showModal();
-  dialog.scrollTop = 0;
+  show(dialog);
   if (known) picture();
 }
 
 function build() {
-  dialog = el("dialog.aboutrule", null, el("div"));
-  document.querySelector(".sv").append(dialog);
-  dialog.addEventListener("keydown", (event) => event.stopPropagation()); // the page behind has keys of its own
-  dialog.addEventListener("click", (event) => {
-    if (event.target === dialog) dialog.close();
-  });
+  dialog = make("rulepage");
   dialog.addEventListener("close", () =>
     (opener?.isConnected ? opener : document.querySelector(`[data-about="${shown.rule}"]`))?.focus(),
   );

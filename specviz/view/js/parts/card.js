@@ -1,8 +1,10 @@
 // Pointing at things: the hover card, clicking a token, and walking through tokens with the keyboard.
 import { el } from "specviz/core/dom.js";
+import { emit } from "specviz/core/events.js";
 import { named, percent, prob } from "specviz/core/formats.js";
 import { laneOf, pick, pickedToken, shown, state } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
+import * as copied from "specviz/parts/passage.js";
 
 let card;
 
@@ -64,6 +66,7 @@ function show(anchor, token, lane) {
     token.judged >= 0 && !lane.lossless && token.fate !== "relaxed"
       ? el("p", null, token.uniform < token.strict ? "Strict: keeps it." : "Strict: refuses it.")
       : "",
+    ...copied.about(state.run, token),
     anchor.parentNode.classList.contains("same") ? el("p", null, "The dot: same position as the selected token.") : "",
   );
   placeAt(anchor);
@@ -73,10 +76,14 @@ function show(anchor, token, lane) {
 export function watch(box, find) {
   box.addEventListener("pointerover", (event) => {
     const hit = event.pointerType === "touch" ? null : find(event.target);
-    if (hit) show(hit.node.querySelector("bdi"), hit.token, hit.lane);
+    if (!hit) return;
+    show(hit.node.querySelector("bdi"), hit.token, hit.lane);
+    emit("point", hit.token);
   });
   box.addEventListener("pointerout", (event) => {
-    if (event.target.closest(".t")) hide();
+    if (!event.target.closest(".t")) return;
+    hide();
+    emit("point", null);
   });
   box.addEventListener("click", (event) => {
     const hit = find(event.target);

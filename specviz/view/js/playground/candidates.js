@@ -3,7 +3,6 @@ import { boot } from "specviz/core/boot.js";
 import { calm, el, set } from "specviz/core/dom.js";
 import { named, nats, number, symbol } from "specviz/core/formats.js";
 import * as laws from "specviz/laws/laws.js";
-import { SETS } from "specviz/laws/presets.js";
 import * as sets from "specviz/laws/sets.js";
 import { inputs } from "specviz/parts/knobs.js";
 import { shape, spark, svg } from "specviz/parts/svg.js";
@@ -230,9 +229,9 @@ export function build() {
   parts.error = el("p.error", { role: "alert" });
   parts.body = el("tbody", { role: "rowgroup" });
   parts.presets = Object.fromEntries(
-    Object.entries(SETS).map(([key, [words]]) => [
+    Object.entries(boot.openings.sets).map(([key, { name }]) => [
       key,
-      el("button", { type: "button", "aria-pressed": "false", onclick: () => play.chooseSets(key) }, words),
+      el("button", { type: "button", "aria-pressed": "false", onclick: () => play.chooseSets(key) }, name),
     ]),
   );
   const counts = Array.from({ length: sets.MOST }, (_, i) => [i + 1, String(i + 1), null]);

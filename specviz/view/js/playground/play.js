@@ -2,7 +2,6 @@
 // `now` holds everything computed from it, exactly. Nothing here touches the page.
 import { boot, defaults } from "specviz/core/boot.js";
 import { decode, encode } from "specviz/core/codes.js";
-import { PRESETS, SETS } from "specviz/laws/presets.js";
 import * as laws from "specviz/laws/laws.js";
 import * as sets from "specviz/laws/sets.js";
 
@@ -147,11 +146,12 @@ export function changed(what = "probs") {
 }
 
 export function choose(key) {
-  const [, tokens, token, knobs, [rule, place]] = PRESETS[key];
+  const { tokens, drafted, knobs, focus } = boot.openings.presets[key];
+  const [rule, place] = focus;
   state.names = tokens.map(([name]) => name);
   state.draft = normalised(tokens.map(([, p]) => p));
   state.verifier = normalised(tokens.map(([, , q]) => q));
-  state.token = token;
+  state.token = drafted;
   state.rows = ruleNames().flatMap((one) => (knobs[one] || [{}]).map((values) => row(one, values)));
   state.focus = (state.rows.filter((one) => one.rule === rule)[place] || state.rows[0]).id;
   state.preset = key;
@@ -161,7 +161,7 @@ export function choose(key) {
 
 // A pair that shows something of several candidates; the rules of one draft stay as they are.
 export function chooseSets(key) {
-  const [, tokens, k, drawing, knobs] = SETS[key];
+  const { tokens, candidates: k, drawing, knobs } = boot.openings.sets[key];
   state.names = tokens.map(([name]) => name);
   state.draft = normalised(tokens.map(([, p]) => p));
   state.verifier = normalised(tokens.map(([, , q]) => q));

@@ -2,7 +2,6 @@
 import { boot } from "specviz/core/boot.js";
 import { download, el, set } from "specviz/core/dom.js";
 import { named, nats, percent, symbol } from "specviz/core/formats.js";
-import { FIRST } from "specviz/laws/presets.js";
 import { twins } from "specviz/laws/twins.js";
 import * as about from "specviz/parts/about.js";
 import { csv } from "specviz/parts/csv.js";
@@ -209,7 +208,7 @@ export function render() {
     spark(made.spark, one.law, state.verifier, (i) => named(state.names[i]));
     made.cut.hidden = rows.filter((other) => other.rule === one.rule).length < 2;
     made.name.setAttribute("aria-pressed", String(one.id === focus.id));
-    made.node.hidden = !unfolded && !FIRST.includes(one.rule) && one.rule !== focus.rule;
+    made.node.hidden = !unfolded && !boot.openings.unfolded.includes(one.rule) && one.rule !== focus.rule;
     made.node.classList.toggle("focus", one.id === focus.id);
     made.node.classList.toggle("kin", one.rule === focus.rule && one.id !== focus.id);
   });

@@ -179,8 +179,9 @@ async function start() {
     if (!stored("specviz-theme")) theme(null);
   });
   let wanted = null;
+  let elsewhere = null;
   try {
-    wanted = offline ? null : links.read(location.hash);
+    if (!offline) [wanted, elsewhere] = [links.read(location.hash), links.traceAt(location.hash)];
   } catch (error) {
     notices.error("prompt", error.message);
   }
@@ -188,7 +189,7 @@ async function start() {
   const example =
     boot.prompts.find((one) => wanted && one.recorded && one.text === wanted.form.prompt) ?? firstExample();
   if (!state.columns.length) {
-    state.columns = ["sps", "tas", "cactus"]
+    state.columns = boot.openings.lanes
       .filter((rule) => boot.rules[rule])
       .map((rule) => ({ rule, knobs: defaults(rule), from: null }));
     emit("columns");
@@ -200,10 +201,11 @@ async function start() {
       display(text, wanted.at === null && !wanted.pick, wanted.columns);
       return share.restore(wanted);
     }
-    if (text && !wanted) display(text, true);
+    if (text && !wanted) display(text, !elsewhere);
   } catch {
     /* without a recorded run the page waits for Run */
   }
+  if (elsewhere) whenConnected(() => share.openAt(elsewhere));
   if (!wanted) return;
   Object.assign(state.form, wanted.form);
   state.columns = wanted.columns;
@@ -217,9 +219,12 @@ async function start() {
   };
   let restoreOnce = true;
   on("ended", again);
-  const run = () => controls.run(wanted.continued ? { continued: wanted.continued } : {});
-  if (live.wire()) run();
-  else on("connected", run);
+  whenConnected(() => controls.run(wanted.continued ? { continued: wanted.continued } : {}));
+}
+
+function whenConnected(act) {
+  if (live.wire()) act();
+  else on("connected", act);
 }
 
 // Opens the page, as soon as there is a body. Nothing a visitor sees first needs Gradio.

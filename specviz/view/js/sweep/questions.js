@@ -4,6 +4,7 @@ import { boot } from "specviz/core/boot.js";
 import { encode } from "specviz/core/codes.js";
 import { el } from "specviz/core/dom.js";
 import { label, visible } from "specviz/core/formats.js";
+import { dialog as make, fill, open as show } from "specviz/parts/dialog.js";
 import { key } from "specviz/parts/key.js";
 
 const GROUPS = [
@@ -144,20 +145,14 @@ export function open(message, rule, from) {
   const { row, outcomes } = setting;
   const changed = GROUPS.reduce((sum, [name]) => sum + outcomes[name].count, 0);
   opener = from;
-  dialog.setAttribute("aria-label", `Questions of ${label(row.name, row.knobs)}`);
   const others = Object.entries(row.knobs)
     .filter(([, value]) => typeof value === "string")
     .map(([, value]) => value)
     .join(", ");
-  dialog.firstChild.replaceChildren(
-    el(
-      "div.abouthead",
-      null,
-      key(row.name),
-      el("h2", null, label(row.name, row.knobs)),
-      el("span.caption", null, others),
-      el("button.iconbutton", { type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "×"),
-    ),
+  fill(
+    dialog,
+    `Questions of ${label(row.name, row.knobs)}`,
+    [key(row.name), el("h2", null, label(row.name, row.knobs)), el("span.caption", null, others)],
     el(
       "p",
       null,
@@ -166,8 +161,7 @@ export function open(message, rule, from) {
     ),
     ...GROUPS.map(([name, title, means]) => group(name, title, means, outcomes[name], setting)).filter(Boolean),
   );
-  dialog.showModal();
-  dialog.scrollTop = 0;
+  show(dialog);
   const first = dialog.querySelector("details");
   if (first) {
     first.open = true;
@@ -176,16 +170,6 @@ export function open(message, rule, from) {
 }
 
 function build() {
-  dialog = el(
-    "dialog.aboutrule.questions",
-    {
-      onclose: () => opener?.focus({ preventScroll: true }),
-      onclick: (event) => {
-        if (event.target === dialog) dialog.close();
-      },
-    },
-    el("div"),
-  );
-  dialog.addEventListener("keydown", (event) => event.stopPropagation());
-  document.querySelector(".sv").append(dialog);
+  dialog = make("questions");
+  dialog.addEventListener("close", () => opener?.focus({ preventScroll: true }));
 }

@@ -103,7 +103,7 @@ function finish(words = "", error = "") {
 }
 
 function receive(message) {
-  if (message.kind === "wait") return current.stopped ? undefined : say(message.message);
+  if (message.kind === "wait") return say(message.message);
   if (message.kind === "error") {
     finish();
     if (!form.fault(message.field, message.message)) say("", message.message);

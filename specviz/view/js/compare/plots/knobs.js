@@ -10,10 +10,11 @@ import { layout, note } from "specviz/parts/plotly.js";
 import { focusLane } from "specviz/compare/tools.js";
 
 const WORDS = "The models read this text once more; then every rule's acceptance and divergence on it are exact.";
+const COMPUTE = "Compute for this text";
 const found = new Map(); // lane index -> answer, for the run on display
 const parts = {};
 let run = null;
-let busy = false;
+let asking = null; // the question that the server has not answered yet
 
 const AXES = {
   // divergence: button, what stands beneath the axis, a value in words
@@ -38,19 +39,20 @@ const point = (curve, i, mode) => ({ acceptance: curve.acceptance[i], apart: cur
 
 async function ask(redraw) {
   const focus = focusLane();
-  if (busy || !focus) return;
+  if (asking) return asking.stop();
+  if (!focus) return;
   if (!live.wire()) return say("", "The page is still connecting. Try again in a moment.");
   if (!state.raw) return say("", "This run has not ended yet.");
   const asked = state.run;
   const columns = state.columns.filter(({ rule }) => rule !== "plain").map(({ rule, knobs }) => [rule, knobs]);
-  busy = true;
-  parts.button.setAttribute("aria-disabled", "true");
+  set(parts.button, "Stop");
   say("Reading the text once more, then every rule: a few seconds.");
   const question = { trace: state.raw, lane: focus.lane.index, rules: columns };
-  const answer = await live.ask("buys", pairs.made(asked.trace), question, say);
-  busy = false;
-  parts.button.removeAttribute("aria-disabled");
-  if (asked !== state.run) return say("");
+  asking = live.ask("buys", pairs.made(asked.trace), question, say);
+  const answer = await asking.answer;
+  asking = null;
+  set(parts.button, COMPUTE);
+  if (asked !== state.run || answer.stopped) return say(answer.stopped || "");
   if (answer.error) return say("", answer.error);
   say("");
   answer.curves = answer.curves.map(finiteFigure);
@@ -91,7 +93,7 @@ function knobs(ink, mode) {
   if (run !== state.run) {
     run = state.run;
     found.clear();
-    if (!busy) say("");
+    if (!asking) say("");
   }
   const focus = focusLane();
   const answer = focus && found.get(focus.lane.index);
@@ -258,11 +260,7 @@ function knobs(ink, mode) {
 }
 
 function served(redraw) {
-  parts.button = el(
-    "button.plainbutton.outlined",
-    { type: "button", onclick: () => ask(redraw) },
-    "Compute for this text",
-  );
+  parts.button = el("button.plainbutton.outlined", { type: "button", onclick: () => ask(redraw) }, COMPUTE);
   parts.status = el("p.notice", { role: "status" });
   parts.error = el("p.error", { role: "alert" });
   parts.box = el("div.askserver", null, el("p.caption", null, WORDS), parts.button, parts.status, parts.error);
