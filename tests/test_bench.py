@@ -12,7 +12,7 @@ import torch
 
 from specviz import backends, drafters, rules
 from specviz.backends.weights import EMBEDDING, HEAD
-from specviz.bench import generated, parts, proposing, report, ways
+from specviz.bench import generated, parts, proposing, report, trees, ways
 from specviz.engine import probe as probes
 from specviz.engine.probe import Probe
 from specviz.engine.race import race
@@ -264,7 +264,6 @@ def test_the_whole_benchmark(small, tmp_path, capsys):
             "--pair",
             "small",
             "--lengths",
-            "--trees",
             "--max-new-tokens",
             "4",
             "--json",
@@ -275,10 +274,10 @@ def test_the_whole_benchmark(small, tmp_path, capsys):
     )
     said = capsys.readouterr().out
     tables = json.loads(file.read_text())
-    titles = {name: title for name, title in report.TITLES.items() if name != "drafters"}  # --drafters shows that alone
-    assert status == 0 and set(tables) == {"about", *titles}
+    usual = report.TITLES.keys() - {"drafters", "looks", "trees"}  # which are asked for by themselves
+    assert status == 0 and set(tables) == {"about", *usual}
     drawn = page.read_text(encoding="utf-8")
-    for title in titles.values():
+    for title in map(report.TITLES.__getitem__, usual):
         assert title in said and title.split(":")[0] in drawn
     by_name = {row["name"]: row for row in tables["pair"]}
     assert len(by_name["specviz sps"]["rates"]) == 3 and by_name["specviz sps"]["against"] == "transformers assisted"
@@ -311,3 +310,26 @@ def test_every_drafter_of_a_pair_is_compared(pair, prompt, monkeypatch):
     assert rows[0]["kept_share"] is None and rows[-1]["outside"] is None
     assert rows[names.index("model")]["kept_share"] > 0
     report.show("drafters", rows)
+
+
+def test_trees_are_held_against_chains_of_as_many_nodes(pair, prompt, tmp_path, monkeypatch, capsys):
+    """At each budget a chain, the best shape for the chances measured here, and a dynamic tree, none of more nodes; a look at
+    so many, as a chain and as a tree; both tables are printed and plotted."""
+    monkeypatch.setattr(trees, "BUDGETS", (2, 5))
+    sps = Settings(SPS.rule, max_new_tokens=6)
+    ways_ = trees.by_shape(pair, [prompt], sps)
+    rows = ways.time_ways(ways_, [prompt], 1)
+    names = [row["name"] for row in rows]
+    assert names[0] == "chain of 2" and names[1].startswith("tree of 2, ") and names[2] == "dynamic tree of 2"
+    assert [row["against"] for row in rows] == [None, "chain of 2", "chain of 2", None, "chain of 5", "chain of 5"]
+    for way, row in zip(ways_, rows):
+        assert row["written_per_round"] >= 1
+        assert max(len(drafted) for drafted, _ in way.run.rounds) <= (2 if "of 2" in way.name else 5)
+    looks = trees.looks(pair, prompt, 2)
+    assert [row["nodes"] for row in looks] == [1, 2, 5, 10] and all(row["chain"] > 0 < row["tree"] for row in looks)
+    report.show("trees", rows)
+    report.show("looks", looks)
+    said = capsys.readouterr().out
+    assert report.TITLES["trees"] in said and "as a tree" in said
+    report.plot({"about": "x", "looks": looks, "trees": rows}, str(tmp_path / "page.html"))
+    assert report.TITLES["looks"] in (tmp_path / "page.html").read_text(encoding="utf-8")

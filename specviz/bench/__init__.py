@@ -41,14 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also find the draft length that is fastest for sps, from 1 to 8, and see what auto makes of it",
     )
     parser.add_argument(
+        "--trees",
+        action="store_true",
+        help="hold chains, static and dynamic trees of as many nodes against each other, time a look at so many, and nothing else",
+    )
+    parser.add_argument(
         "--drafters",
         action="store_true",
         help="compare all drafters of the pair, and what transformers has of the kind, and nothing else",
-    )
-    parser.add_argument(
-        "--trees",
-        action="store_true",
-        help="also hold chains, static and dynamic trees of as many nodes against each other, and time a look at so many",
     )
     parser.add_argument("--temperature", type=float, help="of the sampling (default: the pair's own)")
     parser.add_argument("--top-k", type=int, help="keep only the k likeliest tokens (default: the pair's own)")
@@ -124,12 +124,14 @@ def run(options: argparse.Namespace) -> int:
         show("drafters", proposing.by_drafter(pair, models, sps, prompts, repeats))
         _save(options, tables)
         return 0
-    show("pair", ways.time_ways(ways.for_pair(pair, models, sps), prompts, repeats))
-    if options.lengths:
-        show("lengths", ways.time_ways(ways.by_length(pair, sps), prompts, repeats))
     if options.trees:
         show("looks", trees.looks(pair, prompts[0], 10 * repeats))
         show("trees", ways.time_ways(trees.by_shape(pair, prompts, sps), prompts, repeats))
+        _save(options, tables)
+        return 0
+    show("pair", ways.time_ways(ways.for_pair(pair, models, sps), prompts, repeats))
+    if options.lengths:
+        show("lengths", ways.time_ways(ways.by_length(pair, sps), prompts, repeats))
     show("parts", parts.breakdown(pair, prompts, sps, repeats))
     show("first", parts.first_tokens(pair, prompts, sps, repeats))
     twice = replace(sps, max_new_tokens=2 * length)

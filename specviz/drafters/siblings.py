@@ -28,7 +28,7 @@ def offer(draft: Draft, parent: int, probs: Tensor, count: int, drawing: Drawing
             likeliest = likeliest[:-1]
             draft.draw(dists.without(probs, likeliest), parent)
         for token in likeliest:
-            draft.pick(token, parent)
+            draft.pick(token, parent, float(probs[token]))
     return range(first, len(draft))
 
 

@@ -207,9 +207,9 @@ def test_candidates_that_survive_by_their_probability_are_caught(monkeypatch):
     def pruned(draft, parent, probs, count, drawing):
         first = len(draft)
         offered = offer(draft, parent, probs, count, drawing)
-        draft._drop = [node for node in offered if probs[draft.tokens[node]] < 0.25]
-        for node in reversed(draft._drop):
-            for column in (draft._tokens, draft._parents, draft._depths, draft._branches, draft._probs):
+        dropped = [node for node in offered if probs[draft.tokens[node]] < 0.25]
+        for node in reversed(dropped):
+            for column in (value for value in vars(draft).values() if isinstance(value, list) and len(value) > node):
                 del column[node]
         draft._stacked = None
         return range(first, len(draft))

@@ -107,7 +107,11 @@ def test_missing_models_have_their_sentence():
         ({"drafter": "ngram"}, "drafter", "named with its knobs"),
         ({"drafter": {"name": 7}}, "drafter", "named with its knobs"),
         ({"drafter": {"name": "ngram", "knobs": [3]}}, "drafter", "named with its knobs"),
-        ({"drafter": {"name": "magic"}}, "drafter", "no drafter called 'magic'. There are: dynamic, head"),
+        (
+            {"drafter": {"name": "magic"}},
+            "drafter",
+            "no drafter called 'magic'. There are: dynamic, head, hybrid, model, ngram",
+        ),
         (
             {"drafter": {"name": "ngram", "knobs": {"longest": 99}}},
             "drafter",
