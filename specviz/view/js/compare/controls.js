@@ -187,7 +187,7 @@ function fit(name, value) {
 
 function resize(name) {
   const held = typed(name);
-  parts.fields[name].classList.toggle("wide", name === "seed" || (typeof held === "string" && held !== ""));
+  parts.fields[name].classList.toggle("word", typeof held === "string" && held !== "");
 }
 
 // A setting put into its field by the page.
@@ -275,6 +275,7 @@ export function build(models) {
           "aria-label": label,
           list: name === "draft_length" ? LENGTHS : null,
           autocomplete: "off",
+          class: name === "seed" ? "wide" : null,
           "data-field": name,
         });
         parts.fields[name].addEventListener("input", () => {
