@@ -28,6 +28,13 @@ if TYPE_CHECKING:
 BY_SLOT = ("alibi", "window_size")  # settings of attention that measures distances between slots of the cache
 
 
+def _version() -> tuple[int, ...]:
+    """Of transformers: major and minor."""
+    from transformers import __version__
+
+    return tuple(int(part) for part in __version__.split(".")[:2])
+
+
 class Network:
     """A model of the library, behind one call."""
 
@@ -39,6 +46,10 @@ class Network:
         takes = inspect.signature(model.forward).parameters.keys()
         self.keeps = "logits_to_keep" in takes
         self.takes_mask = {"position_ids", "attention_mask"} <= takes
+        self.selects = _version() >= (
+            5,
+            23,
+        )  # of hidden states those with certain numbers; before that it is all or none
 
     def empty_cache(self) -> DynamicCache:
         from transformers import DynamicCache
@@ -59,7 +70,7 @@ class Network:
         elsewhere) are by default those of tokens that follow each other."""
         more: dict[str, object] = {"logits_to_keep": keep} if self.keeps else {}
         if layers:
-            more["output_hidden_states"] = list(layers)
+            more["output_hidden_states"] = list(layers) if self.selects else True
         if position is not None and mask is not None:
             more |= {"position_ids": position.to(self.device), "attention_mask": mask.to(self.device, self.dtype)}
         out = self.model(input_ids=tokens.to(self.device), past_key_values=cache, use_cache=True, **more)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import inspect
 import math
 import os
 import signal
@@ -40,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
     """Serves until it is interrupted or terminated, and then ends the process with status 0. Raises ValueError if it cannot be
     served as the options say."""
     _check(options)
+    _import_gradio()
     from specviz import backends
     from specviz.engine import workers
     from specviz.ui import page, watch, zerogpu
@@ -116,6 +118,23 @@ def _check(options: argparse.Namespace) -> None:
         raise ValueError(
             "There is no folder for temporary files that can be written to. Name one by TMPDIR."
         ) from error
+
+
+def _import_gradio() -> None:
+    """Gradio writes stubs for editors beside its components whenever it is imported, which takes two fifths of that time. It
+    does not for classes that come from no file."""
+    find = inspect.getfile
+
+    def hidden(thing: object) -> str:
+        if isinstance(thing, type) and thing.__module__.startswith("gradio."):
+            raise OSError
+        return find(thing)  # type: ignore[arg-type]
+
+    inspect.getfile = hidden
+    try:
+        import gradio  # noqa: F401
+    finally:
+        inspect.getfile = find
 
 
 def _taken(options: argparse.Namespace) -> str:
