@@ -115,6 +115,17 @@ def test_compare_shows_every_lane(capsys):
         assert name in out
 
 
+def test_a_lane_may_have_a_drafter_of_its_own(capsys):
+    """It stands behind an @, and --drafter is for the lanes without; lanes that differ in it alone are told apart."""
+    lanes = ["--rule", "sps", "--rule", "sps@ngram:longest=2", "--drafter", "model"]
+    status, out, _ = call(capsys, "compare", *PROMPT, *lanes)
+    assert status == 0 and "== sps@ngram:longest=2,shortest=1 ==" in out
+    rows = [line.split()[0] for line in out.splitlines() if line.startswith("sps@")]
+    assert rows == ["sps@model", "sps@ngram"]
+    status, _, err = call(capsys, "compare", *PROMPT, "--rule", "sps@magic")
+    assert status == 2 and "no drafter called 'magic'" in err
+
+
 def test_a_drafter_without_a_model_drafts_in_every_lane(capsys, tmp_path):
     """--drafter with its knobs is used by all lanes but the plain one, kept in the trace, said with the figures, and
     verify draws the same tokens again; what it drafted stands earlier in the text, behind the same token."""

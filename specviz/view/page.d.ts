@@ -38,6 +38,7 @@ interface DrafterWords {
   source: string;
   uses_draft_model?: boolean;
   uses_head?: boolean;
+  branches?: boolean;
   knobs: Knob[];
 }
 

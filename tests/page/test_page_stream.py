@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from specviz import drafters
 from specviz.record.trace import Trace
 from specviz.types import ModelError
 from specviz.ui import runs
@@ -110,7 +111,7 @@ def test_missing_models_have_their_sentence():
         (
             {"drafter": {"name": "magic"}},
             "drafter",
-            "no drafter called 'magic'. There are: dynamic, head, hybrid, model, ngram",
+            f"no drafter called 'magic'. There are: {', '.join(drafters.names())}.",
         ),
         (
             {"drafter": {"name": "ngram", "knobs": {"longest": 99}}},

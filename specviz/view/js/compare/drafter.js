@@ -98,14 +98,15 @@ function ownChanged(index) {
 
 const LANES = 3;
 
-// Lanes of one rule, that of the lane in front, with drafters as unlike as there are.
+// Lanes of one rule, that of the lane in front, with drafters as unlike as there are. Trees, which not every rule can
+// judge, are left to choose by hand.
 export function columns() {
   const drafting = state.columns.filter(({ rule }) => rule !== "plain");
   const front = state.columns[state.front];
   const { rule, knobs: values } = front && front.rule !== "plain" ? front : (drafting[0] ?? front);
   const first = state.form.drafter;
-  const all = [first.name, ...names().filter((name) => name !== first.name)];
-  return drafters.unlike(all, LANES).map((name) => {
+  const others = names().filter((name) => name !== first.name && !drafters.words(name).branches);
+  return drafters.unlike([first.name, ...others], LANES).map((name) => {
     const drafter = name === first.name ? first : drafters.complete({ name, knobs: {} });
     const from = (state.run?.lanes ?? []).findIndex(
       (lane) => lane.rule === rule && lane.drafter && drafters.same(lane.drafter, drafter),
