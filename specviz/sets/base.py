@@ -48,7 +48,7 @@ class SetRule:
         no way to compute it exactly for so many tokens."""
         drawing = self._drawing(drawing)
         shape, verifier, draft = checked(verifier_probs, draft_probs, k, drawing)
-        return by_few(lambda *rows: self.accepts(*rows, k, drawing), verifier, draft).reshape(shape)
+        return by_few(lambda q, p: self.accepts(q, p, k, drawing), verifier, draft).reshape(shape)
 
     def law_of(self, verifier: Floats, draft: Floats, k: int, drawing: Drawing) -> Floats:
         """`law` without its checks, [B, V]."""
@@ -85,7 +85,7 @@ def checked(
     return tuple(both[0].shape[:-1]), verifier, draft
 
 
-def by_few(function: Callable[..., Floats], verifier: Floats, draft: Floats) -> Floats:
+def by_few(function: Callable[[Floats, Floats], Floats], verifier: Floats, draft: Floats) -> Floats:
     """`function` of rows [b, V], which gives [b], of a few rows at a time, [B]."""
     step = few(verifier.shape[1])
     parts = [function(verifier[i : i + step], draft[i : i + step]) for i in range(0, len(verifier), step)]
@@ -110,7 +110,8 @@ def likeliest(draft: Floats, k: int) -> Mask:
     least = np.partition(draft, draft.shape[1] - k, -1)[:, draft.shape[1] - k, None]
     above, equal = draft > least, draft == least
     room = k - np.count_nonzero(above, -1)[:, None]
-    return (above | (equal & (np.cumsum(equal, -1) <= room))) & (draft > 0)
+    mask: Mask = (above | (equal & (np.cumsum(equal, -1) <= room))) & (draft > 0)
+    return mask
 
 
 def chosen(draft: Floats, k: int, drawing: Drawing) -> Mask:
