@@ -30,7 +30,9 @@ class Dynamic(Drafter):
         "A small language model picks the likeliest paths: a tree whose shape follows its confidence, every round anew."
     )
     source = "Li et al. 2024, EAGLE-2 (arXiv 2406.16858)"
-    as_there = "Expansion of the likeliest nodes of each level, and reranking of all by the product of their probabilities."
+    as_there = (
+        "Expansion of the likeliest nodes of each level, and reranking of all by the product of their probabilities."
+    )
     left_out = "The head: here a whole draft model writes the tree."
     chooses = True
     branches = True
