@@ -36,9 +36,9 @@ def by_shape(pair: Pair, prompts: Sequence[Prompt], sps: Settings, looked: Seque
             Way(f"tree of {nodes}, {best.shape}", _drafted(pair, sps, f"tree:shape={best.shape}", best.levels), chain),
             Way(f"dynamic tree of {nodes}", _drafted(pair, sps, f"dynamic:size={nodes}", min(nodes, DEEPEST)), chain),
         ]
-    nodes, seconds = [row["nodes"] for row in looked], [row["tree"] for row in looked]
+    seen, seconds = [row["nodes"] for row in looked], [row["tree"] for row in looked]
     best = fastest_shape(
-        chances, BUDGETS[-1], DEEPEST, _drafting(pair, prompts[0]), lambda n: float(np.interp(n, nodes, seconds))
+        chances, BUDGETS[-1], DEEPEST, _drafting(pair, prompts[0]), lambda n: float(np.interp(n, seen, seconds))
     )
     return [
         *ways,
