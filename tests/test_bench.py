@@ -301,13 +301,14 @@ def test_every_drafter_of_a_pair_is_compared(pair, prompt, monkeypatch):
     monkeypatch.setattr(ways.Specviz, "__call__", noted)
     rows = proposing.by_drafter(pair, models, Settings(SPS.rule, max_new_tokens=16), [prompt], 1)
     names = [row["name"] for row in rows]
-    assert names == ["plain", "hybrid", "model", "ngram", "stand", "suffix", *names[-3:]]
+    assert {"plain", "hybrid", "model", "ngram", "stand", "suffix", "tree"} <= {*names} and "head" not in names
     assert names[-3:] == ["transformers plain", "transformers prompt lookup", "transformers assisted"]
     for row, timed in zip(rows, kept[len(rows) - 3 :]):  # behind those that warmed up
         spent = timed.spent
         assert row["kept_share"] == (spent.kept / spent.drafted if spent.drafted else None)
         assert 0 < row["outside"] < 1 and row["written_per_round"] == timed.tokens / timed.rounds
-    assert rows[0]["kept_share"] is None and rows[2]["kept_share"] > 0 and rows[-1]["outside"] is None
+    assert rows[0]["kept_share"] is None and rows[-1]["outside"] is None
+    assert rows[names.index("model")]["kept_share"] > rows[names.index("stand")]["kept_share"]
     report.show("drafters", rows)
 
 

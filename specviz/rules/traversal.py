@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,7 +29,7 @@ class Traversal(Block):
     formula = "r(n) = min(1, r(parent) q(n) / p(n)); keep the first leaf and its path with chance r\nelse it goes, and at its parent S = Σ_y max(r q(y) − p(y), 0), q ← max(r q − p, 0) / S, r ← S / (S + 1 − r)\nat the end draw from the q of the node reached"
     helps = "With trees: a likely deep token rescues the unlikely ones before it, so that longer paths stay than when every place is judged by itself."
     hurts = "It can say what is kept only once the whole tree is judged, and on a tree of one level it gains nothing."
-    servers: ClassVar[dict[str, str]] = {}  # no server judges trees so
+    servers = dict[str, str]()  # no server judges trees so
 
     @property
     def drawings(self) -> frozenset[Drawing]:

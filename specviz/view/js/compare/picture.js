@@ -10,7 +10,7 @@ const PILL = 34; // px: height of a node
 const TOP = 40; // of the names of the places
 const JUDGED = 88; // a row with a node that was judged, and one without
 const UNREAD = 62;
-const BAR = 116;
+const OWN = 150; // px: of the verifier's own word
 
 const text = (words, x, y, more = {}) => svg("text", { x, y, "font-size": 12.5, fill: "var(--ink2)", ...more }, words);
 // A token as a word: without the space that leads it, unless it is nothing else.
@@ -46,22 +46,22 @@ function before(lane, round) {
   return named((own || state.run.trace.prompt).replace(/\s+/g, " ").slice(-12).trimStart());
 }
 
-function bar(x, y, token, relaxed) {
-  const at = x + BAR * Math.min(1, token.uniform);
+function bar(x, y, long, token) {
+  const at = x + long * Math.min(1, token.uniform);
   return svg(
     "g",
     null,
-    svg("rect", { x, y, width: BAR, height: 8, rx: 2, fill: "var(--sunk)" }),
+    svg("rect", { x, y, width: long, height: 8, rx: 2, fill: "var(--sunk)" }),
     svg("rect", {
       x,
       y,
-      width: Math.max(1, BAR * token.accept),
+      width: Math.max(1, long * token.accept),
       height: 8,
       rx: 2,
-      fill: relaxed ? "var(--amber)" : "var(--mute)",
+      fill: token.fate === "relaxed" ? "var(--amber)" : "var(--mute)",
     }),
     svg("line", { x1: at, x2: at, y1: y - 3, y2: y + 11, stroke: "var(--ink)", "stroke-width": 2 }),
-    text(`φ ${prob(token.accept)}`, x + BAR + 8, y + 8, { "font-size": 12, ...HALO }),
+    text(`φ ${prob(token.accept)}`, x + long + 8, y + 8, { "font-size": 12, ...HALO }),
   );
 }
 
@@ -72,8 +72,10 @@ const curve = (x1, y1, x2, y2) => {
 
 // The tree from left to right, in a picture `wide` px wide.
 export function drawn(lane, round, { nodes, root, rows, depth, own }, wide) {
-  const step = Math.min(280, Math.max(190, (wide - 130) / (depth + 1.05)));
-  const first = Math.min(250, step);
+  const step = Math.min(280, Math.max(150, (wide - OWN) / (depth + 1.15)));
+  const first = Math.min(250, step * 1.15);
+  const total = Math.max(wide, first + step * depth + OWN);
+  const long = step < 180 ? 92 : 116;
   const x = (place) => first + step * place;
   const judgedRows = new Set(nodes.filter(({ token }) => token.judged >= 0).map(({ row }) => Math.round(row)));
   const tops = [TOP];
@@ -89,10 +91,11 @@ export function drawn(lane, round, { nodes, root, rows, depth, own }, wide) {
   const sizes = new Map(
     nodes.map(({ slot, token }) => {
       const words = short(plain(token), room);
-      return [slot, { words, wide: Math.max(48, width(words, 17) + 30) }];
+      return [slot, { words, long, wide: Math.max(48, width(words, 17) + 30) }];
     }),
   );
-  const start = before(lane, round);
+  let start = before(lane, round);
+  while (start.length > 2 && width(start, 16) + 20 > first - 96) start = `…${start.replace(/^…/, "").slice(1)}`;
   const rootWide = Math.min(first - 96, width(start, 16) + 28);
   const from = (parent) => {
     if (parent < 0) return [rootWide, y(root)];
@@ -112,11 +115,11 @@ export function drawn(lane, round, { nodes, root, rows, depth, own }, wide) {
     });
   });
   const arcs = nodes.flatMap(({ elder, row, depth: place, token }) => {
-    const older = nodes.find((one) => one.slot === elder);
+    const older = lane.scope === "token" && nodes.find((one) => one.slot === elder);
     if (!older || older.token.fate !== "rejected" || token.judged < 0) return [];
     const share = forest.left(round, older.token);
     const [left, top, bottom] = [x(place), y(older.row) + 10, y(row) - 10];
-    const words = share === null ? "leaves the rest" : `leaves ${Math.round(100 * share)} %`;
+    const words = share === null ? "" : `${step < 200 ? "" : "leaves "}${Math.round(100 * share)} %`;
     return [
       svg("path", {
         d: `M${left - 3},${top}C${left - 36},${top + 12} ${left - 36},${bottom - 12} ${left - 5},${bottom}`,
@@ -131,7 +134,7 @@ export function drawn(lane, round, { nodes, root, rows, depth, own }, wide) {
   const names = Array.from({ length: depth }, (_, i) => text(`place ${i + 1}`, x(i) + 4, 18, { fill: "var(--ink3)" }));
   return svg(
     "svg",
-    { class: "treepicture", width: wide, height: high, viewBox: `0 0 ${Math.max(wide, x(depth) + 120)} ${high}` },
+    { class: "treepicture", width: total, height: high, viewBox: `0 0 ${total} ${high}` },
     svg(
       "defs",
       null,
@@ -171,7 +174,7 @@ function ownWord(round, { token, row }, from, left, y) {
   );
 }
 
-function drawnNode(round, { slot, token, elder, hidden }, { words, wide }, left, middle, picked) {
+function drawnNode(round, { slot, token, elder, hidden }, { words, wide, long }, left, middle, picked) {
   const look = LOOKS[token.fate];
   const selected = picked?.key === token.key;
   const judged = token.judged >= 0;
@@ -208,7 +211,7 @@ function drawnNode(round, { slot, token, elder, hidden }, { words, wide }, left,
       "text-decoration": token.fate === "rejected" ? "line-through" : null,
       style: "unicode-bidi: isolate",
     }),
-    judged ? bar(left + 2, middle + 23, token, token.fate === "relaxed") : null,
+    judged ? bar(left + 2, middle + 23, long, token) : null,
     text(said(round, token, elder), left + 2, middle + (judged ? 46 : 33), {
       "font-size": 12,
       fill: "var(--ink3)",
@@ -260,7 +263,7 @@ export function list(lane, round, { nodes, own }) {
           "aria-pressed": String(picked?.key === token.key),
           "aria-label": spokenOf(round, token),
         },
-        el(`span.t.${token.fate}`, null, el("bdi", null, named(token.text))),
+        el(`span.t.${token.fate}`, null, el("bdi", null, plain(token))),
         token.judged >= 0 ? el("span.listbar", null, fill, tick) : null,
         token.judged >= 0 ? el("span.phi", null, `φ ${prob(token.accept)}`) : null,
         el("small", null, said(round, token, elder), hidden ? ` · +${hidden} behind it` : ""),
@@ -275,7 +278,7 @@ export function list(lane, round, { nodes, own }) {
       el(
         "p.listown",
         null,
-        el(`span.t.${token.fate}`, null, el("bdi", null, named(token.text))),
+        el(`span.t.${token.fate}`, null, el("bdi", null, plain(token))),
         el("small", null, token.fate === "bonus" ? "bonus: nothing refused" : "in place of the refused"),
       ),
     );

@@ -10,11 +10,15 @@ import * as sets from "specviz/laws/sets.js";
 import * as picture from "specviz/compare/picture.js";
 
 const NARROW = 720; // px: below it the tree is a list
-const READING =
-  "At each place the eldest is asked first; what it leaves of the verifier’s mass is what the younger is judged by. " +
-  "Rounded: drawn. Square: chosen. The bar ends at φ, the line is the draw u: left of φ it is kept.";
+const READING = {
+  token:
+    "At each place the eldest is asked first; what it leaves of the verifier’s mass is what the younger is judged by.",
+  block:
+    "This rule judges paths: what follows a node is looked at before the node, and the first that passes is kept with its path.",
+};
+const KEY = "Rounded: drawn. Square: chosen. The bar ends at φ, the line is the draw u: left of φ it is kept.";
 const parts = {};
-let now = null; // {lane, round, folded}
+let now = null; // {lane, round, most, folded}; `most`: how many rows there may be without folding
 
 // The lane and round to show: those of the selected token; else the first tree there is.
 function wanted() {
@@ -140,7 +144,9 @@ function draw() {
   parts.box.hidden = !found;
   if (!found) return;
   const { lane, round } = found;
-  if (now?.round !== round) now = { ...found, folded: forest.tooTall(round) };
+  const wide = parts.body.clientWidth || parts.box.clientWidth - 40;
+  const most = wide < NARROW ? 4 : 9; // rows
+  if (now?.round !== round || now.most !== most) now = { ...found, most, folded: forest.tooTall(round, most) };
   const rounds = lane.rounds.filter(({ shape }) => shape.tree);
   parts.words.textContent = [
     label(lane.name, lane.knobs),
@@ -150,12 +156,12 @@ function draw() {
   ]
     .filter(Boolean)
     .join(" · ");
+  set(parts.reading, `${READING[lane.scope]} ${KEY}`);
   set(parts.count, `round ${round.index + 1} of ${lane.rounds.length}`);
   [parts.before.disabled, parts.after.disabled] = [rounds[0] === round, rounds.at(-1) === round];
-  parts.fold.hidden = !forest.tooTall(round);
+  parts.fold.hidden = !forest.tooTall(round, most);
   set(parts.fold, now.folded ? "Show every node" : "Fold what was never judged");
   const shownTree = forest.laid(round, now.folded);
-  const wide = parts.body.clientWidth || parts.box.clientWidth - 40;
   parts.body.replaceChildren(
     wide < NARROW ? picture.list(lane, round, shownTree) : picture.drawn(lane, round, shownTree, wide),
   );
@@ -181,7 +187,7 @@ export function build() {
       draw();
     },
   });
-  parts.body = el("div.treebody", {
+  parts.body = el("div.treebody.scroller", {
     role: "group",
     "aria-label": "The candidates, by place; arrow keys move",
     onkeydown: walk,
@@ -201,7 +207,7 @@ export function build() {
       el("div.treehead", null, el("h2", null, "This round’s tree"), parts.words),
       el("div.treenav", null, parts.fold, parts.count, parts.before, parts.after),
     ),
-    el("p.caption", null, READING),
+    (parts.reading = el("p.caption")),
     parts.body,
     parts.figures,
   );

@@ -4,8 +4,6 @@
 //   own     {token, row}: the verifier's own word, or null
 //   rows, depth   how many rows and places there are
 
-export const ROWS = 9; // a tree of more is folded
-
 /**
  * @param {Round} round
  * @param {boolean} folded
@@ -63,9 +61,12 @@ export function laid(round, folded) {
   };
 }
 
-// As it is first shown: folded where it has too many rows.
-/** @param {Round} round */
-export const tooTall = (round) => laid(round, false).rows > ROWS;
+// Whether it has more than `most` rows unless it is folded.
+/**
+ * @param {Round} round
+ * @param {number} most
+ */
+export const tooTall = (round, most) => laid(round, false).rows > most;
 
 // The share of the verifier's mass that a refused candidate leaves to the next: where the test was the strict one that is what
 // the draft does not cover, and else it is not in the trace: null.
