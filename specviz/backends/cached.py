@@ -31,6 +31,11 @@ def homes() -> list[Path]:
     return [*places, Path(tempfile.gettempdir()) / f"specviz-{_user()}"]
 
 
+def write_json(path: Path, data: object) -> None:
+    """Writes plain data as JSON that is read well."""
+    path.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def kept(sha256: str) -> Path | None:
     """The folder made of the file with this hash, if there is a whole one."""
     return next((folder for home in homes() if _whole(folder := home / _name(sha256), sha256)), None)

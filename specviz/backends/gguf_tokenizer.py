@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from specviz.backends.cached import write_json
 from specviz.backends.gguf_file import GGUFFile
 
 if TYPE_CHECKING:
@@ -96,8 +96,3 @@ def _pre_tokenizer(split: str) -> PreTokenizer:
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
-
-
-def write_json(path: Path, data: object) -> None:
-    """Writes plain data as JSON."""
-    path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

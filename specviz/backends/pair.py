@@ -18,7 +18,6 @@ from specviz.backends import cached, memory, places
 from specviz.backends.places import Located, Progress, Published
 from specviz.backends.session import Head, Model
 from specviz.backends.tokenizer import Tokenizer, differences
-from specviz.backends.weights import borrows
 from specviz.types import ModelError, Sampling
 
 PAIRS = ASSETS / "pairs"  # a folder for each
@@ -297,6 +296,8 @@ def _assembled(
     located: dict[str, Located], ids: dict[str, str], facts: PairFacts | None, source: PairSource, progress: Progress | None
 ) -> Pair:  # fmt: skip
     """The pair of the models at these places, which call themselves by `ids`."""
+    from specviz.backends.weights import borrows
+
     folders = {role: place.folder for role, place in located.items()}
     first = ("", {}) if facts is None else (facts.opening, facts.tags)
     borrowing = "draft" in folders and borrows(Path(folders["draft"]))

@@ -186,14 +186,14 @@ def _converted(path: Path, sha256: str, device: str, dtype: str | None, report: 
     if folder is None:
         from specviz.backends.gguf_file import GGUFFile
         from specviz.backends.gguf_llama import Shape, write_weights
-        from specviz.backends.gguf_tokenizer import write_json, write_tokenizer
+        from specviz.backends.gguf_tokenizer import write_tokenizer
 
         file = GGUFFile(path)
         shape = Shape(file)
         memory.placed(str(path), device, dtype)
 
         def fill(new: Path) -> None:
-            write_json(new / "config.json", shape.config() | write_tokenizer(file, new))
+            cached.write_json(new / "config.json", shape.config() | write_tokenizer(file, new))
             write_weights(file, shape, new / "model.safetensors", report)
 
         folder = cached.make(sha256, 4 * file.parameters, fill)

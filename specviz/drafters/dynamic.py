@@ -30,6 +30,8 @@ class Dynamic(Drafter):
         "A small language model picks the likeliest paths: a tree whose shape follows its confidence, every round anew."
     )
     source = "Li et al. 2024, EAGLE-2 (arXiv 2406.16858)"
+    as_there = "The likeliest nodes of a level are followed, and the likeliest of the whole tree stay."
+    left_out = "A trained head to draft by: here it is the draft model."
     chooses = True
     branches = True
     uses_draft_model = True

@@ -33,6 +33,8 @@ class Tree(Drafter):
     name = "tree"
     summary = "A small language model writes a tree of fixed shape: several candidates for one place."
     source = "Miao et al. 2024, SpecInfer (arXiv 2305.09781); Chen et al. 2024, Sequoia (arXiv 2402.12374)"
+    as_there = "A fixed shape, one forward for each level, candidates drawn with or without replacement, or chosen."
+    left_out = "The search for the best shape, which is `specviz.study.trees`."
     branches = True
     uses_draft_model = True
 

@@ -30,6 +30,7 @@ from torch import Tensor
 
 from specviz import backends
 from specviz.backends import Model, places
+from specviz.backends.cached import write_json
 from specviz.backends.tokenizer import Tokenizer, why_not
 from specviz.backends.weights import EMBEDDING, HEAD, Weights
 from specviz.training import cut, distil_head, export, loop, texts, writing
@@ -226,7 +227,7 @@ def kept_tokens(file: Path, shards: Shards, source: Source, count: int, vocabula
     """The ids that the draft knows, [K] int32, as they were chosen when the training began."""
     if not file.exists():
         always = source.frame.stops | set(source.frame.closing[:1])
-        export.write(file, shards.frequent(count, frozenset(always), vocabulary).tolist())
+        write_json(file, shards.frequent(count, frozenset(always), vocabulary).tolist())
     return torch.tensor(json.loads(file.read_text()), dtype=torch.int32)
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from specviz.backends.cached import sha256_of
+from specviz.backends.cached import sha256_of, write_json
 from specviz.backends.weights import EMBEDDING, HEAD
 from specviz.training.cut import CutLlama
 from specviz.training.head import HeadModel
@@ -59,9 +59,9 @@ def save(folder: Path, model: Llama, tokenizer: Tokenizer) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     end = tokenizer.token_to_id(END)
-    write(folder / "config.json", config(model.size, end))
-    write(folder / "generation_config.json", {"bos_token_id": end, "eos_token_id": end})
-    write(
+    write_json(folder / "config.json", config(model.size, end))
+    write_json(folder / "generation_config.json", {"bos_token_id": end, "eos_token_id": end})
+    write_json(
         folder / "tokenizer_config.json",
         {
             "tokenizer_class": "PreTrainedTokenizerFast",
@@ -99,7 +99,7 @@ def _save_beside(folder: Path, model: CutLlama | HeadModel, verifier: Path, own:
         if (verifier / name).is_file():
             facts = json.loads((verifier / name).read_text(encoding="utf-8"))
             ends |= {end: facts[end] for end in ("bos_token_id", "eos_token_id") if end in facts}
-    write(folder / "config.json", config(model.size, None) | ends | {"tie_word_embeddings": False, "specviz": own})
+    write_json(folder / "config.json", config(model.size, None) | ends | {"tie_word_embeddings": False, "specviz": own})
     save_weights(folder, model.state_dict())
 
 
@@ -120,7 +120,7 @@ def save_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
         save_file(shard, folder / file, metadata={"format": "pt"})
         places.update(dict.fromkeys(shard, file))
     total = sum(bytes_of(shard.values()) for shard in shards)
-    write(folder / "model.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": places})
+    write_json(folder / "model.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": places})
 
 
 def save_facts(folder: Path, facts: Mapping[str, Any]) -> None:
@@ -129,7 +129,7 @@ def save_facts(folder: Path, facts: Mapping[str, Any]) -> None:
         role: {path.name: sha256_of(path) for path in sorted((folder / role).glob("*.safetensors"))}
         for role in ("draft", "verifier", "head")
     }
-    write(
+    write_json(
         folder / "pair.json",
         {**facts, **{role: facts[role] | {"sha256": files} for role, files in sums.items() if files}},
     )
@@ -164,7 +164,3 @@ def load(folder: Path) -> Llama:
 
 def bytes_of(weights) -> int:
     return sum(weight.numel() * weight.element_size() for weight in weights)
-
-
-def write(path: Path, value) -> None:
-    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

@@ -33,6 +33,17 @@ def test_it_writes_what_the_verifier_would(name, drafter, draft_length):
         assert abs(found.written[text] - chance) < 1e-12
 
 
+@pytest.mark.parametrize("draft_length", ["confidence:0.5", "thompson"])
+@pytest.mark.parametrize("drafter", ["tree:shape=2-2", "dynamic:size=3,width=2"])
+def test_trees_that_stop_write_what_the_verifier_would(drafter, draft_length):
+    """Also where only some nodes of a level go on."""
+    pair = table_pair(2, exact=True)
+    lane = settings_of("sps", drafter=drafters.parse(drafter), max_new_tokens=3, draft_length=draft_length)
+    found = law(pair, (0, 1, 0), lane)
+    for text, chance in pair.verifier.law((0, 1, 0), 3).items():
+        assert abs(found.written[text] - chance) < 1e-12
+
+
 @pytest.mark.parametrize("drafter", ["model", "model:tokens=chosen", "suffix:tokens=drawn,share=0", "stand:shortest=1"])
 def test_a_draft_ends_behind_the_first_doubtful_token(drafter):
     """All tokens but the last were given enough, and the last was not, or the drafter had no more, or there was no room."""

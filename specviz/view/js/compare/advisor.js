@@ -8,6 +8,7 @@ import * as pairs from "specviz/core/pairs.js";
 import { MAX_LANES, ownOf, state } from "specviz/core/state.js";
 import * as drafters from "specviz/core/drafters.js";
 import * as about from "specviz/parts/about.js";
+import { column, heads, unseen } from "specviz/parts/heads.js";
 import { key } from "specviz/parts/key.js";
 import * as controls from "specviz/compare/controls.js";
 
@@ -225,9 +226,6 @@ function line(row, most) {
   );
 }
 
-const head = (words, kind, title) =>
-  el("th", { scope: "col", title }, words, kind ? el(`span.badge.${kind}`, null, kind) : null);
-
 function draw() {
   parts.table.hidden = !answer;
   if (!answer) return parts.table.replaceChildren();
@@ -241,20 +239,14 @@ function draw() {
     ? el(
         "table.advice.ledger",
         null,
-        el(
-          "thead",
-          null,
-          el(
-            "tr",
-            null,
-            head("rule"),
-            head("setting"),
-            head("kept per round", "estimated", "And the interval that holds a fresh text like these 95 times in 100."),
-            head("divergence, nats", "exact", "Mean KL(output law ‖ verifier) per judged token of these texts."),
-            head("speed-up", "estimated", "Against plain decoding, from the seconds both models need here and now."),
-            head("a real run", "measured", "Kept per round on the same prompt with another seed."),
-            el("th", null, el("span.sr", null, "use it")),
-          ),
+        heads(
+          "rule",
+          "setting",
+          column("kept per round", "estimated", "And the interval that holds a fresh text like these 95 times in 100."),
+          column("divergence, nats", "exact", "Mean KL(output law ‖ verifier) per judged token of these texts."),
+          column("speed-up", "estimated", "Against plain decoding, from the seconds both models need here and now."),
+          column("a real run", "measured", "Kept per round on the same prompt with another seed."),
+          unseen("use it"),
         ),
         el(
           "tbody",

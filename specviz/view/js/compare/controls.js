@@ -35,8 +35,9 @@ const lengths = () =>
 const LOSSLESS = "The text it writes is distributed exactly as the verifier's.";
 
 function kinds(known, lossless) {
-  if (known) return lossless ? "Lossless." : null;
-  return lossless ? "No knob, lossless." : "No knob.";
+  const words = [known ? "" : "no knob", lossless ? "lossless" : ""].filter(Boolean).join(", ");
+  if (!words) return null;
+  return el("span.caption", lossless ? { title: LOSSLESS } : null, `${words[0].toUpperCase()}${words.slice(1)}.`);
 }
 
 // The knobs of a lane: its rule's, and behind them those of its own drafter.
@@ -51,7 +52,7 @@ export function knobs(column, index, drafting) {
     "div.knobs",
     { "data-knobs": index },
     inputs(column.rule, known, column.knobs, change),
-    el("span.caption", lossless ? { title: LOSSLESS } : null, kinds(known.length, lossless)),
+    kinds(known.length, lossless),
     drafting,
   );
 }

@@ -3,6 +3,7 @@ import { el, set } from "specviz/core/dom.js";
 import { named, nats, prob } from "specviz/core/formats.js";
 import * as laws from "specviz/laws/laws.js";
 import { head } from "specviz/parts/figure.js";
+import { heads, unseen } from "specviz/parts/heads.js";
 import { put, svg, width } from "specviz/parts/svg.js";
 import { knobWords } from "specviz/playground/chart.js";
 import * as play from "specviz/playground/play.js";
@@ -509,21 +510,7 @@ export function build() {
       },
     },
     el("summary", null, "Names and numbers"),
-    el(
-      "table.entry",
-      null,
-      el(
-        "thead",
-        null,
-        el(
-          "tr",
-          null,
-          ["token", "draft", "verifier"].map((words) => el("th", { scope: "col" }, words)),
-          el("th", null, el("span.sr", null, "remove")),
-        ),
-      ),
-      parts.body,
-    ),
+    el("table.entry", null, heads("token", "draft", "verifier", unseen("remove")), parts.body),
     el("p.caption", null, "Type one number and the others of its distribution rescale, so that it sums to 1."),
   );
   parts.svg.addEventListener(

@@ -2,6 +2,7 @@
 import { calm, el, set } from "specviz/core/dom.js";
 import { named, nats, percent, prob } from "specviz/core/formats.js";
 import * as laws from "specviz/laws/laws.js";
+import { heads } from "specviz/parts/heads.js";
 import { put, svg } from "specviz/parts/svg.js";
 import * as chart from "specviz/playground/chart.js";
 import * as play from "specviz/playground/play.js";
@@ -284,22 +285,8 @@ export function build() {
     "div",
     { hidden: true },
     parts.funnel,
-    el(
-      "table.drawn",
-      null,
-      el(
-        "thead",
-        null,
-        el(
-          "tr",
-          null,
-          ["", "exact, %", "drawn, %", "± 1 s.e.", "off, s.e."].map((words) => el("th", { scope: "col" }, words)),
-        ),
-      ),
-      parts.rows,
-    ),
+    el("table.drawn", null, heads("", "exact, %", "drawn, %", "± 1 s.e.", "off, s.e."), parts.rows),
   );
-  const heads = ["token", "draft", "verifier", "target", "residual", "output law"];
   return [
     el(
       "section.plot.inside",
@@ -307,20 +294,7 @@ export function build() {
       el("h3", null, "Inside ", parts.rule),
       parts.words,
       el("div.abox", { "aria-hidden": "true" }, parts.phi, parts.strict, parts.zero, parts.tick, parts.one),
-      el(
-        "table.dists",
-        null,
-        el(
-          "thead",
-          null,
-          el(
-            "tr",
-            null,
-            heads.map((words) => el("th", { scope: "col" }, words)),
-          ),
-        ),
-        parts.body,
-      ),
+      el("table.dists", null, heads("token", "draft", "verifier", "target", "residual", "output law"), parts.body),
       parts.spent,
     ),
     el(

@@ -2,6 +2,7 @@
 import { boot, defaults } from "specviz/core/boot.js";
 import { download, el } from "specviz/core/dom.js";
 import { finite, fixed, nats, number, sampled, symbol } from "specviz/core/formats.js";
+import { column, heads } from "specviz/parts/heads.js";
 import { key } from "specviz/parts/key.js";
 import * as curves from "specviz/sweep/curves.js";
 import * as questions from "specviz/sweep/questions.js";
@@ -23,7 +24,7 @@ const name = (key) => `${about(key).label}${about(key).unit ? `, ${about(key).un
 
 function head(key, source) {
   const kind = about(key).kind === "exact" ? "exact" : source;
-  return el("th", { scope: "col", title: about(key).definition }, name(key), el(`span.badge.${kind}`, null, kind));
+  return column(name(key), kind, about(key).definition);
 }
 
 function cells(row, waiting) {
@@ -143,17 +144,11 @@ export function show(message, source) {
     if (rows.length) download("specviz-sweep.csv", message.csv, "text/csv");
   };
   parts.table.replaceChildren(
-    el(
-      "thead",
-      null,
-      el(
-        "tr",
-        null,
-        el("th", { scope: "col" }, "rule"),
-        el("th", { scope: "col" }, "knob"),
-        el("th", { scope: "col", title: "Questions answered right, of all that were asked." }, "right of asked"),
-        FIGURES.map(([key]) => head(key, source)),
-      ),
+    heads(
+      "rule",
+      "knob",
+      column("right of asked", "", "Questions answered right, of all that were asked."),
+      FIGURES.map(([key]) => head(key, source)),
     ),
     el(
       "tbody",

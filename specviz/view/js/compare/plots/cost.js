@@ -69,17 +69,20 @@ function cost(ink) {
   const names = spread(ends, 104, 0.075).map((end) =>
     note(end.bold ? `<b>${end.text}</b>` : end.text, 1.02, end.at, end.bold ? ink.ink : ink.ink3),
   );
+  const axes = ["cost of a drafted token, verifier calls", "drafted tokens kept, %"];
   return {
     subtitle: "Drafted tokens kept, against what one costs; along its line a drafter is as fast",
     more:
       `The unit is a verifier call that looks at one token${plain ? "" : ", here of a lane's own, since no plain lane ran"}. ` +
       "On a lane's line lie the drafters that would be as fast with drafts as long: above it they are faster. The number is the " +
       "speed-up of drafter and verifier alone, without judging and without the first round, which reads the prompt.",
-    axes: ["cost of a drafted token, verifier calls", "drafted tokens kept, %"],
+    axes,
     kind: measured(),
     rows: [
-      ["lane", "cost of a drafted token, calls", "kept, share", "low", "high", "drafted per round", "speed-up"],
-      ...found.map((one) => [one.lane.label, one.cost, one.share, ...one.interval, one.length, one.speed]),
+      ["lane", ...axes, "low", "high", "drafted per round", "speed-up"],
+      ...found.map(({ lane, cost: each, share, interval, length, speed }) => [
+        ...[lane.label, each, ...[share, ...interval].map((part) => 100 * part), length, speed],
+      ]),
     ],
     data,
     layout: layout(ink, {

@@ -30,16 +30,17 @@ function byDrafter(rows) {
     const whole = { name: lane.drafter?.name ?? "", drafted, judged, kept };
     const own = title === whole.name ? title : `${title}<br>${whole.name}`;
     return all.length
-      ? all.map((voice) => ({ ...voice, label: `${title}<br>${voice.name}` }))
-      : [{ ...whole, label: own }];
+      ? all.map((voice) => ({ ...voice, lane, label: `${title}<br>${voice.name}` }))
+      : [{ ...whole, lane, label: own }];
   });
 }
 
 function drawDrafters(ink, rows) {
   const found = byDrafter(rows).filter(({ judged }) => judged > 0);
+  const axes = ["drafter", "judged tokens kept, %"];
   return {
     subtitle: "Of the judged tokens, the share kept, by who proposed them; bars: 95 %",
-    axes: ["lane and drafter", "judged tokens kept, %"],
+    axes,
     kind: measured(),
     data: [
       {
@@ -55,8 +56,10 @@ function drawDrafters(ink, rows) {
       },
     ],
     rows: [
-      ["lane and drafter", "drafted", "judged", "kept"],
-      ...found.map(({ label, drafted, judged, kept }) => [label.replace("<br>", " "), drafted, judged, kept]),
+      ["lane", ...axes, "judged", "drafted"],
+      ...found.map(({ lane, name, drafted, judged, kept }) => [
+        ...[lane.label, name, (100 * kept) / judged, judged, drafted],
+      ]),
     ],
     layout: layout(ink, {
       bargap: 0.45,
