@@ -317,15 +317,24 @@ def test_trees_are_held_against_chains_of_as_many_nodes(pair, prompt, tmp_path, 
     so many, as a chain and as a tree; both tables are printed and plotted."""
     monkeypatch.setattr(trees, "BUDGETS", (2, 5))
     sps = Settings(SPS.rule, max_new_tokens=6)
-    ways_ = trees.by_shape(pair, [prompt], sps)
+    looks = trees.looks(pair, prompt, 2)
+    ways_ = trees.by_shape(pair, [prompt], sps, looks)
     rows = ways.time_ways(ways_, [prompt], 1)
     names = [row["name"] for row in rows]
     assert names[0] == "chain of 2" and names[1].startswith("tree of 2, ") and names[2] == "dynamic tree of 2"
-    assert [row["against"] for row in rows] == [None, "chain of 2", "chain of 2", None, "chain of 5", "chain of 5"]
+    assert names[-1].startswith("fastest by these costs, ")
+    assert [row["against"] for row in rows] == [
+        None,
+        "chain of 2",
+        "chain of 2",
+        None,
+        "chain of 5",
+        "chain of 5",
+        None,
+    ]
     for way, row in zip(ways_, rows):
         assert row["written_per_round"] >= 1
         assert max(len(drafted) for drafted, _ in way.run.rounds) <= (2 if "of 2" in way.name else 5)
-    looks = trees.looks(pair, prompt, 2)
     assert [row["nodes"] for row in looks] == [1, 2, 5, 10] and all(row["chain"] > 0 < row["tree"] for row in looks)
     report.show("trees", rows)
     report.show("looks", looks)

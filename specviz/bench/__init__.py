@@ -125,8 +125,9 @@ def run(options: argparse.Namespace) -> int:
         _save(options, tables)
         return 0
     if options.trees:
-        show("looks", trees.looks(pair, prompts[0], 10 * repeats))
-        show("trees", ways.time_ways(trees.by_shape(pair, prompts, sps), prompts, repeats))
+        looked = trees.looks(pair, prompts[0], 10 * repeats)
+        show("looks", looked)
+        show("trees", ways.time_ways(trees.by_shape(pair, prompts, sps, looked), prompts, repeats))
         _save(options, tables)
         return 0
     show("pair", ways.time_ways(ways.for_pair(pair, models, sps), prompts, repeats))

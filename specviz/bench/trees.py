@@ -8,6 +8,7 @@ from statistics import median
 from time import perf_counter
 from typing import TypedDict
 
+import numpy as np
 import torch
 
 from specviz import drafters
@@ -15,15 +16,16 @@ from specviz.backends import Pair, Session
 from specviz.bench.ways import Prompt, Specviz, Way
 from specviz.engine.race import race
 from specviz.engine.settings import Settings
-from specviz.study.trees import best_shape, kept_by_rank
+from specviz.study.trees import best_shape, fastest_shape, kept_by_rank
 
 BUDGETS = (4, 8, 16, 24)  # nodes that the verifier looks at in a round
 WIDE = "4-4-2"  # the shape that the chances by rank are measured with
 DEEPEST = 6  # levels of a tree: each costs a forward of the draft model
 
 
-def by_shape(pair: Pair, prompts: Sequence[Prompt], sps: Settings) -> list[Way]:
-    """For each budget a chain, the best static tree for the chances measured here first, and a dynamic tree."""
+def by_shape(pair: Pair, prompts: Sequence[Prompt], sps: Settings, looked: Sequence[Look]) -> list[Way]:
+    """For each budget a chain, the best static tree for the chances measured here first, and a dynamic tree; then the tree
+    that should write most per second at what `looked` says a look of the verifier costs."""
     chances = measured_chances(pair, prompts, sps)
     ways = []
     for nodes in BUDGETS:
@@ -34,7 +36,23 @@ def by_shape(pair: Pair, prompts: Sequence[Prompt], sps: Settings) -> list[Way]:
             Way(f"tree of {nodes}, {best.shape}", _drafted(pair, sps, f"tree:shape={best.shape}", best.levels), chain),
             Way(f"dynamic tree of {nodes}", _drafted(pair, sps, f"dynamic:size={nodes}", min(nodes, DEEPEST)), chain),
         ]
-    return ways
+    seen, seconds = [row["nodes"] for row in looked], [row["tree"] for row in looked]
+    best = fastest_shape(
+        chances, BUDGETS[-1], DEEPEST, _drafting(pair, prompts[0]), lambda n: float(np.interp(n, seen, seconds))
+    )
+    return [
+        *ways,
+        Way(f"fastest by these costs, {best.shape}", _drafted(pair, sps, f"tree:shape={best.shape}", best.levels)),
+    ]
+
+
+def _drafting(pair: Pair, prompt: Prompt) -> float:
+    """Seconds of one forward of the draft model behind a prompt, the median of ten."""
+    assert pair.draft is not None
+    session, tokens = pair.draft.session(), pair.encode(*prompt)
+    with torch.inference_mode():
+        session.forward(tokens, 1)
+        return median(_look(session, tokens[:1], None) for _ in range(10))
 
 
 def measured_chances(pair: Pair, prompts: Sequence[Prompt], sps: Settings) -> list[float]:

@@ -26,7 +26,7 @@ class Traversal(Block):
     name = "traversal"
     summary = "Strict, but judges a whole tree from its leaves: a good leaf rescues its path, and nothing is distorted."
     source = "Weng et al. 2025 (arXiv 2505.12398), traversal verification"
-    formula = "r(n) = min(1, r(parent) q(n) / p(n)); the first leaf is kept with its path with chance r(leaf)\nelse it goes; at its parent S = Σ_y max(r q(y) − p(y), 0), r ← S / (S + 1 − r), q ← norm(max(r q − p, 0)), p without the leaf\nnothing left: draw from the q of the node reached"
+    formula = "r(n) = min(1, r(parent) q(n) / p(n)); keep the first leaf and its path with chance r\nelse it goes, and at its parent S = Σ_y max(r q(y) − p(y), 0), q ← max(r q − p, 0) / S, r ← S / (S + 1 − r)\nat the end draw from the q of the node reached"
     helps = "With trees: a likely deep token rescues the unlikely ones before it, so that longer paths stay than when every place is judged by itself."
     hurts = "It can say what is kept only once the whole tree is judged, and on a tree of one level it gains nothing."
     servers = dict[str, str]()  # no server judges trees so

@@ -24,7 +24,7 @@ from typing import cast
 
 from specviz import registry
 from specviz.rules.inputs import Numbers
-from specviz.sets.base import SetRule, checked
+from specviz.sets.base import SetRule, by_few, checked
 from specviz.sets.best import least
 from specviz.sums.rows import Floats
 from specviz.types import Drawing
@@ -55,7 +55,7 @@ def optimum(verifier_probs: Numbers, draft_probs: Numbers, k: int, drawing: Draw
     of verifier/draft attain (arXiv 2502.18779): O(V log V). ValueError for an unknown drawing or k below 1.
     """
     shape, verifier, draft = checked(verifier_probs, draft_probs, k, drawing)
-    return least(verifier, draft, k, drawing).reshape(shape)
+    return by_few(lambda q, p: least(q, p, k, drawing), verifier, draft).reshape(shape)
 
 
 def gap(rule: SetRule, verifier_probs: Numbers, draft_probs: Numbers, k: int, drawing: Drawing | None = None) -> Floats:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
 
 from specviz import registry, rules
 from specviz.rules.inputs import Numbers
-from specviz.sums.rows import Floats, Indices, Mask
+from specviz.sums.rows import Floats, Indices, Mask, few
 from specviz.types import DRAWINGS, Drawing
 
 MOST_SIBLINGS = 64
@@ -47,7 +48,7 @@ class SetRule:
         no way to compute it exactly for so many tokens."""
         drawing = self._drawing(drawing)
         shape, verifier, draft = checked(verifier_probs, draft_probs, k, drawing)
-        return self.accepts(verifier, draft, k, drawing).reshape(shape)
+        return by_few(lambda q, p: self.accepts(q, p, k, drawing), verifier, draft).reshape(shape)
 
     def law_of(self, verifier: Floats, draft: Floats, k: int, drawing: Drawing) -> Floats:
         """`law` without its checks, [B, V]."""
@@ -84,6 +85,13 @@ def checked(
     return tuple(both[0].shape[:-1]), verifier, draft
 
 
+def by_few(function: Callable[[Floats, Floats], Floats], verifier: Floats, draft: Floats) -> Floats:
+    """`function` of rows [b, V], which gives [b], of a few rows at a time, [B]."""
+    step = few(verifier.shape[1])
+    parts = [function(verifier[i : i + step], draft[i : i + step]) for i in range(0, len(verifier), step)]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
 def normalised(weights: Floats, otherwise: Floats) -> Floats:
     """Rows [B, V] scaled to sum to 1; those of `otherwise` where there is nothing to scale."""
     mass = weights.sum(-1, keepdims=True)
@@ -97,10 +105,13 @@ def residual(verifier: Floats, draft: Floats) -> Floats:
 
 def likeliest(draft: Floats, k: int) -> Mask:
     """[B, V]: the k likeliest tokens of each row, of those that have mass; the first of equals."""
-    order = np.argsort(-draft, -1, kind="stable")[:, :k]
-    mask = np.zeros(draft.shape, dtype=bool)
-    np.put_along_axis(mask, order, True, -1)
-    return mask & (draft > 0)
+    if k >= draft.shape[1]:
+        return draft > 0
+    least = np.partition(draft, draft.shape[1] - k, -1)[:, draft.shape[1] - k, None]
+    above, equal = draft > least, draft == least
+    room = k - np.count_nonzero(above, -1)[:, None]
+    mask: Mask = (above | (equal & (np.cumsum(equal, -1) <= room))) & (draft > 0)
+    return mask
 
 
 def chosen(draft: Floats, k: int, drawing: Drawing) -> Mask:
@@ -108,11 +119,11 @@ def chosen(draft: Floats, k: int, drawing: Drawing) -> Mask:
     where fewer than k tokens have mass, one of those is left."""
     if drawing == "picked":
         return likeliest(draft, k)
-    if drawing != "greedy":
-        return np.zeros(draft.shape, dtype=bool)
-    left = np.minimum(k, np.count_nonzero(draft, -1)) - 1
-    rank = np.argsort(np.argsort(-draft, -1, kind="stable"), -1)
-    mask: Mask = rank < left[:, None]
+    mask = np.zeros(draft.shape, dtype=bool)
+    if drawing == "greedy":
+        left = np.minimum(k, np.count_nonzero(draft, -1)) - 1
+        for count in np.unique(left[left > 0]):
+            mask[left == count] = likeliest(draft[left == count], int(count))
     return mask
 
 

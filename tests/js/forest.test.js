@@ -7,7 +7,7 @@ import * as forest from "specviz/core/forest.js";
 import * as store from "specviz/core/store.js";
 
 // A lane of one round: `parents` of its nodes, those kept and judged, and the token it adds.
-function round({ parents, path, node, origin, accept = 0.5, strict = 0.5 }) {
+function lane({ parents, path, node, origin, accept = 0.5, strict = 0.5 }) {
   const drafted = parents.map((_, slot) => slot);
   const emitted = [...path, ...(origin ? [parents.length] : [])];
   const column = (value) => node.map(() => value);
@@ -22,11 +22,13 @@ function round({ parents, path, node, origin, accept = 0.5, strict = 0.5 }) {
   const shape = { parents, path, node, chosen: parents.map(() => false), law_prob: parents.map(() => 0.5) };
   const data = { start: 3, drafted, kept: path.length, emitted, origin, judged, slices: [], ...shape };
   const seconds = { draft_seconds: 0.1, verify_seconds: 0.1, seconds: 0.3, clock: 0.3 };
-  const lane = { rule: "x", name: "x", knobs: {}, lossless: true, scope: "token", draft_length: 4, drafter: "y" };
+  const told = { rule: "x", name: "x", knobs: {}, lossless: true, scope: "token", draft_length: 4, drafter: "y" };
   const pieces = Object.fromEntries([...drafted, parents.length].map((id) => [id, `t${id}`]));
-  const trace = { prompt_tokens: [7, 8, 9], pieces, lanes: [{ ...lane, rounds: [{ ...data, ...seconds }] }] };
-  return store.open(trace).lanes[0].rounds[0];
+  const trace = { prompt_tokens: [7, 8, 9], pieces, lanes: [{ ...told, rounds: [{ ...data, ...seconds }] }] };
+  return store.open(trace).lanes[0];
 }
+
+const round = (given) => lane(given).rounds[0];
 
 const FULL = [-1, -1, -1, 0, 0, 1, 1, 2, 2, 3, 4, 5, 6, 7, 8]; // 3, then 2, then 1
 
@@ -87,7 +89,9 @@ test("a round's places hold their candidates and what was written; a share is le
   );
   assert.match(store.unread(made, made.tokens[2]), /kept first/);
   assert.match(store.unread(made, made.tokens[7]), /behind a candidate/);
-  assert.equal(forest.left(made, made.tokens[0]), 0.25);
-  const loose = round({ parents: FULL, path: [1], node: [0, 1], origin: "resampled", accept: 0.8 });
+  const one = { parents: FULL, path: [1], node: [0, 1], origin: "resampled" };
+  const strict = lane(one);
+  assert.equal(forest.left(strict, strict.tokens[0]), 0.25);
+  const loose = lane({ ...one, accept: 0.8 });
   assert.equal(forest.left(loose, loose.tokens[0]), null);
 });

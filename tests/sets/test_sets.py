@@ -48,7 +48,7 @@ def pair(seed, size=4, spread=1.0):
 def summed(rule, verifier, draft, k, drawing):
     """(law [V], acceptance): the sum over all siblings that may come."""
     ways, chances = drawn(draft, k, drawing)
-    rows = (np.broadcast_to(part, (len(ways), len(part))) for part in (verifier, draft))
+    rows = (np.tile(part, (len(ways), 1)) for part in (verifier, draft))
     emitted = rule.emits(*rows, ways, drawing)
     among = np.zeros(emitted.shape, dtype=bool)
     np.put_along_axis(among, ways, True, -1)

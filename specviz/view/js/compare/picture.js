@@ -117,7 +117,7 @@ export function drawn(lane, round, { nodes, root, rows, depth, own }, wide) {
   const arcs = nodes.flatMap(({ elder, row, depth: place, token }) => {
     const older = lane.scope === "token" && nodes.find((one) => one.slot === elder);
     if (!older || older.token.fate !== "rejected" || token.judged < 0) return [];
-    const share = forest.left(round, older.token);
+    const share = forest.left(lane, older.token);
     const [left, top, bottom] = [x(place), y(older.row) + 10, y(row) - 10];
     const words = share === null ? "" : `${step < 200 ? "" : "leaves "}${Math.round(100 * share)} %`;
     return [
@@ -250,7 +250,7 @@ export function list(lane, round, { nodes, own }) {
       tick.style.left = `${100 * token.uniform}%`;
     }
     const older = nodes.find((node) => node.slot === elder);
-    const share = older?.token.fate === "rejected" && token.judged >= 0 ? forest.left(round, older.token) : null;
+    const share = older?.token.fate === "rejected" && token.judged >= 0 ? forest.left(lane, older.token) : null;
     return el(
       "li",
       null,

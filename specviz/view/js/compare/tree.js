@@ -64,7 +64,7 @@ function figures(lane, round) {
   const place = token && token.round === round.index ? token.position - round.start : 0;
   const offered = store.places(round)[place]?.slots ?? [];
   const rows = offered.map((slot) => round.tokens[slot]).filter((one) => one.judged >= 0);
-  const shares = rows.map((one) => forest.left(round, one));
+  const shares = rows.map((one) => forest.left(lane, one));
   if (rows.length && !shares.includes(null) && lane.lossless) {
     const all = 1 - shares.reduce((product, share) => product * share, 1);
     const words =

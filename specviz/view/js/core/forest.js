@@ -68,15 +68,16 @@ export function laid(round, folded) {
  */
 export const tooTall = (round, most) => laid(round, false).rows > most;
 
-// The share of the verifier's mass that a refused candidate leaves to the next: where the test was the strict one that is what
-// the draft does not cover, and else it is not in the trace: null.
+// The share of the verifier's mass that a refused candidate leaves to the next, where a lane's test is the strict one throughout:
+// what the draft does not cover. null where it is not, since a trace does not hold what another test leaves.
 /**
- * @param {Round} round
+ * @param {Lane} lane
  * @param {Token} token
  */
-export function left(round, token) {
-  const strict = Math.abs(token.accept - token.strict) < 1e-6;
-  const apart = Number(round.given.judged.tv?.[token.judged]);
+export function left(lane, token) {
+  const judged = lane.tokens.filter((one) => one.judged >= 0);
+  const strict = lane.scope === "token" && judged.every((one) => Math.abs(one.accept - one.strict) < 1e-6);
+  const apart = Number(lane.rounds[token.round].given.judged.tv?.[token.judged]);
   return strict && Number.isFinite(apart) ? apart : null;
 }
 

@@ -180,8 +180,13 @@ function rows() {
 
 // Draws it anew; where it is far off the screen, once it comes near.
 export function render() {
-  parts.stale = !parts.near;
-  if (parts.stale) return;
+  parts.stale = true;
+  if (parts.near) fresh();
+}
+
+function fresh() {
+  if (!parts.stale) return;
+  parts.stale = false;
   const { k, drawing, preset } = state.sets;
   now = sets.table(state.verifier, state.draft, drawing, state.sets.knobs);
   parts.opening.replaceChildren(...sentence());
@@ -262,7 +267,7 @@ export function build() {
       ),
       el("div.choosing", null, many, drawn),
     ),
-    siblings.build(),
+    siblings.build(fresh),
     el(
       "section.plot.settable",
       { "aria-label": "Every rule over several candidates" },
@@ -306,7 +311,7 @@ export function build() {
   new IntersectionObserver(
     (entries) => {
       parts.near = entries.at(-1).isIntersecting;
-      if (parts.near && parts.stale) render();
+      if (parts.near && play.now) fresh();
     },
     { rootMargin: "300px" },
   ).observe(node);

@@ -219,6 +219,7 @@ export function render(next = shown) {
 // Both for a talk, at a width of their own.
 function figure(title, subtitle, axes, draw, node, rows) {
   return () => {
+    parts.fresh();
     draw(FIGURE);
     const copy = node().cloneNode(true);
     render();
@@ -226,7 +227,9 @@ function figure(title, subtitle, axes, draw, node, rows) {
   };
 }
 
-export function build() {
+// `fresh` is called before anything is saved: what is far off the screen may not have been drawn yet.
+export function build(fresh) {
+  parts.fresh = fresh;
   parts.chart = svg("svg", { role: "img" });
   parts.cover = svg("svg", { role: "img" });
   parts.chartbox = el("div.chartholder", null, parts.chart);
@@ -257,8 +260,12 @@ export function build() {
           cover,
           () => parts.cover,
           () => [
-            ["token", "draft", "verifier", "among the candidates"],
-            ...shown.names.map((name, i) => [name, shown.draft[i], shown.verifier[i], shown.covered[i]]),
+            ["series", ...axes[0]],
+            ...[
+              ["among the candidates", shown.covered],
+              ["draft", shown.draft],
+              ["verifier", shown.verifier],
+            ].flatMap(([series, probs]) => probs.map((p, i) => [series, shown.names[i], 100 * p])),
           ],
         ),
         el("span.badge.exact", null, "exact"),
@@ -278,9 +285,11 @@ export function build() {
           chart,
           () => parts.chart,
           () => [
-            ["series", "candidates", "acceptance"],
-            ...shown.table.map(({ k, optimum }) => ["optimum", k, optimum]),
-            ...lines(shown.table).flatMap(({ name, points }) => points.map((point) => [name, ...point])),
+            ["series", ...axes[1]],
+            ...shown.table.map(({ k, optimum }) => ["optimum", k, 100 * optimum]),
+            ...lines(shown.table).flatMap(({ name, points }) =>
+              points.map(([k, acceptance]) => [name, k, 100 * acceptance]),
+            ),
           ],
         ),
         el("span.badge.exact", null, "exact"),
