@@ -125,12 +125,12 @@ def _import_gradio() -> None:
     does not for classes that come from no file."""
     find = inspect.getfile
 
-    def hidden(thing: object) -> str:
+    def hidden(thing: Any) -> str:
         if isinstance(thing, type) and thing.__module__.startswith("gradio."):
             raise OSError
-        return find(thing)  # type: ignore[arg-type]
+        return find(thing)
 
-    inspect.getfile = hidden
+    inspect.getfile = hidden  # type: ignore[assignment]
     try:
         import gradio  # noqa: F401
     finally:
