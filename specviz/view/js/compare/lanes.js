@@ -3,8 +3,7 @@ import { boot, offline } from "specviz/core/boot.js";
 import * as continued from "specviz/core/continued.js";
 import { el, set } from "specviz/core/dom.js";
 import { on } from "specviz/core/events.js";
-import { named, number, percent, seconds, symbol } from "specviz/core/formats.js";
-import * as provenance from "specviz/core/provenance.js";
+import { named, number, seconds, symbol } from "specviz/core/formats.js";
 import { done, laneOf, pickedToken, repeats, state, titleOf } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 import { rejudged } from "specviz/laws/rejudged.js";
@@ -19,13 +18,13 @@ import * as figures from "specviz/compare/figures.js";
 import * as fork from "specviz/compare/fork.js";
 import * as offers from "specviz/compare/offers.js";
 import * as verdict from "specviz/compare/verdict.js";
+import * as voices from "specviz/compare/voices.js";
 
 let box;
 let tabs;
 let views = [];
 let ticket = 0;
 const FIRST = 480; // tokens that are there at once, of all lanes together
-const VOICES = 4; // marks of voices, see drafters.css
 const SLICE = 150; // and those of each task that brings the rest
 
 function build(column, index) {
@@ -169,7 +168,7 @@ function appendRound(view, lane, round) {
     node.append(tokenNode(token, end));
   });
   space(lane, round, node);
-  sign(view, round, node);
+  voices.sign(view, round, node);
   offers.mark(round, node);
   round.mended.forEach((token) => {
     const old = view.rounds[token.round]?.querySelector(`[data-k="${token.key}"]`);
@@ -182,35 +181,6 @@ function appendRound(view, lane, round) {
   });
   view.rounds.push(node);
   view.words.append(node);
-}
-
-// A drafted token of a lane with several voices is marked with the one that proposed it.
-function sign(view, { given, tokens }, node) {
-  if (!given.provenance) return;
-  tokens.slice(0, given.drafted.length).forEach(({ slot }, i) => {
-    const name = provenance.voice(given, slot);
-    if (name === null) return;
-    if (!view.spoke.includes(name)) view.spoke.push(name);
-    node.children[i].classList.add("voiced", `voice${view.spoke.indexOf(name) % VOICES}`);
-  });
-}
-
-// How much of what was drafted each voice proposed.
-function tally(view, lane, rounds) {
-  const all = provenance.voices(lane, rounds);
-  const total = all.reduce((sum, { drafted }) => sum + drafted, 0);
-  view.voices.hidden = !total;
-  view.voices.replaceChildren(
-    ...all.flatMap(({ name, drafted, judged, kept }, i) => [
-      i ? ", " : "Drafted by ",
-      el(
-        "span",
-        { title: `${drafted} drafted, ${judged} judged, ${kept} kept` },
-        el(`i.voiced.voice${i % VOICES}`),
-        `${name} ${percent(drafted / total, 0)} %`,
-      ),
-    ]),
-  );
 }
 
 // A cut token that touches a kept one inside a word or number stands a little apart from it.
@@ -327,7 +297,7 @@ function tick(view) {
   view.live = next;
   figures.draw(view.figures, view.column, lane, now.done);
   verdict.draw(view.verdict, lane, over && Boolean(lane.finished));
-  tally(view, lane, now.done);
+  voices.tally(view, lane, now.done);
   foot(view, lane, now, next);
 }
 
