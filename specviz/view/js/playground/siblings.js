@@ -230,12 +230,11 @@ function figure(title, subtitle, axes, draw, node, rows) {
 // `fresh` is called before anything is saved: what is far off the screen may not have been drawn yet.
 export function build(fresh) {
   parts.fresh = fresh;
-  parts.chart = svg("svg", { role: "img" });
-  parts.cover = svg("svg", { role: "img" });
-  parts.chartbox = el("div.chartholder", null, parts.chart);
-  parts.coverbox = el("div.chartholder", null, parts.cover);
   parts.covercaption = el("p.caption");
   const title = ["Which tokens are among them", "Acceptance against the number of candidates"];
+  [parts.cover, parts.chart] = title.map((words) => svg("svg", { role: "img", "aria-label": words }));
+  parts.chartbox = el("div.chartholder", null, parts.chart);
+  parts.coverbox = el("div.chartholder", null, parts.cover);
   const chartwords = "One of the candidates is written. Beyond the thick line no lossless rule can be.";
   const coverwords =
     "Filled: the chance to be among the candidates. Outline: to be the only one. Line: what the verifier wants.";
