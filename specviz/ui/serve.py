@@ -130,7 +130,7 @@ def _import_gradio() -> None:
             raise OSError
         return find(thing)  # type: ignore[arg-type]
 
-    inspect.getfile = hidden
+    inspect.getfile = hidden  # type: ignore[assignment]
     try:
         import gradio  # noqa: F401
     finally:
