@@ -20,10 +20,9 @@ from pathlib import Path
 import torch
 
 from specviz import backends, drafters
-from specviz import rules as rules_
 from specviz.backends import Pair
 from specviz.drafters import Drafter
-from specviz.engine.settings import Settings
+from specviz.engine.settings import Settings, parse_lane
 from specviz.exports.replay import Replay, replay
 from specviz.record import metrics
 from specviz.record.running import run
@@ -41,12 +40,13 @@ class Run:
     trace: Trace
 
     def figures(self) -> dict[str, dict[str, float | None]]:
-        """The figures of `metrics.DEFINITIONS` for each lane, by the lane's spec ("plain": the verifier alone); None where
-        there is nothing to divide by. A second lane of the same spec is "spec (2)"."""
+        """The figures of `metrics.DEFINITIONS` for each lane, by the lane's spec ("plain": the verifier alone; with "@" and
+        the drafter where lanes have several); None where there is nothing to divide by. A second lane of the same spec is
+        "spec (2)"."""
         lanes: dict[str, dict[str, float | None]] = {}
-        for lane in self.trace.lanes:
-            count = 1 + sum(key == lane.spec or key.startswith(lane.spec + " (") for key in lanes)
-            key = lane.spec if count == 1 else f"{lane.spec} ({count})"
+        for spec, lane in zip(self.trace.specs(), self.trace.lanes):
+            count = 1 + sum(key == spec or key.startswith(spec + " (") for key in lanes)
+            key = spec if count == 1 else f"{spec} ({count})"
             lanes[key] = metrics.figures(lane, self.trace.plain())
         return lanes
 
@@ -57,7 +57,7 @@ class Run:
     def save(self, path: str | Path) -> None:
         """Writes the trace, or a replay that opens from a file where the name ends in .html."""
         if str(path).endswith((".html", ".htm")):
-            Replay().write(self.trace, Path(path))
+            Replay().write([self.trace], Path(path))
         else:
             self.trace.save(path)
 
@@ -92,13 +92,14 @@ def compare(
 ) -> Run:
     """Decodes a prompt under several acceptance rules with the same randomness, and records everything.
 
-    rules           specs such as "sps" or "cactus:delta=0.5", or rules; "plain" is the verifier alone
-    drafter         a spec such as "model" or "ngram:longest=4", or a drafter (None: the pair's own, or else "model")
+    rules           a lane each: specs such as "sps" or "cactus:delta=0.5", or rules; "plain" is the verifier alone;
+                    "sps@ngram" is a lane with a drafter of its own
+    drafter         of the other lanes: a spec such as "model" or "ngram:longest=4", or a drafter (None: the pair's own, or else "model")
     pair            a registered pair by name (None: the one that comes with the project), a folder with a pair.json, or what
                     `backends.load_pair` made of any models
     style           how the prompt is put to the models (None: the pair's first way)
     system          the system message of a chat (None: what the chat template itself puts; "": none)
-    draft_length    tokens drafted before the verifier looks, or "auto"
+    draft_length    tokens drafted before the verifier looks, or "auto", "confidence:0.4", "thompson"
     max_new_tokens  tokens
     temperature, top_k, top_p  applied to both models alike (None: what the pair's pair.json says, or else 1, 0 and 1)
 
@@ -107,19 +108,20 @@ def compare(
     """
     if isinstance(rules, str) or not rules:
         raise ValueError("rules is a list of at least one rule, such as ['sps', 'cactus:delta=1'].")
-    made = [rules_.parse(rule) if isinstance(rule, str) and rule != "plain" else rule for rule in rules]
+    made = [parse_lane(rule) if isinstance(rule, str) else (rule, None) for rule in rules]
     models = pair if isinstance(pair, Pair) else _loaded(pair)
     drafter = models.drafter if drafter is None else drafter
+    usual = drafters.parse(drafter) if isinstance(drafter, str) else drafter
     lanes = [
         Settings(
-            rule=None if isinstance(rule, str) else rule,
-            drafter=drafters.parse(drafter) if isinstance(drafter, str) else drafter,
+            rule=rule,
+            drafter=own or usual,
             sampling=models.sampled(temperature=temperature, top_k=top_k, top_p=top_p),
             draft_length=draft_length,
             max_new_tokens=max_new_tokens,
             seed=seed,
         )
-        for rule in made
+        for rule, own in made
     ]
     style = style if style is not None else next(iter(models.styles), None)
     with _threads(models.threads):

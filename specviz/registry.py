@@ -18,6 +18,7 @@ from functools import cache
 from typing import Protocol, TypedDict, TypeVar
 
 Value = float | int | str
+LONGEST_TEXT = 400  # characters of a knob's text
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
 Default = TypeVar("Default", bound=Value)
@@ -41,6 +42,7 @@ class Knob(TypedDict):
     high: float | None
     open_low: bool
     choices: Sequence[str] | None
+    form: str | None
     unit: str
     scale: str
 
@@ -53,17 +55,18 @@ def knob(
     high: float | None = None,
     open_low: bool = False,
     choices: Sequence[str] | None = None,
+    form: str | None = None,
     unit: str = "",
     scale: str = "linear",
 ) -> Default:
     """A dataclass field that carries its own range, unit and one line of help.
 
     `low` and `high` bound the value (``open_low``: `low` itself is not allowed). `choices` lists the words
-    allowed for a text knob. `scale` ("linear" or "log") says how a slider should move through the range.
+    allowed for a text knob; `form` says instead, in words, what its text looks like. `scale` ("linear" or "log") says how a slider should move through the range.
     """
     info = Knob(
         name="", default=default, type=type(default).__name__, help=help, low=low, high=high, open_low=open_low,
-        choices=choices, unit=unit, scale=scale,
+        choices=choices, form=form, unit=unit, scale=scale,
     )  # fmt: skip
     return dataclasses.field(default=default, metadata={"knob": info})
 
@@ -77,12 +80,17 @@ def knobs(cls: type) -> list[Knob]:
 
 def check_knobs(instance: object) -> None:
     """Raises ValueError, in a sentence that says what is allowed, if a knob is out of its range. A whole number given as 5.0
-    becomes 5."""
+    becomes 5; of a text with a form of its own only the length is checked here."""
     for info in knobs(type(instance)):
         name, value = info["name"], getattr(instance, info["name"])
         if info["choices"] is not None:
             if value not in info["choices"]:
                 raise ValueError(f"{name} must be one of {', '.join(info['choices'])}; got {shown(value)}.")
+            continue
+        if info["form"] is not None:
+            if isinstance(value, bool) or not isinstance(value, (int, str)) or len(str(value)) > LONGEST_TEXT:
+                raise ValueError(f"{name} must be {allowed(info)}; got {shown(value)}.")
+            object.__setattr__(instance, name, str(value))
             continue
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(f"{name} must be a number; got {shown(value)}.")
@@ -104,6 +112,8 @@ def shown(value: object) -> str:
 
 def allowed(info: Knob) -> str:
     """The range of a knob in words: "from 0 to 10 nats", "above 0 and at most 1"."""
+    if info["form"] is not None:
+        return info["form"]
     unit = f" {info['unit']}" if info["unit"] else ""
     low, high = info["low"], info["high"]
     if info["open_low"]:

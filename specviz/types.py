@@ -12,6 +12,8 @@ Glossary (papers swap the letters p and q; the code never uses either alone)
     draft              the tokens offered in a round: a chain, or a tree with several candidates for one place
     node               one token of a draft; its parent is another node or the text itself
     drawn, chosen      how a node came: sampled from a distribution, or picked, so that its law is all on that token
+    sibling            a node with the same parent as another: another candidate for that place; the elder is judged first
+    drawing            how siblings came, see DRAWINGS
     judged             a node that a rule looked at (those behind a rejection never are)
     strict             the test of `sps`: keep with min(1, verifier/draft)
     fate               what became of a token: accepted, relaxed, rejected, discarded, resampled, bonus
@@ -41,6 +43,13 @@ if TYPE_CHECKING:
 
 Origin = Literal["accepted", "resampled", "bonus"]
 Reason = Literal["end of text", "length", "stopped"]
+Drawing = Literal["iid", "without_replacement", "greedy", "picked"]
+DRAWINGS: dict[Drawing, str] = {  # how the candidates for one place may come
+    "iid": "each drawn from the whole distribution, independently",
+    "without_replacement": "each drawn from the distribution without its elders",
+    "greedy": "one drawn from the distribution without the likeliest tokens, which are chosen",
+    "picked": "the likeliest tokens, all chosen",
+}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import specviz
+from specviz.engine.settings import parse_lane
 from specviz.record.trace import load
 from specviz.types import ModelError
 from tests.support.browser import until, watched
@@ -56,7 +57,17 @@ def test_the_same_call_gives_the_same_text(made):
 def test_a_drafter_without_a_model():
     """The drafter is chosen by its spec."""
     run = SMALL("one two one two one two", ["sps"], drafter="ngram:longest=2", max_new_tokens=12)
-    assert run.trace.lanes[0].drafter.spec == "ngram:longest=2"
+    assert run.trace.lanes[0].drafter.spec == "ngram:longest=2,shortest=1"
+
+
+def test_a_lane_names_its_own_drafter():
+    """Where lanes have several, their figures are found by both; a trace opened again says the same."""
+    run = SMALL("one two one two", ["sps", "sps@ngram:longest=2", "plain"], drafter="model", max_new_tokens=8)
+    drafters = [lane.drafter.name for lane in run.trace.lanes]
+    assert drafters == ["model", "ngram", "nothing"]
+    specs = run.trace.specs()
+    assert list(run.figures()) == specs and specs[2] == "plain"
+    assert [parse_lane(spec)[1] for spec in specs[:2]] == [lane.drafter for lane in run.trace.lanes[:2]]
 
 
 @pytest.mark.parametrize(
@@ -66,6 +77,9 @@ def test_a_drafter_without_a_model():
         (lambda: SMALL("A", "sps"), "a list of at least one rule"),
         (lambda: SMALL("A", ["magic"]), "no acceptance rule called 'magic'"),
         (lambda: SMALL("A", ["sps"], drafter="magic"), "no drafter called 'magic'"),
+        (lambda: SMALL("A", ["sps@magic"]), "no drafter called 'magic'"),
+        (lambda: SMALL("A", ["sps@nothing"]), "drafts nothing. Choose the rule plain"),
+        (lambda: SMALL("A", ["plain@ngram"]), "Plain decoding has no drafter"),
         (lambda: SMALL(" ", ["sps"]), "prompt is empty"),
         (lambda: SMALL("A", ["sps"], temperature=-1), "temperature must be from 0 to 5"),
         (lambda: SMALL("A", ["sps"], style="verse"), "no style 'verse'"),

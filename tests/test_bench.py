@@ -12,7 +12,7 @@ import torch
 
 from specviz import backends, drafters, rules
 from specviz.backends.weights import EMBEDDING, HEAD
-from specviz.bench import generated, parts, report, ways
+from specviz.bench import generated, parts, proposing, report, trees, ways
 from specviz.engine import probe as probes
 from specviz.engine.probe import Probe
 from specviz.engine.race import race
@@ -274,12 +274,71 @@ def test_the_whole_benchmark(small, tmp_path, capsys):
     )
     said = capsys.readouterr().out
     tables = json.loads(file.read_text())
-    assert status == 0 and set(tables) == {"about", *report.TITLES}
+    usual = report.TITLES.keys() - {"drafters", "looks", "trees"}  # which are asked for by themselves
+    assert status == 0 and set(tables) == {"about", *usual}
     drawn = page.read_text(encoding="utf-8")
-    for title in report.TITLES.values():
+    for title in map(report.TITLES.__getitem__, usual):
         assert title in said and title.split(":")[0] in drawn
     by_name = {row["name"]: row for row in tables["pair"]}
     assert len(by_name["specviz sps"]["rates"]) == 3 and by_name["specviz sps"]["against"] == "transformers assisted"
     assert by_name["specviz sps, drafter ngram"]["against"] == "transformers prompt lookup"
     assert [row["context"] for row in tables["context of the generated pair"]] == [20, 100, 200 - generated.WRITTEN]
     assert "<script src" not in drawn
+
+
+def test_every_drafter_of_a_pair_is_compared(pair, prompt, monkeypatch):
+    """A way for each that the pair can run, beside plain decoding and transformers' own; what was drafted, kept and spent is
+    that of the runs themselves."""
+    folder = backends.pairs()["small"].folder
+    models = ways.transformers_models([str(folder / "draft"), str(folder / "verifier")], pair)
+    kept = []
+    once = ways.Specviz.__call__
+
+    def noted(self, *asked):
+        kept.append(once(self, *asked))
+        return kept[-1]
+
+    monkeypatch.setattr(ways.Specviz, "__call__", noted)
+    rows = proposing.by_drafter(pair, models, Settings(SPS.rule, max_new_tokens=8), [prompt], 1)
+    names = [row["name"] for row in rows]
+    assert {"plain", "hybrid", "model", "ngram", "stand", "suffix", "tree"} <= {*names} and "head" not in names
+    assert names[-3:] == ["transformers plain", "transformers prompt lookup", "transformers assisted"]
+    for row, timed in zip(rows, kept[len(rows) - 3 :]):  # behind those that warmed up
+        spent = timed.spent
+        assert row["kept_share"] == (spent.kept / spent.drafted if spent.drafted else None)
+        assert 0 < row["outside"] < 1 and row["written_per_round"] == timed.tokens / timed.rounds
+    assert rows[0]["kept_share"] is None and rows[-1]["outside"] is None
+    assert rows[names.index("model")]["kept_share"] > 0
+    report.show("drafters", rows)
+
+
+def test_trees_are_held_against_chains_of_as_many_nodes(pair, prompt, tmp_path, monkeypatch, capsys):
+    """At each budget a chain, the best shape for the chances measured here, and a dynamic tree, none of more nodes; a look at
+    so many, as a chain and as a tree; both tables are printed and plotted."""
+    monkeypatch.setattr(trees, "BUDGETS", (2, 5))
+    sps = Settings(SPS.rule, max_new_tokens=6)
+    looks = trees.looks(pair, prompt, 2)
+    ways_ = trees.by_shape(pair, [prompt], sps, looks)
+    rows = ways.time_ways(ways_, [prompt], 1)
+    names = [row["name"] for row in rows]
+    assert names[0] == "chain of 2" and names[1].startswith("tree of 2, ") and names[2] == "dynamic tree of 2"
+    assert names[-1].startswith("fastest by these costs, ")
+    assert [row["against"] for row in rows] == [
+        None,
+        "chain of 2",
+        "chain of 2",
+        None,
+        "chain of 5",
+        "chain of 5",
+        None,
+    ]
+    for way, row in zip(ways_, rows):
+        assert row["written_per_round"] >= 1
+        assert max(len(drafted) for drafted, _ in way.run.rounds) <= (2 if "of 2" in way.name else 5)
+    assert [row["nodes"] for row in looks] == [1, 2, 5, 10] and all(row["chain"] > 0 < row["tree"] for row in looks)
+    report.show("trees", rows)
+    report.show("looks", looks)
+    said = capsys.readouterr().out
+    assert report.TITLES["trees"] in said and "as a tree" in said
+    report.plot({"about": "x", "looks": looks, "trees": rows}, str(tmp_path / "page.html"))
+    assert report.TITLES["looks"] in (tmp_path / "page.html").read_text(encoding="utf-8")

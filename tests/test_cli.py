@@ -115,15 +115,30 @@ def test_compare_shows_every_lane(capsys):
         assert name in out
 
 
+def test_a_lane_may_have_a_drafter_of_its_own(capsys):
+    """It stands behind an @, and --drafter is for the lanes without; lanes that differ in it alone are told apart."""
+    lanes = ["--rule", "sps", "--rule", "sps@ngram:longest=2", "--drafter", "model"]
+    status, out, _ = call(capsys, "compare", *PROMPT, *lanes)
+    assert status == 0 and "== sps@ngram:longest=2,shortest=1 ==" in out
+    rows = [line.split()[0] for line in out.splitlines() if line.startswith("sps@")]
+    assert rows == ["sps@model", "sps@ngram"]
+    status, _, err = call(capsys, "compare", *PROMPT, "--rule", "sps@magic")
+    assert status == 2 and "no drafter called 'magic'" in err
+
+
 def test_a_drafter_without_a_model_drafts_in_every_lane(capsys, tmp_path):
     """--drafter with its knobs is used by all lanes but the plain one, kept in the trace, said with the figures, and
     verify draws the same tokens again; what it drafted stands earlier in the text, behind the same token."""
     file = tmp_path / "trace.json"
     lanes = ["--rule", "plain", "--rule", "sps", "--rule", "cactus:delta=1"]
     status, out, _ = call(capsys, "compare", *PROMPT, *lanes, "--drafter", "ngram:longest=2", "--json", file)
-    assert status == 0 and "drafter: ngram:longest=2\n" in out
+    assert status == 0 and "drafter: ngram:longest=2,shortest=1\n" in out
     record = trace.load(file)
-    assert [lane.drafter.spec for lane in record.lanes] == ["nothing", "ngram:longest=2", "ngram:longest=2"]
+    assert [lane.drafter.spec for lane in record.lanes] == [
+        "nothing",
+        "ngram:longest=2,shortest=1",
+        "ngram:longest=2,shortest=1",
+    ]
     for lane in record.lanes[1:]:
         text = [*record.prompt_tokens, *lane.tokens]
         drafted = [round_ for round_ in lane.rounds if round_.drafted]
@@ -212,9 +227,11 @@ def test_advise_for_a_drafter(capsys, tmp_path):
     """advise is for the drafter of the traces, or for the one that is named, and says which."""
     file = tmp_path / "trace.json"
     call(capsys, "compare", *PROMPT, "--rule", "sps", "--rule", "tas", "--json", file)
-    for more, drafter in (([], "model"), (["--drafter", "ngram:longest=2"], "ngram:longest=2")):
+    for more, drafter in (([], "model:tokens=drawn"), (["--drafter", "ngram:longest=2"], "ngram:longest=2,shortest=1")):
         status, out, _ = call(capsys, "advise", file, "--spend", "0.1", "--rule", "sps", "--draft-length", "3", *more)
         assert status == 0 and out.splitlines()[1].startswith("sps") and f"Drafter: {drafter}." in out
+    status, out, _ = call(capsys, "advise", file, "--drafters", "--draft-length", "2")
+    assert status == 0 and out.startswith("drafter ") and "model:tokens=drawn " in out and "Rule: sps." in out
     status, _, err = call(capsys, "advise", file, "--spend", "0.1", "--drafter", "magic")
     assert status == 2 and "no drafter called 'magic'" in err
 
@@ -226,7 +243,7 @@ def test_sweep_with_a_drafter(capsys, tmp_path):
     status, out, _ = call(capsys, "sweep", *asked, "--drafter", "ngram:longest=2", "--csv", file)
     assert status == 0 and "sps" in out
     rows = list(csv.DictReader(file.open(encoding="utf-8")))
-    assert [(row["name"], row["drafter"]) for row in rows] == [("plain", ""), ("sps", "ngram:longest=2")]
+    assert [(row["name"], row["drafter"]) for row in rows] == [("plain", ""), ("sps", "ngram:longest=2,shortest=1")]
 
 
 def test_help_lists_rules_and_drafters_with_their_knobs(capsys):
@@ -237,7 +254,7 @@ def test_help_lists_rules_and_drafters_with_their_knobs(capsys):
         out = capsys.readouterr().out
         listed = out[out.index("acceptance rules:") :].splitlines()
         assert any(line.split() == ["cactus", "delta=1.0,", "solver=taylor"] for line in listed)
-        assert any(line.split() == ["ngram", "longest=3"] for line in listed)
+        assert any(line.split() == ["ngram", "longest=3,", "shortest=1"] for line in listed)
         assert not any(line.startswith("  nothing") for line in listed)
 
 
@@ -264,18 +281,18 @@ def test_json_to_standard_output_is_json_alone(capsys):
         (["generate", *PROMPT, "--draft-length", "0"], "draft_length must be from 1 to 32"),
         (
             ["generate", *PROMPT, "--draft-length", "many"],
-            "draft_length must be from 1 to 32 tokens, or auto; got 'many'",
+            "a number from 0 to 1, as in confidence:0.4; got 'many'",
         ),
         (
             ["generate", *PROMPT, "--draft-length", "2.5"],
-            "draft_length must be from 1 to 32 tokens, or auto; got '2.5'",
+            "a number from 0 to 1, as in confidence:0.4; got '2.5'",
         ),
         (
             ["generate", *PROMPT, "--drafter", "magic"],
-            "no drafter called 'magic'. There are: head, model, ngram, nothing.",
+            "no drafter called 'magic'. There are: dynamic, head, hybrid, model, ngram, nothing, stand, suffix, tree.",
         ),
         (["compare", *PROMPT, "--rule", "sps", "--drafter", "ngram:longest=99"], "longest must be from 1 to 16 tokens"),
-        (["generate", *PROMPT, "--drafter", "ngram:width=1"], "has no parameter 'width'. It takes: longest."),
+        (["generate", *PROMPT, "--drafter", "ngram:width=1"], "has no parameter 'width'. It takes: longest, shortest."),
         (["generate", *PROMPT, "--drafter", "nothing"], "drafts nothing. Choose the rule plain"),
         (["sweep", "--drafter", "ngram:longest"], "not of the form name=value"),
         (["generate", *PROMPT, "--draft", "nowhere/at-all"], "Give both models"),

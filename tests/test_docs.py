@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from specviz import cli
+from specviz import cli, drafters, rules
+from tests import doc_tables
 
 ROOT = Path(__file__).parents[1]
-DOCS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/API.md", "docs/OPERATING.md", *(str(path.relative_to(ROOT)) for path in (ROOT / "assets" / "pairs").glob("*/README.md")))  # fmt: skip
+DOCS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/API.md", "docs/OPERATING.md", "docs/DRAFTERS.md", "docs/STOPPING.md", "docs/SERVERS.md", "docs/PROMISES.md", *(str(path.relative_to(ROOT)) for path in (ROOT / "assets" / "pairs").glob("*/README.md")))  # fmt: skip
 
 
 def blocks(name: str, language: str) -> list[str]:
@@ -73,3 +74,41 @@ def test_the_house_is_as_the_readme_says():
     listed = set(re.findall(r"^  (\w+)/ ", listing, re.MULTILINE))
     folders = {path.parent.name for path in (ROOT / "specviz").glob("*/__init__.py")}
     assert listed == folders
+
+
+def test_the_options_of_servers_are_those_of_the_classes():
+    """docs/SERVERS.md has a line for every rule and drafter that a server has, with the very options that the page gives."""
+    text = (ROOT / "docs" / "SERVERS.md").read_text(encoding="utf-8")
+    rows = [
+        [cell.strip().strip("`") for cell in line.split("|")[1:4]] for line in text.splitlines() if line[:2] == "| "
+    ]
+    server, said = "", {}
+    for name, variant, options in rows[1:]:
+        server = name.split(" (")[0].removesuffix(" 5.23") or server
+        said[server, variant.removeprefix("drafter `")] = options.replace("(what it does)", "")
+    variants = [*map(rules.get, rules.names()), *(type(drafters.make(name)) for name in drafters.names())]
+    assert said == {
+        (server, variant.name): options for variant in variants for server, options in variant.servers.items()
+    }
+
+
+def test_every_promise_has_its_test():
+    """docs/PROMISES.md names a test in every row, and each of them exists."""
+    rows = re.findall(r"^\| (?!promise|---).*\|$", (ROOT / "docs" / "PROMISES.md").read_text(encoding="utf-8"), re.M)
+    assert len(rows) >= 15
+    for row in rows:
+        names = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row)
+        assert names, row
+        for file, name in names:
+            assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{name}"
+
+
+@pytest.mark.parametrize("name", doc_tables.TABLES)
+def test_tables_say_what_the_code_says(name):
+    """The tables made from the code are those of today; every drafter has its words and its proof."""
+    page = (doc_tables.DOCS / name).read_text(encoding="utf-8")
+    assert page == doc_tables.written(name), "run `python -m tests.doc_tables`"
+    if name == "DRAFTERS.md":
+        assert "def test_every_rule_and_drafter(" in (ROOT / "tests/contracts/test_laws.py").read_text(encoding="utf-8")
+        for drafter in map(drafters.make, drafters.names()):
+            assert not drafter.drafts or (drafter.as_there and drafter.left_out)

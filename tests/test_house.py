@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from specviz import rules
 from specviz.view import boot
 
 ROOT = Path(__file__).parents[1]
@@ -20,6 +22,7 @@ ORDER = [  # a room may import from rooms on lines above its own, and from its o
     {"types"},
     {"prob", "sums"},
     {"rules", "tasks", "backends"},
+    {"sets"},
     {"drafters"},
     {"engine"},
     {"record"},
@@ -37,7 +40,7 @@ LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 SCRIPTS = [  # of the page, the same: a folder's modules import from folders on lines above, and from their own folder
     {"core"},
     {"laws"},
-    {"parts", "rules"},  # rules: the twins, beside the rules they are twins of
+    {"parts", "rules", "sets"},  # rules, sets: the twins, beside the rules they are twins of
     {"compare", "playground", "sweep"},
     {"shell"},
 ]
@@ -134,3 +137,22 @@ def test_the_engine_does_not_need_the_page_or_transformers():
 def test_app_is_short():
     """app.py only starts the page."""
     assert len((ROOT / "app.py").read_text().splitlines()) <= 40
+
+
+def test_the_page_names_rules_only_where_it_opens():
+    """No script of the page names a rule: twins do, and view/openings.json, whose rules and knobs there are."""
+    names = set(rules.names()) - {
+        "block",
+        "top_k",
+        "exact_match",
+    }  # words of their own: a scope, a knob of sampling, a flag
+    for path in (ROOT / "specviz" / "view" / "js").rglob("*.js"):
+        quoted = set(re.findall(r"[\"'`](\w+)[\"'`]", path.read_text(encoding="utf-8")))
+        assert not quoted & names, f"{path.name} names {quoted & names}"
+    openings = json.loads((ROOT / "specviz" / "view" / "openings.json").read_text(encoding="utf-8"))
+    for field in ("lanes", "nextLanes", "nextLines", "unfolded"):
+        assert set(openings[field]) <= {"plain", *rules.names()}, field
+    for preset in openings["presets"].values():
+        for name, rows in preset["knobs"].items():
+            assert all(rules.make(name, **knobs) for knobs in rows)
+        assert preset["focus"][0] in rules.names()

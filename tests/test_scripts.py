@@ -37,7 +37,7 @@ import sys
 from pathlib import Path
 from specviz.exports.replay import replay
 from specviz.record import trace
-page = replay(trace.load(Path(sys.argv[1])), lambda path: "./" + path.relative_to(Path.cwd()).as_posix())
+page = replay(trace.load(Path(sys.argv[1])), address=lambda path: "./" + path.relative_to(Path.cwd()).as_posix())
 Path("index.html").write_text(page, encoding="utf-8")
 """
 

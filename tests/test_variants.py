@@ -108,8 +108,10 @@ FILES = {
             name = "lines"
             suffix = ".txt"
             summary = "The texts of all lanes, a line each."
+            several = False
 
-            def write(self, record, path):
+            def write(self, records, path):
+                (record,) = records
                 texts = (record.text(i).replace("\\n", " ") for i in range(len(record.lanes)))
                 path.write_text("".join(text + "\\n" for text in texts), encoding="utf-8")
     ''',

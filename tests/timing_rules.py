@@ -8,7 +8,8 @@ from functools import partial
 import numpy as np
 import torch
 
-from specviz import registry, rules
+from specviz import registry, rules, sets
+from specviz.sets.list_coupling import at_least
 from specviz.study import exact
 
 
@@ -42,7 +43,10 @@ def over_its_knob(name):
 
 
 def main():
-    """Prints three tables: single rules, curves, frontiers; the first is left out if the word `curves` is given."""
+    """Prints four tables: single rules, curves, frontiers, rules over siblings; the first is left out if the word `curves` is
+    given, all but the last if the word `sets` is."""
+    if "sets" in sys.argv:
+        return over_siblings()
     for count, size in () if "curves" in sys.argv else ((5, 4096), (1, 151_936)):
         verifier, draft = rows(count, size)
         tokens = draft.argmax(-1)
@@ -73,6 +77,34 @@ def main():
         for pooled in (False, True):
             took = best(lambda: exact.frontier(verifier, draft, np.geomspace(1e-3, 3, 50), divergence, pooled), 2)  # noqa: B023
             print(f"{took:14.0f} ms  frontier, 50 values, {divergence}{', pooled' if pooled else ''}")
+    over_siblings()
+
+
+def over_siblings():
+    """What 1,000 places cost the rules over siblings, in rows of 50 places, and one place the optimum."""
+    verifier, draft = rows(50, 4096)
+    asked = [
+        (name, drawing)
+        for name in sets.names()
+        for drawing in sets.make(name).drawings
+        if drawing != "without_replacement"
+    ]
+    print(f"\n1,000 places, 4,096 tokens{'':16}" + "".join(f"{'k = ' + str(k):>10}" for k in (2, 3, 4, 8)) + "  s")
+    whole = 0.0
+    for name, drawing in asked:
+        rule, took = sets.make(name), []
+        for k in (2, 3, 4, 8):
+            if name == "list_coupling":  # the bound: exact only for few tokens
+                took.append(best(lambda: at_least(verifier.double().numpy(), draft.double().numpy(), k), 3) / 50)  # noqa: B023
+            else:
+                took.append(best(lambda: rule.acceptance(verifier, draft, k, drawing), 3) / 50)  # noqa: B023
+        whole += sum(took)
+        print(f"{name + ', ' + drawing:42}" + "".join(f"{seconds:10.2f}" for seconds in took))
+    print(f"{'all':42}{whole:10.2f}")
+    verifier, draft = rows(1, 49_152)
+    for drawing in ("iid", "without_replacement", "greedy", "picked"):
+        took = [best(lambda: sets.optimum(verifier, draft, k, drawing), 3) for k in (2, 4)]  # noqa: B023
+        print(f"the optimum, {drawing}, 49,152 tokens: {took[0]:.1f} ms for two siblings, {took[1]:.1f} ms for four")
 
 
 if __name__ == "__main__":

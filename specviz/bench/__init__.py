@@ -40,6 +40,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also find the draft length that is fastest for sps, from 1 to 8, and see what auto makes of it",
     )
+    parser.add_argument(
+        "--trees",
+        action="store_true",
+        help="hold chains, static and dynamic trees of as many nodes against each other, time a look at so many, and nothing else",
+    )
+    parser.add_argument(
+        "--drafters",
+        action="store_true",
+        help="compare all drafters of the pair, and what transformers has of the kind, and nothing else",
+    )
     parser.add_argument("--temperature", type=float, help="of the sampling (default: the pair's own)")
     parser.add_argument("--top-k", type=int, help="keep only the k likeliest tokens (default: the pair's own)")
     parser.add_argument(
@@ -76,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
     import torch
 
     from specviz import backends, rules
-    from specviz.bench import generated, parts, report, ways
+    from specviz.bench import generated, parts, proposing, report, trees, ways
     from specviz.engine.settings import Settings
     from specviz.engine.workers import Workers, cores
 
@@ -110,6 +120,16 @@ def run(options: argparse.Namespace) -> int:
         report.show(name, rows)
 
     models = ways.transformers_models(folders, pair)
+    if options.drafters:
+        show("drafters", proposing.by_drafter(pair, models, sps, prompts, repeats))
+        _save(options, tables)
+        return 0
+    if options.trees:
+        looked = trees.looks(pair, prompts[0], 10 * repeats)
+        show("looks", looked)
+        show("trees", ways.time_ways(trees.by_shape(pair, prompts, sps, looked), prompts, repeats))
+        _save(options, tables)
+        return 0
     show("pair", ways.time_ways(ways.for_pair(pair, models, sps), prompts, repeats))
     if options.lengths:
         show("lengths", ways.time_ways(ways.by_length(pair, sps), prompts, repeats))
@@ -130,9 +150,15 @@ def run(options: argparse.Namespace) -> int:
         models = ways.transformers_models(folders, plain)
         few = ways.for_pair(plain, models, replace(sps, max_new_tokens=min(length, 40)), few=True)
         show("generated", ways.time_ways(few, [(words, None) for words, _ in prompts[:2]], repeats))
+    _save(options, tables)
+    return 0
+
+
+def _save(options: argparse.Namespace, tables: Mapping[str, Any]) -> None:
+    from specviz.bench import report
+
     if options.json:
         Path(options.json).write_text(json.dumps(tables, indent=1))
     if options.plot:
         report.plot(tables, options.plot)
         print(f"Plots saved to {options.plot}")
-    return 0

@@ -12,7 +12,10 @@ Rows = Sequence[Mapping[str, Any]]  # `ways.Rates`, `parts.Part`, `parts.First` 
 
 TITLES = {
     "pair": "Tokens per second",
+    "drafters": "All drafters under sps, tokens per second",
     "lengths": "sps by draft length, tokens per second",
+    "looks": "What one look of the verifier costs, by the nodes it sees at once",
+    "trees": "Chain or tree at the same budget of nodes, tokens per second, without measures",
     "parts": "Where the time goes: one lane of sps as the page runs it",
     "first": "From a prompt to its first token in the page's stream (without browser)",
     "page": "The page beside the command line (without browser), tokens per second",
@@ -23,6 +26,7 @@ TITLES = {
 }
 NOTES = {
     "pair": "Ratios are medians over neighbouring runs, with the runs between which the true median lies 95 times in 100 (from six runs on). Tracing on unless said otherwise: exact measures and a full record.",
+    "drafters": "Tracing off. Kept: of all drafted tokens; each: time in the drafter per drafted token; outside: time in neither drafter nor verifier.",
     "generated": "Random weights: what is kept of a draft is what two nearly flat distributions share, and the same for all ways.",
 }
 
@@ -43,6 +47,10 @@ def show(name: str, rows: Rows) -> None:
             print(
                 f"  {row['name']:13}{1e3 * row['seconds']:7.0f} ms, {1e3 * row['least']:.0f} to {1e3 * row['most']:.0f}"
             )
+    elif name == "looks":
+        print(f"  {'nodes':>8}{'as a chain':>15}{'as a tree':>15}{'ratio':>8}")
+        for row in rows:
+            print(f"  {row['nodes']:8}{1e3 * row['chain']:12.2f} ms{1e3 * row['tree']:12.2f} ms{row['ratio']:8.2f}")
     elif name.startswith("context"):
         print(f"  {'context':>8}{'specviz sps':>15}{'forwards':>15}{'ratio':>8}{'written per round':>20}")
         for row in rows:
@@ -59,10 +67,21 @@ def show(name: str, rows: Rows) -> None:
             ratio = ""
             if row["ratio"]:
                 ratio = f"{row['ratio']:.2f}x {row['against']} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
-            print(f"  {row['name']:{wide}}{row['rate']:7.{digits}f}{quartiles:>16}{written:>17}   {ratio}".rstrip())
+            line = f"  {row['name']:{wide}}{row['rate']:7.{digits}f}{quartiles:>16}{written:>17}"
+            print(f"{line}{_spent(row) if name == 'drafters' else ''}   {ratio}".rstrip())
         if name == "lengths":
             print(f"  fastest fixed length: {max(rows[:-1], key=lambda row: row['rate'])['name']}")
     print("  " + NOTES[name] if name in NOTES else "", end="\n\n" if name in NOTES else "\n")
+
+
+def _spent(row: Mapping[str, Any]) -> str:
+    """What drafting took, in columns."""
+    if row["outside"] is None:
+        return " " * 46
+    drafted = ""
+    if row["kept_share"] is not None:
+        drafted = f"kept {row['kept_share']:.0%}, each {1e3 * row['seconds_per_drafted']:.2f} ms"
+    return f"{drafted:>27}  outside {row['outside']:5.1%}   "
 
 
 def plot(tables: Mapping[str, Any], path: str) -> None:
@@ -75,11 +94,12 @@ def plot(tables: Mapping[str, Any], path: str) -> None:
     )
     for place, name in enumerate(names, 1):
         rows: Rows = tables[name]
-        if name.startswith("context"):
-            for line in _lines(rows):
+        if name in LINES or name.startswith("context"):
+            across, up, *lines = LINES.get(name, LINES["context"])
+            for line in _lines(rows, across, lines):
                 figure.add_trace(line, row=place, col=1)
-            figure.update_xaxes(title="tokens of context", row=place, col=1)
-            figure.update_yaxes(title="ms per token", rangemode="tozero", row=place, col=1)
+            figure.update_xaxes(title=across, row=place, col=1)
+            figure.update_yaxes(title=up, rangemode="tozero", row=place, col=1)
         elif name == "first":
             figure.add_trace(_firsts(rows[::-1]), row=place, col=1)
             figure.update_xaxes(title="ms", row=place, col=1)
@@ -93,13 +113,22 @@ def plot(tables: Mapping[str, Any], path: str) -> None:
     figure.write_html(path, include_plotlyjs=True)
 
 
-def _lines(rows: Rows) -> list[Scatter]:
-    """Time per token by context, with and without all but the forwards."""
+LINES: dict[str, tuple[str, str, tuple[str, str], tuple[str, str]]] = {  # across, up, and for each line its key and name
+    "context": (
+        "tokens of context", "ms per token", ("seconds_per_token", "specviz sps"), ("forward_seconds_per_token", "forwards alone"),
+    ),
+    "looks": ("nodes", "ms", ("chain", "chain"), ("tree", "tree")),
+}  # fmt: skip
+
+
+def _lines(rows: Rows, across: str, lines: Sequence[tuple[str, str]]) -> list[Scatter]:
+    """Milliseconds by what stands across: two lines."""
     from plotly.graph_objects import Scatter
 
+    looks = ((dict(color=DARK), "top left"), (dict(color=GREY, dash="dot"), "bottom left"))
     return [
         Scatter(
-            x=[row["context"] for row in rows],
+            x=[row[across.split()[-1]] for row in rows],
             y=[1e3 * row[key] for row in rows],
             line=look,
             mode="lines+markers+text",
@@ -107,10 +136,7 @@ def _lines(rows: Rows) -> list[Scatter]:
             textposition=where,
             cliponaxis=False,
         )
-        for key, label, look, where in (
-            ("seconds_per_token", "specviz sps", dict(color=DARK), "top left"),
-            ("forward_seconds_per_token", "forwards alone", dict(color=GREY, dash="dot"), "bottom left"),
-        )
+        for (key, label), (look, where) in zip(lines, looks)
     ]
 
 

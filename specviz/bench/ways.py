@@ -27,12 +27,22 @@ Prompt = tuple[str, str | None]  # the words, and the style in which they are pu
 Rounds = list[tuple[list[int], list[int]]]  # of each round the drafted and the emitted tokens
 
 
+class Spent(NamedTuple):
+    """Tokens drafted and kept, and seconds in the drafter and in the verifier's forwards."""
+
+    drafted: int
+    kept: int
+    draft_seconds: float
+    verify_seconds: float
+
+
 class Timed(NamedTuple):
-    """A decoded prompt: tokens written, seconds, and the verifier's calls it took, where they are counted."""
+    """A decoded prompt: tokens written, seconds, and, where they are counted, the verifier's calls and what was spent."""
 
     tokens: int
     seconds: float
     rounds: int | None = None
+    spent: Spent | None = None
 
 
 @dataclass
@@ -44,6 +54,7 @@ class Way:
     against: str | None = None  # the way that its ratio is taken to
     rates: list[float] = field(default_factory=list)  # tokens per second
     written: list[float] = field(default_factory=list)  # tokens per call of the verifier
+    timed: list[Timed] = field(default_factory=list)
 
 
 class Rates(TypedDict):
@@ -71,6 +82,7 @@ def time_ways(ways: Sequence[Way], prompts: Sequence[Prompt], repeats: int) -> l
         for prompt in prompts:
             for way in ways:
                 timed = way.run(prompt, seed)
+                way.timed.append(timed)
                 way.rates.append(timed.tokens / timed.seconds)
                 if timed.rounds:
                     way.written.append(timed.tokens / timed.rounds)
@@ -191,13 +203,16 @@ class Specviz:
             rounds = running.finish().lanes[0].rounds
             seconds = perf_counter() - began
             self.rounds = [(round_.drafted, round_.emitted) for round_ in rounds]
+            each = [(len(r.drafted), r.kept, r.draft_seconds, r.verify_seconds) for r in rounds]
         else:
-            tokens, self.rounds = self._pair.encode(words, style), []
+            tokens = self._pair.encode(words, style)
             began = perf_counter()
-            for step in race(self._pair, tokens, [lane], measured=False):
-                self.rounds.append((list(step.result.draft.tokens), list(step.result.emitted)))
+            results = [step.result for step in race(self._pair, tokens, [lane], measured=False)]
             seconds = perf_counter() - began
-        return Timed(sum(len(emitted) for _, emitted in self.rounds), seconds, len(self.rounds))
+            self.rounds = [(list(result.draft.tokens), list(result.emitted)) for result in results]
+            each = [(len(r.draft), len(r.walk.path), r.draft_seconds, r.verify_seconds) for r in results]
+        spent = Spent(*(sum(column) for column in zip(*each)))
+        return Timed(sum(len(emitted) for _, emitted in self.rounds), seconds, len(self.rounds), spent)
 
 
 class Forwards:

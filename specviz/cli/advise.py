@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="A",
         help="the least divergent setting that keeps at least A drafted tokens per round",
     )
+    goal.add_argument(
+        "--drafters", action="store_true", help="the fastest draft length of every drafter of the models, under sps"
+    )
     parser.add_argument(
         "--rule", action="append", default=[], metavar="RULE", help="only this rule; may be repeated (default: all)"
     )
@@ -45,32 +48,37 @@ def run(options: argparse.Namespace) -> int:
     traces = [trace.load(path) for path in options.trace]
     drafter = None if options.drafter is None else drafters.parse(options.drafter)
     pair = shared.load_for(traces[0], options)
-    advices = advise.advise(
-        traces,
-        pair,
-        spend=options.spend,
-        accept=options.accept,
-        names=options.rule,
-        draft_length=options.draft_length,
-        drafter=drafter,
-    )
+    if options.drafters:
+        advices = advise.by_drafter(traces, pair, draft_length=options.draft_length)
+    else:
+        advices = advise.advise(
+            traces,
+            pair,
+            spend=options.spend,
+            accept=options.accept,
+            names=options.rule,
+            draft_length=options.draft_length,
+            drafter=drafter,
+        )
     if not advices:
         print("No rule reaches that goal on these texts.")
         return 1
+    names = [advice.drafter if options.drafters else advice.rule for advice in advices]
+    wide = max(44, *(len(name) + 2 for name in names))
     print(
-        f"{'rule':44}{'draft length':>13}{'kept per round':>16}{'95 % interval':>16}{'KL, nats':>11}{'speed-up':>10}{'95 % interval':>18}"
+        f"{'drafter' if options.drafters else 'rule':{wide}}{'draft length':>13}{'kept per round':>16}{'95 % interval':>16}{'KL, nats':>11}{'speed-up':>10}{'95 % interval':>18}"
     )
-    for advice in advices:
+    for name, advice in zip(names, advices):
         kept, speed = ("{:.2f} to {:.2f}".format(*interval) for interval in (advice.interval, advice.speedup_interval))
         print(
-            f"{advice.rule:44}{advice.draft_length:>13}{advice.accepted_per_round:>16.2f}{kept:>16}{advice.kl:>11.4g}{advice.speedup:>9.2f}x{speed:>17}x"
+            f"{name:{wide}}{advice.draft_length:>13}{advice.accepted_per_round:>16.2f}{kept:>16}{advice.kl:>11.4g}{advice.speedup:>9.2f}x{speed:>17}x"
         )
     print(
-        f"\nDrafter: {advices[0].drafter}. Kept per round and speed-up are estimated: as if the text stayed the same. KL(output law || verifier) per judged token is exact on these texts."
+        f"\n{'Rule: sps' if options.drafters else f'Drafter: {advices[0].drafter}'}. Kept per round and speed-up are estimated: as if the text stayed the same. KL(output law || verifier) per judged token is exact on these texts."
     )
     if options.check:
         kept_per_round, kl, inside = advise.check(advices[0], traces, pair)
         print(
-            f"A real run of {advices[0].rule} on the same prompts kept {kept_per_round:.2f} per round ({'inside' if inside else 'outside'} the interval) at {kl:.4g} nats (measured)."
+            f"A real run of {advices[0].rule} with {advices[0].drafter}, {advices[0].draft_length} drafted, on the same prompts kept {kept_per_round:.2f} per round ({'inside' if inside else 'outside'} the interval) at {kl:.4g} nats (measured)."
         )
     return 0

@@ -13,11 +13,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rule",
         action="append",
         required=True,
-        metavar="RULE[:NAME=VALUE,...]",
-        help="one lane, for example cactus:delta=0.5; repeat for more; plain is the verifier alone",
+        metavar="RULE[:NAME=VALUE,...][@DRAFTER]",
+        help="one lane, for example cactus:delta=0.5, or sps@ngram:longest=4 with a drafter of its own; repeat for more; plain "
+        "is the verifier alone",
     )
     shared.add_run(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    return generate.decode(options, shared.lanes(options, options.rule))
+    return generate.decode(options, options.rule)

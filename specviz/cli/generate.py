@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from specviz.cli import options as shared
 from specviz.cli import terminal
-from specviz.engine.settings import Settings
 from specviz.record.running import run as begin
 
 
@@ -21,13 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    return decode(options, shared.lanes(options, [":".join([options.rule, *filter(None, [",".join(options.set)])])]))
+    return decode(options, [":".join([options.rule, *filter(None, [",".join(options.set)])])])
 
 
-def decode(options: argparse.Namespace, lanes: Sequence[Settings]) -> int:
+def decode(options: argparse.Namespace, specs: Sequence[str]) -> int:
     """Runs the lanes, shows what they wrote and their figures, and saves the trace where that was asked for."""
+    shared.lanes(options, specs)  # before the models are loaded: are they allowed?
     pair = shared.load(options)
-    lanes = shared.suited(options, lanes, pair)
+    lanes = shared.lanes(options, specs, pair)
     style = options.style or next(iter(pair.styles), None)
     quiet = options.json == "-"
     running = begin(pair, options.prompt, lanes, style=style, system=options.system)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from specviz import drafters, registry, rules
 from specviz.backends import Pair
-from specviz.engine.settings import Settings
+from specviz.engine.settings import Settings, parse_drafter, parse_lane
 from specviz.options import add_models
 from specviz.record.trace import Trace
 from specviz.types import Sampling
@@ -52,7 +51,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--drafter",
         metavar="DRAFTER[:NAME=VALUE,...]",
-        help="who proposes the tokens (see below), for example ngram:longest=4 (default: the pair's own, or else model)",
+        help="who proposes the tokens where a lane does not say (see below), for example ngram:longest=4 (default: the "
+        "pair's own, or else model)",
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "\n".join(
@@ -63,22 +63,15 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def lanes(options: argparse.Namespace, specs: Iterable[str]) -> list[Settings]:
-    """Settings of a lane for each rule, given as text; "plain" is the verifier alone. ValueError says what is allowed.
-    What the options leave open of sampling and drafter is for `suited` to fill in, once there is a pair."""
-    shared = _given(options, Settings) | {"sampling": Sampling(**_given(options, Sampling))}
-    if options.drafter is not None:
-        shared["drafter"] = drafters.parse(options.drafter)
-        if not shared["drafter"].drafts:
-            raise ValueError(f"The drafter {options.drafter} drafts nothing. Choose the rule plain for that.")
-    return [Settings(rule=None if spec == "plain" else rules.parse(spec), **shared) for spec in specs]
-
-
-def suited(options: argparse.Namespace, lanes: Iterable[Settings], pair: Pair) -> list[Settings]:
-    """The lanes with what the options say of sampling and drafter, and the rest as suits the pair."""
-    sampling = pair.sampled(**_given(options, Sampling))
-    drafter = drafters.parse(options.drafter or pair.drafter)
-    return [replace(lane, sampling=sampling, drafter=drafter) for lane in lanes]
+def lanes(options: argparse.Namespace, specs: Iterable[str], pair: Pair | None = None) -> list[Settings]:
+    """Settings of a lane for each text, see `parse_lane`. What neither it nor the options say of sampling and drafter is as
+    suits the pair; without one, which is enough to see whether they can be, as usual. ValueError says what is allowed."""
+    given = _given(options, Sampling)
+    sampling = Sampling(**given) if pair is None else pair.sampled(**given)
+    drafter = parse_drafter(options.drafter or ("model" if pair is None else pair.drafter))
+    shared = _given(options, Settings) | {"sampling": sampling}
+    made = [parse_lane(spec) for spec in specs]
+    return [Settings(rule=rule, drafter=own or drafter, **shared) for rule, own in made]
 
 
 def load(options: argparse.Namespace) -> Pair:

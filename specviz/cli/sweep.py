@@ -46,12 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     wanted = [rule for spec in options.rule or sweep.DEFAULT if spec != "plain" for rule in sweep.expand(spec)]
     questions = tasks.items(options.family or tasks.names(), options.questions, options.seed)
-    (settings,) = shared.lanes(options, ["plain"])
+    shared.lanes(options, ["plain"])  # before the models are loaded: are they allowed?
     if not (options.pair or options.draft or options.verifier):
         options.pair = sweep.PAIR
     shown = 0.0
     pair = shared.load(options)
-    (settings,) = shared.suited(options, [settings], pair)
+    (settings,) = shared.lanes(options, ["plain"], pair)
     points: tuple[sweep.Point, ...] = ()
     try:
         for progress in sweep.sweep(pair, wanted, questions, settings):

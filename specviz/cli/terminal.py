@@ -51,9 +51,8 @@ class Terminal:
 
     def show_lane(self, number: int) -> None:
         """Writes a lane's name and its whole text."""
-        lane = self._trace.lanes[number]
-        self._out.write(f"\n== {lane.spec} ==\n")
-        for round_ in lane.rounds:
+        self._out.write(f"\n== {self._trace.specs()[number]} ==\n")
+        for round_ in self._trace.lanes[number].rounds:
             self.show_round(number, round_)
         self._out.write("\n")
 
@@ -66,10 +65,12 @@ class Terminal:
         self._out.write("\n\n")
         if self._colour:
             self._out.write("  ".join(self._paint(fate, fate) + " " + WORDS[fate] for fate in STYLES) + "\n\n")
-        if drafters := dict.fromkeys(lane.drafter.spec for lane in lanes if lane.drafter.drafts):
+        if drafters := self._trace.drafters():
             self._out.write(f"drafter: {', '.join(drafters)}\n")
         heads = {key: _head(metrics.DEFINITIONS[key]) for key in shown}
-        self._out.write(metrics.table([(lane.name, figures) for lane, figures in zip(lanes, rows)], heads) + "\n\n")
+        several = len(self._trace.drafters()) > 1
+        names = [f"{lane.name}@{lane.drafter.name}" if several and lane.rule else lane.name for lane in lanes]
+        self._out.write(metrics.table(list(zip(names, rows)), heads) + "\n\n")
         for key in shown:
             self._out.write(_defined(metrics.DEFINITIONS[key]))
 

@@ -9,6 +9,7 @@ included, is in the `Proposer` that it opens. A proposer fills a `Draft`, and kn
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import Tensor
@@ -18,7 +19,7 @@ from specviz.backends import Pair, Session
 from specviz.drafters.asks import Looked
 from specviz.drafters.draft import Draft
 from specviz.rules import Rule
-from specviz.types import Sampling, Walk
+from specviz.types import DRAWINGS, Drawing, Sampling, Walk
 
 PACKAGE, KIND = __name__, "drafter"
 
@@ -26,6 +27,10 @@ PACKAGE, KIND = __name__, "drafter"
 def names() -> list[str]:
     """The keys of all registered drafters."""
     return list(registry.variants(PACKAGE))
+
+
+TOKENS = ("drawn", "chosen")  # the values of a knob `tokens`: how a token comes from its distribution
+TOKENS_HELP = "Each token is drawn from its distribution, or the likeliest is chosen."
 
 
 def make(name: str, **params: float | str) -> Drafter:
@@ -48,19 +53,42 @@ class Drafter:
     name: ClassVar[str]
     summary: ClassVar[str]  # one plain sentence
     source: ClassVar[str]  # the paper, or who does it
+    as_there: ClassVar[str] = ""  # what is as it is there, in a sentence, for the table in docs/DRAFTERS.md
+    left_out: ClassVar[str] = ""  # what is not
     drafts: ClassVar[bool] = True  # False: never a token, so that decoding is plain
-    chooses: ClassVar[bool] = False  # its tokens are chosen, not drawn
     branches: ClassVar[bool] = False  # it may offer several candidates for one place
-    uses_draft_model: ClassVar[bool] = False
-    uses_head: ClassVar[bool] = False
+    reads_probs: ClassVar[bool] = (
+        False  # it wants to see the verifier's distributions, those behind the prompt's tokens too
+    )
+    servers: ClassVar[
+        Mapping[str, str]
+    ] = {}  # as a rule's (docs/SERVERS.md), with {knob} or {knob?value=word} for the value of a knob
 
     def __post_init__(self) -> None:
         registry.check_knobs(self)
 
     @property
+    def drawing(self) -> Drawing:
+        """How the candidates for one place come, for one that `branches`."""
+        return "iid"
+
+    @property
     def spec(self) -> str:
         """Text that `parse` turns back into this drafter."""
         return registry.spec(self)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether its tokens are chosen, not drawn; by the knob `tokens`, if it has that."""
+        return getattr(self, "tokens", "drawn") == "chosen"
+
+    @property
+    def uses_draft_model(self) -> bool:
+        return False
+
+    @property
+    def uses_head(self) -> bool:
+        return False
 
     def open(self, pair: Pair, session: Session | None) -> Proposer:
         """What it holds for one text; `session` is a new one of the draft model where `uses_draft_model`, else None."""
@@ -94,8 +122,12 @@ class Drafter:
         ):
             if wanted and need not in pair.verifier.can:
                 return f"The drafter {self.name} needs a verifier that can {words}, and {pair.verifier.id} cannot."
-        if self.branches and rule is not None and rule.younger() is None:
-            return f"The drafter {self.name} offers several candidates for one place, and {rule.name} judges only one."
+        if self.branches and rule is not None and self.drawing not in rule.drawings:
+            offers = f"The drafter {self.name} offers several candidates for one place"
+            if not rule.drawings:
+                return f"{offers}, and {rule.name} judges only one."
+            allowed = " or ".join(drawing for drawing in DRAWINGS if drawing in rule.drawings)
+            return f"{offers} that come {self.drawing}, and {rule.name} judges several only if they come {allowed}."
         return None
 
 
@@ -107,9 +139,10 @@ class Proposer:
         """Time spent drafting so far, that of a draft model included."""
         return 0.0
 
-    def saw(self, states: dict[int, Tensor]) -> None:
-        """The verifier's states [n, width] of the next tokens of the text, by layer: before the first draft those of all
-        tokens but the last. Only for a drafter that `reads`; what was seen of a draft comes with `settled`."""
+    def saw(self, seen: Looked) -> None:
+        """What the verifier saw of the next n tokens of the text, before the first draft all but the last: by layer its states
+        [n, width], for a drafter that `reads`, and its distributions [n, V] behind them, for one that `reads_probs`. What was
+        seen of a draft comes with `settled`."""
 
     async def propose(self, text: list[int], draft: Draft) -> None:
         """Adds tokens that may follow `text` to `draft`, while it has `room`. It may add none."""

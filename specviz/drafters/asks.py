@@ -16,7 +16,7 @@ from torch import Tensor
 from specviz.backends import Model, Session
 from specviz.drafters.draft import Draft
 from specviz.prob import dists
-from specviz.rules import Rule
+from specviz.rules import BlockRule, Rule, TokenRule
 from specviz.types import Sampling
 
 Answer = TypeVar("Answer")
@@ -67,7 +67,7 @@ def next_probs(model: Model, prompt: list[int], written: list[int], sampling: Sa
 
 class Judgement(NamedTuple):
     """What a rule says about m nodes. `verifier_probs` is what each was judged against: the verifier's distribution at its
-    place, or what the refusal of its elder sibling left of it. `judges`: the rule that judged it, see `Rule.younger`."""
+    place, or what the refusal of its elder sibling left of it. `judges`: the rule that judged it, see `TokenRule.younger`."""
 
     accept_prob: list[float]
     draft_prob: list[float]  # of the token
@@ -77,6 +77,9 @@ class Judgement(NamedTuple):
     draft_probs: Tensor  # [m, V]
     residual_probs: Tensor  # [m, V]
     judges: tuple[Rule, ...]
+    laws: (
+        Tensor | None
+    )  # [m, V]: what the place of each eldest candidate emits, where its judge's own law does not say it
 
 
 @dataclass(slots=True, eq=False)
@@ -109,63 +112,68 @@ def judge(asked: Sequence[Judge]) -> list[Judgement]:
         tokens = torch.tensor([asked[i].draft.tokens for i in group], device=probs.device)
         dists.check(probs, "verifier_probs")
         dists.check(draft, "draft_probs")
-        judges, verifier, accept, residual = _verdicts(rule, parents, probs, draft, tokens)
+        judges, verifier, accept, residual, laws = _verdicts(rule, parents, probs, draft, tokens)
         numbers = (accept.tolist(), dists.at(draft, tokens).tolist(), dists.at(verifier, tokens).tolist())
-        judgements |= zip(group, map(Judgement, *numbers, tokens, verifier, draft, residual, [judges] * len(group)))
+        each = [None] * len(group) if laws is None else laws
+        judgements |= zip(
+            group, map(Judgement, *numbers, tokens, verifier, draft, residual, [judges] * len(group), each)
+        )
     return [judgements[i] for i in range(len(asked))]
 
 
-def _verdicts(
-    rule: Rule, parents: tuple[int, ...], probs: Tensor, draft: Tensor, tokens: Tensor
-) -> tuple[tuple[Rule, ...], Tensor, Tensor, Tensor]:
-    """Of k drafts of one shape: who judges each node, what it is judged against [k, m, V], accept_prob [k, m], and
-    residual_probs [k, m, V].
+class Verdicts(NamedTuple):
+    """Of n drafts with m nodes: who judges each node, what it is judged against [n, m, V], accept_prob [n, m],
+    residual_probs [n, m, V], and laws [n, m, V], see `Judgement`."""
 
-    The eldest nodes of all places are judged in one call, then all second ones against what their elders left, and so on.
-    """
+    judges: tuple[Rule, ...]
+    verifier_probs: Tensor
+    accept_prob: Tensor
+    residual_probs: Tensor
+    laws: Tensor | None = None
+
+
+def _verdicts(rule: Rule, parents: tuple[int, ...], probs: Tensor, draft: Tensor, tokens: Tensor) -> Verdicts:
+    """The verdicts on n drafts of one shape; places with as many candidates are judged together."""
     if parents == tuple(range(-1, len(parents) - 1)):  # a chain
         verifier = probs[:, :-1]
         narrow = dists.narrowed(verifier, draft)
         if narrow is None:
             verdict = rule.verdict(verifier, draft, tokens)
-            return (rule,) * len(parents), verifier, verdict.accept_prob, verdict.residual_probs
+            return Verdicts((rule,) * len(parents), verifier, verdict.accept_prob, verdict.residual_probs)
         ids, (few_verifier, few_draft) = narrow
         verdict = rule.verdict(few_verifier, few_draft, torch.searchsorted(ids, tokens))
         residual = torch.zeros_like(draft).index_copy_(-1, ids, verdict.residual_probs)
-        return (rule,) * len(parents), verifier, verdict.accept_prob, residual
+        return Verdicts((rule,) * len(parents), verifier, verdict.accept_prob, residual)
     verifier = probs[:, [parent + 1 for parent in parents]]
+    if isinstance(rule, BlockRule):
+        verdict = rule.judge_tree(parents, verifier, draft, tokens)
+        return Verdicts((rule,) * len(parents), verifier, verdict.accept_prob, verdict.residual_probs)
+    assert isinstance(rule, TokenRule)
     accept, residual = torch.empty_like(draft[..., 0]), torch.empty_like(draft)
-    judging: Rule | None = rule
-    judges = [rule] * len(parents)
-    for rank, nodes in enumerate(_ranks(parents)):
-        if rank:
-            judging = judging.younger() if judging is not None else None
-            verifier[:, nodes] = residual[:, [_elder(parents, node) for node in nodes]]
-        if judging is None or judging.scope == "block":
-            raise ValueError(f"{rule.spec} cannot judge several candidates for one place.")
-        verdict = judging.verdict(verifier[:, nodes], draft[:, nodes], tokens[:, nodes])
-        accept[:, nodes], residual[:, nodes] = verdict.accept_prob, verdict.residual_probs
-        for node in nodes:
-            judges[node] = judging
-    return tuple(judges), verifier, accept, residual
+    laws: Tensor | None = None
+    judges: list[Rule] = [rule] * len(parents)
+    for nodes in _places(parents):
+        judged = rule.judge_siblings(verifier[:, nodes[:, 0]], draft[:, nodes], tokens[:, nodes])
+        accept[:, nodes], residual[:, nodes] = judged.accept_prob, judged.residual_probs
+        verifier[:, nodes] = judged.verifier_probs
+        for rank, judge in enumerate(judged.judges):
+            for node in nodes[:, rank].tolist():
+                judges[node] = judge
+        if judged.law is not None:
+            laws = torch.zeros_like(draft) if laws is None else laws
+            laws[:, nodes[:, 0]] = judged.law
+    return Verdicts(tuple(judges), verifier, accept, residual, laws)
 
 
-def _ranks(parents: tuple[int, ...]) -> list[list[int]]:
-    """The nodes that are the first, second, ... of their parent."""
-    ranks: list[list[int]] = []
-    seen: dict[int, int] = {}
+def _places(parents: tuple[int, ...]) -> list[Tensor]:
+    """The nodes by place: for each number k of candidates [places, k], the eldest of a place first."""
+    places: dict[int, list[int]] = {}
     for node, parent in enumerate(parents):
-        rank = seen.get(parent, 0)
-        seen[parent] = rank + 1
-        if rank == len(ranks):
-            ranks.append([])
-        ranks[rank].append(node)
-    return ranks
-
-
-def _elder(parents: tuple[int, ...], node: int) -> int:
-    """The sibling before `node`."""
-    return max(i for i in range(node) if parents[i] == parents[node])
+        places.setdefault(parent, []).append(node)
+    sizes: dict[int, list[list[int]]] = {}
+    for nodes in places.values():
+        sizes.setdefault(len(nodes), []).append(nodes)
+    return [torch.tensor(alike) for alike in sizes.values()]
 
 
 def _stacked(rows: list[Tensor]) -> Tensor:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from specviz.drafters import Drafter, Proposer
+from specviz.drafters import TOKENS, TOKENS_HELP, Drafter, Proposer
 from specviz.drafters.asks import Looked
 from specviz.drafters.draft import Draft
 from specviz.prob import dists
@@ -31,7 +31,12 @@ class Head(Drafter):
         "One block reads the verifier's own states and writes ahead; each token is drawn from its own distribution."
     )
     source = "Li et al. 2024, EAGLE (arXiv 2401.15077); Li et al. 2025, EAGLE-3 (arXiv 2503.01840)"
+    as_there = "States of several layers fused, one block, its own states beyond the verifier's, a cut output layer."
+    left_out = "Trees, and their reranking by confidence, which holds for chosen tokens alone."
     uses_head = True
+    servers = {
+        "vLLM": '"method": "eagle3", "model": "HEAD", "draft_sample_method": "{tokens?drawn=probabilistic;chosen=greedy}"'
+    }
 
     confidence: float = knob(
         0.6,
@@ -39,28 +44,32 @@ class Head(Drafter):
         low=0,
         high=1,
     )
+    tokens: str = knob("drawn", TOKENS_HELP, choices=TOKENS)
 
     def reads(self, pair: Pair) -> tuple[int, ...]:
         return () if pair.head is None else pair.head.reads
 
     def open(self, pair: Pair, session: Session | None) -> HeadProposer:
         assert pair.head is not None
-        return HeadProposer(pair.head, self.confidence)
+        return HeadProposer(pair.head, self.confidence, self.chooses)
 
 
 class HeadProposer(Proposer):
     """Holds the verifier's states of the text's last tokens, which no place of the head has read yet."""
 
-    def __init__(self, head: HeadWeights, confidence: float):
+    def __init__(self, head: HeadWeights, confidence: float, chooses: bool):
         self._session: HeadSession = head.session()
-        self._kept, self._confidence = head.kept, confidence
+        self._kept, self._confidence, self._chooses = head.kept, confidence, chooses
         self._unread: dict[int, Tensor] = {}  # layer -> [n, width]
 
     @property
     def seconds(self) -> float:
         return self._session.seconds
 
-    def saw(self, states: dict[int, Tensor]) -> None:
+    def saw(self, seen: Looked) -> None:
+        self._add(seen.features)
+
+    def _add(self, states: dict[int, Tensor]) -> None:
         for layer, new in states.items():
             self._unread[layer] = torch.cat([self._unread[layer], new]) if layer in self._unread else new
 
@@ -71,7 +80,7 @@ class HeadProposer(Proposer):
         logits, places = self._session.read(text[behind:], self._unread), len(text) - 1
         self._unread = {}
         while True:
-            token = draft.draw(self._law(logits, draft))
+            token = draft.take(self._law(logits, draft), self._chooses)
             if not draft.room() or torch.softmax(logits, -1).max() < self._confidence:
                 break
             logits = self._session.go_on(token)
@@ -80,7 +89,7 @@ class HeadProposer(Proposer):
     def settled(self, length: int, draft: Draft, walk: Walk, seen: Looked) -> None:
         for layer, states in seen.features.items():
             unseen = len(states) - len(draft)
-            self.saw({layer: states[[*range(unseen), *(unseen + node for node in walk.path)]]})
+            self._add({layer: states[[*range(unseen), *(unseen + node for node in walk.path)]]})
 
     def _law(self, logits: Tensor, draft: Draft) -> Tensor:
         """[V]: of the next token, from the logits of those that the head knows."""

@@ -5,7 +5,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from specviz.drafters import Drafter, Proposer
-from specviz.drafters.draft import Draft
+from specviz.drafters.draft import Draft, Provenance
 from specviz.registry import knob
 
 if TYPE_CHECKING:
@@ -16,29 +16,40 @@ if TYPE_CHECKING:
 class NGram(Drafter):
     """Prompt lookup: the last n tokens are looked up earlier in the text, and what followed them there is copied.
 
-    n goes from `longest` down to 1; of several places the earliest counts. The copied tokens are chosen, so a strict rule
+    n goes from `longest` down to `shortest`; of several places the earliest counts. The copied tokens are chosen, so a strict rule
     keeps one with the verifier's probability of it. Nothing is drafted where the text repeats nothing.
     """
 
     name = "ngram"
     summary = "No model: what followed the last few tokens earlier in the text is copied."
     source = "Saxena 2023, prompt lookup decoding (github.com/apoorvumang/prompt-lookup-decoding)"
-    chooses = True
+    as_there = "The longest run that repeats counts, and of its places the first, as in transformers and vLLM."
+    left_out = "Nothing."
+    servers = {
+        "vLLM": '"method": "ngram", "prompt_lookup_max": {longest}, "prompt_lookup_min": {shortest}',
+        "llama.cpp": "--spec-type ngram-simple --spec-ngram-size-n {longest}",
+        "transformers": "max_matching_ngram_size={longest}",
+    }
 
     longest: int = knob(
-        3, "How many of the last tokens are looked up at first; then fewer, down to one.", low=1, high=16, unit="tokens"
+        3, "How many of the last tokens are looked up at first; then fewer.", low=1, high=16, unit="tokens"
     )
+    shortest: int = knob(1, "Nothing is drafted where fewer tokens than these repeat.", low=1, high=16, unit="tokens")
+
+    @property
+    def chooses(self) -> bool:
+        return True
 
     def open(self, pair: Pair, session: Session | None) -> NGramProposer:
-        return NGramProposer(self.longest)
+        return NGramProposer(self.longest, min(self.shortest, self.longest))
 
 
 class NGramProposer(Proposer):
     """Holds, for each run of up to `longest` tokens, where the text first went on after it."""
 
-    def __init__(self, longest: int):
+    def __init__(self, longest: int, shortest: int):
         self._seconds = 0.0
-        self._longest = longest
+        self._longest, self._shortest = longest, shortest
         self._follows: dict[
             tuple[int, ...], int
         ] = {}  # a run of tokens -> index of the token behind its first occurrence
@@ -51,14 +62,15 @@ class NGramProposer(Proposer):
     async def propose(self, text: list[int], draft: Draft) -> None:
         began = perf_counter()
         for end in range(self._indexed, len(text)):
-            for n in range(1, min(self._longest, end) + 1):
+            for n in range(self._shortest, min(self._longest, end) + 1):
                 self._follows.setdefault(tuple(text[end - n : end]), end)
         self._indexed = max(self._indexed, len(text))
-        for n in range(min(self._longest, len(text)), 0, -1):
+        for n in range(min(self._longest, len(text)), self._shortest - 1, -1):
             if (source := self._follows.get(tuple(text[-n:]))) is not None:
-                for token in text[source : source + draft.budget]:
+                for place in range(source, min(source + draft.budget, len(text))):
                     if not draft.room():
                         break
-                    draft.pick(token)
+                    draft.pick(text[place])
+                    draft.note(Provenance(copied_from=place, matched=n))
                 break
         self._seconds += perf_counter() - began

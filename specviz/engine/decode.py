@@ -21,6 +21,7 @@ Result = TypeVar("Result")
 Answer = Looked | Judgement
 Asking = Coroutine[Ask[Looked] | Ask[Judgement], Answer | None, Result]  # None starts it
 NOTHING = Walk((), (), None)
+PROBS_AT_ONCE = 64  # distributions over the whole vocabulary
 
 
 class RoundResult(NamedTuple):
@@ -69,7 +70,7 @@ class Decoding:
         self.proposer, self._reads = self.drafter.open(pair, draft), self.drafter.reads(pair)
         self.vocabulary, self.stop_tokens = pair.vocabulary, pair.stop_tokens
         self._source = noise.Noise(settings.seed)
-        self._lengths = lengths.chooser(settings.draft_length)
+        self._lengths = lengths.chooser(settings.draft_length, self._source)
 
     async def round(self) -> RoundResult:
         """One round. ModelError if a model returns numbers that are not finite."""
@@ -77,8 +78,8 @@ class Decoding:
         start = len(self.text)
         draft = self._empty_draft()
         verify_seconds = self.verifier.seconds
-        if draft.budget and self._reads and not self.verifier.length and len(self.text) > 1:
-            self.proposer.saw((await self._look(self.text[:-1], 1)).features)
+        if draft.budget and not self.verifier.length:
+            await self._show_prompt()
         before = self.proposer.seconds
         if draft.budget:
             await self.proposer.propose(self.text, draft)
@@ -115,6 +116,16 @@ class Decoding:
             start, rule, draft, judgement, uniforms, walk, tuple(emitted), origin, self.finished, draft_seconds, verify_seconds
         )  # fmt: skip
 
+    async def _show_prompt(self) -> None:
+        """Lets the drafter see what the verifier sees in the prompt, if it wants to; distributions a few at a time."""
+        tokens, all_probs = self.text[:-1], self.drafter.reads_probs
+        if not (self._reads or all_probs):
+            return
+        step = PROBS_AT_ONCE if all_probs else len(tokens)
+        for first in range(0, len(tokens), step or 1):
+            part = tokens[first : first + step]
+            self.proposer.saw(await self._look(part, len(part) if all_probs else 1))
+
     def _look(self, tokens: list[int], keep: int, parents: list[int] | None = None) -> Look:
         return Look(self.verifier, tokens, keep, self.settings.sampling, self.vocabulary, parents, self._reads)
 
@@ -125,7 +136,16 @@ class Decoding:
         attempt = start if settings.rule is not None and settings.rule.scope == "block" else 0
         most = self.limit - start - 1  # the round adds a token of its own
         budget = self._lengths.choose(start, most) if self.drafter.drafts and most else 0
-        return Draft(start, budget, settings.sampling, self._source, self.vocabulary, self.stop_tokens, attempt)
+        return Draft(
+            start,
+            budget,
+            settings.sampling,
+            self._source,
+            self.vocabulary,
+            self.stop_tokens,
+            attempt,
+            self._lengths.least,
+        )
 
     def _next_token(self, draft: Draft, judgement: Judgement | None, walk: Walk, seen: Looked) -> tuple[int, Origin]:
         """The token that a round adds: from what the last refusal left over, or the verifier's own."""

@@ -1,8 +1,9 @@
-"""How many tokens to draft in the next round: a fixed number, or the one that should write the most tokens per second.
+"""How many tokens to draft in the next round: a fixed number, or one of WAYS.
 
-The choice rests on the past alone, and only on noise that is used up, so a lossless rule stays lossless: how often
-drafts were kept counts at once, what a round cost once the text has passed everything drafted in it (a draft that
-ends early says something about noise that will be drawn on again).
+A choice made before a round rests on the past alone, and only on noise that is used up, so a lossless rule stays lossless:
+how often drafts were kept counts at once, what a round cost once the text has passed everything drafted in it (a draft that
+ends early says something about noise that will be drawn on again). A stop within a round rests on tokens that stay in the
+draft: see `Draft.room`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,18 @@ from collections import deque
 from collections.abc import Sequence
 from statistics import median, median_low
 from time import perf_counter
+from typing import Protocol
 
+from specviz.prob import noise
+from specviz.registry import shown
+
+WAYS = {
+    "auto": "the length that should write the most tokens per second, from what drafts were worth and cost so far",
+    "confidence:0.4": "goes on while the drafter gave the token before at least so much, up to 16 tokens",
+    "thompson": "goes on with the chance that a drafted token is kept, as learnt so far, up to 16 tokens",
+}  # words of a draft length; behind "confidence:" any number from 0 to 1
 LONGEST = 32  # tokens
+MOST = 16  # tokens, of those that decide token by token
 START = (4, 2, 6)  # the first rounds: lengths apart enough to see what a token costs
 EXPLORE = 10  # every so many rounds half or twice the best length has its turn
 MEMORY = 0.97  # weight of the acceptance seen so far after one more round: the last 30 or so count
@@ -37,28 +48,104 @@ def best(accept: Sequence[float], draft: float, verify: Sequence[float], rest: f
     return length
 
 
-def chooser(draft_length: int | str | tuple[int, ...]) -> Fixed | Adaptive:
-    """What chooses the lengths for a lane's `draft_length` (see `types.Settings`)."""
-    return Adaptive() if isinstance(draft_length, str) else Fixed(draft_length)
+class Chooser(Protocol):
+    """`least`: a draft ends behind a token that its drafter gave less than that."""
+
+    least: float
+
+    def choose(self, position: int, most: int) -> int:
+        """Tokens to draft from `position` on, at most `most`."""
+
+    def observe(self, drafted: int, kept: int, draft_seconds: float, verify_seconds: float) -> None:
+        """What became of the round, and what it cost."""
+
+
+def chooser(draft_length: int | str | tuple[int, ...], source: noise.Noise) -> Chooser:
+    """What chooses the lengths for a lane's `draft_length` (see `Settings`), with the lane's noise. ValueError, in a
+    sentence, for words that are none of WAYS."""
+    if draft_length == "auto":
+        return Adaptive()
+    if draft_length == "thompson":
+        return Thompson(source)
+    if isinstance(draft_length, str):
+        return Confidence(_least(draft_length))
+    return Fixed(draft_length)
+
+
+def _least(words: str) -> float:
+    way, _, number = words.partition(":")
+    try:
+        least = float(number) if way == "confidence" else -1.0
+    except ValueError:
+        least = -1.0
+    if not 0 <= least <= 1:
+        raise ValueError(
+            f"draft_length must be from 1 to {LONGEST} tokens, auto, thompson, or confidence: with a number from 0 to 1, as in "
+            f"confidence:0.4; got {shown(words)}."
+        )
+    return least
 
 
 class Fixed:
     """Always the same number, or those of a recorded run, one per round."""
+
+    least = 0.0
 
     def __init__(self, draft_length: int | tuple[int, ...]):
         recorded = draft_length if isinstance(draft_length, tuple) else ()
         self._recorded, self._length = iter(recorded), START[0] if isinstance(draft_length, tuple) else draft_length
 
     def choose(self, position: int, most: int) -> int:
-        """Tokens to draft from `position` on, at most `most`."""
         return min(next(self._recorded, self._length), most)
 
     def observe(self, drafted: int, kept: int, draft_seconds: float, verify_seconds: float) -> None:
-        """What became of the round, and what it cost."""
+        pass
+
+
+class Confidence:
+    """Drafts on while the token before was given at least `least` by its drafter. The token at which that shows stays."""
+
+    def __init__(self, least: float):
+        self.least = least
+
+    def choose(self, position: int, most: int) -> int:
+        return min(MOST, most)
+
+    def observe(self, drafted: int, kept: int, draft_seconds: float, verify_seconds: float) -> None:
+        pass
+
+
+class Thompson:
+    """Thompson sampling of the chance theta that a drafted token is kept (Liu et al. 2024, EESD, arXiv 2406.03853): before
+    each token behind the first one draws theta ~ Beta(kept + 1, refused + 1), and goes on with chance theta. Drawn anew for
+    each token, that is to go on with chance (kept + 1) / (kept + refused + 2), which is how it is done here.
+
+    A round refuses at most one token, the first that is not kept; those behind it say nothing. The coins are of a purpose
+    and a round of their own, so that they tell nothing of the tokens.
+    """
+
+    least = 0.0
+
+    def __init__(self, source: noise.Noise):
+        self._source = source
+        self._kept = self._refused = 1
+
+    def choose(self, position: int, most: int) -> int:
+        longest, theta = min(MOST, most), self._kept / (self._kept + self._refused)
+        for n, number in enumerate(self._source.uniforms(position, longest - 1, position, purpose=noise.LENGTH), 1):
+            if not number < theta:
+                return n
+        return longest
+
+    def observe(self, drafted: int, kept: int, draft_seconds: float, verify_seconds: float) -> None:
+        self._kept += kept
+        self._refused += kept < drafted
 
 
 class Adaptive:
     """Learns what drafts are worth, by position in the round, and what forwards cost, by number of tokens."""
+
+    least = 0.0
 
     def __init__(self) -> None:
         self._reached, self._kept = [0.0] * LONGEST, [0.0] * LONGEST  # faded counts by position in the round
@@ -70,7 +157,6 @@ class Adaptive:
         self._began = 0.0
 
     def choose(self, position: int, most: int) -> int:
-        """Tokens to draft from `position` on, at most `most`."""
         while self._waiting and self._waiting[0][0] <= position:
             self._count(*self._waiting.pop(0)[1:])
         length = START[min(self._rounds, len(START) - 1)]
@@ -85,7 +171,6 @@ class Adaptive:
         return self._length
 
     def observe(self, drafted: int, kept: int, draft_seconds: float, verify_seconds: float) -> None:
-        """What became of the round, and what it cost."""
         for i in range(LONGEST):
             self._reached[i] *= MEMORY
             self._kept[i] *= MEMORY

@@ -35,6 +35,7 @@ class Rows(NamedTuple):
     tokens: Tensor  # [n]
     residual_probs: Tensor  # [n, V]
     uniforms: Tensor  # [n], float64
+    laws: Tensor | None = None  # [n, V]: what the position emits, where it was judged together with its siblings
 
 
 class Slice(NamedTuple):
@@ -64,7 +65,8 @@ def measure(rule: Rule, rows: Rows) -> list[Measures]:
     if narrow is None:
         return _measure(rule, rows)
     ids, (q, p, residual_probs) = narrow
-    measures = _measure(rule, Rows(q, p, torch.searchsorted(ids, rows.tokens), residual_probs, rows.uniforms))
+    laws = None if rows.laws is None else rows.laws.index_select(-1, ids)  # of tokens that one of the others has
+    measures = _measure(rule, Rows(q, p, torch.searchsorted(ids, rows.tokens), residual_probs, rows.uniforms, laws))
     names = ids.tolist()
     return [
         Measures(columns, slice_._replace(tokens=[names[token] for token in slice_.tokens]))
@@ -73,9 +75,17 @@ def measure(rule: Rule, rows: Rows) -> list[Measures]:
 
 
 def _measure(rule: Rule, rows: Rows) -> list[Measures]:
-    q, p, tokens, residual_probs, uniforms = rows
-    target = rule.target_of(q, p, tokens)
-    output = q if rule.lossless else target if isinstance(rule, TargetRule) and target is not None else rule.law(q, p)
+    q, p, tokens, residual_probs, uniforms, laws = rows
+    target = rule.target_of(q, p, tokens) if laws is None else laws
+    output = (
+        q
+        if rule.lossless
+        else laws
+        if laws is not None
+        else target
+        if isinstance(rule, TargetRule) and target is not None
+        else rule.law(q, p)
+    )
     of_token, nothing = dists.at(q, tokens), torch.zeros_like(q[..., 0])
     log_q, log_p, middle = dists.log(q), dists.log(p), (p + q) / 2
     entropy_p, entropy_q = -vecdot(p, log_p), -vecdot(q, log_q)

@@ -34,16 +34,20 @@ class Meter(Generic[Key, Measured]):
     def flush(self) -> list[tuple[Key, RoundResult, list[Measured]]]:
         """All rounds added since the last call, in their order, each with the measures of what it judged."""
         waiting, self._waiting, self.rows = self._waiting, [], 0
-        by_rule: dict[Rule, list[tuple[int, list[int]]]] = {}  # the places in `waiting`, and which nodes there
+        by_rule: dict[
+            tuple[Rule, bool], list[tuple[int, list[int]]]
+        ] = {}  # the places in `waiting`, and which nodes there
         for i, (_, result) in enumerate(waiting):
             if result.judgement is not None:
                 judges, judged = result.judgement.judges, result.walk.judged
                 for rule in dict.fromkeys(judges[node] for node in judged):
-                    by_rule.setdefault(rule, []).append((i, [node for node in judged if judges[node] == rule]))
+                    laws = result.judgement.laws is not None and rule == result.rule
+                    by_rule.setdefault((rule, laws), []).append((i, [node for node in judged if judges[node] == rule]))
         measured: list[dict[int, Measured]] = [{} for _ in waiting]  # node -> its measures
-        for rule, places in by_rule.items():
+        for (rule, laws), places in by_rule.items():
             parts = [judged_rows(waiting[i][1], nodes) for i, nodes in places]
-            values = iter(self._measure(rule, Rows(*(torch.cat(column) for column in zip(*parts)))))
+            columns = zip(*parts) if laws else zip(*(part[:-1] for part in parts))
+            values = iter(self._measure(rule, Rows(*map(torch.cat, columns))))
             for i, nodes in places:
                 measured[i] |= zip(nodes, values)
         return [
@@ -64,4 +68,5 @@ def judged_rows(result: RoundResult, nodes: list[int]) -> Rows:
         judgement.tokens[which],
         judgement.residual_probs[which],
         uniforms,
+        None if judgement.laws is None else judgement.laws[which],
     )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from specviz.backends import Pair
 from specviz.drafters import Drafter
-from specviz.drafters.asks import Look
+from specviz.drafters.asks import Look, Looked
 from specviz.drafters.draft import Draft
 from specviz.engine.decode import alone
 from specviz.prob import noise
@@ -21,11 +19,14 @@ class Playing:
     ):
         self._sampling, self._source, self._pair = sampling, noise.Noise(seed), pair
         self._text, self._first = [*prompt, *written], len(prompt)
-        self._proposer, self._seen = drafter.open(pair, None), 0
-        self._states: dict[int, Tensor] = {}  # of the whole text, by layer
-        if layers := drafter.reads(pair):
-            look = Look(pair.verifier.session(), self._text, 1, sampling, pair.vocabulary, features=layers)
-            self._states = look.answer().features
+        self._session = pair.draft.session() if drafter.uses_draft_model and pair.draft is not None else None
+        self._proposer, self._seen = drafter.open(pair, self._session), 0
+        self._verifier: Looked | None = None  # what the verifier sees in the whole text
+        layers = drafter.reads(pair)
+        if layers or drafter.reads_probs:
+            keep = len(self._text) if drafter.reads_probs else 1
+            look = Look(pair.verifier.session(), self._text, keep, sampling, pair.vocabulary, features=layers)
+            self._verifier = look.answer()
 
     @property
     def seconds(self) -> float:
@@ -34,12 +35,16 @@ class Playing:
     def draft(self, place: int, length: int, attempt: int = 0) -> Draft:
         """What it drafts in a round that begins at a place of the text, which is behind that of the round before."""
         text = self._text[: self._first + place]
-        if self._states:
-            self._proposer.saw({layer: states[self._seen : len(text) - 1] for layer, states in self._states.items()})
+        if self._verifier is not None:
+            probs, features = self._verifier
+            new = slice(self._seen, len(text) - 1)
+            self._proposer.saw(Looked(probs[new], {layer: states[new] for layer, states in features.items()}))
             self._seen = len(text) - 1
         draft = Draft(
             len(text), length, self._sampling, self._source, self._pair.vocabulary, self._pair.stop_tokens, attempt
         )
         alone(self._proposer.propose(text, draft))
         draft.cut()
+        if self._session is not None:
+            self._session.rollback(len(text))
         return draft

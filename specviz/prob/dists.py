@@ -143,6 +143,27 @@ def draw_token(probs: Tensor, exponentials: Tensor) -> int:
     return int(_first(probs, exponentials))
 
 
+def draw_tokens(probs: Tensor, exponentials: Tensor, count: int) -> list[int]:
+    """The first `count` tokens to arrive in the race of `draw_token`, in that order: draws without replacement, each from
+    `probs` [V] without the elder ones. Fewer where fewer tokens have mass."""
+    speeds = probs / exponentials
+    tokens = []
+    for _ in range(count):
+        token = int(speeds.argmax())
+        if not speeds[token] > 0:
+            break
+        tokens.append(token)
+        speeds[token] = 0.0
+    return tokens
+
+
+def without(probs: Tensor, tokens: list[int]) -> Tensor:
+    """`probs` [V] without some tokens, normalised: what a token drawn after them, without replacement, is drawn from."""
+    left = probs.clone()
+    left[tokens] = 0.0
+    return normalise(left)
+
+
 def _first(probs: Tensor, exponentials: Tensor) -> Tensor | NDArray[np.intp]:
     if probs.device.type == "cpu":  # NumPy finds the largest of a row ten times faster than torch does
         first: NDArray[np.intp] = (probs.numpy() / exponentials.numpy()).argmax(-1)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-DRAFT, VERIFIER, RESIDUAL, ACCEPT = range(4)  # purposes; VERIFIER serves the bonus and plain decoding alike
+DRAFT, VERIFIER, RESIDUAL, ACCEPT, LENGTH = range(5)  # purposes; VERIFIER serves the bonus and plain decoding alike
 _CHUNK = 256  # uniforms are made this many positions at a time
 _SMALL = 8192  # entries of a vector of which more are remembered
 
@@ -31,10 +31,10 @@ class Noise:
         make = _exponentials if size <= _SMALL else _many_exponentials
         return make(self.seed, purpose, position, size, attempt, branch)
 
-    def uniforms(self, start: int, count: int, attempt: int = 0, branch: int = 0) -> list[float]:
+    def uniforms(self, start: int, count: int, attempt: int = 0, branch: int = 0, purpose: int = ACCEPT) -> list[float]:
         """`count` uniforms in [0, 1), one per position from `start` on, for the acceptance tests."""
         positions = range(start, start + count)
-        return [_uniforms(self.seed, p // _CHUNK, attempt, branch)[p % _CHUNK] for p in positions]
+        return [_uniforms(self.seed, purpose, p // _CHUNK, attempt, branch)[p % _CHUNK] for p in positions]
 
 
 @lru_cache(maxsize=512)  # lanes of one seed ask for the same noise, and so does a position drafted again
@@ -49,8 +49,8 @@ _many_exponentials = lru_cache(maxsize=64)(_exponentials.__wrapped__)
 
 
 @lru_cache(maxsize=256)
-def _uniforms(seed: int, chunk: int, attempt: int, branch: int) -> list[float]:
-    uniforms: list[float] = _generator(seed, ACCEPT, chunk, attempt, branch).random(_CHUNK).tolist()
+def _uniforms(seed: int, purpose: int, chunk: int, attempt: int, branch: int) -> list[float]:
+    uniforms: list[float] = _generator(seed, purpose, chunk, attempt, branch).random(_CHUNK).tolist()
     return uniforms
 
 

@@ -105,7 +105,7 @@ def _names(where: str, names: Iterable[Any]) -> None:
 
 def _lane(where: str, lane: Any, sampling: Sampling, data: dict[str, Any]) -> Settings:
     _fields(where, lane, _LANE)
-    if lane.get("draft_length") != "auto":
+    if not isinstance(lane.get("draft_length"), str):
         _fields(where, lane, {"draft_length": int})
     if lane.get("finished") not in _REASONS:
         _wrong(f"{where}.finished", "one of the known reasons")
@@ -116,10 +116,12 @@ def _lane(where: str, lane: Any, sampling: Sampling, data: dict[str, Any]) -> Se
         raise ValueError(f"In this trace, {where} is not usable. {error}") from None
     if settings.rule != rule:
         _wrong(f"{where}.drafter", "one that drafts")
-    position = len(data["prompt_tokens"])
+    text = list(data["prompt_tokens"])
     for j, round_ in enumerate(lane["rounds"]):
-        _round(f"{where}.rounds[{j}]", round_, position, settings, data["pieces"])
-        position += len(round_["emitted"])
+        _round(f"{where}.rounds[{j}]", round_, len(text), settings, data["pieces"])
+        if "provenance" in round_:
+            _provenance(f"{where}.rounds[{j}].provenance", round_["provenance"], round_, text)
+        text += round_["emitted"]
     return settings
 
 
@@ -224,9 +226,45 @@ def _shape(where: str, round_: dict[str, Any], rule: Rule | None) -> tuple[list[
     for name, numbers in (("path", path), ("node", nodes)):
         if not all(_is_whole(node) and 0 <= node < count for node in numbers) or numbers != sorted(set(numbers)):
             _wrong(f"{where}.{name}", "rising numbers of drafted tokens")
-    if rule is not None and rule.younger() is None and parents != list(range(-1, count - 1)):
+    if rule is not None and not rule.drawings and parents != list(range(-1, count - 1)):
         _wrong(f"{where}.parents", "those of a chain, which is all that this rule judges")
+    if "chosen" in round_ or "law_prob" in round_:
+        _fields(where, round_, {"chosen": list, "law_prob": list})
+        if len(round_["chosen"]) != count or not all(isinstance(came, bool) for came in round_["chosen"]):
+            _wrong(f"{where}.chosen", "true or false for each drafted token")
+        if len(round_["law_prob"]) != count or not _are_probabilities(round_["law_prob"]):
+            _wrong(f"{where}.law_prob", "a probability for each drafted token")
     return parents, path, nodes
+
+
+def _provenance(where: str, columns: Any, round_: dict[str, Any], text: list[int]) -> None:
+    """`text`: the tokens before the round."""
+    drafted, numbers = round_["drafted"], ("copied_from", "matched", "layer")
+    if not isinstance(columns, dict) or not {"by", *numbers} >= columns.keys() or not columns:
+        _wrong(where, f"lists called by, {', '.join(numbers)}, or some of them")
+    for name, column in columns.items():
+        if not isinstance(column, list) or len(column) != len(drafted):
+            _wrong(f"{where}.{name}", f"a list with an entry for each of {len(drafted)} drafted tokens")
+        if all(value is None for value in column):
+            _wrong(f"{where}.{name}", "left out where it says nothing")
+        right = _is_index if name in numbers else _is_drafter
+        if not all(value is None or right(value) for value in column):
+            _wrong(f"{where}.{name}", "drafters or nulls" if name == "by" else "whole numbers from 0 on, or nulls")
+    nothing = [None] * len(drafted)
+    places, lengths = columns.get("copied_from", nothing), columns.get("matched", nothing)
+    for token, place, length in zip(drafted, places, lengths):
+        if place is not None and (place >= len(text) or text[place] != token):
+            _wrong(f"{where}.copied_from", "places in the text where the same tokens stand")
+        if length is not None and not 1 <= length <= (len(text) + len(drafted) if place is None else place):
+            _wrong(f"{where}.matched", "lengths of runs of tokens before those copied")
+
+
+def _is_index(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST_TOKENS
+
+
+def _is_drafter(value: object) -> bool:
+    return isinstance(value, str) and value in drafters.names()
 
 
 def _slices(where: str, round_: dict[str, Any], expected: int, pieces: dict[str, str]) -> None:

@@ -34,8 +34,8 @@ class LaneData(Version1Data, total=False):
 
 @dataclass
 class Lane:
-    """`rule` None is plain decoding. `draft_length` may be "auto"; then each round's depth says what was chosen.
-    `finished`: why it ended, or None."""
+    """`rule` None is plain decoding. `draft_length` may be a word of `lengths.WAYS`; of "auto" each round's depth says what was
+    chosen. `finished`: why it ended, or None."""
 
     rule: Rule | None
     drafter: Drafter

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 
+from specviz.drafters.draft import Provenance
 from specviz.engine.measure import COLUMNS, Slice
 from specviz.engine.race import Step
 from specviz.types import Origin, depths
@@ -27,6 +28,15 @@ class SliceData(TypedDict):
     output: list[float]
 
 
+class ProvenanceData(TypedDict, total=False):
+    """Columns of the fields of `Provenance`, an entry per drafted token; a field that says nothing of any is left out."""
+
+    by: list[str | None]
+    copied_from: list[int | None]
+    matched: list[int | None]
+    layer: list[int | None]
+
+
 class ChainData(TypedDict):
     """A `Round` as plain data; infinity is the word "Infinity"."""
 
@@ -44,11 +54,15 @@ class ChainData(TypedDict):
 
 
 class RoundData(ChainData, total=False):
-    """The same; a draft that is no chain has its shape as well."""
+    """The same. A draft that is no chain has its shape as well, and how its nodes came; one whose drafter said where its tokens came
+    from, that."""
 
     parents: list[int]
     path: list[int]
     node: list[int]
+    provenance: ProvenanceData
+    chosen: list[bool]
+    law_prob: list[float]
 
 
 @dataclass
@@ -59,6 +73,9 @@ class Round:
     drafted   token ids of the draft's nodes; `parents`: of each, the node it follows, -1 for the text
     path      the nodes kept, from the first on
     nodes     the nodes judged, in that order
+    provenance  of each drafted token, where it came from; empty if nothing is known of any
+    chosen    of each node of a tree, whether it was picked and not drawn; empty for a chain
+    law_prob  of each node of a tree, the probability of its token under its own law; empty for a chain
     judged    columns of numbers, an entry per judged node: JUDGED, and the measures of `engine.measure`; slices likewise
     emitted   token ids that became text: those of `path`, then the one each round adds
     origin    how that last one came; None if the text ended on an accepted token
@@ -78,6 +95,9 @@ class Round:
     clock: float
     judged: dict[str, Column] = field(default_factory=dict)
     slices: list[Slice] = field(default_factory=list)
+    provenance: list[Provenance] = field(default_factory=list)
+    chosen: list[bool] = field(default_factory=list)
+    law_prob: list[float] = field(default_factory=list)
 
     @classmethod
     def of(cls, step: Step) -> Round:
@@ -98,6 +118,7 @@ class Round:
             for name in COLUMNS:
                 if step.measures and name in step.measures[0].columns:
                     columns[name] = [short(measures.columns.get(name)) for measures in step.measures]
+        branching = judgement is not None and not result.draft.is_chain
         return cls(
             start=result.start,
             drafted=list(result.draft.tokens),
@@ -112,6 +133,9 @@ class Round:
             clock=_seconds(step.clock),
             judged=columns,
             slices=[_short_slice(measures.slice) for measures in step.measures],
+            provenance=_known(result.draft.provenance),
+            chosen=list(result.draft.chosen) if branching else [],
+            law_prob=_shorts(judgement.draft_prob) if branching and judgement is not None else [],
         )
 
     @property
@@ -173,6 +197,10 @@ class Round:
         }
         if not (self.is_chain and self.path == list(range(self.kept)) and self.nodes == list(range(len(self.nodes)))):
             data["parents"], data["path"], data["node"] = self.parents, self.path, self.nodes
+        if self.provenance:
+            data["provenance"] = _columns(self.provenance)
+        if self.chosen:
+            data["chosen"], data["law_prob"] = self.chosen, self.law_prob
         return data
 
     @classmethod
@@ -192,6 +220,9 @@ class Round:
             clock=data["clock"],
             judged={name: _numbers(column) for name, column in data["judged"].items()},
             slices=[_slice(slice_) for slice_ in data["slices"]],
+            provenance=_provenance(data.get("provenance", {})),
+            chosen=data.get("chosen", []),
+            law_prob=data.get("law_prob", []),
         )
 
 
@@ -224,6 +255,39 @@ def _slice_data(slice_: Slice) -> SliceData:
 def _slice(data: SliceData) -> Slice:
     parts = data["tokens"], data["draft"], data["verifier"], data.get("target"), data["residual"], data["output"]
     return Slice(*parts)
+
+
+def _known(provenance: Sequence[Provenance | None]) -> list[Provenance]:
+    """What is said of each token; nothing, if nothing is said of any."""
+    each = [known or Provenance() for known in provenance]
+    return each if any(known != Provenance() for known in each) else []
+
+
+def _columns(provenance: list[Provenance]) -> ProvenanceData:
+    columns: ProvenanceData = {}
+    if any(known.by is not None for known in provenance):
+        columns["by"] = [known.by for known in provenance]
+    if any(known.copied_from is not None for known in provenance):
+        columns["copied_from"] = [known.copied_from for known in provenance]
+    if any(known.matched is not None for known in provenance):
+        columns["matched"] = [known.matched for known in provenance]
+    if any(known.layer is not None for known in provenance):
+        columns["layer"] = [known.layer for known in provenance]
+    return columns
+
+
+def _provenance(columns: ProvenanceData) -> list[Provenance]:
+    count = max((len(column) for column in columns.values() if isinstance(column, list)), default=0)
+    nothing: list[None] = [None] * count
+    return [
+        Provenance(*known)
+        for known in zip(
+            columns.get("by", nothing),
+            columns.get("copied_from", nothing),
+            columns.get("matched", nothing),
+            columns.get("layer", nothing),
+        )
+    ]
 
 
 def _worded(column: Column) -> Sequence[Number | str]:

@@ -11,11 +11,16 @@ The JSON is an object with
     continued  {prompt_length, position, forced}, if the run goes on from a place in an earlier one: `prompt_tokens` are then
              the prompt's own, that many, those kept up to `position`, and `forced`, the token a person put there (or null)
     lanes    [{rule, name, knobs, lossless, scope, drafter, draft_length, rounds, finished}]; rule null is plain decoding;
-             draft_length may be "auto", and then a round's draft says what was chosen
+             draft_length may be a word of `lengths.WAYS`; of "auto" a round's draft says what was chosen
     digest   SHA-256 of the rest, so that an edit shows
 A round is {start, drafted, kept, emitted, origin, judged, slices, draft_seconds, verify_seconds, seconds, clock}, and for a
 draft that is no chain {parents, path, node} as in `Round`: `judged` holds one list per column, an entry per judged token;
-`origin` is that of the last emitted token (null: the round ended on an accepted end of text). Infinity is the string
+`origin` is that of the last emitted token (null: the round ended on an accepted end of text). A round whose drafter says
+where its tokens came from has `provenance` too, {by, copied_from, matched, layer}: lists with an entry per drafted token,
+null where that says nothing of it, and a list left out where it says nothing of any. `by` names the drafter, where one
+stands for several; `copied_from` is the index in the text (prompt_tokens, then what the lane emitted before this round) of
+the token that this one is a copy of; `matched` is the length of the run that was looked up to find it; `layer` the
+verifier's layer behind which it was proposed. Infinity is the string
 "Infinity". No [V] array is ever kept. Version 1 had neither drafters nor trees; it is read as well.
 """
 
@@ -136,6 +141,15 @@ class Trace:
         """What a lane wrote, from its pieces, without tokens that are no text."""
         special = frozenset(self.special)
         return "".join(joined([self.pieces[str(token)] for token in self.lanes[lane].tokens if token not in special]))
+
+    def drafters(self) -> list[str]:
+        """The specs of the drafters at work, each once."""
+        return list(dict.fromkeys(lane.drafter.spec for lane in self.lanes if lane.rule is not None))
+
+    def specs(self) -> list[str]:
+        """Each lane as text (see `engine.settings.parse_lane`); the drafter only where the lanes have several."""
+        several = len(self.drafters()) > 1
+        return [f"{lane.spec}@{lane.drafter.spec}" if several and lane.rule else lane.spec for lane in self.lanes]
 
     def plain(self) -> Lane | None:
         """The lane of the verifier alone, if there is one."""

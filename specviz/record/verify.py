@@ -56,6 +56,8 @@ def _difference(old: Round, new: Round) -> str | None:
     for name in ("start", "drafted", "parents", "path", "nodes", "emitted", "origin"):
         if getattr(old, name) != getattr(new, name):
             return f"{name} was {getattr(old, name)} and is {getattr(new, name)}"
+    if old.provenance and old.provenance != new.provenance:  # older traces do not say
+        return f"provenance was {old.provenance} and is {new.provenance}"
     for name, column in old.judged.items():
         for was, now in zip(column, new.judged.get(name, column)):
             if was != now and not math.isclose(_float(was), _float(now), rel_tol=1e-3, abs_tol=1e-5):

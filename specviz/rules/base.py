@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from specviz.prob import dists
 from specviz.rules.inputs import Numbers, checked, checked_tokens, ratio, tensor_of
 from specviz.sums.sorted_rows import SortedRows
 from specviz.sums.tally import Outcome, Tally
-from specviz.types import Verdict, Walk
+from specviz.types import DRAWINGS, Drawing, Verdict, Walk
 
 
 class Rule:
@@ -32,6 +32,9 @@ class Rule:
     formula: ClassVar[str]  # n the drafted token, p the draft, q the verifier
     helps: ClassVar[str]  # one or two plain sentences: when to use it
     hurts: ClassVar[str]  # and when not to
+    servers: ClassVar[
+        Mapping[str, str]
+    ] = {}  # servers that have it, each with its own options for it (docs/SERVERS.md)
 
     def __post_init__(self) -> None:
         registry.check_knobs(self)
@@ -95,10 +98,10 @@ class Rule:
         """Which nodes of a draft stay, given each node's parent (-1: the text), accept_prob, and one uniform in [0, 1)."""
         raise NotImplementedError
 
-    def younger(self) -> Rule | None:
-        """The rule that judges the next candidate for a place, against what the refusal of its elder left over; None if
-        this rule cannot judge several candidates for one place."""
-        return None
+    @property
+    def drawings(self) -> frozenset[Drawing]:
+        """The ways in which several candidates for one place may come, for this rule to judge them; none if it judges one."""
+        return frozenset()
 
     @classmethod
     def curve_at(cls, rows: SortedRows, settings: Sequence[Rule]) -> Outcome:
@@ -172,9 +175,51 @@ class TokenRule(Rule):
                 refused = node
         return Walk(tuple(path), tuple(judged), refused)
 
-    def younger(self) -> Rule | None:
-        """A lossless token rule writes what it judges against, whatever that is: an elder's residual as well."""
+    def younger(self) -> TokenRule | None:
+        """The rule that judges the next candidate for a place, against what the refusal of its elder left over; None if
+        there is none. A lossless token rule writes what it judges against, whatever that is: an elder's residual as well."""
         return self if self.lossless else None
+
+    @property
+    def drawings(self) -> frozenset[Drawing]:
+        return frozenset(DRAWINGS) if self.younger() is not None else frozenset()
+
+    def judge_siblings(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor) -> SiblingVerdict:
+        """Judges the k candidates of each place together: verifier_probs [..., V], draft_probs [..., k, V] the law of each,
+        given its elders, token [..., k]. ValueError if this rule judges only one.
+
+        Here each is judged by itself, against what the refusal of its elder left over.
+        """
+        against, verdicts, judges = verifier_probs, [], []
+        judging: TokenRule | None = self
+        for i in range(token.shape[-1]):
+            if judging is None:
+                raise ValueError(f"{self.spec} cannot judge several candidates for one place.")
+            verdict = judging.verdict(against, draft_probs[..., i, :], token[..., i])
+            verdicts.append((verdict.accept_prob, against, verdict.residual_probs))
+            judges.append(judging)
+            judging, against = judging.younger(), verdict.residual_probs
+        accept, judged, residual = zip(*verdicts)
+        return SiblingVerdict(
+            torch.stack(accept, -1), torch.stack(judged, -2), torch.stack(residual, -2), tuple(judges)
+        )
+
+
+class SiblingVerdict(NamedTuple):
+    """What a rule says about k candidates for each place, the eldest first.
+
+    accept_prob     [..., k], given that all elders were refused
+    verifier_probs  [..., k, V]: what each was judged against
+    residual_probs  [..., k, V]: what the refusal of each leaves over
+    judges          [k]: by which rule each was judged
+    law             [..., V]: what the place emits, where no law of `judges` says it
+    """
+
+    accept_prob: Tensor
+    verifier_probs: Tensor
+    residual_probs: Tensor
+    judges: tuple[TokenRule, ...]
+    law: Tensor | None = None
 
 
 class TargetRule(TokenRule):
@@ -205,12 +250,12 @@ class TargetRule(TokenRule):
     def law(self, verifier_probs: Tensor, draft_probs: Tensor) -> Tensor:
         return self.target(verifier_probs, draft_probs)
 
-    def younger(self) -> Rule | None:
+    def younger(self) -> TokenRule | None:
         """Loosened once: the eldest is judged against the target, the younger strictly against its residual, so that the
         law stays the target."""
-        from specviz.rules import make
+        from specviz.rules.sps import Sps
 
-        return self if self.lossless else make("sps")
+        return self if self.lossless else Sps()
 
 
 class BlockRule(Rule):
@@ -229,6 +274,11 @@ class BlockRule(Rule):
         if not token.ndim:
             raise ValueError("A block rule judges a block of tokens: token must have a dimension for the positions.")
         return self.verdict(verifier_probs, draft_probs, token)
+
+    def judge_tree(self, parents: Sequence[int], verifier_probs: Tensor, draft_probs: Tensor, token: Tensor) -> Verdict:
+        """Judges drafts of m nodes, each with its parent: verifier_probs [..., m, V] is that of the node's own place, and
+        row i of residual_probs what is drawn from where node i is the last refused. ValueError unless it judges trees."""
+        raise ValueError(f"{self.spec} cannot judge several candidates for one place.")
 
     def walk(self, parents: Sequence[int], accept_prob: Sequence[float], uniforms: Sequence[float]) -> Walk:
         """Up to the last token whose own uniform is below its accept_prob; a later success rescues earlier tokens.

@@ -32,6 +32,7 @@ class Block(BlockRule):
     formula = "r_i = min(1, r_(i−1) q(x_i) / p(x_i)), S_i = Σ_y max(r_i q(y) − p(y), 0)\nposition i passes with chance S_i / (S_i + 1 − r_i), the last of the block with r_m\nkeep all up to the last that passes; then draw from norm(max(r_i q − p, 0))"
     helps = "With long drafts: a likely later token can rescue an unlikely earlier one, and nothing is paid for it in quality."
     hurts = "It gains nothing with a draft of one token, where it is sps, and it can say what is kept only once the whole block is judged."
+    servers = {"vLLM": '"rejection_sample_method": "block"'}
 
     def verdict(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor) -> Verdict:
         draft, verifier = dists.at(draft_probs, token), dists.at(verifier_probs, token)  # [..., m]

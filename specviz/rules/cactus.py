@@ -4,15 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from specviz.prob import dists
 from specviz.registry import knob
 from specviz.rules import Rule
+from specviz.rules.base import SiblingVerdict
 from specviz.rules.inputs import knob_values, knob_words
-from specviz.rules.lift import LiftedRule, lift, lift_cost, lifts
+from specviz.rules.lift import LiftedRule, lift, lift_cost, lifted_set, lifts
+from specviz.rules.sps import Sps
 from specviz.sums.sorted_rows import SortedRows
 from specviz.sums.tally import Outcome
+from specviz.types import Drawing
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,20 @@ class Cactus(LiftedRule):
     solver: str = knob(
         "taylor", "The paper's approximation of the lift, or the exact one.", choices=("taylor", "exact")
     )
+
+    @property
+    def drawings(self) -> frozenset[Drawing]:
+        return frozenset({"picked"})
+
+    def judge_siblings(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor) -> SiblingVerdict:
+        """Chosen candidates are lifted together, to one target for all (see `specviz.sets.cactus_set`): loosened once, the
+        eldest is judged against that, the younger strictly against what it leaves."""
+        inside = torch.zeros_like(verifier_probs, dtype=torch.bool).scatter(-1, token, True)
+        target = lifted_set(verifier_probs, inside, self.delta, self.solver)
+        verdict = Sps().judge_siblings(target, draft_probs, token)
+        judged = verdict.verifier_probs.clone()
+        judged[..., 0, :] = verifier_probs
+        return verdict._replace(verifier_probs=judged, judges=(self, *verdict.judges[1:]), law=target)
 
     def allowance(self, verifier_probs: Tensor, draft_probs: Tensor) -> float:
         return self.delta

@@ -81,6 +81,15 @@ def lifts(rows: SortedRows, solver: str) -> Lifts:
     )
 
 
+def lifted_set(verifier_probs: Tensor, inside: Tensor, delta: float, solver: str) -> Tensor:
+    """The verifier [..., V] with all tokens of a set, `inside` [..., V] bool, raised together to what `lift` makes of their
+    mass, and all others scaled to fit: of all laws that give the set so much, the closest to the verifier."""
+    prob = verifier_probs.where(inside, 0.0).sum(-1, keepdim=True).clamp_max(1)
+    mass = lift(prob, delta, solver)
+    scale = torch.where(inside, mass / prob, (1 - mass) / (1 - prob))
+    return torch.where((prob > 0) & (prob < 1), verifier_probs * scale, verifier_probs)
+
+
 def lift_exactly(prob: Tensor, delta: float | Tensor) -> Tensor:
     """The largest g in [prob, 1] with binary_kl(prob, g - prob) <= delta, to float64 precision (Cactus, Thm 2)."""
     exact = prob.double()

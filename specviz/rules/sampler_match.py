@@ -27,6 +27,7 @@ class SamplerMatch(TokenRule):
     formula = "draw y from q; keep n iff y = n; else write y"
     helps = "When it must be simple: the verifier's own sampler is all it needs, and the draft model's probabilities are never read."
     hurts = "Where many tokens are fine two draws rarely agree, even of two equal models: it keeps Σ p(n) q(n), never more than sps."
+    servers = {"llama.cpp": ""}
 
     def accept_probs(self, verifier_probs: Tensor, draft_probs: Tensor) -> Tensor:
         return verifier_probs.clamp_max(1)

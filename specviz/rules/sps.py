@@ -22,6 +22,7 @@ class Sps(TargetRule):
     formula = "keep n with chance min(1, q(n) / p(n)); else draw from norm(max(q − p, 0))"
     helps = "When the text must be distributed exactly as the verifier's. No rule that judges one token by itself keeps more without distorting."
     hurts = "Where the models differ it refuses tokens that would have read just as well, so a draft model of another taste brings little speed."
+    servers = {"vLLM": '"rejection_sample_method": "standard"', "transformers": "do_sample=True"}
 
     def target(self, verifier_probs: Tensor, draft_probs: Tensor) -> Tensor:
         return verifier_probs

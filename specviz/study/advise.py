@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from time import perf_counter
 
@@ -32,6 +32,7 @@ from specviz.study.reading import Offers, Reading, drafter_of, read
 LENGTHS = range(1, 9)  # draft lengths that are considered
 POINTS = 33  # knob values that are considered
 MAX_POSITIONS = 4000  # of all texts together
+MAX_ENTRIES = 100_000_000  # of the laws of all drafts of `by_drafter`
 Array = NDArray[np.float64]
 KnobValue = float | int | None
 
@@ -43,6 +44,11 @@ class Costs:
     draft: float
     verify: dict[int, float]
     rest: float
+
+    def drafting(self, readings: Sequence[Reading]) -> Costs:
+        """The same for a drafter that was played along the texts: a drafted token costs what it cost there."""
+        played = [reading.offers.seconds for reading in readings if reading.offers.seconds is not None]
+        return replace(self, draft=median(played)) if played else self
 
     def speedup(self, emitted_per_round: Array, drafted_per_round: Array) -> Array:
         """Tokens per second against plain decoding, which pays one verifier forward and the rest per token."""
@@ -93,13 +99,8 @@ def advise(
         raise ValueError("A goal cannot be below 0.")
     drafter = drafter_of(traces) if drafter is None else drafter
     lengths = [draft_length] if draft_length else list(LENGTHS)
-    share = max(1, most // max(1, sum(bool(lane.rounds) for trace in traces for lane in trace.lanes)))
-    readings = [reading for trace in traces for reading in read(trace, pair, drafter, max(lengths), share)]
-    if len(readings) < 2:
-        raise ValueError(
-            "One text says nothing about how texts differ. Give traces with at least two lanes or prompts."
-        )
-    costs = measure_costs(pair, traces, readings, drafter, lengths)
+    readings = _readings(traces, pair, drafter, lengths, most)
+    costs = measure_costs(pair, traces, lengths).drafting(readings)
     best: list[Advice] = []
     for name in names or [n for n in rules.names() if rules.get(n).scope == "token"]:
         able = candidates(name, readings, costs, lengths, drafter)
@@ -110,6 +111,41 @@ def advise(
             able = [advice for advice in able if advice.accepted_per_round >= accept]
             best += sorted(able, key=lambda advice: (round(advice.kl, 9), -advice.speedup))[:1]
     return sorted(best, key=lambda advice: -advice.speedup)
+
+
+def by_drafter(
+    traces: Sequence[Trace],
+    pair: Pair,
+    *,
+    draft_length: int | None = None,
+    most: int = MAX_POSITIONS,
+) -> list[Advice]:
+    """Which drafter, and how long a draft? For each drafter of chains that can work with `pair` under `sps`, at its own defaults, the
+    draft length that should be fastest on texts like these; fastest first. Otherwise as `advise`."""
+    lengths = [draft_length] if draft_length else list(LENGTHS)
+    most = min(
+        most, MAX_ENTRIES // (pair.vocabulary * max(lengths))
+    )  # every place may have a law for each token of a draft
+    costs, advices = measure_costs(pair, traces, lengths), []
+    for drafter in map(drafters.make, drafters.names()):
+        if drafter.drafts and not drafter.branches and drafter.refusal(rules.make("sps"), pair) is None:
+            readings = _readings(traces, pair, drafter, lengths, most)
+            able = candidates("sps", readings, costs.drafting(readings), lengths, drafter)
+            advices.append(max(able, key=lambda advice: advice.speedup))
+    return sorted(advices, key=lambda advice: -advice.speedup)
+
+
+def _readings(
+    traces: Sequence[Trace], pair: Pair, drafter: Drafter, lengths: Sequence[int], most: int
+) -> list[Reading]:
+    """The texts of all lanes as `drafter` would draft for them. ValueError if there is only one."""
+    share = max(1, most // max(1, sum(bool(lane.rounds) for trace in traces for lane in trace.lanes)))
+    readings = [reading for trace in traces for reading in read(trace, pair, drafter, max(lengths), share)]
+    if len(readings) < 2:
+        raise ValueError(
+            "One text says nothing about how texts differ. Give traces with at least two lanes or prompts."
+        )
+    return readings
 
 
 def candidates(
@@ -191,11 +227,9 @@ def expect(acceptance: Array, kl: Array, offers: Offers, length: int) -> tuple[A
     return mean, spent, np.maximum(square / rounds - mean**2, 0.0) / rounds, drafted / rounds
 
 
-def measure_costs(
-    pair: Pair, traces: Sequence[Trace], readings: Sequence[Reading], drafter: Drafter, lengths: Sequence[int] = LENGTHS
-) -> Costs:
-    """Seconds of the models' forwards, timed here and now at the length of the texts, for rounds that draft up to
-    `lengths` tokens; of a drafter without a model as it drafted just now; the rest of a round as recorded."""
+def measure_costs(pair: Pair, traces: Sequence[Trace], lengths: Sequence[int] = LENGTHS) -> Costs:
+    """Seconds of the models' forwards, timed here and now at the length of the texts, for rounds that draft up to `lengths`
+    tokens by the draft model; the rest of a round as recorded."""
     trace = traces[0]
     tokens = [*trace.prompt_tokens, *trace.lanes[0].tokens][: pair.max_positions - max(lengths) - 2]
     rest = [
@@ -206,10 +240,10 @@ def measure_costs(
     ]
     counts = sorted({1, *(length + 1 for length in lengths)})
     forwards: list[tuple[Model, int]] = [(pair.verifier, n) for n in counts]
-    if drafter.uses_draft_model and pair.draft is not None:
+    if pair.draft is not None:
         forwards.append((pair.draft, 1))
     times = _times(forwards, tokens)
-    draft = times[len(counts)] if len(times) > len(counts) else median(r.offers.seconds or 0.0 for r in readings)
+    draft = times[len(counts)] if len(times) > len(counts) else math.nan
     return Costs(draft, dict(zip(counts, times)), median(rest) if rest else 0.0)
 
 

@@ -92,6 +92,8 @@ def draft_laws(trace: Trace, written: list[int], pair: Pair, drafter: Drafter) -
 def offers(trace: Trace, written: list[int], pair: Pair, drafter: Drafter, length: int) -> Offers:
     """What a drafter would offer along a text, in drafts of up to `length` tokens."""
     count = len(written)
+    if drafter.branches:
+        raise ValueError(f"The drafter {drafter.name} offers several candidates for one place; this reads chains only.")
     laws = draft_laws(trace, written, pair, drafter)
     if laws is not None:
         at = np.arange(count)[:, None] + np.arange(length)
@@ -113,7 +115,7 @@ def _played(trace: Trace, written: list[int], pair: Pair, drafter: Drafter, leng
             key = (s + k, draft.tokens[k] if draft.chosen[k] else -1 - len(laws))
             if key not in rows:
                 rows[key] = len(laws)
-                laws.append(draft.probs[k])
+                laws.append(draft.probs[k].float())
                 places.append(s + k)
             at[s, k] = rows[key]
     stacked = torch.stack(laws) if laws else torch.zeros(0, pair.vocabulary)

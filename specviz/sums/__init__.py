@@ -9,5 +9,6 @@ Words
     clip       the draft held between two multiples of the verifier; `moved` is the draft mass that this moves
     lift       g(q, allowance): what a drafted token's own target gives it; a `giver` is a token lifted less than it was
                drafted, and what it was refused goes to the `takers`
+    division   of the verifier by a number g, so that siblings judged alike against it are kept as often as it has room for
     outcome    acceptance and divergences of K laws at B positions, [B, K]; divergences in nats
 """

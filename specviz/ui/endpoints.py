@@ -23,6 +23,7 @@ from gradio.events import api
 from specviz import drafters as drafters_
 from specviz import registry
 from specviz import rules as rules_
+from specviz.engine.settings import parse_lane
 from specviz.prob import dists
 from specviz.rules.inputs import checked_tokens
 from specviz.ui import advice, runs, sweeping, visitors
@@ -69,15 +70,15 @@ def add(desk: Desk, blocks: gr.Blocks) -> None:
 
         Parameters:
             prompt: the text that the models answer or go on with
-            rules: 1 to 5 of plain (the verifier alone), sps, block, sampler_match, cactus, cactus_law, tas, top_k, interpolation, lenience, mentored, cascade_opt, cascade_token, fuzzy, exact_match; knobs as in cactus:delta=0.5
-            drafter: what proposes tokens, such as model, or ngram for copies from the text itself; left out, what suits the models
+            rules: 1 to 5 of plain (the verifier alone), sps, block, traversal, k_seq, sampler_match, cactus, cactus_law, tas, top_k, interpolation, lenience, mentored, cascade_opt, cascade_token, fuzzy, exact_match; knobs as in cactus:delta=0.5, a drafter of its own as in sps@ngram
+            drafter: what proposes tokens in the other lanes, such as model, ngram for copies from the text itself, or tree for several candidates for one place, as in tree:shape=3-2-1; left out, what suits the models
             pair: the models, by their name; left out, those that the page began with
             style: how the prompt is put to the models; left out, as a message where they chat
             system: the system message of a chat
             temperature: from 0 to 5; left out, what suits the models, and so are top_k and top_p
             top_k: only so many of the likeliest tokens; 0 is all
             top_p: only the likeliest tokens that together have so much probability
-            draft_length: tokens drafted before the verifier looks, from 1 to 32, or auto
+            draft_length: tokens drafted before the verifier looks, from 1 to 32, or auto, confidence:0.4, thompson
             max_new_tokens: the run ends after so many tokens
             seed: the same seed gives the same run
             trace: whether the answer holds the whole record, as a JSON text that verify and advise take
@@ -272,10 +273,11 @@ def _specs(rules: Any) -> list[str]:
 
 def _lane(spec: str) -> dict[str, Any]:
     """A lane as the page asks for it."""
-    if spec == "plain":
+    rule, drafter = refusing("rules", lambda: parse_lane(spec))
+    if rule is None:
         return {"rule": None}
-    rule = refusing("rules", lambda: rules_.parse(spec))
-    return {"rule": rule.name, "knobs": registry.values(rule)}
+    own = {} if drafter is None else {"drafter": {"name": drafter.name, "knobs": registry.values(drafter)}}
+    return {"rule": rule.name, "knobs": registry.values(rule)} | own
 
 
 def _drafter(spec: Any) -> dict[str, Any]:

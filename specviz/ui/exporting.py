@@ -21,6 +21,6 @@ def exported(text: str) -> dict[str, str]:
     record = Trace.from_json(asked.get("trace"))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"specviz-{export.name}{export.suffix}"
-        export.write(record, path)
+        export.write([record], path)
         data = base64.b64encode(path.read_bytes()).decode("ascii")
     return {"file": path.name, "type": mimetypes.guess_type(path)[0] or "application/octet-stream", "data": data}

@@ -13,6 +13,7 @@ import orjson
 from starlette.middleware import Middleware
 
 from specviz import __version__, exports, tasks
+from specviz.engine import lengths
 from specviz.engine.settings import Settings
 from specviz.record import metrics
 from specviz.record.trace import Trace
@@ -51,6 +52,7 @@ def words(models: Models) -> dict[str, Any]:
         "drafters": drafter_words(),
         "definitions": metrics.DEFINITIONS,
         "settings": knob_words(Sampling) + knob_words(Settings),
+        "lengths": lengths.WAYS,
         "pairs": [pair_words(facts) for facts in models.known.values()],
         "exports": exports.words(),
         "prompts": examples(models.known),

@@ -8,7 +8,7 @@ assets/recorded/, and the sweeps of `regimes` into assets/sweeps/. An example is
     expected?  the answer, where there is one that is right
     system?    the system message of a chat, where it is not the template's own
     sampling?, draft_length?, max_new_tokens?, seed?  as in `Settings`; without a seed the run with the most to see is taken
-    lanes?     a list of rules as on the command line, or {rule, drafter}; null is plain decoding
+    lanes?     a list of lanes as on the command line, such as sps@ngram; null is plain decoding
 
 Examples of pairs that are not here keep the run that they have.
 """
@@ -21,10 +21,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from specviz import backends, drafters, rules
+from specviz import backends, drafters
 from specviz.assets import ASSETS
 from specviz.backends import Pair
-from specviz.engine.settings import Settings
+from specviz.engine.settings import Settings, parse_lane
 from specviz.record.running import run
 from specviz.record.trace import Trace
 from specviz.study import sweep
@@ -47,9 +47,8 @@ def settings(pair: Pair, example: dict[str, Any], seed: int) -> list[Settings]:
     )
     lanes = []
     for lane in example.get("lanes", LANES):
-        rule, drafter = (lane["rule"], lane["drafter"]) if isinstance(lane, dict) else (lane, pair.drafter)
-        made = None if rule is None else rules.parse(rule)
-        lanes.append(Settings(made, drafter=drafters.parse(drafter), **common))
+        rule, drafter = parse_lane(lane or "plain")
+        lanes.append(Settings(rule, drafter=drafter or drafters.parse(pair.drafter), **common))
     return lanes
 
 

@@ -2,7 +2,7 @@
 
 A request for a run is {pair, prompt, style, system, temperature, top_k, top_p, draft_length, max_new_tokens, seed, drafter, lanes,
 continued?}: `drafter` is {name, knobs}, and so is each of the `lanes` with "rule" in place of "name" (null: plain decoding).
-A lane may bring a `drafter` of its own. `pair` is the name of a pair on offer, or null for the page's own; `system` the
+`drafter` is that of the lanes that do not bring one of their own. `pair` is the name of a pair on offer, or null for the page's own; `system` the
 system message of a chat (null: what the template puts, "": none). What is left out is at its default.
 """
 
@@ -125,11 +125,11 @@ def read(pair: Pair, asked: Mapping[str, Any]) -> Request:
         rule = None
         if lane.get("rule") is not None:
             rule = chosen(f"lane{i}", lane["rule"], lane.get("knobs"), rules.make, "A lane names a rule and its knobs.")
-        settings = Settings(
-            rule, sampling, drafter=read_drafter(pair, lane.get("drafter") or asked.get("drafter")), **common
-        )
-        if rule is not None and (refusal := settings.drafter.refusal(rule, pair)):
-            raise Refused("drafter", refusal)
+        own = rule is not None and lane.get("drafter") is not None
+        drafter = read_drafter(pair, lane["drafter"], f"lane{i}") if own else read_drafter(pair, asked.get("drafter"))
+        settings = Settings(rule, sampling, drafter=drafter, **common)
+        if rule is not None and (refusal := drafter.refusal(rule, pair)):
+            raise Refused(f"lane{i}" if own else "drafter", refusal)
         lanes.append(settings)
     return Request(prompt, style, system, lanes, kept, forced)
 
@@ -142,16 +142,16 @@ def pair_of(asked: Mapping[str, Any]) -> str | None:
     return name
 
 
-def read_drafter(pair: Pair, asked: Any) -> Drafter:
-    """The drafter of {name, knobs}; None is the one that suits the pair."""
+def read_drafter(pair: Pair, asked: Any, field: str = "drafter") -> Drafter:
+    """The drafter of {name, knobs}; None is the one that suits the pair. Refused, for this control, if it is none."""
     sentence = "A drafter is named with its knobs."
     if asked is None:
         return drafters.parse(pair.drafter)
     if not isinstance(asked, dict):
-        raise Refused("drafter", sentence)
-    drafter: Drafter = chosen("drafter", asked.get("name"), asked.get("knobs"), drafters.make, sentence)
+        raise Refused(field, sentence)
+    drafter: Drafter = chosen(field, asked.get("name"), asked.get("knobs"), drafters.make, sentence)
     if not drafter.drafts:
-        raise Refused("drafter", f"The drafter {drafter.name} drafts nothing. Choose the rule plain for that.")
+        raise Refused(field, f"The drafter {drafter.name} drafts nothing. Choose the rule plain for that.")
     return drafter
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from specviz import drafters, registry, rules
+from specviz import drafters, registry, rules, sets
 from specviz.assets import ASSETS
 from specviz.backends import PairFacts
 
@@ -19,26 +19,41 @@ PLOTLY = (
     ASSETS / "plotly-basic.min.js"
 )  # plotly.js-basic-dist-min 4.1.1: only what the plots use, a seventh of the whole to start
 STYLES = (
-    "base.css", "compare.css", "screen.css", "tour.css", "numbers.css", "playground.css", "about.css", "fork.css", "advisor.css",
-    "sweep.css", "questions.css", "rounds.css", "plots.css", "code.css",
+    "base.css", "compare.css", "screen.css", "tour.css", "numbers.css", "playground.css", "candidates.css", "about.css", "fork.css", "advisor.css",
+    "sweep.css", "questions.css", "rounds.css", "plots.css", "code.css", "drafters.css", "tree.css",
 )  # fmt: skip
+OPENINGS = VIEW / "openings.json"  # rules and distributions that the page opens with or offers first
 JS = VIEW / "js"
 MODULES = tuple(sorted(JS.rglob("*.js")))
 PLOTS = tuple(path for path in MODULES if path.parent.name == "plots")  # a plot is a file there, named nowhere else
 TWINS = tuple(sorted(Path(rules.__file__).parent.glob("*.js")))  # of the rules, beside them; see js/laws/twins.js
+SETS = tuple(sorted(Path(sets.__file__).parent.glob("*.js")))  # of the rules over siblings; see js/laws/sets.js
 FACES = {"Inter": VIEW / "fonts" / "inter.woff2", "JetBrains Mono": VIEW / "fonts" / "jetbrains-mono.woff2"}
 ENTRY = 'import { open } from "specviz/shell/app.js"; open();'
-WORDS = ("summary", "formula", "helps", "hurts", "source", "lossless", "scope", "flips", "loose_below", "spends")
+WORDS = (
+    "summary",
+    "formula",
+    "helps",
+    "hurts",
+    "source",
+    "lossless",
+    "scope",
+    "flips",
+    "loose_below",
+    "spends",
+    "servers",
+)
+SET_WORDS = ("summary", "formula", "source", "lossless", "drawings")
 PLAIN = {
     "summary": "The verifier alone, one token per call. What the others are measured against.", "formula": "draw y from q; write y", "helps": "As the yardstick: its text and its speed are what every rule is held against.",
-    "hurts": "The big model is called once for every token, which is slow.", "source": "", "lossless": True, "scope": "token", "flips": None, "loose_below": False, "spends": None, "knobs": [],
+    "hurts": "The big model is called once for every token, which is slow.", "source": "", "lossless": True, "scope": "token", "flips": None, "loose_below": False, "spends": None, "servers": {}, "knobs": [],
 }  # fmt: skip
 
 
 def imports(address: Callable[[Path], str]) -> dict[str, str]:
     """What each module is called in an import, and its address: an import map."""
     return {f"specviz/{path.relative_to(JS).as_posix()}": address(path) for path in MODULES} | {
-        f"specviz/rules/{path.name}": address(path) for path in TWINS
+        f"specviz/{path.parent.name}/{path.name}": address(path) for path in (*TWINS, *SETS)
     }
 
 
@@ -60,19 +75,29 @@ def inside(path: Path) -> str:
     return "data:text/javascript;charset=utf-8," + quote(text, safe=" !$&'()*+,-./:;<=>?@[]^_`{|}~\"")
 
 
-def head(words: dict[str, Any], address: Callable[[Path], str], record: str | None = None) -> str:
+def head(words: dict[str, Any], address: Callable[[Path], str], records: Sequence[str] = ()) -> str:
     """The elements that make a page this one: styles, modules at their addresses, `words` (see `ui.page.words`) and, in a
-    replay, the trace as a JSON text. They must come before any other script, since an import map must."""
-    known = words | {"twins": [path.stem for path in TWINS], "plots": [path.stem for path in PLOTS]}
+    replay, the traces as JSON texts. They must come before any other script, since an import map must."""
+    found = {"twins": TWINS, "plots": PLOTS}
+    known = (
+        words
+        | {kind: [path.stem for path in paths] for kind, paths in found.items()}
+        | {"sets": set_words(), "openings": json.loads(OPENINGS.read_text(encoding="utf-8"))}
+    )
     modules = imports(address)
     parts = [f'<script type="importmap">{inline(_dumps({"imports": modules}))}</script>']
     parts += [f'<link rel="modulepreload" href="{at}">' for at in modules.values() if not at.startswith("data:")]
     parts += [f"<style>{text}</style>" for text in (faces(address), *styles())]
     parts.append(f'<script type="application/json" id="specviz-boot">{inline(_dumps(known))}</script>')
-    if record is not None:
-        parts.append(f'<script type="application/json" id="specviz-run">{inline(record)}</script>')
+    for number, record in enumerate(records):
+        parts.append(f'<script type="application/json" id="{run_id(number)}">{inline(record)}</script>')
     parts.append(f'<script type="module" async>{ENTRY}</script>')
     return "\n".join(parts)
+
+
+def run_id(number: int) -> str:
+    """The element of a replay that holds a run; the first is the one it opens with."""
+    return f"specviz-run-{number + 1}" if number else "specviz-run"
 
 
 def styles() -> list[str]:
@@ -100,6 +125,15 @@ def rule_words() -> dict[str, dict[str, Any]]:
     return known
 
 
+def set_words() -> dict[str, dict[str, Any]]:
+    """The rules over siblings that have a twin, and their knobs, in words, for a page."""
+    known: dict[str, dict[str, Any]] = {}
+    for path in SETS:
+        cls = type(sets.make(path.stem))
+        known[path.stem] = {word: getattr(cls, word) for word in SET_WORDS} | {"knobs": knob_words(cls)}
+    return known
+
+
 def drafter_words() -> dict[str, dict[str, Any]]:
     """The drafters that draft, and their knobs, in words, for a page."""
     known: dict[str, dict[str, Any]] = {}
@@ -107,7 +141,8 @@ def drafter_words() -> dict[str, dict[str, Any]]:
         drafter = drafters.make(name)
         if drafter.drafts:
             known[name] = {
-                word: getattr(drafter, word) for word in ("summary", "source", "uses_draft_model", "uses_head")
+                word: getattr(drafter, word)
+                for word in ("summary", "source", "uses_draft_model", "uses_head", "branches", "servers")
             }
             known[name]["knobs"] = knob_words(type(drafter))
     return known

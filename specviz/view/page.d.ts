@@ -15,6 +15,7 @@ interface Knob {
   open_low: boolean;
   scale: "linear" | "log";
   choices: string[] | null;
+  form: string | null;
   allowed: string;
 }
 
@@ -36,6 +37,8 @@ interface DrafterWords {
   summary: string;
   source: string;
   uses_draft_model?: boolean;
+  uses_head?: boolean;
+  branches?: boolean;
   knobs: Knob[];
 }
 
@@ -90,6 +93,22 @@ interface Twin {
   note?: string;
 }
 
+interface SetTwin {
+  judge(verifier: Probs, draft: Probs, k: number, drawing: string, knobs: Knobs): { law: Probs; acceptance: number };
+  spends?: string;
+  symbols?: Record<string, string>;
+  stroke: Twin["stroke"];
+}
+
+interface SetWords {
+  summary: string;
+  formula: string;
+  source: string;
+  lossless: boolean;
+  drawings: string[];
+  knobs: Knob[];
+}
+
 type Fate = "accepted" | "relaxed" | "rejected" | "discarded" | "resampled" | "bonus" | "plain";
 
 interface Shape {
@@ -98,6 +117,7 @@ interface Shape {
   path: number[];
   depth: number;
   rows: Map<number, number>;
+  tree: boolean;
 }
 
 interface Token {
@@ -119,6 +139,16 @@ interface Token {
   strict: number;
   draft: number;
   verifier: number;
+}
+
+interface Provenance {
+  by: string | null;
+  layer: number | null;
+  matched: number | null;
+  place: number | null;
+  first: number;
+  last: number;
+  begin: number;
 }
 
 interface Round {
@@ -233,11 +263,31 @@ interface Boot {
   drafters: Record<string, DrafterWords>;
   definitions: Record<string, { label: string; unit: string; kind: string; definition: string }>;
   settings: Knob[];
+  lengths: Record<string, string>;
   pairs: Pair[];
   prompts: any[];
   exports: { name: string; suffix: string; summary: string }[];
   twins: string[];
+  sets: Record<string, SetWords>;
+  openings: {
+    lanes: string[];
+    nextLanes: string[];
+    nextLines: string[];
+    unfolded: string[];
+    presets: Record<string, { name: string; tokens: [string, number, number][]; drafted: number; knobs: any; focus: any }>;
+    sets: Record<string, any>;
+  };
   plots: string[];
   plotly: string;
   sweep: any;
+}
+
+interface TreeNode {
+  token: Token;
+  slot: number;
+  depth: number;
+  row: number;
+  parent: number;
+  elder: number;
+  hidden: number;
 }

@@ -9,6 +9,13 @@ interface SliceData {
   output: number[];
 }
 
+interface ProvenanceData {
+  by?: (string | null)[];
+  copied_from?: (number | null)[];
+  matched?: (number | null)[];
+  layer?: (number | null)[];
+}
+
 interface RoundData {
   start: number;
   drafted: number[];
@@ -24,6 +31,9 @@ interface RoundData {
   parents?: number[];
   path?: number[];
   node?: number[];
+  provenance?: ProvenanceData;
+  chosen?: boolean[];
+  law_prob?: number[];
 }
 
 interface LaneData {

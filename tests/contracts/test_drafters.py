@@ -36,8 +36,8 @@ def test_a_drafter_describes_itself(name):
     assert [info["name"] for info in registry.knobs(cls)] == [field.name for field in dataclasses.fields(cls)]
     for info in registry.knobs(cls):
         assert info["help"].endswith(".")
-        assert info["choices"] or (info["low"] is not None and info["high"] is not None)
-        for value in info["choices"] or (info["low"], info["high"]):
+        assert info["choices"] or info["form"] or (info["low"] is not None and info["high"] is not None)
+        for value in info["choices"] or (() if info["form"] else (info["low"], info["high"])):
             other = drafters.make(name, **{info["name"]: value})
             assert drafters.parse(other.spec) == other and hash(other) == hash(drafters.parse(other.spec))
     assert drafters.parse(drafter.spec) == drafter == drafters.parse(name)
@@ -49,7 +49,8 @@ def test_wrong_parameters_are_refused_in_words(name):
     with pytest.raises(ValueError, match=f"The drafter {name} has no parameter 'typo'"):
         drafters.make(name, typo=1)
     for info in registry.knobs(type(drafters.make(name))):
-        for wrong in ("nonsense", None, [1]) if info["choices"] else (info["high"] + 1, info["low"] - 1, "much", None):
+        words = info["choices"] or info["form"]
+        for wrong in ("nonsense", None, [1]) if words else (info["high"] + 1, info["low"] - 1, "much", None):
             with pytest.raises(ValueError, match=f"{name}: {info['name']} must be"):
                 drafters.make(name, **{info["name"]: wrong})
 

@@ -28,7 +28,7 @@ def test_the_command_line_and_the_page_make_the_same_file(name, record, tmp_path
     record.save(source)
     before = source.read_bytes()
     assert cli.main(["export", str(source), "--as", name, "-o", str(file)]) == 0
-    exports.make(name).write(trace.load(source), tmp_path / "again")
+    exports.make(name).write([trace.load(source)], tmp_path / "again")
     assert file.read_bytes() == (tmp_path / "again").read_bytes() != b""
     sent = exported(json.dumps({"name": name, "trace": before.decode()}))
     assert base64.b64decode(sent["data"]) == file.read_bytes()
@@ -58,6 +58,7 @@ def test_bad_input_has_its_sentence(record, tmp_path, capsys):
         ([source, "--as", first, "-o", source], "is the trace itself"),
         ([source, "--as", first, "-o", tmp_path / "nowhere" / "x"], "there is no file"),
         ([source, "--as", first, "-o", tmp_path], "cannot be used"),
+        ([source, tmp_path / "other.json", "--as", first, "-o", tmp_path / "x"], "not JSON"),
     ):
         assert cli.main(["export", *map(str, arguments)]) == 2
         assert says in capsys.readouterr().err

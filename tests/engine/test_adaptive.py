@@ -11,6 +11,7 @@ from scipy.stats import chi2
 from specviz import drafters
 from specviz.engine import lengths as adaptive
 from specviz.engine.settings import Settings
+from specviz.prob import noise
 from specviz.record.running import run
 from specviz.record.trace import Trace
 from specviz.record.verify import verify
@@ -47,7 +48,7 @@ class Lane:
 
     def __init__(self, monkeypatch, seed):
         self.random, self.now, self.position = np.random.default_rng(seed), 0.0, 0
-        self.chooser = adaptive.chooser("auto")
+        self.chooser = adaptive.chooser("auto", noise.Noise(0))
         monkeypatch.setattr(adaptive, "perf_counter", lambda: self.now)
 
     def go(self, rounds, accept, draft, verify, slope=0.1, rest=0.5):
@@ -177,9 +178,11 @@ def test_a_tree_is_as_long_as_its_longest_path():
 
 def test_a_recorded_run_is_run_again_with_its_lengths():
     """The lengths of every round, given as a tuple, are drafted again one by one; behind their end any will do."""
-    again = adaptive.chooser((3, 1, 5))
+    again = adaptive.chooser((3, 1, 5), noise.Noise(0))
     assert [again.choose(p, 9) for p in range(3)] == [3, 1, 5] and again.choose(3, 9) == adaptive.START[0]
-    assert adaptive.chooser(7).choose(0, 9) == 7 and adaptive.chooser(7).choose(0, 2) == 2
+    assert (
+        adaptive.chooser(7, noise.Noise(0)).choose(0, 9) == 7 and adaptive.chooser(7, noise.Noise(0)).choose(0, 2) == 2
+    )
 
 
 @pytest.mark.parametrize("stop", [frozenset(), frozenset({2})])

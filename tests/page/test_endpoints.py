@@ -269,9 +269,8 @@ def test_the_settings_of_the_page_are_code(served, chromium):
     until(tab, "document.activeElement.textContent === 'Export'")
     context.close()
     assert wrong == []
-    assert list(texts) == ["Python", "gradio_client", "curl", "Command line"] and "\u202e" not in "".join(
-        texts.values()
-    )
+    assert list(texts) == ["Python", "gradio_client", "curl", "Command line", "vLLM", "transformers"]
+    assert "\u202e" not in "".join(texts.values())
     python, asked = {}, {}
     exec(texts["Python"], python)  # noqa: S102
     exec(texts["gradio_client"], asked)  # noqa: S102

@@ -25,6 +25,8 @@ from tests.support.desks import desk_of, idle, told
 from tests.support.traces import of_version_1, replay, signed
 
 SETTLED = "specviz.state.source === 'live' && !specviz.state.live && specviz.state.raw"
+SAID = """lanes => lanes.map(lane => [lane.querySelector(".by select").selectedOptions[0].textContent,
+  ...[...lane.querySelectorAll(".ofdrafter summary")].map(node => node.textContent)].join(" "))"""
 FORM = "JSON.stringify(specviz.state.form.drafter)"
 
 
@@ -41,8 +43,8 @@ def record_of(page) -> Trace:
 
 
 def said(page) -> list[str]:
-    """What the lanes say about their drafters."""
-    return page.eval_on_selector_all(".lane .drafted", "nodes => nodes.map(node => node.textContent)")
+    """What the heads of the lanes say about their drafters: a name, and the knobs of one of their own."""
+    return page.eval_on_selector_all(".lane:has(.by)", SAID)
 
 
 def opened(page, path, text: str, lanes: int) -> None:
@@ -75,7 +77,7 @@ def test_the_page_knows_every_drafter_that_drafts():
         drafter = drafters.make(name)
         assert (said_of_it["summary"], said_of_it["source"]) == (drafter.summary, drafter.source)
         assert all(knob["allowed"] and knob["help"].endswith(".") for knob in said_of_it["knobs"])
-    assert [knob["name"] for knob in words["ngram"]["knobs"]] == ["longest"]
+    assert [knob["name"] for knob in words["ngram"]["knobs"]] == ["longest", "shortest"]
 
 
 def test_a_drafter_is_chosen_runs_verifies_and_is_exported(tab, tmp_path):
@@ -84,7 +86,7 @@ def test_a_drafter_is_chosen_runs_verifies_and_is_exported(tab, tmp_path):
     assert offered == [name for name, words in drafter_words().items() if not words["uses_head"]], "it has no head"
     assert (
         tab.input_value("[data-field=drafter]") == "model"
-        and said(tab) == []
+        and said(tab) == ["model"] * 3
         and "Draft " in tab.inner_text(".lanetools")
     )
     tab.fill("#sv-prompt", QUESTION)
@@ -95,10 +97,10 @@ def test_a_drafter_is_chosen_runs_verifies_and_is_exported(tab, tmp_path):
     assert tab.input_value("[aria-label='ngram longest']") == "4", "the slider has 1000 steps, from 1 to 16"
     run(tab, max_new_tokens=40, seed=6, draft_length=3)
     record = record_of(tab)
-    assert [lane.drafter.spec for lane in record.lanes] == ["ngram:longest=4"] * 3 + ["nothing"]
+    assert [lane.drafter.spec for lane in record.lanes] == ["ngram:longest=4,shortest=1"] * 3 + ["nothing"]
     assert sum(round_.kept for lane in record.lanes for round_ in lane.rounds) > 0
     assert tab.locator(".lane .t.accepted, .lane .t.relaxed").count() > 0
-    assert said(tab) == ["Drafter ngram, longest 4"] * 3 and "no draft model" in tab.inner_text(".lanetools")
+    assert said(tab) == ["ngram"] * 3 and "no draft model" in tab.inner_text(".lanetools")
     assert tab.input_value("[data-field=drafter]") == "ngram" and tab.input_value("[aria-label='ngram longest']") == "4"
     tab.click("text=Open")
     tab.click("text=Re-run and verify")
@@ -118,9 +120,10 @@ def test_a_drafter_is_chosen_runs_verifies_and_is_exported(tab, tmp_path):
     assert [line for line in wrong if "file:" not in line] == []
 
     choose(tab, "model")
-    assert about["summary"] not in tab.inner_text(".ask") and tab.locator(".drafter .knob").count() == 0
+    assert about["summary"] not in tab.inner_text(".ask") and tab.locator(".drafter .knob").count() == 1
     run(tab)
-    assert [lane.drafter.spec for lane in record_of(tab).lanes] == ["model"] * 3 + ["nothing"] and said(tab) == []
+    assert [lane.drafter.spec for lane in record_of(tab).lanes] == ["model:tokens=drawn"] * 3 + ["nothing"]
+    assert said(tab) == ["model"] * 3
 
 
 def test_going_on_from_a_place_keeps_the_drafter(tab):
@@ -135,7 +138,7 @@ def test_going_on_from_a_place_keeps_the_drafter(tab):
     tab.locator(".goon .outlined").first.click()
     until(tab, ON)
     record = record_of(tab)
-    assert {lane.drafter.spec for lane in record.lanes if lane.rule} == {"ngram:longest=4"}
+    assert {lane.drafter.spec for lane in record.lanes if lane.rule} == {"ngram:longest=4,shortest=1"}
     assert (
         tab.evaluate("specviz.continued.givenText(specviz.state.run) + specviz.store.text(specviz.state.run.lanes[0])")
         == before
@@ -165,8 +168,8 @@ def test_a_link_restores_the_drafter(tab, chromium):
     other = chromium.new_page()
     other.goto(tab.evaluate("specviz.share.link()"))
     until(other, SETTLED)
-    assert other.evaluate(FORM) == tab.evaluate(FORM) == '{"name":"ngram","knobs":{"longest":2}}'
-    assert texts(other) == texts(tab) and said(other) == ["Drafter ngram, longest 2"] * 3
+    assert other.evaluate(FORM) == tab.evaluate(FORM) == '{"name":"ngram","knobs":{"longest":2,"shortest":1}}'
+    assert texts(other) == texts(tab) and said(other) == ["ngram"] * 3
     other.close()
 
 
@@ -261,10 +264,13 @@ def test_a_trace_without_a_draft_model_opens_is_read_and_goes_on(tab, mixed, tmp
 
 
 def test_lanes_with_drafters_of_their_own_keep_them(tab, mixed, tmp_path):
-    """The control says so, a run and a link hand each lane its own, and one drafter for all can still be chosen."""
+    """Their heads say so, a run and a link hand each lane its own, and the control is for the lanes that have none."""
     opened(tab, tmp_path / "trace.json", mixed.to_json(), 3)
-    assert tab.input_value("[data-field=drafter]") == "" and tab.evaluate(FORM) == "null"
-    assert said(tab) == ["Drafter ngram, longest 2", "Drafter ngram, longest 5"]
+    assert tab.evaluate(FORM) == '{"name":"model","knobs":{"tokens":"drawn"}}' and said(tab) == [
+        "model",
+        "ngram longest 2",
+        "ngram longest 5",
+    ]
     kept = tab.evaluate(ROUND_START, [0, 6])
     tab.locator(".goon .outlined").first.click()
     until(tab, ON)
@@ -280,9 +286,16 @@ def test_lanes_with_drafters_of_their_own_keep_them(tab, mixed, tmp_path):
     other.close()
     choose(tab, "ngram", longest=1)
     run(tab, max_new_tokens=8)
-    assert [lane.drafter.spec for lane in record_of(tab).lanes][:3] == ["ngram:longest=1"] * 3
-    options = tab.eval_on_selector_all("[data-field=drafter] option", "nodes => nodes.map(node => node.value)")
-    assert "" not in options, "the run on display has one drafter"
+    assert [lane.drafter.spec for lane in record_of(tab).lanes][:3] == ["ngram:longest=1,shortest=1", *specs[1:]]
+    tab.get_by_label("Drafter of lane 2").select_option("")
+    assert said(tab) == ["ngram", "ngram", "ngram longest 5"]
+    assert "drafted by ngram, longest 2" in tab.inner_text(".lane:nth-child(2) .drafted"), "what is on display was"
+    run(tab, max_new_tokens=8)
+    assert [lane.drafter.spec for lane in record_of(tab).lanes][:3] == [
+        "ngram:longest=1,shortest=1",
+        "ngram:longest=1,shortest=1",
+        specs[2],
+    ]
 
 
 def test_a_trace_of_version_1_opens_replays_and_verifies(tab, record, chromium, tmp_path):
@@ -301,7 +314,11 @@ def test_a_trace_of_version_1_opens_replays_and_verifies(tab, record, chromium, 
         assert texts(page) == texts(tab)
         page.close()
         assert [line for line in wrong if "file:" not in line] == []
-    assert seen[0] == seen[1] and json.loads(seen[1][1]) == {"name": "model", "knobs": {}} and seen[1][2] == []
+    assert (
+        seen[0] == seen[1]
+        and json.loads(seen[1][1]) == {"name": "model", "knobs": {"tokens": "drawn"}}
+        and set(seen[1][2]) == {"model"}
+    )
 
 
 def test_versions_are_verified_alike(record, pair):
@@ -341,7 +358,7 @@ def test_the_control_fits_and_can_be_used_by_all(chromium, home, scheme, width):
     heights = page.eval_on_selector_all(
         ".drafter select, .drafter input", "nodes => nodes.map(node => node.getBoundingClientRect().height)"
     )
-    assert len(heights) == 3 and (width > 390 or min(heights) >= 40)
+    assert len(heights) == 4 and (width > 390 or min(heights) >= 40)
     for wide in WIDTHS if width > 390 else ():
         assert beyond(page, wide) == []
     context.close()

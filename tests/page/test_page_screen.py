@@ -115,3 +115,30 @@ def test_the_prompt_box(tab):
     tab.press("#sv-prompt", "Enter")
     until(tab, "specviz.state.source === 'live' && !specviz.state.live")
     assert tab.inner_text(".promptnotice") == ""
+
+
+SHAPES = """() => [...document.querySelectorAll('.opening .t')].map(mark => [mark, mark.querySelector('bdi')].map(node => {
+  const style = getComputedStyle(node);
+  const shadow = style.boxShadow.replace(/rgba?\\([^)]*\\)/g, '');
+  return [style.textDecorationLine, style.textDecorationStyle, style.fontStyle, style.fontWeight, shadow, style.paddingLeft].join(' ');
+}).join(' | '))"""
+
+
+def test_marks_and_numbers_say_what_they_are(chromium, home):
+    """No two fates look alike without their colours. Every figure of a lane says, under the pointer, what it is and whether
+    it is exact, recorded or estimated."""
+    context, page, wrong = opened(chromium, home, 1440, 900)
+    shapes = page.evaluate(SHAPES)
+    assert len(shapes) == 6 == len(set(shapes)), shapes
+    figures = page.locator(".lane").first.locator("[data-figure]")
+    assert figures.count() >= 6
+    for i in range(figures.count()):
+        if figures.nth(i).is_visible():
+            figures.nth(i).hover()
+            until(
+                page, "/This number is (exact|recorded|estimated)/.test(document.querySelector('.sv-card')?.innerText)"
+            )
+            page.mouse.move(0, 0)
+            until(page, "!document.querySelector('.sv-card')?.checkVisibility({ visibilityProperty: true })")
+    context.close()
+    assert wrong == []

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
+from specviz import exports
+from specviz.record.trace import Trace
 from tests.support.browser import DRAWN, until, watched
 from tests.support.traces import recorded
 
@@ -149,3 +153,41 @@ def test_the_playhead_of_a_link_is_a_share_of_the_run(tab, stranger):
             "damaged" in other.inner_text("[data-error=prompt]")
             and other.evaluate("specviz.state.source") == "recorded"
         )
+
+
+def test_a_trace_is_opened_by_its_address(chromium, home):
+    """A link may name a trace anywhere on the web, which is shown as a file would be; any other address has its sentence."""
+    context = chromium.new_context(viewport={"width": 1440, "height": 1000}, reduced_motion="reduce")
+    page, wrong = watched(context, home)
+    page.goto(home)
+    until(page, "window.specviz?.live?.wire() && window.specviz.state.run")
+    address = page.evaluate("specviz.boot.prompts.findLast(one => one.recorded && one.pair === 'small').recorded")
+    page.goto(f"{home}#trace={quote(address, safe='')}")
+    page.reload()
+    until(page, "window.specviz?.state?.source === 'imported'")
+    assert "Nothing was run" in page.inner_text(".sv .notice")
+    assert page.evaluate("specviz.state.raw") == page.evaluate("url => fetch(url).then(got => got.text())", address)
+    page.goto(f"{home}#trace=javascript:alert(1)")
+    page.reload()
+    until(page, "document.querySelector('.sv')?.textContent.includes('not one of the web')")
+    context.close()
+    assert wrong == []
+
+
+def test_several_runs_in_one_replay(chromium, tmp_path, record):
+    """One file, a button for each run, no server; what is seen is the run that was chosen."""
+    first = Trace.from_json(RECORDED[0].read_text(encoding="utf-8"))
+    path = tmp_path / "runs.html"
+    exports.make("replay").write([first, record], path)
+    context = chromium.new_context(viewport={"width": 1440, "height": 1000}, reduced_motion="reduce", offline=True)
+    page, wrong = watched(context, path.as_uri())
+    page.goto(path.as_uri())
+    until(page, "window.specviz?.state?.run")
+    buttons = page.locator(".sv .ask .examples button")
+    assert buttons.count() == 2 and page.evaluate("specviz.state.run.trace.seed") == first.seed
+    buttons.nth(1).click()
+    until(page, "prompt => specviz.state.run.trace.prompt === prompt", record.prompt)
+    assert page.evaluate("specviz.state.run.lanes.length") == len(record.lanes)
+    assert page.input_value("#sv-prompt") == record.prompt and buttons.nth(1).get_attribute("aria-pressed") == "true"
+    context.close()
+    assert wrong == []

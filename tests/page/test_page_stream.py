@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from specviz import drafters
 from specviz.record.trace import Trace
 from specviz.types import ModelError
 from specviz.ui import runs
@@ -107,7 +108,11 @@ def test_missing_models_have_their_sentence():
         ({"drafter": "ngram"}, "drafter", "named with its knobs"),
         ({"drafter": {"name": 7}}, "drafter", "named with its knobs"),
         ({"drafter": {"name": "ngram", "knobs": [3]}}, "drafter", "named with its knobs"),
-        ({"drafter": {"name": "magic"}}, "drafter", "no drafter called 'magic'. There are: head, model, ngram"),
+        (
+            {"drafter": {"name": "magic"}},
+            "drafter",
+            f"no drafter called 'magic'. There are: {', '.join(drafters.names())}.",
+        ),
         (
             {"drafter": {"name": "ngram", "knobs": {"longest": 99}}},
             "drafter",
@@ -116,7 +121,7 @@ def test_missing_models_have_their_sentence():
         ({"drafter": {"name": "ngram", "knobs": {"longest": "long"}}}, "drafter", "must be a number"),
         ({"drafter": {"name": "ngram", "knobs": {"width": 1}}}, "drafter", "no parameter 'width'"),
         ({"drafter": {"name": "nothing"}}, "drafter", "drafts nothing. Choose the rule plain"),
-        ({"lanes": [{"rule": "sps", "drafter": {"name": "magic"}}]}, "drafter", "no drafter called 'magic'"),
+        ({"lanes": [{"rule": "sps", "drafter": {"name": "magic"}}]}, "lane0", "no drafter called 'magic'"),
     ],
 )
 def test_settings_that_cannot_run_name_their_control(desk, change, field, sentence):

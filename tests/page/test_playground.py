@@ -85,7 +85,7 @@ def row(page, rule: str) -> dict:
 
 def test_presets_say_what_they_show(tab):
     """Every preset shows every rule once at least, sorted by acceptance, and its sentence is computed from it."""
-    names = tab.evaluate("Object.values(specviz.presets.PRESETS).map(([name]) => name)")
+    names = tab.evaluate("Object.values(specviz.boot.openings.presets).map(({ name }) => name)")
     assert len(names) == 5
     said = set()
     for words in names:
@@ -155,8 +155,7 @@ def test_touch_drags_too(chromium, home):
     for step in range(1, 6):
         wire.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [{"x": x, "y": y + 20 * step}]})
     wire.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    settled(page)
-    assert state(page)["draft"][0] < 0.7
+    until(page, "specviz.play.state.draft[0] < 0.7")
     context.close()
     assert wrong == []
 
@@ -269,7 +268,7 @@ def test_draft_outside_the_support_of_the_verifier(tab):
 def test_labels_do_not_collide(tab, width):
     """On the plot no two labels overlap, in any preset; the rule in focus always has one."""
     tab.set_viewport_size({"width": width, "height": 1000})
-    for words in tab.evaluate("Object.values(specviz.presets.PRESETS).map(([name]) => name)"):
+    for words in tab.evaluate("Object.values(specviz.boot.openings.presets).map(({ name }) => name)"):
         choose(tab, words)
         settled(tab)
         boxes = tab.evaluate(

@@ -181,7 +181,8 @@ DAMAGE = [
     (_edit((*LANE, "drafter"), "oracle"), "no drafter called 'oracle'"),
     (_edit((*LANE, "drafter"), "ngram:longest=99"), "longest must be"),
     (_edit((*LANE, "drafter"), "nothing"), "drafter should be one that drafts"),
-    (_edit((*LANE, "draft_length"), "fast"), "draft_length should be a whole number"),
+    (_edit((*LANE, "draft_length"), "fast"), "draft_length must be"),
+    (_edit((*LANE, "draft_length"), 2.5), "draft_length should be a whole number"),
     (_edit((*LANE, "draft_length"), 99), "draft_length must be"),
     (_edit((*LANE, "rounds"), {}), "rounds should be a list"),
     (_edit((*ROUND, "start"), 0), "start should be"),
@@ -255,3 +256,73 @@ def test_any_single_replaced_value_is_refused_cleanly(record_text, data):
 @pytest.fixture(scope="session")
 def record_text(record):
     return record.to_json()
+
+
+# Where drafted tokens came from
+
+
+@pytest.fixture(scope="module")
+def copying():
+    """A run of a text that repeats itself, drafted by copying."""
+    lanes = [settings_of(rule, drafter=drafters.make("ngram"), max_new_tokens=30) for rule in ("sps", "tas")]
+    return running.run(table_pair(3), "abcab", lanes).finish()
+
+
+def test_a_copied_token_names_the_place_it_was_copied_from(copying):
+    """At that place of the text before the round stands the same token, behind the run that the text ends with."""
+    copied = 0
+    for lane in copying.lanes:
+        text = list(copying.prompt_tokens)
+        for round_ in lane.rounds:
+            for depth, (token, known) in enumerate(zip(round_.drafted, round_.provenance, strict=True)):
+                assert text[known.copied_from] == token and known.by is None and known.layer is None
+                source = known.copied_from - depth
+                assert text[source - known.matched : source] == text[-known.matched :]
+                copied += 1
+            text += round_.emitted
+    assert copied > 10
+
+
+def test_provenance_is_saved_read_and_verified(copying):
+    """A trace says it again after reading; a changed place does not reproduce; a trace that says nothing of it does."""
+    assert Trace.from_json(copying.to_json()) == copying and verify(copying, table_pair(3))[0]
+    for change in (lambda known: known._replace(matched=known.matched + 1), lambda known: known._replace(by="model")):
+        other = copy.deepcopy(copying)
+        changed = next(round_ for round_ in other.lanes[0].rounds if round_.provenance)
+        changed.provenance[0] = change(changed.provenance[0])
+        same, sentence = verify(other, table_pair(3))
+        assert not same and "provenance was" in sentence
+    data = copying.to_data()
+    for lane in data["lanes"]:
+        for round_ in lane["rounds"]:
+            round_.pop("provenance", None)
+    silent = Trace.from_json(signed(data))
+    assert not any(round_.provenance for lane in silent.lanes for round_ in lane.rounds)
+    assert verify(silent, table_pair(3))[0]
+
+
+@pytest.mark.parametrize(
+    "changed,says",
+    [
+        ({}, "lists called by, copied_from, matched, layer"),
+        ({"source": [1]}, "lists called by"),
+        ([], "lists called by"),
+        ({"layer": "1"}, "an entry for each"),
+        ({"layer": [1] * 9}, "an entry for each"),
+        ({"layer": [None]}, "left out where it says nothing"),
+        ({"layer": [-1]}, "whole numbers from 0 on"),
+        ({"layer": [True]}, "whole numbers from 0 on"),
+        ({"by": ["<b>"]}, "drafters or nulls"),
+        ({"copied_from": [10**6]}, "places in the text where the same tokens stand"),
+        ({"matched": [0]}, "lengths of runs of tokens"),
+        ({"matched": [10**6]}, "lengths of runs of tokens"),
+    ],
+    ids=str,
+)
+def test_damaged_provenance_is_refused_with_a_sentence(copying, changed, says):
+    """A token copied from where another stands, or out of nowhere, is no record of a run."""
+    data = copying.to_data()
+    round_ = next(round_ for round_ in data["lanes"][0]["rounds"] if len(round_["drafted"]) == 1)
+    round_["provenance"] = changed
+    with pytest.raises(ValueError, match=f"provenance.* should be .*{says}"):
+        Trace.from_json(signed(data))

@@ -103,20 +103,35 @@ def test_the_drafters_own_law_is_read(copied, pair):
     assert rounds_read > 5
 
 
+def test_which_drafter(copied, pair):
+    """Every drafter that the pair can run, the fastest first, each with what it would keep: near what real runs with it keep;
+    on its own runs' texts the copying one keeps what those kept."""
+    advices = advise.by_drafter(copied, pair, draft_length=4, most=80)
+    able = ["hybrid", "model", "ngram", "stand", "suffix"]
+    assert sorted(drafters.parse(advice.drafter).name for advice in advices) == able
+    speeds = [advice.speedup for advice in advices]
+    assert speeds == sorted(speeds, reverse=True) and all(advice.kl < 1e-5 for advice in advices)
+    estimates = {drafters.parse(advice.drafter).name: advice.accepted_per_round for advice in advices}
+    assert estimates["model"] > 1 > max(estimates["ngram"], estimates["suffix"], estimates["stand"])
+    for advice in advices:
+        kept, _, _ = advise.check(advice, copied, pair)
+        assert advice.accepted_per_round == pytest.approx(kept, abs=0.6), advice.drafter
+
+
 def test_advice_for_a_drafter_without_a_model(copied, pair):
     """The drafter of the traces is the one advised on; its estimate of kept tokens per round is near what the runs kept, and
     far from what the small model would have kept. With two drafters one must be named."""
     advice = advise.advise(copied, pair, accept=0.0, names=["sps"], draft_length=4)[0]
-    assert advice.drafter == "ngram:longest=3"
+    assert advice.drafter == "ngram:longest=3,shortest=1"
     lanes = [trace.lanes[0] for trace in copied]
     kept = sum(r.kept for lane in lanes for r in lane.rounds) / sum(len(lane.rounds) for lane in lanes)
     assert advice.accepted_per_round == pytest.approx(kept, abs=0.5)
     model = advise.advise(copied, pair, accept=0.0, names=["sps"], draft_length=4, drafter=drafters.make("model"))[0]
-    assert model.drafter == "model" and model.accepted_per_round > advice.accepted_per_round + 0.3
+    assert model.drafter == "model:tokens=drawn" and model.accepted_per_round > advice.accepted_per_round + 0.3
     lanes = [
         Settings(rule=rules.make("sps"), drafter=drafters.make(name), max_new_tokens=8) for name in ("model", "ngram")
     ]
-    with pytest.raises(ValueError, match="several drafters, or none: model, ngram"):
+    with pytest.raises(ValueError, match="several drafters, or none: model:tokens=drawn, ngram"):
         advise.advise([run(pair, "One day", None, lanes)], pair, spend=1.0)
 
 

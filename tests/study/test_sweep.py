@@ -128,7 +128,11 @@ def test_a_sweep_drafts_as_it_is_told(pair, questions):
     """The drafter of the settings drafts at every point, and a refusal is said before anything runs."""
     settings = replace(SETTINGS, drafter=drafters.make("ngram"))
     plain, copied = last(sweep.sweep(pair, [rules.make("sps")], questions, settings)).points
-    assert plain.accepted == 0 and 0 < copied.accepted < copied.emitted and copied.row()["drafter"] == "ngram:longest=3"
+    assert (
+        plain.accepted == 0
+        and 0 < copied.accepted < copied.emitted
+        and copied.row()["drafter"] == "ngram:longest=3,shortest=1"
+    )
     with pytest.raises(ValueError, match="needs a draft model"):
         sweep.sweep(SimpleNamespace(**{**vars(pair), "draft": None}), [rules.make("sps")], questions, SETTINGS)
 
@@ -217,7 +221,7 @@ def test_the_rows_are_plain_data_with_definitions(done):
     assert [one["rule"] for one in read] == [p.row()["rule"] for p in points] and read[2][
         "rule"
     ] == "cactus:delta=0.5,solver=taylor"
-    assert read[2]["drafter"] == "model" and read[0]["drafter"] == ""
+    assert read[2]["drafter"] == "model:tokens=drawn" and read[0]["drafter"] == ""
     for name in set(row) - {"knobs", "rule", "name", "drafter"}:
         assert float(read[2][name]) == row[name], name
     assert read[0]["accepted_per_round"] == read[0]["against_plain"] == "" and sweep.csv_text(()).strip() == ""

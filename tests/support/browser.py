@@ -34,7 +34,7 @@ def free_port() -> int:
 EXPOSE = r"""async () => {
   const map = document.querySelector('script[type=importmap]');
   if (!map) return;
-  const names = Object.keys(JSON.parse(map.textContent).imports).filter((name) => !/specviz\/rules\/|plots\//.test(name));
+  const names = Object.keys(JSON.parse(map.textContent).imports).filter((name) => !/specviz\/(rules|sets)\/|plots\//.test(name));
   const found = await Promise.all(names.map((name) => import(name)));
   const modules = Object.fromEntries(names.map((name, i) => [/(\w+)\.js$/.exec(name)[1], found[i]]));
   const { state, events, boot, twins, share, links, codes } = modules;

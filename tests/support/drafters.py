@@ -21,6 +21,10 @@ WAYS = {
     "drawn_first": "one drawn, the others the likeliest besides it, picked",
 }
 
+WAY_DRAWN = {
+    "drawn": "iid", "apart": "without_replacement", "chosen": "picked", "drawn_last": "greedy", "drawn_first": "greedy",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Candidates(Drafter):
@@ -35,6 +39,10 @@ class Candidates(Drafter):
     width: int = knob(3, "Candidates for one place.", low=1, high=8)
     levels: int = knob(1, "Places drafted for.", low=1, high=32)
     way: str = knob("drawn", "How the candidates come.", choices=tuple(WAYS))
+
+    @property
+    def drawing(self):
+        return WAY_DRAWN[self.way]
 
     def nodes(self, length: int) -> int:
         return sum(self.width**level for level in range(1, min(self.levels, length) + 1))

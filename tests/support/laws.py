@@ -7,9 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
+import numpy as np
 import pytest
+import torch
 from torch import Tensor
 
+from specviz import registry, sets
 from specviz.backends import Pair
 from specviz.engine.decode import RoundResult, alone
 from specviz.engine.race import open_lane
@@ -64,8 +67,10 @@ class OpenNoise:
     def exponentials(self, purpose: int, position: int, size: int, attempt: int = 0, branch: int = 0) -> OpenDraw:
         return OpenDraw(self, (purpose, position, attempt, branch))
 
-    def uniforms(self, start: int, count: int, attempt: int = 0, branch: int = 0) -> list[OpenUniform]:
-        return [OpenUniform(self, (noise.ACCEPT, start + i, attempt, branch)) for i in range(count)]
+    def uniforms(
+        self, start: int, count: int, attempt: int = 0, branch: int = 0, purpose: int = noise.ACCEPT
+    ) -> list[OpenUniform]:
+        return [OpenUniform(self, (purpose, start + i, attempt, branch)) for i in range(count)]
 
     def part(self, key: tuple[int, ...], edges: Sequence[float]) -> int:
         """In which part between the rising `edges`, from 0 to 1, the number lies."""
@@ -101,12 +106,25 @@ def draw_token(probs: Tensor, number: OpenDraw) -> int:
     return number.source.part(number.key, [0.0, *(value / sums[-1] for value in sums)])
 
 
+def draw_tokens(probs: Tensor, number: OpenDraw, count: int) -> list[int]:
+    """Stands in for `dists.draw_tokens`: each draw divides what the one before left of the interval, in the shares of the
+    tokens that are left."""
+    low, width, left, tokens = 0.0, 1.0, probs.tolist(), []
+    while len(tokens) < count and sum(left) > 0:
+        edges = [low + width * value / sum(left) for value in accumulate(left, initial=0.0)]
+        part = number.source.part(number.key, [0.0, *edges, 1.0]) - 1
+        tokens.append(part)
+        low, width, left[part] = edges[part], edges[part + 1] - edges[part], 0.0
+    return tokens
+
+
 def every_run(pair: Pair, prompt: Sequence[int], settings: Settings) -> Iterator[tuple[float, list[RoundResult]]]:
     """All runs that can be, each with its probability."""
     choices, more = Choices(), True
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(noise, "Noise", lambda seed: OpenNoise(choices))
         patch.setattr(dists, "draw_token", draw_token)
+        patch.setattr(dists, "draw_tokens", draw_tokens)
         while more:
             decoding, rounds = open_lane(pair, list(prompt), settings), []
             while not decoding.finished:
@@ -171,8 +189,11 @@ def place_law(pair: Pair, text: tuple[int, ...], settings: Settings, round_: Rou
     if rule is None or rule.lossless or eldest is None:
         return verifier
     parents = round_.draft.parents
-    several = parents.count(parents[eldest]) > 1
-    assert isinstance(rule, TargetRule) or not several, f"{rule.name} judges several candidates: what is its law?"
+    siblings = [node for node, parent in enumerate(parents) if parent == parents[eldest]]
+    if len(siblings) > 1 and not isinstance(rule, TargetRule):
+        together = sets.make(f"{rule.name}_set", **registry.values(rule))  # of chosen candidates
+        tokens = np.array([round_.draft.path(siblings)])
+        return torch.from_numpy(together.emits(verifier.double().numpy()[None], None, tokens, "picked")[0])
     return rule.output_law(verifier, round_.draft.probs[eldest].to(verifier))
 
 

@@ -77,7 +77,7 @@ LONGEST = 0.3  # seconds for each thing that is done with a trace
 def use(trace: Trace, pair: Pair, path: Path) -> None:
     """Does all that is ever done with a trace. What needs its models may refuse, in a sentence."""
     for name in exports.names():
-        exports.make(name).write(trace, path)
+        exports.make(name).write([trace], path)
     assert Trace.from_json(trace.to_json()) == trace
     for number, lane in enumerate(trace.lanes):
         figured = (

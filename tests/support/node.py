@@ -47,7 +47,7 @@ def arithmetic() -> Iterator[Arithmetic]:
     command = [NODE, str(ROOT / "tests" / "js" / "evaluate.js")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True) as process:
         made = Arithmetic(process)
-        words = {"rules": boot.rule_words(), "drafters": boot.drafter_words()}
+        words = {"rules": boot.rule_words(), "drafters": boot.drafter_words(), "sets": boot.set_words()}
         made.evaluate("(words) => { Object.assign(specviz.boot, words); }", words)
         yield made
         assert process.stdin

@@ -27,7 +27,9 @@ def of_version_1(trace: Trace) -> str:
     """The same run as specviz wrote it before lanes had drafters."""
     data = json.loads(trace.to_json()) | {"version": 1}
     for lane in data["lanes"]:
-        assert lane.pop("drafter") in ("model", "nothing") and all("parents" not in round_ for round_ in lane["rounds"])
+        assert lane.pop("drafter") in ("model:tokens=drawn", "nothing") and all(
+            "parents" not in round_ for round_ in lane["rounds"]
+        )
     return signed(data)
 
 

@@ -5,13 +5,12 @@ import { emit, on } from "specviz/core/events.js";
 import { finite, fixed, label, nats, number, symbol } from "specviz/core/formats.js";
 import * as live from "specviz/core/live.js";
 import * as pairs from "specviz/core/pairs.js";
-import { MAX_LANES, state } from "specviz/core/state.js";
+import { MAX_LANES, ownOf, state } from "specviz/core/state.js";
 import * as drafters from "specviz/core/drafters.js";
 import * as about from "specviz/parts/about.js";
 import { column, heads, unseen } from "specviz/parts/heads.js";
 import { key } from "specviz/parts/key.js";
 import * as controls from "specviz/compare/controls.js";
-import * as drafter from "specviz/compare/drafter.js";
 
 const GOALS = {
   spend: [
@@ -114,11 +113,10 @@ function use(row) {
   state.columns[index] = {
     rule: row.name,
     knobs: { ...row.knobs },
+    drafter: ownOf({ drafter: drafters.parse(row.drafter) }),
     from: old && old.rule === row.name ? old.from : from >= 0 ? from : null,
   };
   controls.put("draft_length", row.draft_length);
-  state.form.drafter = drafters.parse(row.drafter);
-  drafter.draw();
   state.front = index;
   emit("columns"); // draws this table too
   parts.table.querySelector(`[data-row="${row.name}"] .outlined`)?.focus({ preventScroll: true });

@@ -2,12 +2,13 @@
 import { boot, defaults, offline } from "specviz/core/boot.js";
 import { el, set } from "specviz/core/dom.js";
 import { emit, on } from "specviz/core/events.js";
-import { MAX_LANES, laneOf, state } from "specviz/core/state.js";
+import { MAX_LANES, laneOf, ownOf, state } from "specviz/core/state.js";
 import { inputs, show } from "specviz/parts/knobs.js";
 import * as chat from "specviz/compare/chat.js";
 import * as drafter from "specviz/compare/drafter.js";
 import { choose } from "specviz/compare/examples.js";
 import * as notices from "specviz/compare/notices.js";
+import * as provenance from "specviz/compare/provenance.js";
 import { start, stop } from "specviz/compare/run.js";
 
 const parts = { fields: {} };
@@ -21,16 +22,39 @@ const FIELDS = [
   ["seed", "Seed"],
 ];
 
-export function knobs(column, index) {
-  const known = boot.rules[column.rule]?.knobs || [];
+// Words that a draft length may be, to choose from or to change; whether a text is one, but for a number behind its colon.
+const LENGTHS = "sv-lengths";
+const way = (text) => Object.keys(boot.lengths || {}).some((word) => word.split(":")[0] === text.split(":")[0]);
+const lengths = () =>
+  el(
+    "datalist",
+    { id: LENGTHS },
+    Object.entries(boot.lengths || {}).map(([word, about]) => el("option", { value: word }, about)),
+  );
+
+const LOSSLESS = "The text it writes is distributed exactly as the verifier's.";
+
+function kinds(known, lossless) {
+  const words = [known ? "" : "no knob", lossless ? "lossless" : ""].filter(Boolean).join(", ");
+  if (!words) return null;
+  return el("span.caption", lossless ? { title: LOSSLESS } : null, `${words[0].toUpperCase()}${words.slice(1)}.`);
+}
+
+// The knobs of a lane: its rule's, and behind them those of its own drafter.
+export function knobs(column, index, drafting) {
+  const { knobs: known = [], lossless = false } = boot.rules[column.rule] ?? {};
   const change = () => {
     notices.error(`lane${index}`, "");
     emit("whatif", index);
     emit("settings");
   };
-  const box = el("div.knobs", { "data-knobs": index }, inputs(column.rule, known, column.knobs, change));
-  if (!known.length) box.append(el("span.caption", null, "No knob."));
-  return box;
+  return el(
+    "div.knobs",
+    { "data-knobs": index },
+    inputs(column.rule, known, column.knobs, change),
+    kinds(known.length, lossless),
+    drafting,
+  );
 }
 
 export function setRule(index, rule) {
@@ -59,16 +83,13 @@ export function removeLane(index) {
 export function addLane() {
   if (state.columns.length >= MAX_LANES) return;
   const used = state.columns.map((column) => column.rule);
-  const rule =
-    ["plain", "cactus", "sps", "tas", "lenience", "interpolation"].find(
-      (name) => boot.rules[name] && !used.includes(name),
-    ) || "cactus";
+  const rule = boot.openings.nextLanes.find((name) => boot.rules[name] && !used.includes(name)) ?? used[0];
   const from = state.run ? state.run.lanes.findIndex((lane) => lane.rule === rule) : -1;
   const lane = from >= 0 ? state.run.lanes[from] : null;
   state.columns.push({
     rule,
     knobs: lane ? { ...lane.knobs } : defaults(rule),
-    drafter: lane?.drafter,
+    drafter: lane && ownOf(lane),
     from: lane ? from : null,
   });
   emit("columns");
@@ -87,13 +108,12 @@ export function settings() {
   FIELDS.forEach(([name]) => {
     form[name] = typed(name);
   });
-  const { drafter } = state.form;
-  const lanes = state.columns.map((column) => ({
-    rule: column.rule === "plain" ? null : column.rule,
-    knobs: column.knobs,
-    ...(drafter || !column.drafter ? {} : { drafter: column.drafter }),
+  const lanes = state.columns.map(({ rule, knobs, drafter }) => ({
+    rule: rule === "plain" ? null : rule,
+    knobs,
+    ...(drafter && rule !== "plain" ? { drafter } : {}),
   }));
-  return { ...form, drafter, lanes };
+  return { ...form, drafter: state.form.drafter, lanes };
 }
 
 // The same with a plain lane behind the others, to measure the speed-up against.
@@ -108,14 +128,20 @@ export function run(more = {}) {
   start({ ...request(), ...more }, settings);
 }
 
+function compareDrafters() {
+  if (state.live) return notices.notice("A run is going on. Stop it first.");
+  state.columns = drafter.columns();
+  state.front = 0;
+  emit("columns");
+  run();
+}
+
 // The form as the state says it.
 function fill() {
   const { form } = state;
   parts.prompt.value = form.prompt;
   grow();
-  FIELDS.forEach(([name]) => {
-    parts.fields[name].value = show(form[name]);
-  });
+  FIELDS.forEach(([name]) => fit(name, form[name]));
   chat.draw();
   drafter.draw();
   examples();
@@ -125,7 +151,7 @@ function fill() {
 function refusal(name) {
   const given = parts.fields[name].value.trim();
   const known = (boot.settings || []).find((knob) => knob.name === name);
-  if (!known?.allowed || (name === "draft_length" && given === "auto")) return "";
+  if (!known?.allowed || (name === "draft_length" && way(given))) return "";
   const { low, high, open_low: open, type, allowed } = known;
   const value = Number(given);
   const wrong =
@@ -153,10 +179,21 @@ function aside() {
 }
 let said = false;
 
+// A value in its field; a word takes more room.
+function fit(name, value) {
+  parts.fields[name].value = show(value);
+  resize(name);
+}
+
+function resize(name) {
+  const held = typed(name);
+  parts.fields[name].classList.toggle("word", typeof held === "string" && held !== "");
+}
+
 // A setting put into its field by the page.
 export function put(name, value) {
   state.form[name] = value;
-  parts.fields[name].value = show(value);
+  fit(name, value);
   notices.error(name, "");
 }
 
@@ -222,7 +259,7 @@ export function build(models) {
   );
   parts.why = el("p.caption.why");
   const asking = chat.build();
-  const proposing = drafter.build();
+  const proposing = drafter.build(compareDrafters);
   parts.settings = el(
     "details.settingsbox",
     { open: !matchMedia("(max-width: 1180px)").matches },
@@ -236,17 +273,19 @@ export function build(models) {
           type: "text",
           inputmode: "decimal",
           "aria-label": label,
-          class: name === "seed" ? "wide" : null,
+          list: name === "draft_length" ? LENGTHS : null,
           autocomplete: "off",
+          class: name === "seed" ? "wide" : null,
           "data-field": name,
         });
         parts.fields[name].addEventListener("input", () => {
           state.form[name] = typed(name); // so that it outlasts models that arrive meanwhile
+          resize(name);
           notices.error(name, "");
         });
         parts.fields[name].addEventListener("change", () => notices.error(name, refusal(name)));
         const field = el("label.field", { title: help }, label, parts.fields[name]);
-        return name === "draft_length" ? [proposing.box, field] : field;
+        return name === "draft_length" ? [proposing.box, field, lengths()] : field;
       }),
       asking.style,
     ),
@@ -280,7 +319,7 @@ export function build(models) {
         e.preventDefault();
       },
     },
-    el("div.promptbox", null, parts.prompt, offline ? null : parts.run),
+    el("div.promptbox", null, provenance.around(parts.prompt), offline ? null : parts.run),
     el("p.error", { role: "alert", "data-error": "prompt" }),
     el("p.notice.promptnotice", { role: "status", "aria-live": "polite" }),
     el("div.underprompt", null, parts.examples, parts.settings, asking.system, models),

@@ -1,19 +1,19 @@
-// Who proposes the tokens: a choice among the drafters that are known, with the knobs of the chosen one.
-// A drafter is {name, knobs}; null stands for a run whose lanes have drafters of their own.
+// Who proposes the tokens: a choice among the drafters that are known, with the knobs of the chosen one; for all lanes in
+// the form, and in the head of each lane for that lane alone. A drafter is {name, knobs}.
 import { offline } from "specviz/core/boot.js";
 import * as drafters from "specviz/core/drafters.js";
 import { el, set } from "specviz/core/dom.js";
 import { emit } from "specviz/core/events.js";
-import { state } from "specviz/core/state.js";
+import { laneOf, state } from "specviz/core/state.js";
 import * as knobs from "specviz/parts/knobs.js";
 import * as models from "specviz/compare/models.js";
 import * as notices from "specviz/compare/notices.js";
 
 const parts = {};
-const OWN = ""; // the choice that leaves each lane its own
+const FORM = ""; // the choice of a lane that has none of its own
 
 function choose(name) {
-  state.form.drafter = name === OWN ? null : drafters.complete({ name, knobs: {} });
+  state.form.drafter = drafters.complete({ name, knobs: {} });
   changed();
   draw();
 }
@@ -23,35 +23,119 @@ function changed() {
   emit("settings");
 }
 
+// The drafters that can work with the chosen pair, and `also`, which a run may have had.
+function names(also) {
+  const able = Object.keys(drafters.known()).filter(models.able);
+  return !also || able.includes(also) ? able : [...able, also];
+}
+
+const option = (name) => el("option", { value: name, title: drafters.words(name).summary }, name);
+
+// {choice, knobs, ran}: "by model" in the head of a lane, the knobs of a drafter of its own, and who drafted what is on
+// display where that is another.
+export function ofLane(column, index) {
+  const { drafter } = column;
+  const inForm = state.form.drafter;
+  const lane = laneOf(column);
+  const select = el(
+    "select",
+    {
+      "aria-label": `Drafter of lane ${index + 1}`,
+      disabled: Boolean(offline),
+      onchange: () => own(index, select.value),
+    },
+    el("optgroup", { label: "As in the settings" }, el("option", { value: FORM }, inForm.name)),
+    el("optgroup", { label: "In this lane alone" }, names(drafter?.name).map(option)),
+  );
+  select.value = drafter ? drafter.name : FORM;
+  const now = drafter ?? inForm;
+  const ran = lane?.drafter && !drafters.same(lane.drafter, now) ? lane.drafter : null;
+  const about = drafters.words(now.name).summary;
+  const known = drafter ? drafters.words(drafter.name).knobs : [];
+  return {
+    choice: el(
+      drafter ? "label.by.own" : "label.by",
+      { title: drafter ? about : `As in the settings. ${about}` },
+      el("span", null, "by"),
+      select,
+    ),
+    knobs: known.length ? folded(index, drafter, known) : null,
+    ran: el(
+      "p.caption.drafted",
+      { hidden: !ran },
+      ran ? `On display: drafted by ${drafters.label(ran)}. Run to see the other.` : "",
+    ),
+  };
+}
+
+// The knobs of a lane's own drafter, in a panel over the lane.
+function folded(index, drafter, known) {
+  const line = el("summary");
+  const say = () => set(line, drafters.label(drafter).split(", ").slice(1).join(", ") || `${drafter.name}'s knobs`);
+  const changedHere = () => {
+    say();
+    ownChanged(index);
+  };
+  say();
+  const inputs = knobs.inputs(`lane ${index + 1}'s ${drafter.name}`, known, drafter.knobs, changedHere);
+  const box = el("details.ofdrafter", null, line, el("div.ofdrafterpanel", null, inputs));
+  lock(box);
+  return box;
+}
+
+// A lane's own drafter; FORM takes it away.
+function own(index, name) {
+  state.columns[index].drafter = name === FORM ? null : drafters.complete({ name, knobs: {} });
+  ownChanged(index);
+  emit("columns");
+  document.querySelectorAll(".sv .lanetop .by select")[index]?.focus();
+}
+
+function ownChanged(index) {
+  notices.error(`lane${index}`, "");
+  emit("settings");
+}
+
+const LANES = 3;
+
+// Lanes of one rule, that of the lane in front, with drafters as unlike as there are. Trees, which not every rule can
+// judge, are left to choose by hand.
+export function columns() {
+  const drafting = state.columns.filter(({ rule }) => rule !== "plain");
+  const front = state.columns[state.front];
+  const { rule, knobs: values } = front && front.rule !== "plain" ? front : (drafting[0] ?? front);
+  const first = state.form.drafter;
+  const others = names().filter((name) => name !== first.name && !drafters.words(name).branches);
+  return drafters.unlike([first.name, ...others], LANES).map((name) => {
+    const drafter = name === first.name ? first : drafters.complete({ name, knobs: {} });
+    const from = (state.run?.lanes ?? []).findIndex(
+      (lane) => lane.rule === rule && lane.drafter && drafters.same(lane.drafter, drafter),
+    );
+    return { rule, knobs: { ...values }, drafter: drafter === first ? null : drafter, from: from < 0 ? null : from };
+  });
+}
+
 export function draw() {
   const { drafter } = state.form;
-  const several = state.columns.some((column) => column.drafter) && drafters.common(state.columns, null) === null;
-  const names = Object.keys(drafters.known()).filter(models.able);
-  if (drafter && !names.includes(drafter.name)) names.push(drafter.name);
-  parts.select.replaceChildren(
-    ...(several || !drafter ? [el("option", { value: OWN }, "each its own")] : []),
-    ...names.map((name) => el("option", { value: name, title: drafters.words(name).summary }, name)),
-  );
-  parts.select.value = drafter ? drafter.name : OWN;
-  parts.select.title = drafter ? drafters.words(drafter.name).summary : "Every lane keeps the drafter it ran with.";
-  const inputs = drafter ? knobs.inputs(drafter.name, drafters.words(drafter.name).knobs, drafter.knobs, changed) : [];
-  parts.knobs.replaceChildren(...inputs);
-  const { summary, source } = drafters.words(drafter?.name);
-  set(
-    parts.about,
-    drafter && !drafters.usual(drafter) ? [summary, source && `${source}.`].filter(Boolean).join(" ") : "",
-  );
-  if (offline) lock();
+  const { summary, source, knobs: known } = drafters.words(drafter.name);
+  parts.select.replaceChildren(...names(drafter.name).map(option));
+  parts.select.value = drafter.name;
+  parts.select.title = summary;
+  parts.knobs.replaceChildren(...knobs.inputs(drafter.name, known, drafter.knobs, changed));
+  set(parts.about, drafters.usual(drafter) ? "" : [summary, source && `${source}.`].filter(Boolean).join(" "));
+  lock(parts.box);
 }
 
 // A replay shows what was set, and sets nothing.
-function lock() {
-  parts.box.querySelectorAll("select, input").forEach((control) => {
+function lock(box) {
+  if (!offline) return;
+  box.querySelectorAll("select, input").forEach((control) => {
     control.disabled = true;
   });
 }
 
-export function build() {
+// `compare` is called when several are asked for at once.
+export function build(compare) {
   parts.select = el("select", {
     "aria-label": "Drafter",
     "data-field": "drafter",
@@ -63,6 +147,17 @@ export function build() {
     null,
     el("label.field", { title: "Who proposes the tokens that the verifier checks." }, "Drafter", parts.select),
     parts.knobs,
+    offline
+      ? null
+      : el(
+          "button.linkbutton",
+          {
+            type: "button",
+            title: "Three lanes of one rule, each with another drafter; runs them.",
+            onclick: compare,
+          },
+          "Compare drafters",
+        ),
   );
   parts.about = el("p.caption");
   parts.error = el("p.error", { role: "alert", "data-error": "drafter" });

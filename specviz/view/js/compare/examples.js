@@ -1,5 +1,5 @@
 // The examples, and the recorded runs of those that have one.
-import { boot } from "specviz/core/boot.js";
+import { boot, offline, written } from "specviz/core/boot.js";
 import { calm } from "specviz/core/dom.js";
 import { emit } from "specviz/core/events.js";
 import { pick, setTime, show, shown, state } from "specviz/core/state.js";
@@ -10,10 +10,11 @@ import * as timeline from "specviz/compare/timeline.js";
 
 const fetched = {};
 
-// The recorded run of an example, or null; fetched once.
+// The recorded run of an example, or null; fetched once. A replay holds its runs, each in an element of that name.
 export function recorded(example) {
   const url = example?.recorded;
   if (!url) return null;
+  if (offline) return Promise.resolve(written(url));
   fetched[url] =
     fetched[url] ||
     fetch(url).then((answer) => {

@@ -220,11 +220,11 @@ export function draw(view, column, lane, rounds) {
     node.classList.toggle("none", none);
     node.classList.toggle("unsure", name === "speedup" && !none && speed(f) === NOISY && !turned);
     const why = name === "speedup" && lane && !plain ? "no plain lane ran" : "";
-    badge.className = why ? "" : `badge ${kindOf(name)}`;
-    badge.hidden = !["speedup", "estimated"].includes(name) || (none && !why);
-    set(badge, why || kindOf(name));
+    badge.className = `badge ${kindOf(name)}`;
+    badge.hidden = none || !["speedup", "estimated"].includes(name);
+    set(badge, kindOf(name));
     const sure = name === "speedup" && !none && f.speedup_low !== null;
-    set(note, sure ? `${fixed(f.speedup_low)} – ${fixed(f.speedup_high)}` : "");
+    set(note, sure ? `${fixed(f.speedup_low)} – ${fixed(f.speedup_high)}` : why);
   });
   SMALL.forEach(([name, , show]) => {
     const { value } = view.parts[name];

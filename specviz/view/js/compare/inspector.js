@@ -10,11 +10,18 @@ import { rejudged } from "specviz/laws/rejudged.js";
 import * as rules from "specviz/laws/rules.js";
 import { twins } from "specviz/laws/twins.js";
 import { bar } from "specviz/compare/abar.js";
+import * as copied from "specviz/parts/passage.js";
 import * as fork from "specviz/compare/fork.js";
+import * as sheet from "specviz/compare/sheet.js";
+import * as tree from "specviz/compare/tree.js";
 
 let box;
 
 const strong = (text) => el("b", null, text);
+
+// How many candidates were refused at a place.
+const refused = (lane, { round, position }) =>
+  lane.rounds[round].tokens.filter((one) => one.fate === "rejected" && one.position === position).length;
 
 function sentence(token, lane, facts) {
   // At which values of the main knob the same draw would keep it.
@@ -49,14 +56,16 @@ function sentence(token, lane, facts) {
     case "resampled":
       return [
         strong("The verifier's own word."),
-        " The drafted token here was refused, so this one was drawn instead.",
+        refused(lane, token) > 1
+          ? ` All ${refused(lane, token)} candidates here were refused, so this one was drawn instead.`
+          : " The drafted token here was refused, so this one was drawn instead.",
       ];
     case "bonus":
       return [strong("Extra."), " The whole draft was kept, so the verifier's look at it pays for one more token."];
     case "plain":
       return [strong("Written by the verifier alone."), " Nothing was drafted."];
     default:
-      return [strong("Never judged."), " It was drafted behind a token that was refused."];
+      return [strong("Never judged."), ` ${store.unread(lane.rounds[token.round], token)}`];
   }
 }
 
@@ -225,7 +234,7 @@ function jump(lane, token, by) {
 function elsewhere(token, lane) {
   const found = shown()
     .filter((one) => one.lane !== lane)
-    .map((one) => [one.lane.name, store.writtenAt(one.lane, token.position)])
+    .map((one) => [one.title, store.writtenAt(one.lane, token.position)])
     .filter(([, other]) => other);
   if (!found.length) return null;
   return el(
@@ -236,6 +245,21 @@ function elsewhere(token, lane) {
     found.map(([name, other], i) => [i ? ", " : "", `${name} wrote `, el("bdi.mono", null, named(other.text))]),
     ".",
   );
+}
+
+// Which of several candidates it was, and the way to the round's tree.
+function candidate(token, lane) {
+  const round = lane.rounds[token.round];
+  if (!round.shape.tree) return null;
+  const parent = round.shape.parents[token.slot];
+  const all = [...round.shape.parents.keys()].filter((slot) => round.shape.parents[slot] === parent);
+  const several = parent !== undefined && all.length > 1;
+  const words = several ? `Candidate ${all.indexOf(token.slot) + 1} of ${all.length} for its place. ` : "";
+  const go = () => {
+    sheet.open(false);
+    tree.show();
+  };
+  return el("p.aside", null, words, el("button.link", { type: "button", onclick: go }, "The round’s tree"));
 }
 
 function draw() {
@@ -283,7 +307,9 @@ function draw() {
       el("div.rowspread", null, el("span.caption", null, `Token ${written} of ${lane.label}`), nav),
       el("div.token", null, word),
       el("p.verdict", null, sentence(token, lane, f)),
+      el("div.origin", null, copied.about(state.run, token)),
       elsewhere(token, lane),
+      candidate(token, lane),
     ),
   ];
   if (f)

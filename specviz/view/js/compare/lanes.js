@@ -2,10 +2,10 @@
 import { boot, offline } from "specviz/core/boot.js";
 import * as continued from "specviz/core/continued.js";
 import { el, set } from "specviz/core/dom.js";
-import * as drafters from "specviz/core/drafters.js";
 import { on } from "specviz/core/events.js";
-import { named, number, seconds, symbol } from "specviz/core/formats.js";
-import { done, laneOf, pickedToken, state } from "specviz/core/state.js";
+import { named, number, percent, seconds, symbol } from "specviz/core/formats.js";
+import * as provenance from "specviz/core/provenance.js";
+import { done, laneOf, pickedToken, repeats, state, titleOf } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 import { rejudged } from "specviz/laws/rejudged.js";
 import * as rules from "specviz/laws/rules.js";
@@ -14,8 +14,10 @@ import * as card from "specviz/parts/card.js";
 import { key } from "specviz/parts/key.js";
 import { tokenNode } from "specviz/parts/tokens.js";
 import * as controls from "specviz/compare/controls.js";
+import * as drafter from "specviz/compare/drafter.js";
 import * as figures from "specviz/compare/figures.js";
 import * as fork from "specviz/compare/fork.js";
+import * as offers from "specviz/compare/offers.js";
 import * as verdict from "specviz/compare/verdict.js";
 
 let box;
@@ -23,10 +25,11 @@ let tabs;
 let views = [];
 let ticket = 0;
 const FIRST = 480; // tokens that are there at once, of all lanes together
+const VOICES = 4; // marks of voices, see drafters.css
 const SLICE = 150; // and those of each task that brings the rest
 
 function build(column, index) {
-  const view = { column, index, shownRounds: 0, rounds: [], live: -1, stamp: "", sought: false };
+  const view = { column, index, shownRounds: 0, rounds: [], live: -1, stamp: "", sought: false, spoke: [] };
   const known = boot.rules;
   const rule = known[column.rule] || {};
   const names = Object.keys(known).includes(column.rule) ? Object.keys(known) : [column.rule, ...Object.keys(known)];
@@ -37,6 +40,7 @@ function build(column, index) {
   );
   choose.value = column.rule;
   choose.disabled = Boolean(offline);
+  const by = (view.by = column.rule === "plain" ? null : drafter.ofLane(column, index));
   view.text = el(
     "div.text",
     {
@@ -53,29 +57,35 @@ function build(column, index) {
     "section.lane",
     { "aria-label": `Lane ${index + 1}: ${column.rule}` },
     el(
-      "div.lanehead",
+      "div.lanebar",
       null,
-      key(column.rule),
-      choose,
-      about.button(column.rule, () => column.knobs),
       el(
-        "div.tail",
+        "div.lanetop",
         null,
-        rule.lossless
-          ? el("span", { title: "The text it writes is distributed exactly as the verifier's." }, "lossless")
-          : null,
-        state.columns.length > 1
-          ? el(
-              "button.iconbutton",
-              {
-                type: "button",
-                "aria-label": `Remove lane ${index + 1}, ${column.rule}`,
-                title: "Remove this lane",
-                onclick: () => controls.removeLane(index),
-              },
-              "×",
-            )
-          : null,
+        el(
+          "div.lanehead",
+          null,
+          key(column.rule, repeats(index)),
+          choose,
+          about.button(column.rule, () => column.knobs),
+        ),
+        by?.choice,
+        el(
+          "div.tail",
+          null,
+          state.columns.length > 1
+            ? el(
+                "button.iconbutton",
+                {
+                  type: "button",
+                  "aria-label": `Remove lane ${index + 1}, ${column.rule}`,
+                  title: "Remove this lane",
+                  onclick: () => controls.removeLane(index),
+                },
+                "×",
+              )
+            : null,
+        ),
       ),
     ),
     el(
@@ -83,12 +93,13 @@ function build(column, index) {
       null,
       (view.summary = el("p", { title: rule.source || "" }, rule.summary || "")),
       (view.whatif = el("p.whatif", { hidden: true, role: "status" })),
-      drafted(column),
+      by?.ran,
+      (view.voices = el("p.caption.voices", { hidden: true })),
     ),
     el(
       "div",
       null,
-      (view.knobs = controls.knobs(column, index)),
+      (view.knobs = controls.knobs(column, index, by?.knobs)),
       (view.error = el("p.error.laneerror", { role: "alert", "data-error": `lane${index}` })),
     ),
     (view.figures = figures.build()).big,
@@ -119,11 +130,13 @@ function build(column, index) {
   return view;
 }
 
-// Who drafted what a column shows, where that is not the usual drafter.
-function drafted(column) {
-  const drafter = laneOf(column)?.drafter;
-  if (!drafter || drafters.usual(drafter)) return null;
-  return el("p.caption.drafted", { title: drafters.words(drafter.name).summary }, `Drafter ${drafters.label(drafter)}`);
+// The drafter of the settings has changed: the knobs of a lane's own are as they were.
+function redraft(view) {
+  if (!view.by) return;
+  const { choice, ran } = drafter.ofLane(view.column, view.index);
+  view.by.choice.replaceWith(choice);
+  view.by.ran.replaceWith(ran);
+  Object.assign(view.by, { choice, ran });
 }
 
 async function copy(view, button) {
@@ -156,16 +169,48 @@ function appendRound(view, lane, round) {
     node.append(tokenNode(token, end));
   });
   space(lane, round, node);
+  sign(view, round, node);
+  offers.mark(round, node);
   round.mended.forEach((token) => {
     const old = view.rounds[token.round]?.querySelector(`[data-k="${token.key}"]`);
     const made = old && tokenNode(token, false);
     if (made) {
       made.classList.add(...old.classList);
+      offers.keep(old, made);
       old.replaceWith(made);
     }
   });
   view.rounds.push(node);
   view.words.append(node);
+}
+
+// A drafted token of a lane with several voices is marked with the one that proposed it.
+function sign(view, { given, tokens }, node) {
+  if (!given.provenance) return;
+  tokens.slice(0, given.drafted.length).forEach(({ slot }, i) => {
+    const name = provenance.voice(given, slot);
+    if (name === null) return;
+    if (!view.spoke.includes(name)) view.spoke.push(name);
+    node.children[i].classList.add("voiced", `voice${view.spoke.indexOf(name) % VOICES}`);
+  });
+}
+
+// How much of what was drafted each voice proposed.
+function tally(view, lane, rounds) {
+  const all = provenance.voices(lane, rounds);
+  const total = all.reduce((sum, { drafted }) => sum + drafted, 0);
+  view.voices.hidden = !total;
+  view.voices.replaceChildren(
+    ...all.flatMap(({ name, drafted, judged, kept }, i) => [
+      i ? ", " : "Drafted by ",
+      el(
+        "span",
+        { title: `${drafted} drafted, ${judged} judged, ${kept} kept` },
+        el(`i.voiced.voice${i % VOICES}`),
+        `${name} ${percent(drafted / total, 0)} %`,
+      ),
+    ]),
+  );
 }
 
 // A cut token that touches a kept one inside a word or number stands a little apart from it.
@@ -268,7 +313,8 @@ function tick(view) {
     rounds[next].classList.remove("future");
     rounds[next].classList.add("live");
     [...rounds[next].children].forEach((node, i) => node.classList.toggle("shown", i < count));
-    view.spot = count ? { after: rounds[next].children[count - 1] } : { before: rounds[next] };
+    const at = offers.last(lane.rounds[next], count);
+    view.spot = at < 0 ? { before: rounds[next] } : { after: rounds[next].children[at] };
   } else
     view.spot = now.done
       ? { after: rounds[now.done - 1] }
@@ -281,6 +327,7 @@ function tick(view) {
   view.live = next;
   figures.draw(view.figures, view.column, lane, now.done);
   verdict.draw(view.verdict, lane, over && Boolean(lane.finished));
+  tally(view, lane, now.done);
   foot(view, lane, now, next);
 }
 
@@ -476,7 +523,7 @@ function draw() {
       el(
         "button",
         { type: "button", role: "tab", onclick: () => front(i) },
-        view.column.rule,
+        titleOf(view.column),
         el("small", null, "–"),
         el("i", null, "written per call"),
       ),
@@ -499,6 +546,7 @@ export function mount(parent, tabParent) {
     tabs.children[state.front].focus();
     event.preventDefault();
   });
+  offers.watch(box);
   on("run columns", draw);
   on("append", () => {
     // A reader who has scrolled back up stays where they are.
@@ -517,6 +565,7 @@ export function mount(parent, tabParent) {
     tabFigures();
   });
   on("ended", () => hold(0));
+  on("settings form", () => views.forEach(redraft));
   on("whatif", (index) => {
     recolour(views[index]);
     refigure();

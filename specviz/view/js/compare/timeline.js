@@ -92,9 +92,9 @@ const announce = (() => {
       set(
         parts.status,
         shown()
-          .map(({ lane }) => {
+          .map(({ lane, title }) => {
             const sum = lane.sums[done(lane)] || lane.sums[0];
-            return `${lane.name}: round ${sum.rounds}, ${sum.emitted} tokens`;
+            return `${title}: round ${sum.rounds}, ${sum.emitted} tokens`;
           })
           .join("; "),
       );
@@ -117,16 +117,15 @@ function geometry() {
   return { width, rows, span, x, height: top + rows.length * row + below };
 }
 
-// Where the tokens of a round stand: the refused one hangs under the one that replaced it.
+// Where the tokens of a round stand: each at its place; the refused ones hang under the one that was written there.
 function slots(round, x) {
   const left = x(round.from);
-  const count = Math.max(1, round.given.drafted.length + 1);
+  const count = round.shape.depth + 1;
   const cell = (x(round.to) - left) / count;
   return {
     cell,
     wide: Math.max(1, Math.min(7, cell - (cell > 3 ? 1.5 : 0.4))),
-    at: (token) =>
-      left + cell * (Math.min(token.slot, token.fate === "resampled" ? round.given.kept : token.slot) + 0.5),
+    at: (token) => left + cell * (token.position - round.start + 0.5),
   };
 }
 
@@ -148,13 +147,13 @@ function draw() {
   ticks(pen, color, x, span, height, width);
   const picked = pickedToken();
   const { row: tall, top, base: from } = sizes();
-  rows.forEach(({ lane, column }, row) => {
+  rows.forEach(({ lane, title }, row) => {
     const base = top + row * tall + from;
     pen.globalAlpha = 1;
     pen.fillStyle = color.ink;
     pen.font = "500 12px " + color.sans;
     pen.textBaseline = "middle";
-    pen.fillText(column.rule.length > 10 ? `${column.rule.slice(0, 9)}…` : column.rule, 0, base - 2);
+    pen.fillText(title.length > 10 ? `${title.slice(0, 9)}…` : title, 0, base - 2);
     const end = lane.rounds.length ? x(lane.rounds[lane.rounds.length - 1].to) : LEFT;
     pen.fillStyle = color.line2;
     pen.fillRect(LEFT, base, Math.max(0, end - LEFT), 1);

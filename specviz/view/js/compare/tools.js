@@ -7,6 +7,9 @@ export function upTo(lane) {
   return lane.tokens.filter((token) => token.round < count);
 }
 
+// px right of a plot for what stands there.
+export const room = (words, least) => Math.max(least, 16 + 6.6 * Math.max(0, ...words.map((word) => word.length)));
+
 export const DOT = 5; // px, of an accepted token
 
 const fatesOf = (ink) => ({

@@ -1,7 +1,7 @@
 // What Python says before the page starts: rules, drafters, pairs of models and figures in words, examples, and which
 // twins and plots there are. In a replay also the run itself, as Python wrote it.
 /** @param {string} id */
-const written = (id) => globalThis.document?.getElementById(id)?.textContent ?? null;
+export const written = (id) => globalThis.document?.getElementById(id)?.textContent ?? null;
 
 /** @type {Boot} */
 export const boot = {
@@ -13,8 +13,10 @@ export const boot = {
   prompts: [],
   exports: [],
   twins: [],
+  sets: {},
   plots: [],
   plotly: "",
+  openings: { lanes: [], nextLanes: [], nextLines: [], unfolded: [], presets: {}, sets: {} },
   sweep: null,
   ...JSON.parse(written("specviz-boot") ?? "{}"),
 };

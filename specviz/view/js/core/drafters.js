@@ -4,7 +4,7 @@ import { number } from "specviz/core/formats.js";
 
 const DRAFTER = "model"; // of traces and links from before there were others
 
-// {name, knobs} from a text such as "ngram:longest=3".
+// {name, knobs} from a text such as "ngram:longest=3"; of a drafter that is known every knob.
 /** @returns {Drafter} */
 export function parse(spec = DRAFTER) {
   const [name] = spec.split(":", 1);
@@ -18,21 +18,25 @@ export function parse(spec = DRAFTER) {
       const [knob, value] = part.split("=");
       knobs[knob] = Number.isFinite(Number(value)) ? Number(value) : value;
     });
-  return { name, knobs };
+  return Object.hasOwn(known() ?? {}, name) ? complete({ name, knobs }) : { name, knobs };
 }
 
 export const known = () => boot.drafters;
 /** @type {(name: string) => DrafterWords} */
 export const words = (name) => (Object.hasOwn(known(), name) ? known()[name] : { summary: "", source: "", knobs: [] });
 /** @param {Drafter} drafter */
-const copy = (drafter) => drafter && { name: drafter.name, knobs: { ...drafter.knobs } };
+export const copy = ({ name, knobs }) => ({ name, knobs: { ...knobs } });
 /** @param {Drafter} drafter */
-export const usual = (drafter) => drafter.name === DRAFTER;
+export const usual = (drafter) => same(drafter, parse());
 
-// "ngram, longest 3"
+// "ngram, longest 3": the first knob if it is a number, and those that are not at their defaults.
 /** @param {Drafter} drafter */
 export function label({ name, knobs }) {
-  return [name, ...Object.entries(knobs).map(([knob, value]) => `${knob} ${number(value)}`)].join(", ");
+  const standard = complete({ name, knobs: {} }).knobs;
+  const said = Object.entries(knobs).filter(
+    ([knob, value], at) => (at === 0 && typeof value === "number") || value !== standard[knob],
+  );
+  return [name, ...said.map(([knob, value]) => `${knob} ${number(value)}`)].join(", ");
 }
 
 // The drafter with every knob, those that are not given at their defaults.
@@ -49,17 +53,27 @@ export function complete({ name, knobs }) {
  * @param {Drafter} one
  * @param {Drafter} other
  */
-export const same = (one, other) => label(complete(one)) === label(complete(other));
+export const same = (one, other) => JSON.stringify(complete(one)) === JSON.stringify(complete(other));
 
-// The drafter of all these lanes; null if they have several, `otherwise` if none of them drafts.
+// The drafters of these lanes, each once.
+/** @param {{ drafter?: Drafter | null }[]} lanes */
+export function distinct(lanes) {
+  const all = lanes.flatMap((lane) => lane.drafter ?? []);
+  return all.filter((one, i) => all.findIndex((other) => same(one, other)) === i);
+}
+
+// As many of these drafters (at most `count`) as are least alike, the first of them first: what asks a draft model, what
+// asks a head, and what asks no model at all, before two of a kind.
 /**
- * @param {{ drafter?: Drafter | null }[]} lanes
- * @param {Drafter | null} otherwise
+ * @param {string[]} names
+ * @param {number} count
  */
-export function common(lanes, otherwise) {
-  const [first, ...rest] = lanes.flatMap((lane) => lane.drafter ?? []);
-  if (!first) return otherwise;
-  return rest.every((one) => same(one, first)) ? copy(first) : null;
+export function unlike(names, count) {
+  /** @param {string} name */
+  const kind = (name) => `${Boolean(words(name).uses_draft_model)} ${Boolean(words(name).uses_head)}`;
+  /** @param {string} name */
+  const alike = (name) => names.slice(0, names.indexOf(name)).filter((one) => kind(one) === kind(name)).length;
+  return [...names].sort((one, other) => alike(one) - alike(other)).slice(0, count);
 }
 
 // What of a link is a drafter; null if it is none. Throws if it is not known here.

@@ -3,10 +3,10 @@
 //   source   recorded | live | imported       where it came from
 //   time     playhead, seconds of compute; Infinity is the end
 //   form     the settings: pair is the name of the models that run next, see compare/models.js; system the system
-//             message of a chat, null for what its template says by itself; drafter is {name, knobs}, or null while
-//            every
-//            column keeps a drafter of its own
-//   columns  the lanes as configured: {rule, knobs, drafter?, from}; `from`: index of the run's lane it shows, or null
+//             message of a chat, null for what its template says by itself; drafter, {name, knobs}, is that of every
+//             column without one of its own
+//   columns  the lanes as configured: {rule, knobs, drafter?, from}; `drafter`: its own; `from`: index of the run's lane
+//             it shows, or null
 //   costs    what a verifier call costs, see costs.js; null: as the run on display took its time
 //   picked   {lane, key} of the selected token, or null
 // Events: run (another is on display), append (it has grown), time, pick, columns, whatif (a knob, of the column of
@@ -57,11 +57,39 @@ export function laneOf(column) {
   return lane && lane.rule === column.rule ? lane : null;
 }
 
+// Who drafted what a column shows, or else will draft in it; null in plain decoding.
+/**
+ * @param {Column} column
+ * @returns {Drafter | null}
+ */
+export function drafterOf(column) {
+  if (column.rule === "plain") return null;
+  return laneOf(column)?.drafter ?? column.drafter ?? state.form.drafter;
+}
+
+// What a column is called beside the others: its rule, or its drafter where that is all they differ in, or both.
+/** @param {Column} column */
+export function titleOf(column) {
+  const drafting = state.columns.filter(({ rule }) => rule !== "plain");
+  const own = drafterOf(column);
+  const alike = drafting.filter(({ rule }) => rule === column.rule);
+  const rivals = own ? drafters.distinct(alike.map((one) => ({ drafter: drafterOf(one) }))) : [];
+  if (!own || rivals.length < 2) return column.rule;
+  const shared = rivals.filter(({ name }) => name === own.name).length > 1;
+  const by = shared ? drafters.label(own).replaceAll(",", "") : own.name;
+  return alike.length === drafting.length ? by : `${column.rule} ${by}`;
+}
+
+// How many columns before this one have its rule: they are drawn in other ways.
+/** @param {number} index */
+export const repeats = (index) =>
+  state.columns.slice(0, index).filter(({ rule }) => rule === state.columns[index].rule).length;
+
 // The columns that show something, with their lanes.
 export function shown() {
   return state.columns.flatMap((column, index) => {
     const lane = laneOf(column);
-    return lane ? [{ column, index, lane }] : [];
+    return lane ? [{ column, index, lane, title: titleOf(column), nth: repeats(index) }] : [];
   });
 }
 
@@ -105,19 +133,32 @@ export function show(trace, source, raw, columns) {
   Object.assign(form, trace.sampling);
   const first = trace.lanes.find((lane) => lane.rule) || trace.lanes[0];
   if (first) form.draft_length = first.draft_length;
-  form.drafter = drafters.common(run.lanes, form.drafter);
   state.run = run;
   state.source = source;
   state.raw = raw || null;
   const drafting = run.lanes.filter((lane) => lane.rule !== "plain").length;
   const seen = run.lanes.filter((lane) => drafting < 2 || lane.rule !== "plain").slice(0, 4);
   state.columns = columns || seen.map((lane) => ({ rule: lane.rule, knobs: { ...lane.knobs }, from: lane.index }));
-  shown().forEach(({ column, lane }) => {
-    column.drafter = lane.drafter;
-  });
+  suit();
   state.front = Math.min(state.front, state.columns.length - 1);
   state.picked = null;
   emit("run");
+}
+
+// The form takes the drafter of the first lane on display whose column has none of its own, and a column whose lane had
+// another gets that as its own.
+function suit() {
+  const own = shown().filter(({ column, lane }) => !column.drafter && lane.drafter);
+  if (own.length) state.form.drafter = drafters.copy(/** @type {Drafter} */ (own[0].lane.drafter));
+  own.forEach(({ column, lane }) => {
+    column.drafter = ownOf(lane);
+  });
+}
+
+// The drafter of a lane where it is not the form's; else null.
+/** @param {Lane} lane */
+export function ownOf({ drafter }) {
+  return drafter && !drafters.same(drafter, state.form.drafter) ? drafters.copy(drafter) : null;
 }
 
 /** @param {number} time */

@@ -57,6 +57,10 @@ export function open(trace) {
     given.rounds.forEach((round) => append(run, index, round, true));
     lane.finished = given.finished ?? null;
   });
+  if (drafters.distinct(run.lanes).length > 1)
+    run.lanes.forEach((lane) => {
+      if (lane.drafter) lane.label += ` by ${lane.drafter.name}`;
+    });
   return run;
 }
 
@@ -83,7 +87,8 @@ function zero() {
 }
 
 // What follows what in a draft, see specviz/record/round.py; a trace leaves out what is so in every chain.
-// parents, depths: of each drafted token; path: the kept ones; rows: the judged ones, each with its row in the columns
+// parents, depths: of each drafted token; path: the kept ones; rows: the judged ones, each with its row in the columns;
+// tree: several were offered for one place
 /**
  * @param {RoundData} round
  * @returns {Shape}
@@ -102,6 +107,7 @@ function shapeOf({ drafted, kept, parents, path, node, judged }) {
     path: path ?? drafted.map((_, slot) => slot).slice(0, kept),
     depth: Math.max(0, ...depths.map((depth) => depth + 1)),
     rows: new Map(nodes.map((slot, row) => [slot, row])),
+    tree: before.some((parent, slot) => parent !== slot - 1),
   };
 }
 
@@ -294,6 +300,31 @@ export function figures(run, laneIndex, rounds, plainRounds = null) {
  */
 function goesOn({ given, shape }, count) {
   return count <= given.kept && shape.parents.includes(count ? shape.path[count - 1] : -1);
+}
+
+// The places of a round that the text went through: the candidates for each, by slot, and the token that was written there.
+/** @param {Round} view */
+export function places({ shape, tokens }) {
+  const { parents, path } = shape;
+  const slots = [...parents.keys()];
+  return [-1, ...path].map((parent, place) => ({
+    slots: slots.filter((slot) => parents[slot] === parent),
+    written: tokens.find((token) => !token.cut && token.slot === (path[place] ?? parents.length)) ?? null,
+  }));
+}
+
+// Why a drafted token was never judged, in a sentence.
+/**
+ * @param {Round} view
+ * @param {Token} token
+ */
+export function unread({ shape }, token) {
+  const parent = shape.parents[token.slot];
+  if (shape.tree && (parent < 0 || shape.path.includes(parent)))
+    return "Another candidate for its place was kept first.";
+  return shape.tree
+    ? "It was drafted behind a candidate that was not kept."
+    : "It was drafted behind a token that was refused.";
 }
 
 // By place in the draft: how often it was kept given that it was judged, and how often at all.

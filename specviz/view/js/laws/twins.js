@@ -36,8 +36,18 @@ const PLAIN = ["ink3", 1, "", "none", "solid"];
 /** @type {Twin["stroke"]} */
 const UNKNOWN = ["ink3", 1.25, "7 2 1 2", "hexagon-open", "longdashdot"];
 
+/** @type {[dash: string, symbol: string, plotly: string][]} */
+const AGAIN = [
+  ["8 3", "square-open", "longdash"],
+  ["5 2 1 2", "triangle-up-open", "dashdot"],
+  ["9 2 1 2", "hexagon-open", "longdashdot"],
+];
+
+// `nth`: how many lanes before this one have the rule.
 /** @param {string} rule */
-export function stroke(rule) {
-  const [color, width, dash, symbol, plotly] = rule === "plain" ? PLAIN : twins[rule]?.stroke || UNKNOWN;
+export function stroke(rule, nth = 0) {
+  const own = rule === "plain" ? PLAIN : twins[rule]?.stroke || UNKNOWN;
+  const [color, width] = own;
+  const [dash, symbol, plotly] = AGAIN[nth - 1] ?? own.slice(2);
   return { color, width, dash, symbol, plotly };
 }

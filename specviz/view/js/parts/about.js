@@ -2,7 +2,6 @@
 import { boot, defaults } from "specviz/core/boot.js";
 import { el } from "specviz/core/dom.js";
 import { fixed, nats, number, percent, symbol } from "specviz/core/formats.js";
-import { PRESETS } from "specviz/laws/presets.js";
 import * as laws from "specviz/laws/laws.js";
 import { twins } from "specviz/laws/twins.js";
 import { dialog as make, fill, open as show } from "specviz/parts/dialog.js";
@@ -147,7 +146,7 @@ function curves(rule, knobs, wide) {
 
 // What is written in two small examples: hollow the draft, filled the output law, a tick for the verifier.
 function example(rule, knobs, [title, preset], wide) {
-  const tokens = PRESETS[preset][1];
+  const { tokens } = boot.openings.presets[preset];
   const judged = laws.judge(
     rule,
     tokens.map((one) => one[2]),

@@ -1,8 +1,10 @@
 // Pointing at things: the hover card, clicking a token, and walking through tokens with the keyboard.
 import { el } from "specviz/core/dom.js";
+import { emit } from "specviz/core/events.js";
 import { named, percent, prob } from "specviz/core/formats.js";
 import { laneOf, pick, pickedToken, shown, state } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
+import * as copied from "specviz/parts/passage.js";
 
 let card;
 
@@ -10,7 +12,6 @@ const WORDS = {
   accepted: "Kept. A strict check keeps it too.",
   relaxed: "Kept only because the rule is lossy: a strict check with the same draw refuses it.",
   rejected: "Refused by the verifier.",
-  discarded: "Drafted behind a refusal, never judged.",
   resampled: "The verifier's own word, in place of the refused one.",
   bonus: "The whole draft was kept, so the verifier adds one.",
   plain: "Written by the verifier alone.",
@@ -57,10 +58,15 @@ function show(anchor, token, lane) {
   node().replaceChildren(
     el("h4", null, el("bdi", null, named(token.text)), ` · ${token.fate}`),
     el("dl", null, rows),
-    el("p", null, WORDS[token.fate]),
+    el(
+      "p",
+      null,
+      token.fate === "discarded" ? `Never judged. ${store.unread(lane.rounds[token.round], token)}` : WORDS[token.fate],
+    ),
     token.judged >= 0 && !lane.lossless && token.fate !== "relaxed"
       ? el("p", null, token.uniform < token.strict ? "Strict: keeps it." : "Strict: refuses it.")
       : "",
+    ...copied.about(state.run, token),
     anchor.parentNode.classList.contains("same") ? el("p", null, "The dot: same position as the selected token.") : "",
   );
   placeAt(anchor);
@@ -70,10 +76,14 @@ function show(anchor, token, lane) {
 export function watch(box, find) {
   box.addEventListener("pointerover", (event) => {
     const hit = event.pointerType === "touch" ? null : find(event.target);
-    if (hit) show(hit.node.querySelector("bdi"), hit.token, hit.lane);
+    if (!hit) return;
+    show(hit.node.querySelector("bdi"), hit.token, hit.lane);
+    emit("point", hit.token);
   });
   box.addEventListener("pointerout", (event) => {
-    if (event.target.closest(".t")) hide();
+    if (!event.target.closest(".t")) return;
+    hide();
+    emit("point", null);
   });
   box.addEventListener("click", (event) => {
     const hit = find(event.target);
@@ -99,7 +109,8 @@ export function watch(box, find) {
     event.stopPropagation();
     const here = pickedToken();
     if (over) return sideways(lane, here, over);
-    const visible = lane.tokens.filter((token) => !(state.hideCut && token.cut));
+    const folded = (token) => token.cut && (state.hideCut || lane.rounds[token.round].shape.tree);
+    const visible = lane.tokens.filter((token) => token === here || !folded(token));
     const at = here && here.lane === lane.index ? visible.indexOf(here) : move > 0 ? -1 : visible.length;
     const next = visible[Math.max(0, Math.min(visible.length - 1, at + move))];
     go(lane, next);

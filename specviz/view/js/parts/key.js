@@ -13,9 +13,9 @@ const MARKS = {
   none: "",
 };
 
-// The key of a rule: its stroke and mark as they appear in the plots. Constant markup, no model text.
-export function key(rule) {
-  const { color, width, dash, symbol } = stroke(rule);
+// The key of a rule, as its nth lane is drawn: its stroke and mark as they appear in the plots. Constant markup, no model text.
+export function key(rule, nth = 0) {
+  const { color, width, dash, symbol } = stroke(rule, nth);
   const [shape, open] = symbol.split("-open");
   const span = el("span.key", { "aria-hidden": "true" });
   const fill = open === undefined ? `var(--${color})` : "var(--sheet)";

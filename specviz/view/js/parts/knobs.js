@@ -47,13 +47,13 @@ export function inputs(of, knobs, values, changed) {
     }
     const text = el("input", {
       type: "text",
-      inputmode: "decimal",
+      inputmode: knob.form ? "text" : "decimal",
       "aria-label": name,
       value: show(values[knob.name]),
       autocomplete: "off",
     });
     const range =
-      at === 0
+      at === 0 && !knob.form
         ? slider(name, knob, values, (value) => {
             text.value = show(value);
             change(value);

@@ -1,5 +1,6 @@
 // Drawing with SVG: nodes, marks of rules, widths of words.
 import { css } from "specviz/core/dom.js";
+import { percent } from "specviz/core/formats.js";
 import { stroke } from "specviz/laws/twins.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -49,12 +50,41 @@ const SHAPES = {
 
 // The mark of a rule, as in the other plots.
 export function glyph(rule, radius = 4.5) {
-  const { symbol, color } = stroke(rule);
-  const [shape, hollow] = symbol.endsWith("-open") ? [symbol.slice(0, -5), true] : [symbol, false];
+  const { color, width: thick, dash, symbol } = stroke(rule);
+  return shape([color, thick, dash, symbol], radius);
+}
+
+// The mark of a stroke, see laws/twins.js.
+export function shape([color, , , symbol], radius) {
+  const [name, hollow] = symbol.endsWith("-open") ? [symbol.slice(0, -5), true] : [symbol, false];
   return svg("path", {
-    d: (SHAPES[shape] || SHAPES.circle)(radius),
+    d: (SHAPES[name] || SHAPES.circle)(radius),
     fill: hollow ? "var(--ground)" : `var(--${color})`,
     stroke: `var(--${hollow ? "ink2" : color})`,
     "stroke-width": 1.4,
+  });
+}
+
+// A law as small bars, with a tick for what the verifier would write; `name` says what the i-th token is called.
+export function spark(node, law, verifier, name) {
+  const most = Math.max(...law, ...verifier);
+  const step = Math.max(9, Math.min(16, 130 / law.length));
+  const tall = 22;
+  put(node, {
+    width: Math.ceil(step * law.length) + 2,
+    "aria-label": law.map((p, i) => `${name(i)} ${percent(p)} % of ${percent(verifier[i])} %`).join(", "),
+  });
+  if (node.children.length !== 2 * law.length)
+    node.replaceChildren(
+      ...law.flatMap((_, i) => [
+        svg("rect", { x: 1 + i * step, width: step - 3, fill: "var(--mute)" }),
+        svg("line", { x1: i * step, x2: i * step + step - 1, stroke: "var(--ink)", "stroke-width": 1.4 }),
+      ]),
+    );
+  law.forEach((p, i) => {
+    const high = Math.max(p > 0 ? 1 : 0, (p / most) * tall);
+    const tick = (24.5 - (verifier[i] / most) * tall).toFixed(1);
+    put(node.children[2 * i], { y: (25 - high).toFixed(1), height: high.toFixed(1) });
+    put(node.children[2 * i + 1], { y1: tick, y2: tick });
   });
 }

@@ -2,8 +2,8 @@
 // `now` holds everything computed from it, exactly. Nothing here touches the page.
 import { boot, defaults } from "specviz/core/boot.js";
 import { decode, encode } from "specviz/core/codes.js";
-import { PRESETS } from "specviz/laws/presets.js";
 import * as laws from "specviz/laws/laws.js";
+import * as sets from "specviz/laws/sets.js";
 
 export const MAX_TOKENS = 12;
 const MAX_ROWS = 24;
@@ -18,6 +18,8 @@ export const state = {
   rows: [],
   focus: 0,
   preset: null,
+  // Of several candidates for one place, see laws/sets.js: how many, how they are drawn, the rules' knobs.
+  sets: { k: 2, drawing: "iid", knobs: {}, preset: null },
   moving: false,
   open: false,
 };
@@ -135,21 +137,53 @@ function compute() {
 export const on = (hear) => hearers.push(hear);
 
 export function changed(what = "probs") {
-  if (what !== "focus" && what !== "preset" && what !== "end") state.preset = null;
+  if (!["focus", "preset", "end", "sets"].includes(what)) {
+    state.preset = null;
+    state.sets.preset = null;
+  }
   compute();
   hearers.forEach((hear) => hear(what));
 }
 
 export function choose(key) {
-  const [, tokens, token, knobs, [rule, place]] = PRESETS[key];
+  const { tokens, drafted, knobs, focus } = boot.openings.presets[key];
+  const [rule, place] = focus;
   state.names = tokens.map(([name]) => name);
   state.draft = normalised(tokens.map(([, p]) => p));
   state.verifier = normalised(tokens.map(([, , q]) => q));
-  state.token = token;
+  state.token = drafted;
   state.rows = ruleNames().flatMap((one) => (knobs[one] || [{}]).map((values) => row(one, values)));
   state.focus = (state.rows.filter((one) => one.rule === rule)[place] || state.rows[0]).id;
   state.preset = key;
+  state.sets = { ...state.sets, knobs: knobsOfSets(flat(state.sets.knobs)), preset: null };
   changed("preset");
+}
+
+// A pair that shows something of several candidates; the rules of one draft stay as they are.
+export function chooseSets(key) {
+  const { tokens, candidates: k, drawing, knobs } = boot.openings.sets[key];
+  state.names = tokens.map(([name]) => name);
+  state.draft = normalised(tokens.map(([, p]) => p));
+  state.verifier = normalised(tokens.map(([, , q]) => q));
+  state.token = 0;
+  state.preset = null;
+  state.sets = { k, drawing, knobs: knobsOfSets(knobs), preset: key };
+  changed("preset");
+}
+
+const flat = (knobs) => Object.assign({}, ...Object.values(knobs));
+
+// The knobs of every rule that judges several candidates, at their defaults but for `wanted`, where that fits.
+function knobsOfSets(wanted) {
+  const given = (knob) => wanted && Object.hasOwn(wanted, knob.name) && !refusal(knob, wanted[knob.name]);
+  const of = (name) => boot.sets[name].knobs.map((knob) => [knob.name, given(knob) ? wanted[knob.name] : knob.default]);
+  return Object.fromEntries(Object.keys(sets.sets).map((name) => [name, Object.fromEntries(of(name))]));
+}
+
+// Other candidates for the same two distributions.
+export function changeSets(change) {
+  state.sets = { ...state.sets, ...change, preset: null };
+  changed("sets");
 }
 
 export function addToken() {
@@ -220,6 +254,7 @@ export function pack() {
     token: state.token,
     rows,
     focus: state.rows.findIndex((one) => one.id === state.focus),
+    sets: [state.sets.k, state.sets.drawing, flat(state.sets.knobs)],
   };
   return encode(value);
 }
@@ -269,5 +304,12 @@ export function unpack(text) {
   state.rows = rows;
   state.focus = (rows[value.focus] || rows[0]).id;
   state.preset = null;
+  const [k, drawing, knobs] = Array.isArray(value.sets) ? value.sets : [];
+  state.sets = {
+    k: Number.isInteger(k) && k >= 1 && k <= sets.MOST ? k : 2,
+    drawing: Object.hasOwn(sets.DRAWINGS, drawing) ? drawing : "iid",
+    knobs: knobsOfSets(knobs),
+    preset: null,
+  };
   changed("end");
 }

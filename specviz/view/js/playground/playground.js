@@ -1,17 +1,18 @@
 // The playground: two small distributions, every rule, exact. Puts its parts together, says in a sentence what they
 // show, and keeps the address in step.
+import { boot } from "specviz/core/boot.js";
 import { el, framed, set } from "specviz/core/dom.js";
 import { emit, on } from "specviz/core/events.js";
 import { named, nats, percent, prob } from "specviz/core/formats.js";
 import * as laws from "specviz/laws/laws.js";
 import { section } from "specviz/parts/section.js";
 import * as bars from "specviz/playground/bars.js";
+import * as candidates from "specviz/playground/candidates.js";
 import * as chart from "specviz/playground/chart.js";
 import * as check from "specviz/playground/check.js";
 import * as play from "specviz/playground/play.js";
 import { state } from "specviz/playground/play.js";
 import * as table from "specviz/playground/table.js";
-import { PRESETS } from "specviz/laws/presets.js";
 
 const parts = {};
 const TITLE = "Drag a bar: every rule follows, exactly";
@@ -113,6 +114,7 @@ const paint = framed(() => {
   chart.render();
   table.render();
   check.render();
+  candidates.render();
 });
 
 function remember() {
@@ -143,7 +145,7 @@ function page() {
   parts.spoken = el("p.sr", { role: "status" }); // for those who do not see the sentence change
   parts.error = el("p.error", { role: "alert" });
   parts.presets = Object.fromEntries(
-    Object.entries(PRESETS).map(([key, [words]]) => [
+    Object.entries(boot.openings.presets).map(([key, { name }]) => [
       key,
       el(
         "button",
@@ -155,7 +157,7 @@ function page() {
             play.choose(key);
           },
         },
-        words,
+        name,
       ),
     ]),
   );
@@ -174,6 +176,7 @@ function page() {
     el("div.playpair", null, bars.build(), chart.build()),
     table.build(),
     el("div.playpair.under", null, check.build()),
+    candidates.build(),
     el(
       "footer.colophon",
       null,

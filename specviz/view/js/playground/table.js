@@ -2,11 +2,10 @@
 import { boot } from "specviz/core/boot.js";
 import { download, el, set } from "specviz/core/dom.js";
 import { named, nats, percent, symbol } from "specviz/core/formats.js";
-import { FIRST } from "specviz/laws/presets.js";
 import { twins } from "specviz/laws/twins.js";
 import * as about from "specviz/parts/about.js";
 import { csv } from "specviz/parts/csv.js";
-import { glyph, put, svg } from "specviz/parts/svg.js";
+import { glyph, spark, svg } from "specviz/parts/svg.js";
 import * as chart from "specviz/playground/chart.js";
 import * as play from "specviz/playground/play.js";
 import { state } from "specviz/playground/play.js";
@@ -173,30 +172,6 @@ function rowOf(one) {
   return made;
 }
 
-function spark(node, law) {
-  const { verifier } = state;
-  const most = Math.max(...law, ...verifier);
-  const step = Math.max(9, Math.min(16, 130 / law.length));
-  const tall = 22;
-  put(node, {
-    width: Math.ceil(step * law.length) + 2,
-    "aria-label": law.map((p, i) => `${named(state.names[i])} ${percent(p)} % of ${percent(verifier[i])} %`).join(", "),
-  });
-  if (node.children.length !== 2 * law.length)
-    node.replaceChildren(
-      ...law.flatMap((_, i) => [
-        svg("rect", { x: 1 + i * step, width: step - 3, fill: "var(--mute)" }),
-        svg("line", { x1: i * step, x2: i * step + step - 1, stroke: "var(--ink)", "stroke-width": 1.4 }),
-      ]),
-    );
-  law.forEach((p, i) => {
-    const high = Math.max(p > 0 ? 1 : 0, (p / most) * tall);
-    const tick = (24.5 - (verifier[i] / most) * tall).toFixed(1);
-    put(node.children[2 * i], { y: (25 - high).toFixed(1), height: high.toFixed(1) });
-    put(node.children[2 * i + 1], { y1: tick, y2: tick });
-  });
-}
-
 const note = (one) =>
   one.lossless
     ? "lossless"
@@ -230,10 +205,10 @@ export function render() {
     set(made.kl, nats(one.kl));
     set(made.short, one.short < 5e-5 ? "0" : one.short < 5e-4 ? "<0.1" : (100 * one.short).toFixed(1));
     set(made.note, note(one));
-    spark(made.spark, one.law);
+    spark(made.spark, one.law, state.verifier, (i) => named(state.names[i]));
     made.cut.hidden = rows.filter((other) => other.rule === one.rule).length < 2;
     made.name.setAttribute("aria-pressed", String(one.id === focus.id));
-    made.node.hidden = !unfolded && !FIRST.includes(one.rule) && one.rule !== focus.rule;
+    made.node.hidden = !unfolded && !boot.openings.unfolded.includes(one.rule) && one.rule !== focus.rule;
     made.node.classList.toggle("focus", one.id === focus.id);
     made.node.classList.toggle("kin", one.rule === focus.rule && one.id !== focus.id);
   });

@@ -4,6 +4,7 @@ import { el, set } from "specviz/core/dom.js";
 import { emit, on } from "specviz/core/events.js";
 import * as live from "specviz/core/live.js";
 import { MAX_LANES, state } from "specviz/core/state.js";
+import * as sets from "specviz/laws/sets.js";
 import * as twins from "specviz/laws/twins.js";
 import * as advisor from "specviz/compare/advisor.js";
 import * as controls from "specviz/compare/controls.js";
@@ -17,6 +18,7 @@ import * as notices from "specviz/compare/notices.js";
 import * as plots from "specviz/compare/plots.js";
 import * as sheet from "specviz/compare/sheet.js";
 import * as timeline from "specviz/compare/timeline.js";
+import * as tree from "specviz/compare/tree.js";
 import * as playground from "specviz/playground/playground.js";
 import * as sweep from "specviz/sweep/sweep.js";
 import * as credits from "specviz/shell/credits.js";
@@ -146,6 +148,7 @@ function page() {
           sheet.build(inspector.build()),
         ),
       ),
+      tree.build(),
       upper,
       lower,
       offline ? null : advisor.build(),
@@ -176,8 +179,9 @@ async function start() {
     if (!stored("specviz-theme")) theme(null);
   });
   let wanted = null;
+  let elsewhere = null;
   try {
-    wanted = offline ? null : links.read(location.hash);
+    if (!offline) [wanted, elsewhere] = [links.read(location.hash), links.traceAt(location.hash)];
   } catch (error) {
     notices.error("prompt", error.message);
   }
@@ -185,7 +189,7 @@ async function start() {
   const example =
     boot.prompts.find((one) => wanted && one.recorded && one.text === wanted.form.prompt) ?? firstExample();
   if (!state.columns.length) {
-    state.columns = ["sps", "tas", "cactus"]
+    state.columns = boot.openings.lanes
       .filter((rule) => boot.rules[rule])
       .map((rule) => ({ rule, knobs: defaults(rule), from: null }));
     emit("columns");
@@ -197,10 +201,11 @@ async function start() {
       display(text, wanted.at === null && !wanted.pick, wanted.columns);
       return share.restore(wanted);
     }
-    if (text && !wanted) display(text, true);
+    if (text && !wanted) display(text, !elsewhere);
   } catch {
     /* without a recorded run the page waits for Run */
   }
+  if (elsewhere) whenConnected(() => share.openAt(elsewhere));
   if (!wanted) return;
   Object.assign(state.form, wanted.form);
   state.columns = wanted.columns;
@@ -214,9 +219,12 @@ async function start() {
   };
   let restoreOnce = true;
   on("ended", again);
-  const run = () => controls.run(wanted.continued ? { continued: wanted.continued } : {});
-  if (live.wire()) run();
-  else on("connected", run);
+  whenConnected(() => controls.run(wanted.continued ? { continued: wanted.continued } : {}));
+}
+
+function whenConnected(act) {
+  if (live.wire()) act();
+  else on("connected", act);
 }
 
 // Opens the page, as soon as there is a body. Nothing a visitor sees first needs Gradio.
@@ -225,7 +233,7 @@ export async function open() {
   host = el("div");
   theme(stored("specviz-theme"));
   recorded(firstExample())?.catch(() => {});
-  await Promise.all([twins.load(boot.twins), plots.find(boot.plots)]);
+  await Promise.all([twins.load(boot.twins), sets.load(Object.keys(boot.sets)), plots.find(boot.plots)]);
   while (!document.body) await new Promise(requestAnimationFrame);
   document.body.prepend(host);
   await start();

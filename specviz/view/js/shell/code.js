@@ -3,6 +3,7 @@ import { offline } from "specviz/core/boot.js";
 import { el, set } from "specviz/core/dom.js";
 import { dialog as make, fill, open as show } from "specviz/parts/dialog.js";
 import * as controls from "specviz/compare/controls.js";
+import { servers } from "specviz/shell/servers.js";
 import { snippets } from "specviz/shell/snippets.js";
 
 const ABOUT = {
@@ -17,13 +18,6 @@ let dialog = null;
 
 const address = () => (offline ? null : new URL(".", location.href).href);
 
-// What these texts leave out of the run on display.
-function omitted(settings) {
-  if (settings.lanes.some((lane) => lane.drafter))
-    return "The lanes have drafters of their own; in code all have the first one's.";
-  return "";
-}
-
 async function copy(button, text) {
   let words = "Copied";
   try {
@@ -35,7 +29,7 @@ async function copy(button, text) {
   setTimeout(() => set(button, "Copy"), 1800);
 }
 
-function part({ name, text }) {
+function part({ name, text, about = ABOUT[name] }) {
   const button = el(
     "button.plainbutton",
     { type: "button", "aria-label": `Copy the ${name} text`, onclick: () => copy(button, text) },
@@ -44,23 +38,37 @@ function part({ name, text }) {
   return el(
     "section",
     { "aria-label": name },
-    el("div.codehead", null, el("h3", null, name), button),
-    el("p.caption", null, ABOUT[name]),
-    el("pre.code", { tabindex: 0, dir: "ltr", "data-code": name }, el("code", null, text)),
+    el("div.codehead", null, el("h3", null, name), text && button),
+    el("p.caption", null, about),
+    text && el("pre.code", { tabindex: 0, dir: "ltr", "data-code": name }, el("code", null, text)),
+  );
+}
+
+// What servers are told for the same lanes.
+function deployed(settings) {
+  return servers(settings).map(({ server, text, missing }) =>
+    part({ name: server, text, about: missing.length ? `It has no ${missing.join(", no ")}.` : "" }),
   );
 }
 
 // Opens it, asked for by `item` of a menu.
 export function open(item) {
   const settings = controls.request();
-  const note = omitted(settings);
   if (!dialog) build(item.closest(".menu").querySelector("button"));
   fill(
     dialog,
     TITLE,
     el("h2", null, TITLE),
-    el("p", null, ["The settings as they are now. The same seed writes the same text.", note].join(" ").trim()),
+    el("p", null, "The settings as they are now. The same seed writes the same text."),
     ...snippets(settings, address()).map(part),
+    el("h3", null, "On a server"),
+    el(
+      "p",
+      null,
+      "The same rule and drafter as options of servers that have them. VERIFIER, DRAFT and HEAD stand for your models. " +
+        "The law is the same; the draws are not, and so the text is another.",
+    ),
+    ...deployed(settings),
   );
   show(dialog);
 }

@@ -16,6 +16,19 @@ function odd(value) {
   return Boolean(value) && (!read || Object.entries(value.knobs || {}).some(([name, one]) => read.knobs[name] !== one));
 }
 
+// The address of a trace that the page's own address asks for, or null. Throws a sentence for one that no page can fetch.
+export function traceAt(hash) {
+  const found = /[#&]trace=([^&]*)/.exec(hash);
+  if (!found) return null;
+  try {
+    const url = new URL(decodeURIComponent(found[1]), globalThis.location?.href);
+    if (/^https?:$/.test(url.protocol)) return url;
+  } catch {
+    /* said below */
+  }
+  throw new Error("The address of a trace in this link is not one of the web (http or https), so it was ignored.");
+}
+
 // {form, columns, continued, pick, at, ignored} from the address; `at` is the playhead as a share of the run, null
 // without one; `ignored` names what is not understood. Throws a sentence for garbage.
 export function read(hash) {
@@ -53,7 +66,7 @@ export function read(hash) {
       else ignored.push(`${name} of ${rule}`);
     });
     if (odd(lane.drafter)) ignored.push(`drafter of ${rule}`);
-    return { rule, knobs, drafter: drafters.readable(lane.drafter), from: null };
+    return { rule, knobs, drafter: rule === "plain" ? null : drafters.readable(lane.drafter), from: null };
   });
   const clean = {};
   Object.entries(form).forEach(([name, value]) => {
@@ -71,7 +84,11 @@ export function read(hash) {
     clean.style = null;
     ignored.push("style");
   }
-  clean.drafter = drafters.readable(drafter) ?? (columns.some((column) => column.drafter) ? null : drafters.parse());
+  clean.drafter = drafters.readable(drafter) ?? drafters.distinct(columns)[0] ?? drafters.parse();
+  if (!drafter)
+    columns.forEach((column) => {
+      if (column.drafter && drafters.same(column.drafter, clean.drafter)) column.drafter = null;
+    });
   return {
     form: clean,
     columns,
@@ -89,7 +106,7 @@ export function matches(trace, wanted) {
   if (wanted.continued || trace.continued) return false;
   const drafted = (lane, column) =>
     lane.draft_length === form.draft_length &&
-    drafters.same(drafters.parse(lane.drafter), form.drafter ?? column.drafter ?? drafters.parse());
+    drafters.same(drafters.parse(lane.drafter), column.drafter ?? form.drafter);
   const same =
     trace.prompt === form.prompt &&
     (trace.style || null) === (form.style || null) &&

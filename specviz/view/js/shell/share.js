@@ -83,25 +83,64 @@ async function saveExport(name, button) {
   );
 }
 
+const LARGEST = 100_000_000; // bytes of a trace that is worth reading
+const UNREADABLE = "This file is too large or cannot be read.";
+
 async function open(given) {
   notices.clearErrors();
-  let text;
   try {
-    if (given.size > 100_000_000) throw new Error();
-    text = await given.text();
-    await pause();
+    if (given.size > LARGEST) throw new Error();
+    await imported(await given.text(), given.name);
   } catch {
-    return notices.error("prompt", "This file is too large or cannot be read.");
+    notices.error("prompt", UNREADABLE);
   }
+}
+
+// Opens the trace at an address, which is asked as a stranger: without cookies, and without saying where from.
+export async function openAt(url) {
+  notices.notice(`Fetching the trace from ${url.host}…`);
+  try {
+    const answer = await fetch(url, { credentials: "omit", referrerPolicy: "no-referrer" });
+    if (!answer.ok || Number(answer.headers.get("content-length")) > LARGEST) throw new Error();
+    await imported(await bounded(answer), url.pathname.split("/").pop() || url.host);
+  } catch {
+    notices.notice("");
+    notices.error(
+      "prompt",
+      `The trace at ${url.host} could not be fetched: nothing of at most 100 MB is there for other pages to read.`,
+    );
+  }
+}
+
+// The text of an answer, read no further than a trace may be long.
+async function bounded(answer) {
+  const reader = answer.body.getReader();
+  const parts = [];
+  for (let length = 0; ;) {
+    const { done, value } = await reader.read();
+    if (done) return new Blob(parts).text();
+    parts.push(value);
+    length += value.length;
+    if (length > LARGEST) {
+      reader.cancel();
+      throw new Error();
+    }
+  }
+}
+
+// Shows the trace in a text, once the server has checked it.
+async function imported(text, name) {
+  await pause();
   if (!live.wire()) return notices.error("prompt", "The page is still connecting. Try again in a moment.");
   const answer = await live.call("check", text);
+  notices.notice("");
   if (answer.error) return notices.error("prompt", answer.error);
   const trace = JSON.parse(text);
   await pause();
   timeline.pause();
   show(trace, "imported", text);
   setTime(Infinity);
-  notices.notice(`Imported ${given.name}. Nothing was run.`);
+  notices.notice(`Imported ${name}. Nothing was run.`);
 }
 
 function verify() {

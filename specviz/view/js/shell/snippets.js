@@ -17,20 +17,26 @@ function shell(text) {
   return `$'${spelled.replace(each, (found) => `\\U${found.codePointAt(0).toString(16).padStart(8, "0")}`)}'`;
 }
 
-// "cactus:delta=0.5,solver=taylor"; no rule is plain decoding.
-export function spec(name, knobs) {
+// "ngram:longest=4": a rule or a drafter.
+export function spec({ name, knobs }) {
   const given = Object.entries(knobs ?? {}).map(([knob, value]) => `${knob}=${value}`);
-  return `${name ?? "plain"}${name && given.length ? `:${given.join(",")}` : ""}`;
+  return `${name}${given.length ? `:${given.join(",")}` : ""}`;
+}
+
+// "cactus:delta=0.5,solver=taylor@ngram"; no rule is plain decoding.
+export function lane({ rule, knobs, drafter }) {
+  if (!rule) return "plain";
+  return `${spec({ name: rule, knobs })}${drafter ? `@${spec(drafter)}` : ""}`;
 }
 
 // The arguments of `compare`, by name; what is left open is left out.
 export function args(settings) {
-  const drafter = settings.drafter ?? settings.lanes.find((lane) => lane.drafter)?.drafter;
+  const { drafter } = settings;
   const { prompt, pair, style, system, temperature, top_k, top_p, draft_length, max_new_tokens, seed } = settings;
   const all = {
     prompt,
-    rules: settings.lanes.map((lane) => spec(lane.rule, lane.knobs)),
-    drafter: drafter ? spec(drafter.name, drafter.knobs) : null,
+    rules: settings.lanes.map(lane),
+    drafter: drafter ? spec(drafter) : null,
     pair,
     style,
     system,

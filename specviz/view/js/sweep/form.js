@@ -217,10 +217,8 @@ function choice(one, { name, help, choices }) {
 
 function addLine() {
   const used = lines.map((one) => one.rule);
-  const rule =
-    ["lenience", "mentored", "interpolation", "top_k", ...Object.keys(rules())].find(
-      (name) => rules()[name] && name !== "plain" && !used.includes(name),
-    ) || "cactus";
+  const known = [...boot.openings.nextLines, ...Object.keys(rules())];
+  const rule = known.find((name) => rules()[name] && name !== "plain" && !used.includes(name)) ?? used[0];
   lines.push({ rule, text: usual(knobOf(rule)), words: usualWords(rule) });
   drawLines(`select:${lines.length - 1}`);
   changed();

@@ -2,7 +2,7 @@
 import { done, measured, shown } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 import { layout, note } from "specviz/parts/plotly.js";
-import { focusLane } from "specviz/compare/tools.js";
+import { focusLane, room } from "specviz/compare/tools.js";
 
 function lengths(ink) {
   const rows = shown().filter(({ lane }) => lane.rule !== "plain");
@@ -39,8 +39,8 @@ function lengths(ink) {
       hovertemplate: `${lane.label}: %{y:.0f} % of rounds kept %{x}<extra></extra>`,
     };
   });
-  const names = rows.map(({ lane }, i) =>
-    note(`${["□", "▤", "▥", "■"][look[i]]} ${lane.rule}`, 1.02, 0.96 - i * 0.085, lane === front ? ink.ink : ink.ink3),
+  const names = rows.map(({ lane, title }, i) =>
+    note(`${["□", "▤", "▥", "■"][look[i]]} ${title}`, 1.02, 0.96 - i * 0.085, lane === front ? ink.ink : ink.ink3),
   );
   return {
     subtitle: "Share of rounds, by how many drafted tokens they kept",
@@ -54,7 +54,15 @@ function lengths(ink) {
       xaxis: { dtick: 1, fixedrange: true },
       yaxis: { range: [0, (most || 100) * 1.08], nticks: 5, ticksuffix: " %" },
       annotations: [note("kept", 1.02, -0.085, ink.ink3, { name: "axis" }), ...names],
-      margin: { l: 44, r: 92, t: 14, b: 30 },
+      margin: {
+        l: 44,
+        r: room(
+          rows.map(({ title }) => `□ ${title}`),
+          92,
+        ),
+        t: 14,
+        b: 30,
+      },
     }),
   };
 }

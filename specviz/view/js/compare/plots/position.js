@@ -5,7 +5,7 @@ import { done, measured, shown } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 import { stroke } from "specviz/laws/twins.js";
 import { layout, note, spread } from "specviz/parts/plotly.js";
-import { focusLane } from "specviz/compare/tools.js";
+import { focusLane, room } from "specviz/compare/tools.js";
 
 // The counts behind a share.
 const counts = (slot, all) => [slot.kept, all ? slot.drafted : slot.judged];
@@ -37,12 +37,12 @@ function position(ink, mode) {
   const front = focusLane()?.lane;
   const ends = [];
   let deepest = 1;
-  const data = rows.map(({ lane, column }) => {
-    const look = stroke(lane.rule);
+  const data = rows.map(({ lane, title, nth }) => {
+    const look = stroke(lane.rule, nth);
     const slots = store.bySlot(lane, done(lane)).filter((slot) => slot[all ? "unconditional" : "conditional"] !== null);
     deepest = Math.max(deepest, Number(lane.given.draft_length) || slots.length);
     const y = slots.map((slot) => 100 * slot[all ? "unconditional" : "conditional"]);
-    if (y.length) ends.push({ y: y[y.length - 1], text: column.rule, bold: lane === front });
+    if (y.length) ends.push({ y: y[y.length - 1], text: title, bold: lane === front });
     return {
       x: slots.map((slot) => slot.slot),
       y,
@@ -70,7 +70,15 @@ function position(ink, mode) {
         note("place in the draft", 1, -0.085, ink.ink3, { name: "axis", xanchor: "right", yshift: -12 }),
         ...names,
       ],
-      margin: { l: 44, r: 78, t: 14, b: 40 },
+      margin: {
+        l: 44,
+        r: room(
+          ends.map(({ text }) => text),
+          78,
+        ),
+        t: 14,
+        b: 40,
+      },
     }),
   };
 }

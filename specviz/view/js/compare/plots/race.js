@@ -2,14 +2,13 @@
 import { done, measured, shown, state } from "specviz/core/state.js";
 import { stroke } from "specviz/laws/twins.js";
 import { layout, note, spread } from "specviz/parts/plotly.js";
-import { focusLane } from "specviz/compare/tools.js";
+import { focusLane, room } from "specviz/compare/tools.js";
 
 function race(ink, mode) {
   const rows = shown();
   if (!rows.length) return null;
   const plainLane = state.run.lanes.find((lane) => lane.rule === "plain");
-  if (plainLane && !rows.some(({ lane }) => lane === plainLane))
-    rows.push({ lane: plainLane, column: { rule: "plain" } });
+  if (plainLane && !rows.some(({ lane }) => lane === plainLane)) rows.push({ lane: plainLane, title: "plain", nth: 0 });
   const byTime = mode === "time";
   const front = focusLane()?.lane;
   const milli = state.run.span < 1;
@@ -21,17 +20,17 @@ function race(ink, mode) {
     ? state.run.span * unit
     : Math.max(1, ...(drafting.length ? drafting : rows).map(({ lane }) => lane.rounds.length)) * 1.08;
   const marks = [];
-  const lines = rows.map(({ lane, column }) => {
+  const lines = rows.map(({ lane, title, nth }) => {
     const over = done(lane);
     const sums = lane.sums.slice(0, over + 1).filter((sum, i) => byTime || i <= widest);
-    const look = stroke(lane.rule);
+    const look = stroke(lane.rule, nth);
     const plain = lane.rule === "plain";
     const x = sums.map((sum) => (byTime ? sum.seconds * unit : sum.rounds));
     const y = sums.map((sum) => sum.emitted);
     const ended = lane.finished && lane.finished !== "length" && over === lane.rounds.length;
     ends.push({
       y: y[y.length - 1],
-      text: `${column.rule} ${lane.sums[over].emitted}${ended ? ", done" : ""}`,
+      text: `${title} ${lane.sums[over].emitted}${ended ? ", done" : ""}`,
       bold: lane === front,
     });
     const at = {
@@ -52,7 +51,7 @@ function race(ink, mode) {
     };
   });
   // As long as it gets: nothing moves while it streams.
-  const longest = Math.max(...rows.map(({ column }) => column.rule.length)) + " 999, done".length;
+  const longest = rows.map(({ title }) => `${title} 999, done`);
   const names = spread(ends, most * 1.06, 0.075).map((end) =>
     note(end.bold ? `<b>${end.text}</b>` : end.text, 1.02, end.at, end.bold ? ink.ink : ink.ink3),
   );
@@ -62,7 +61,7 @@ function race(ink, mode) {
     kind: measured(),
     data: [...lines, ...marks],
     layout: layout(ink, {
-      margin: { l: 40, r: Math.max(104, 16 + 6.2 * longest), t: 26, b: 30 },
+      margin: { l: 40, r: room(longest, 104), t: 26, b: 30 },
       xaxis: { range: [0, widest], nticks: 6 },
       yaxis: { range: [0, most * 1.06], nticks: 5 },
       annotations: [
