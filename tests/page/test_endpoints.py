@@ -108,8 +108,12 @@ def test_the_drafter_is_that_of_the_pair_unless_one_is_named(pair, client, monke
         for drafter in ({}, {"drafter": "model"})
     )
     run = specviz.compare(PROMPT, pair=pair, **ASKED)
-    assert own["drafter"] == run.trace.lanes[1].drafter.spec == "ngram:longest=2" and own["text"] == run.text(1)
-    assert named["drafter"] == "model"
+    assert (
+        own["drafter"] == run.trace.lanes[1].drafter.spec
+        and own["drafter"].startswith("ngram:longest=2")
+        and own["text"] == run.text(1)
+    )
+    assert named["drafter"].startswith("model")
 
 
 def test_rules_judge_as_they_do_in_python(client):
