@@ -19,8 +19,9 @@ PLOTLY = (
     ASSETS / "plotly-basic.min.js"
 )  # plotly.js-basic-dist-min 4.1.1: only what the plots use, a seventh of the whole to start
 STYLES = (
-    "base.css", "compare.css", "screen.css", "tour.css", "numbers.css", "playground.css", "candidates.css", "about.css", "fork.css", "advisor.css",
-    "sweep.css", "questions.css", "rounds.css", "plots.css", "code.css", "drafters.css", "tree.css",
+    "base.css", "top.css", "prompt.css", "parts.css", "lanes.css", "text.css", "timeline.css", "inspector.css", "below.css",
+    "screen.css", "narrow.css", "tour.css", "numbers.css", "playground.css", "playtable.css", "candidates.css", "about.css",
+    "fork.css", "advisor.css", "sweep.css", "questions.css", "rounds.css", "plots.css", "code.css", "drafters.css", "tree.css",
 )  # fmt: skip
 OPENINGS = VIEW / "openings.json"  # rules and distributions that the page opens with or offers first
 JS = VIEW / "js"
