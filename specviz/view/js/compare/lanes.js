@@ -1,24 +1,18 @@
-// The lanes: one column per rule, text with fates, live figures.
-import { boot, offline } from "specviz/core/boot.js";
-import * as continued from "specviz/core/continued.js";
+// The lanes together: texts that grow and follow the playhead, cursors, marks, tabs.
 import { el, set } from "specviz/core/dom.js";
 import { on } from "specviz/core/events.js";
-import { named, number, seconds, symbol } from "specviz/core/formats.js";
-import { done, laneOf, pickedToken, repeats, state, titleOf } from "specviz/core/state.js";
+import { named, seconds } from "specviz/core/formats.js";
+import { done, laneOf, pickedToken, state, titleOf } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
-import { rejudged } from "specviz/laws/rejudged.js";
-import * as rules from "specviz/laws/rules.js";
-import * as about from "specviz/parts/about.js";
 import * as card from "specviz/parts/card.js";
-import { key } from "specviz/parts/key.js";
 import { tokenNode } from "specviz/parts/tokens.js";
-import * as controls from "specviz/compare/controls.js";
-import * as drafter from "specviz/compare/drafter.js";
 import * as figures from "specviz/compare/figures.js";
 import * as fork from "specviz/compare/fork.js";
+import { build, redraft } from "specviz/compare/lane.js";
 import * as offers from "specviz/compare/offers.js";
 import * as verdict from "specviz/compare/verdict.js";
 import * as voices from "specviz/compare/voices.js";
+import { recolour } from "specviz/compare/whatif.js";
 
 let box;
 let tabs;
@@ -26,134 +20,6 @@ let views = [];
 let ticket = 0;
 const FIRST = 480; // tokens that are there at once, of all lanes together
 const SLICE = 150; // and those of each task that brings the rest
-
-function build(column, index) {
-  const view = { column, index, shownRounds: 0, rounds: [], live: -1, stamp: "", sought: false, spoke: [] };
-  const known = boot.rules;
-  const rule = known[column.rule] || {};
-  const names = Object.keys(known).includes(column.rule) ? Object.keys(known) : [column.rule, ...Object.keys(known)];
-  const choose = el(
-    "select",
-    { "aria-label": `Rule of lane ${index + 1}`, onchange: (e) => controls.setRule(index, e.target.value) },
-    names.map((name) => el("option", { value: name, selected: name === column.rule }, name)),
-  );
-  choose.value = column.rule;
-  choose.disabled = Boolean(offline);
-  const by = (view.by = column.rule === "plain" ? null : drafter.ofLane(column, index));
-  view.text = el(
-    "div.text",
-    {
-      role: "listbox",
-      tabindex: 0,
-      "aria-label": `Text written with ${column.rule}, token by token`,
-      "aria-orientation": "horizontal",
-      "data-lane": index,
-    },
-    (view.words = el("div.words")),
-    (view.cursor = el("div.cursor", { "aria-hidden": "true", hidden: true })),
-  );
-  view.node = el(
-    "section.lane",
-    { "aria-label": `Lane ${index + 1}: ${column.rule}` },
-    el(
-      "div.lanebar",
-      null,
-      el(
-        "div.lanetop",
-        null,
-        el(
-          "div.lanehead",
-          null,
-          key(column.rule, repeats(index)),
-          choose,
-          about.button(column.rule, () => column.knobs),
-        ),
-        by?.choice,
-        el(
-          "div.tail",
-          null,
-          state.columns.length > 1
-            ? el(
-                "button.iconbutton",
-                {
-                  type: "button",
-                  "aria-label": `Remove lane ${index + 1}, ${column.rule}`,
-                  title: "Remove this lane",
-                  onclick: () => controls.removeLane(index),
-                },
-                "×",
-              )
-            : null,
-        ),
-      ),
-    ),
-    el(
-      "div.summary",
-      null,
-      (view.summary = el("p", { title: rule.source || "" }, rule.summary || "")),
-      (view.whatif = el("p.whatif", { hidden: true, role: "status" })),
-      by?.ran,
-      (view.voices = el("p.caption.voices", { hidden: true })),
-    ),
-    el(
-      "div",
-      null,
-      (view.knobs = controls.knobs(column, index, by?.knobs)),
-      (view.error = el("p.error.laneerror", { role: "alert", "data-error": `lane${index}` })),
-    ),
-    (view.figures = figures.build()).big,
-    view.figures.more,
-    el("div", null, (view.verdict = verdict.build()).node),
-    view.text,
-    el(
-      "div.foot",
-      null,
-      (view.status = el("span", null, "")),
-      el(
-        "span",
-        null,
-        (view.count = el("span")),
-        " ",
-        el(
-          "button",
-          {
-            type: "button",
-            "aria-label": `Copy the text of ${column.rule}`,
-            onclick: (e) => copy(view, e.currentTarget),
-          },
-          "Copy",
-        ),
-      ),
-    ),
-  );
-  return view;
-}
-
-// The drafter of the settings has changed: the knobs of a lane's own are as they were.
-function redraft(view) {
-  if (!view.by) return;
-  const { choice, ran } = drafter.ofLane(view.column, view.index);
-  view.by.choice.replaceWith(choice);
-  view.by.ran.replaceWith(ran);
-  Object.assign(view.by, { choice, ran });
-}
-
-async function copy(view, button) {
-  const lane = laneOf(view.column);
-  if (!lane) return;
-  const text = continued.givenText(state.run) + store.text(lane);
-  try {
-    await navigator.clipboard.writeText(text);
-    set(button, "Copied");
-  } catch {
-    const range = document.createRange();
-    range.selectNodeContents(view.text);
-    getSelection().removeAllRanges();
-    getSelection().addRange(range);
-    set(button, "Selected");
-  }
-  setTimeout(() => set(button, "Copy"), 1600);
-}
 
 function appendRound(view, lane, round) {
   const node = el("span.round", { "data-r": round.index });
@@ -348,62 +214,6 @@ function foot(view, lane, now, next) {
   else words = lane.rounds.length ? `Round ${now.done + 1}` : "Waiting";
   set(view.status, words);
   set(view.count, `${lane.sums[Math.min(now.done, lane.sums.length - 1)].emitted} tokens`);
-}
-
-// What-if: the recorded run as another knob value would have judged it.
-function recolour(view) {
-  const lane = laneOf(view.column);
-  view.text.querySelectorAll(".ghost, .changed").forEach((node) => node.classList.remove("ghost", "changed"));
-  const again = lane && rejudged(state.run, lane, view.column.knobs);
-  view.whatif.hidden = true;
-  view.summary.hidden = false;
-  if (!lane || (!again && !view.wasDirty)) return;
-  view.wasDirty = Boolean(again);
-  const { possible, changed, first, flips } = again || { changed: new Map(), first: null };
-  view.text.querySelectorAll(".t").forEach((node) => {
-    const token = lane.tokens[node.dataset.k];
-    const now = changed.get(token.key);
-    const fate = now ? now.fate : token.fate;
-    ["accepted", "relaxed", "rejected", "discarded", "resampled", "bonus", "plain"].forEach((name) =>
-      node.classList.toggle(name, name === fate),
-    );
-    node.classList.toggle("changed", (fate === "rejected") !== (token.fate === "rejected"));
-    node.classList.toggle("ghost", first !== null && token.key > first);
-  });
-  if (!again) return;
-  const knobs = rules.turned(lane, view.column.knobs);
-  const what = knobs.map((name) => `${symbol(name)} ${number(view.column.knobs[name])}`).join(", ");
-  let words = `${what}: no fate changes.`;
-  if (!possible) words = `${what} ${rules.refusal(lane)}.`;
-  else if (flips)
-    words =
-      `${what}: ${flips === 1 ? "one fate changes" : `${flips} fates change`}. What follows the first is ` +
-      "counterfactual.";
-  view.whatif.replaceChildren(
-    words,
-    " ",
-    ...(offline
-      ? []
-      : [
-          el("button", { type: "button", onclick: () => controls.run() }, "Re-run"),
-          " ",
-          first === null
-            ? ""
-            : el(
-                "button",
-                {
-                  type: "button",
-                  title: "Keeps the text before the first changed fate, and every lane goes on from there.",
-                  onclick: () => fork.start(lane, lane.tokens[first].position),
-                },
-                "Re-run from there",
-              ),
-          " ",
-        ]),
-    el("button", { type: "button", onclick: () => controls.resetKnobs(view.index) }, "Undo"),
-  );
-  view.whatif.hidden = false;
-  view.summary.hidden = true;
 }
 
 function mark() {
