@@ -19,7 +19,7 @@ from specviz.engine.settings import Settings
 from specviz.record.running import run
 
 PARTS = {
-    "draft": "the draft model's forwards",
+    "draft": "the drafter: forwards of a draft model or a head, or copying",
     "verify": "the verifier's forwards",
     "distributions": "softmax, temperature, top-k and top-p",
     "judge": "the acceptance rule",

@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 class Probe:
     """`seconds` by part, each second under one part only.
 
-    A run counts "draft" and "verify" (the models' forwards), "distributions" (logits to probabilities), "judge" (the
+    A run counts "draft" (the drafter) and "verify" (the verifier's forwards), "distributions" (logits to probabilities), "judge" (the
     rule), "measure" (the exact measures), "loop" (noise, drawing, the walk, the lanes' clocks) and "record" (the trace);
     who uses the run may count more.
     """
@@ -51,6 +51,10 @@ class Probe:
             self._count("verify" if session in self.verifiers else "draft", forward)
             self._count("distributions", whole - forward)
         return answer
+
+    def drafted(self, seconds: float) -> None:
+        """Counts what a drafter took beside the forwards that it asked for: those of a head, or copying."""
+        self._count("draft", max(0.0, seconds))
 
     def _count(self, part: str, seconds: float) -> None:
         self.seconds[part] += seconds

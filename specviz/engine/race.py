@@ -66,7 +66,7 @@ def steps(
         began = perf_counter()
         try:
             with memory.explained(NO_MEMORY):
-                result = alone(decodings[lane].round(), probe)
+                result = _round(decodings[lane], probe)
         except Exception:
             yield from _measured(meter, clocks, probe)
             raise
@@ -81,6 +81,15 @@ def steps(
         if not running or meter.rows * vocabulary >= HELD or now - since >= HELD_SECONDS:
             yield from _measured(meter, clocks, probe)
             since = perf_counter()
+
+
+def _round(decoding: Decoding, probe: Probe | None) -> RoundResult:
+    if probe is None:
+        return alone(decoding.round())
+    before = probe.seconds["draft"]
+    result = alone(decoding.round(), probe)
+    probe.drafted(result.draft_seconds - (probe.seconds["draft"] - before))
+    return result
 
 
 class _Timed(NamedTuple):

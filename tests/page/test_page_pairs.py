@@ -220,8 +220,8 @@ def test_the_examples_are_complete():
     from specviz.ui import page, recorded
 
     examples = json.loads((ASSETS / "prompts.json").read_text(encoding="utf-8"))
-    assert len({one["text"] for one in examples}) == len(examples) == 9
-    assert [one["pair"] for one in examples] == ["smollm2"] * 8 + ["small"]
+    assert len({one["text"] for one in examples}) == len(examples) == 10
+    assert [one["pair"] for one in examples] == ["smollm2"] * 8 + ["small"] * 2
     for one in examples:
         assert {
             "name",

@@ -73,7 +73,7 @@ def test_three_drafters_side_by_side(tab):
     tab.fill("#sv-prompt", PROMPT)
     tab.evaluate(COLUMNS, [["sps", None]])
     tab.fill("[data-field=max_new_tokens]", "24")
-    tab.get_by_text("Compare drafters").click()
+    tab.get_by_label("Compare drafters").click()
     until(tab, SETTLED)
     lanes = [lane for lane in record_of(tab).lanes if lane.rule is not None]
     names = [lane.drafter.name for lane in lanes]

@@ -122,7 +122,7 @@ export function draw() {
   parts.select.value = drafter.name;
   parts.select.title = summary;
   parts.knobs.replaceChildren(...knobs.inputs(drafter.name, known, drafter.knobs, changed));
-  set(parts.about, drafters.usual(drafter) ? "" : [summary, source && `${source}.`].filter(Boolean).join(" "));
+  set(parts.about, models.suited(drafter) ? "" : [summary, source && `${source}.`].filter(Boolean).join(" "));
   lock(parts.box);
 }
 
@@ -153,10 +153,11 @@ export function build(compare) {
           "button.linkbutton",
           {
             type: "button",
+            "aria-label": "Compare drafters",
             title: "Three lanes of one rule, each with another drafter; runs them.",
             onclick: compare,
           },
-          "Compare drafters",
+          "Compare",
         ),
   );
   parts.about = el("p.caption");

@@ -20,7 +20,11 @@ const short = (value) => String(+value.toPrecision(3));
 const parts = {};
 let here = { run: null, rounds: -1, costs: null };
 
-export const drafts = (lane) => Boolean(lane.drafter && drafters.words(lane.drafter.name).uses_draft_model);
+// Whether a lane's drafted tokens cost something: a model or a head computed them.
+export function drafts({ drafter }) {
+  const { uses_draft_model: model, uses_head: head } = drafter ? drafters.words(drafter.name) : {};
+  return Boolean(model || head);
+}
 
 // As the run on display took its time; null if it does not say.
 function ofRun() {
@@ -67,7 +71,7 @@ function draw() {
     costs
       ? `${source()}. Estimated: the tokens of a lane's rounds, exactly as they were, against plain decoding at these costs. ` +
           "The prompt, and all that is not the models, are left out."
-      : "This run does not say what a call costs: it needs a plain lane and a draft model. Choose an example.",
+      : "This run does not say what a call costs: it needs a plain lane and one whose drafter computes. Choose an example.",
   );
   const chosen = EXAMPLES.findIndex((example) => state.costs && same(example.costs, state.costs));
   parts.preset.value = state.costs ? (chosen >= 0 ? String(chosen) : "own") : "here";

@@ -46,6 +46,12 @@ function suit() {
   if (drafter) state.form.drafter = drafters.complete(drafter);
 }
 
+// Whether a drafter is the one that suits the chosen pair, knobs and all.
+export function suited(drafter) {
+  const own = facts(state.form.pair)?.drafter;
+  return own ? drafters.same(drafter, own) : drafters.usual(drafter);
+}
+
 // Whether a drafter can work with the chosen pair, as far as the page knows.
 export const able = (name) => !drafters.words(name).uses_head || Boolean(facts(state.form.pair)?.parameters.head);
 

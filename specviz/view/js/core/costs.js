@@ -35,7 +35,7 @@ function median(values) {
 }
 
 // The costs of the machine that made these rounds, by medians over all but the first of each lane, which read the prompt:
-// `plain` are rounds of plain decoding, `drafting` those of lanes with a draft model. null where they do not say.
+// `plain` are rounds of plain decoding, `drafting` those of lanes whose drafter computes. null where they do not say.
 /**
  * @param {RoundData[]} plain
  * @param {RoundData[][]} drafting

@@ -2,6 +2,7 @@
 // An estimate is {value, low, high}; its ends are null where one unit says nothing about how units differ.
 const NORMAL = 1.959963984540054;
 const WIDE = 0.6; // an interval this wide, as a share of its value, says too little
+const PLAIN = 1.5; // unless all of it is so many times faster, or slower
 
 // The probability that Student's t lies within ±t (Abramowitz & Stegun 26.7.3 and 26.7.4).
 /**
@@ -92,8 +93,9 @@ export function wilson(successes, trials) {
   return [Math.max(0, middle - half), Math.min(1, middle + half)];
 }
 
-// Whether a speed-up says which of the two is faster, and by how much.
+// Whether a speed-up says which of the two is faster, and by how much, or that it is much faster.
 /** @param {Estimate} speedup */
 export function telling({ value, low, high }) {
-  return low !== null && high !== null && !(low <= 1 && high >= 1) && high - low <= WIDE * value;
+  if (low === null || high === null || (low <= 1 && high >= 1)) return false;
+  return high - low <= WIDE * value || low >= PLAIN || high <= 1 / PLAIN;
 }
