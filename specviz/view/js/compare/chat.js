@@ -1,6 +1,8 @@
 // How a prompt is put to the models: the style, and the system message of a chat.
 import { offline } from "specviz/core/boot.js";
 import { el } from "specviz/core/dom.js";
+import { emit } from "specviz/core/events.js";
+import { breaksOff } from "specviz/core/prompts.js";
 import { state } from "specviz/core/state.js";
 import * as models from "specviz/compare/models.js";
 import * as notices from "specviz/compare/notices.js";
@@ -46,6 +48,20 @@ export function draw() {
   if (system !== null) parts.box.open = true;
   show();
   if (offline) parts.box.hidden = system === null;
+}
+
+// {words, button} where a message breaks off within a sentence, and the models could go on with it instead.
+export function other(prompt) {
+  if (state.form.style !== "chat" || !Object.hasOwn(models.styles(), "text") || !breaksOff(prompt)) return null;
+  const act = () => {
+    parts.style.value = "text";
+    changed();
+    emit("form");
+  };
+  return {
+    words: "This breaks off within a sentence, and will be answered as a message.",
+    button: el("button.linkbutton", { type: "button", onclick: act }, "Go on with it instead"),
+  };
 }
 
 export function build() {

@@ -1,6 +1,6 @@
 // What a visitor can set: prompt, sampling, drafter, lanes and their knobs. Nothing here touches a model.
 import { boot, defaults, offline } from "specviz/core/boot.js";
-import { el, set } from "specviz/core/dom.js";
+import { el } from "specviz/core/dom.js";
 import { emit, on } from "specviz/core/events.js";
 import { MAX_LANES, laneOf, ownOf, state } from "specviz/core/state.js";
 import { inputs, show } from "specviz/parts/knobs.js";
@@ -209,9 +209,11 @@ function examples() {
     .querySelectorAll("button")
     .forEach((button) => button.setAttribute("aria-pressed", button.dataset.text === current));
   const chosen = current && boot.prompts.find((one) => one.text === current);
-  set(
-    parts.why,
-    chosen ? [chosen.why, chosen.expected ? `Expected answer: ${chosen.expected}.` : ""].filter(Boolean).join(" ") : "",
+  const about = chosen && [chosen.why, chosen.expected && `Expected answer: ${chosen.expected}.`];
+  const other = about || offline ? null : chat.other(current);
+  parts.why.replaceChildren(
+    (about ?? []).filter(Boolean).join(" "),
+    ...(other ? [other.words, " ", other.button] : []),
   );
 }
 
