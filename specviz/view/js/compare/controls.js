@@ -209,7 +209,7 @@ function examples() {
     .querySelectorAll("button")
     .forEach((button) => button.setAttribute("aria-pressed", button.dataset.text === current));
   const chosen = current && boot.prompts.find((one) => one.text === current);
-  const about = chosen && [chosen.why, chosen.expected && `Expected answer: ${chosen.expected}.`];
+  const about = chosen ? [chosen.why, chosen.expected && `Expected answer: ${chosen.expected}.`] : null;
   const other = about || offline ? null : chat.other(current);
   parts.why.replaceChildren(
     (about ?? []).filter(Boolean).join(" "),
