@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from specviz.drafters import Drafter, Proposer
 from specviz.drafters.draft import Draft, Provenance
+from specviz.drafters.runs import Runs
 from specviz.registry import knob
 
 if TYPE_CHECKING:
@@ -41,19 +42,14 @@ class NGram(Drafter):
         return True
 
     def open(self, pair: Pair, session: Session | None) -> NGramProposer:
-        return NGramProposer(self.longest, min(self.shortest, self.longest))
+        return NGramProposer(Runs(self.longest, self.shortest))
 
 
 class NGramProposer(Proposer):
-    """Holds, for each run of up to `longest` tokens, where the text first went on after it."""
+    """Copies from the first of the places behind the longest run that repeats."""
 
-    def __init__(self, longest: int, shortest: int):
-        self._seconds = 0.0
-        self._longest, self._shortest = longest, shortest
-        self._follows: dict[
-            tuple[int, ...], int
-        ] = {}  # a run of tokens -> index of the token behind its first occurrence
-        self._indexed = 1  # runs that end before this index are in it
+    def __init__(self, runs: Runs):
+        self._seconds, self._runs = 0.0, runs
 
     @property
     def seconds(self) -> float:
@@ -61,16 +57,10 @@ class NGramProposer(Proposer):
 
     async def propose(self, text: list[int], draft: Draft) -> None:
         began = perf_counter()
-        for end in range(self._indexed, len(text)):
-            for n in range(self._shortest, min(self._longest, end) + 1):
-                self._follows.setdefault(tuple(text[end - n : end]), end)
-        self._indexed = max(self._indexed, len(text))
-        for n in range(min(self._longest, len(text)), self._shortest - 1, -1):
-            if (source := self._follows.get(tuple(text[-n:]))) is not None:
-                for place in range(source, min(source + draft.budget, len(text))):
-                    if not draft.room():
-                        break
-                    draft.pick(text[place])
-                    draft.note(Provenance(copied_from=place, matched=n))
+        places, matched = self._runs.repeated(text)
+        for place in range(places[0], min(places[0] + draft.budget, len(text))) if places else ():
+            if not draft.room():
                 break
+            draft.pick(text[place])
+            draft.note(Provenance(copied_from=place, matched=matched))
         self._seconds += perf_counter() - began

@@ -9,6 +9,7 @@ import torch
 
 from specviz.drafters import TOKENS, TOKENS_HELP, Drafter, Proposer
 from specviz.drafters.draft import Draft, Provenance
+from specviz.drafters.runs import Runs
 from specviz.registry import knob
 
 if TYPE_CHECKING:
@@ -45,13 +46,11 @@ class Suffix(Drafter):
 
 
 class SuffixProposer(Proposer):
-    """Holds, for each run of tokens, the places in the text right behind it."""
+    """Counts what stands at the places behind the longest run that repeats."""
 
     def __init__(self, drafter: Suffix):
         self._seconds, self._drafter = 0.0, drafter
-        self._shortest = min(drafter.shortest, drafter.longest)
-        self._behind: dict[tuple[int, ...], list[int]] = {}
-        self._indexed = 1  # runs that end before this index are in it
+        self._runs = Runs(drafter.longest, drafter.shortest)
 
     @property
     def seconds(self) -> float:
@@ -59,18 +58,8 @@ class SuffixProposer(Proposer):
 
     async def propose(self, text: list[int], draft: Draft) -> None:
         began = perf_counter()
-        self._index(text)
-        for n in range(min(self._drafter.longest, len(text)), self._shortest - 1, -1):
-            if places := self._behind.get(tuple(text[-n:])):
-                self._copy(text, places, n, draft)
-                break
+        self._copy(text, *self._runs.repeated(text), draft)
         self._seconds += perf_counter() - began
-
-    def _index(self, text: list[int]) -> None:
-        for end in range(self._indexed, len(text)):
-            for n in range(self._shortest, min(self._drafter.longest, end) + 1):
-                self._behind.setdefault(tuple(text[end - n : end]), []).append(end)
-        self._indexed = max(self._indexed, len(text))
 
     def _copy(self, text: list[int], places: list[int], matched: int, draft: Draft) -> None:
         """Drafts what stands at these places, then behind those of them where the drafted token stands, and so on."""

@@ -77,15 +77,12 @@ def measure(rule: Rule, rows: Rows) -> list[Measures]:
 def _measure(rule: Rule, rows: Rows) -> list[Measures]:
     q, p, tokens, residual_probs, uniforms, laws = rows
     target = rule.target_of(q, p, tokens) if laws is None else laws
-    output = (
-        q
-        if rule.lossless
-        else laws
-        if laws is not None
-        else target
-        if isinstance(rule, TargetRule) and target is not None
-        else rule.law(q, p)
-    )
+    if rule.lossless:
+        output = q
+    elif target is not None and (laws is not None or isinstance(rule, TargetRule)):
+        output = target
+    else:
+        output = rule.law(q, p)
     of_token, nothing = dists.at(q, tokens), torch.zeros_like(q[..., 0])
     log_q, log_p, middle = dists.log(q), dists.log(p), (p + q) / 2
     entropy_p, entropy_q = -vecdot(p, log_p), -vecdot(q, log_q)
