@@ -15,10 +15,10 @@ from scipy.optimize import linprog
 
 from specviz import registry, sets
 from specviz.sets import best, recursive
-from specviz.sets.arrivals import Arrivals
 from specviz.sets.base import drawn, likeliest
 from specviz.sets.list_coupling import ListCoupling, at_least
 from specviz.sets.two_step import selected
+from specviz.sums.arrivals import Arrivals
 from specviz.sums.sorted_rows import SortedRows
 from specviz.types import DRAWINGS
 
