@@ -249,7 +249,7 @@ class TransformersSession(Session):
         # The library cannot go on from a layer: its caches are left as they were, and a forward does these tokens again.
         states = self._model.network.first(torch.tensor([tokens]), layer, self._cache)
         for held in self._cache.layers[:layer]:
-            held.crop(-len(tokens))
+            held.crop(-len(tokens))  # type: ignore[union-attr]  # a model with a layer that cannot was refused
         return states[0]
 
     def _rollback(self, length: int) -> None:

@@ -37,7 +37,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from specviz import __version__, registry
-from specviz.backends import Head, Model, Pair
+from specviz.backends import Exit, Head, Model, Pair
 from specviz.engine.race import Step
 from specviz.engine.settings import Settings
 from specviz.record.check import check
@@ -61,7 +61,7 @@ class ModelFacts:
     backend: str
 
     @classmethod
-    def of(cls, model: Model | Head) -> ModelFacts:
+    def of(cls, model: Model | Head | Exit) -> ModelFacts:
         return cls(model.id, model.revision, model.parameters, model.dtype, model.name)
 
 
