@@ -1,6 +1,6 @@
 // Which setting should I use? The server reads the run's texts once more; here its answer becomes a table, a row of
 // which can be put into a lane or held against a real run.
-import { el, set } from "specviz/core/dom.js";
+import { el, inside, set } from "specviz/core/dom.js";
 import { emit, on } from "specviz/core/events.js";
 import { finite, fixed, label, nats, number, symbol } from "specviz/core/formats.js";
 import * as live from "specviz/core/live.js";
@@ -12,6 +12,7 @@ import { column, heads, unseen } from "specviz/parts/heads.js";
 import { key } from "specviz/parts/key.js";
 import * as controls from "specviz/compare/controls.js";
 
+/** @type {Record<string, [before: string, after: string, value: string, title: string]>} */
 const GOALS = {
   spend: [
     "Spend at most",
@@ -28,12 +29,40 @@ const GOALS = {
   ],
 };
 const FIND = "Find settings";
-const parts = { goals: {} };
+/**
+ * @typedef {{
+ *   length: HTMLSelectElement, asked: boolean, button: HTMLButtonElement, status: HTMLElement, error: HTMLElement,
+ *   table: HTMLElement, box: HTMLElement,
+ *   goals: Record<string, { label: HTMLElement, input: HTMLInputElement, error: HTMLElement }>,
+ * }} Parts
+ */
+const parts = /** @type {Parts} */ ({ goals: {} });
 let goal = "spend";
-let answer = null; // {rows, missing, texts} and the trace it was read from
+/**
+ * A setting, as specviz/ui/advice.py gives it; `tried`: what a real run kept.
+ * @typedef {{
+ *   rule: string, name: string, knobs: Knobs, drafter: string, draft_length: number, kept: number,
+ *   interval: [number, number], kl: number, speedup: number, speedup_interval: [number, number], attempt?: number,
+ *   tried?: { kept: number, kl: Num, inside: boolean },
+ * }} Row
+ */
+
+/**
+ * @type {{
+ *   rows: Row[], missing: string[], texts: number, goal: string, trace: string, run: Run, value: number | string,
+ *   fixedLength: boolean,
+ * } | null}
+ */
+let answer = null; // and the trace it was read from
 let busy = false;
+/** @type {ReturnType<typeof live.ask> | null} */
 let asking = null; // the question that the server has not answered yet
 
+/**
+ * @param {string} words
+ * @param {string} error
+ * @param {string} field
+ */
 function say(words, error = "", field = "") {
   set(parts.status, words);
   Object.entries(parts.goals).forEach(([name, { input, error: node }]) => {
@@ -43,9 +72,15 @@ function say(words, error = "", field = "") {
     else input.removeAttribute("aria-invalid");
   });
   set(parts.error, parts.goals[field] ? "" : error);
+  return null;
 }
 
 // A question to the server; null when there is no answer, which has then been said.
+/**
+ * @param {string} kind
+ * @param {string | null} pair
+ * @param {object} question
+ */
 async function server(kind, pair, question) {
   if (!live.wire()) return say("", "The page is still connecting. Try again in a moment.");
   asking = live.ask(kind, pair, question, say);
@@ -55,6 +90,7 @@ async function server(kind, pair, question) {
   return found.error ? say("", found.error, found.field) : found;
 }
 
+/** @param {boolean} on */
 function working(on) {
   busy = on;
   parts.box.setAttribute("aria-busy", String(on));
@@ -81,21 +117,22 @@ async function ask() {
   });
   working(false);
   if (!found) return;
-  found.rows.forEach((row) => {
-    row.kl = finite(row.kl);
-  });
-  if (goal === "accept") found.rows.sort((one, other) => one.kl - other.kl || other.speedup - one.speedup);
-  answer = { ...found, ...asked, value, fixedLength };
+  /** @type {Row[]} */
+  const rows = found.rows.map((/** @type {Row} */ row) => ({ ...row, kl: finite(row.kl) }));
+  if (goal === "accept") rows.sort((one, other) => one.kl - other.kl || other.speedup - one.speedup);
+  answer = { ...found, rows, ...asked, value, fixedLength };
   say("");
   draw();
 }
 
+/** @param {Row} row */
 function knobsOf(row) {
   const [name, value] = Object.entries(row.knobs).find(([, one]) => typeof one === "number") || [];
   return name ? [`${symbol(name)} `, el("b", null, number(value))] : "no knob";
 }
 
 // The lane a row would go to: the one with its rule, or else a new one, or else the last.
+/** @param {Row} row */
 function target(row) {
   const own = state.columns.findIndex((column) => column.rule === row.name);
   if (own >= 0) return { index: own, words: `Set in lane ${own + 1}` };
@@ -105,6 +142,7 @@ function target(row) {
     : { index: count - 1, words: `Put in lane ${count}` };
 }
 
+/** @param {Row} row */
 function use(row) {
   if (state.live || busy) return say("", "A run is going on. Wait for its end.");
   const { index } = target(row);
@@ -119,17 +157,18 @@ function use(row) {
   controls.put("draft_length", row.draft_length);
   state.front = index;
   emit("columns"); // draws this table too
-  parts.table.querySelector(`[data-row="${row.name}"] .outlined`)?.focus({ preventScroll: true });
+  inside(parts.table, `[data-row="${row.name}"] .outlined`)?.focus({ preventScroll: true });
   say(
     `${label(row.name, row.knobs)} is in lane ${index + 1} now, drafting ${row.draft_length}. Press Run to ` +
       "see it write.",
   );
 }
 
+/** @param {Row} row */
 async function tryOut(row) {
   if (busy || state.live) return state.live ? say("", "A run is going on. Wait for its end.") : undefined;
   row.attempt = (row.attempt || 0) + 1;
-  const { run, trace } = answer;
+  const { run, trace } = /** @type {NonNullable<typeof answer>} */ (answer);
   working(true);
   say(`Running ${label(row.name, row.knobs)} on the same prompt with another seed…`);
   const found = await server("tryout", pairs.made(run.trace), {
@@ -145,24 +184,42 @@ async function tryOut(row) {
   row.tried = { ...found, kl: finite(found.kl) };
   draw();
   say(`A real run kept ${fixed(found.kept)} per round: ${found.inside ? "inside" : "outside"} the interval.`);
-  parts.table.querySelector(`[data-row="${row.name}"] .try`)?.focus();
+  inside(parts.table, `[data-row="${row.name}"] .try`)?.focus();
 }
 
 // Kept per round on a common scale: the interval, the estimate in it, and what a real run kept.
+/**
+ * @param {Row} row
+ * @param {number} most
+ */
 function range(row, most) {
+  /** @param {number} value */
   const at = (value) => `${Math.max(0, Math.min(1, value / most)) * 100}%`;
   const span = el("i.span");
   span.style.left = at(row.interval[0]);
   span.style.right = `calc(100% - ${at(row.interval[1])})`;
   const dot = el("i.dot2");
   dot.style.left = at(row.kept);
-  const real = row.tried && el(row.tried.inside ? "i.real" : "i.real.out");
-  if (real) real.style.left = at(row.tried.kept);
+  const real = row.tried ? el(row.tried.inside ? "i.real" : "i.real.out") : null;
+  if (real && row.tried) real.style.left = at(row.tried.kept);
   return el("span.range", { "aria-hidden": "true" }, span, dot, real);
 }
 
+/**
+ * @param {Row} row
+ * @param {number} most
+ */
 function line(row, most) {
+  /**
+   * @param {string} label
+   * @param {...any} content
+   */
   const cell = (label, ...content) => el("td", { "data-label": label }, ...content);
+  /**
+   * @param {[number, number]} given
+   * @param {number} digits
+   * @param {string} unit
+   */
   const between = ([low, high], digits, unit = "") =>
     el("span.caption", null, `${fixed(low, digits)} to ${fixed(high, digits)}${unit}`);
   const { tried } = row;
@@ -180,7 +237,7 @@ function line(row, most) {
         about.button(row.name, () => row.knobs),
       ),
     ),
-    cell("setting", knobsOf(row), answer.fixedLength ? null : el("span.caption", null, `drafts ${row.draft_length}`)),
+    cell("setting", knobsOf(row), answer?.fixedLength ? null : el("span.caption", null, `drafts ${row.draft_length}`)),
     el(
       "td.kept",
       { "data-label": "kept per round" },
@@ -277,11 +334,13 @@ function draw() {
   );
 }
 
+/** @param {string} name */
 function choose(name) {
   goal = name;
   Object.entries(parts.goals).forEach(([key, { label }]) => label.classList.toggle("chosen", key === name));
 }
 
+/** @param {string} name */
 function option(name) {
   const [before, after, value, title] = GOALS[name];
   const radio = el("input", {
@@ -366,7 +425,7 @@ export function build() {
   choose(goal);
   on("run", () => {
     lengths();
-    if (answer && answer.run.trace.prompt !== state.run.trace.prompt) {
+    if (answer && answer.run.trace.prompt !== state.run?.trace.prompt) {
       answer = null;
       say("");
     }

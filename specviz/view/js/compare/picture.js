@@ -2,7 +2,7 @@
 import { el } from "specviz/core/dom.js";
 import * as forest from "specviz/core/forest.js";
 import { named, prob } from "specviz/core/formats.js";
-import { pickedToken, state } from "specviz/core/state.js";
+import { onDisplay, pickedToken } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 import { svg, width } from "specviz/parts/svg.js";
 
@@ -12,18 +12,32 @@ const JUDGED = 88; // a row with a node that was judged, and one without
 const UNREAD = 62;
 const OWN = 150; // px: of the verifier's own word
 
+/**
+ * @param {string} words
+ * @param {number} x
+ * @param {number} y
+ * @param {Record<string, string | number | null>} more
+ */
 const text = (words, x, y, more = {}) => svg("text", { x, y, "font-size": 12.5, fill: "var(--ink2)", ...more }, words);
 // A token as a word: without the space that leads it, unless it is nothing else.
+/** @param {Token} token */
 const plain = (token) => named(token.text.replace(/^ +(?=\S)/, ""));
+/**
+ * @param {string} name
+ * @param {number} room
+ */
 const short = (name, room) => {
   const letters = [...name];
   const fits = Math.max(3, Math.floor(room / 9.6));
   return letters.length > fits ? `${letters.slice(0, fits - 1).join("")}…` : name;
 };
 
+/** @typedef {{ words: string, wide: number, long: number }} Size of a node, and its name as it fits in */
+
 const HALO = { stroke: "var(--sheet)", "stroke-width": 4, "stroke-linejoin": "round", "paint-order": "stroke" };
 
 // How each fate looks: fill, edge and ink of the node, and the line that leads to it.
+/** @type {Record<string, { fill: string, edge: string, ink: string, line: string, dash?: string }>} */
 const LOOKS = {
   accepted: { fill: "var(--sunk)", edge: "none", ink: "var(--ink)", line: "var(--ink)" },
   relaxed: { fill: "var(--amber-bg)", edge: "none", ink: "var(--ink)", line: "var(--amber)" },
@@ -32,6 +46,11 @@ const LOOKS = {
 };
 
 // What is said of a node below it.
+/**
+ * @param {Round} round
+ * @param {Token} token
+ * @param {number} elder
+ */
 export function said(round, token, elder) {
   const law = forest.lawOf(round, token);
   const own = forest.chosen(round, token) ? "chosen" : law === null ? "" : `draft ${prob(law)}`;
@@ -40,12 +59,22 @@ export function said(round, token, elder) {
 }
 
 // What stands before the round: the end of the text so far.
+/**
+ * @param {Lane} lane
+ * @param {Round} round
+ */
 function before(lane, round) {
   const written = lane.tokens.slice(0, round.first).filter((token) => !token.cut);
   const own = written.map((token) => token.shown).join("");
-  return named((own || state.run.trace.prompt).replace(/\s+/g, " ").slice(-12).trimStart());
+  return named((own || onDisplay().trace.prompt).replace(/\s+/g, " ").slice(-12).trimStart());
 }
 
+/**
+ * @param {number} x
+ * @param {number} y
+ * @param {number} long
+ * @param {Token} token
+ */
 function bar(x, y, long, token) {
   const at = x + long * Math.min(1, token.uniform);
   return svg(
@@ -65,21 +94,35 @@ function bar(x, y, long, token) {
   );
 }
 
+/**
+ * @param {number} x1
+ * @param {number} y1
+ * @param {number} x2
+ * @param {number} y2
+ */
 const curve = (x1, y1, x2, y2) => {
   const middle = (x1 + x2) / 2;
   return `M${x1},${y1}C${middle},${y1} ${middle},${y2} ${x2},${y2}`;
 };
 
 // The tree from left to right, in a picture `wide` px wide.
+/**
+ * @param {Lane} lane
+ * @param {Round} round
+ * @param {Forest} forest
+ * @param {number} wide
+ */
 export function drawn(lane, round, { nodes, root, rows, depth, own }, wide) {
   const step = Math.min(280, Math.max(150, (wide - OWN) / (depth + 1.15)));
   const first = Math.min(250, step * 1.15);
   const total = Math.max(wide, first + step * depth + OWN);
   const long = step < 180 ? 92 : 116;
+  /** @param {number} place */
   const x = (place) => first + step * place;
   const judgedRows = new Set(nodes.filter(({ token }) => token.judged >= 0).map(({ row }) => Math.round(row)));
   const tops = [TOP];
   for (let row = 0; row < rows; row += 1) tops.push(tops[row] + (judgedRows.has(row) ? JUDGED : UNREAD));
+  /** @param {number} row */
   const y = (row) => {
     const low = Math.floor(row);
     const share = row - low;
@@ -94,13 +137,19 @@ export function drawn(lane, round, { nodes, root, rows, depth, own }, wide) {
       return [slot, { words, long, wide: Math.max(48, width(words, 17) + 30) }];
     }),
   );
+  /** @param {TreeNode} node */
+  const sizeOf = ({ slot }) => /** @type {Size} */ (sizes.get(slot));
   let start = before(lane, round);
   while (start.length > 2 && width(start, 16) + 20 > first - 96) start = `…${start.replace(/^…/, "").slice(1)}`;
   const rootWide = Math.min(first - 96, width(start, 16) + 28);
+  /**
+   * @param {number} parent
+   * @returns {[number, number]}
+   */
   const from = (parent) => {
     if (parent < 0) return [rootWide, y(root)];
-    const node = nodes.find(({ slot }) => slot === parent);
-    return [x(node.depth) + sizes.get(parent).wide, y(node.row)];
+    const node = /** @type {TreeNode} */ (nodes.find(({ slot }) => slot === parent));
+    return [x(node.depth) + sizeOf(node).wide, y(node.row)];
   };
   const lines = nodes.map(({ token, parent, row, depth: place }) => {
     const look = LOOKS[token.fate];
@@ -152,10 +201,17 @@ export function drawn(lane, round, { nodes, root, rows, depth, own }, wide) {
     svg("rect", { x: 0, y: y(root) - PILL / 2, width: rootWide, height: PILL, rx: 6, fill: "var(--sunk)" }),
     text(start, rootWide / 2, y(root) + 5.5, { "text-anchor": "middle", "font-size": 16, fill: "var(--ink)" }),
     arcs,
-    nodes.map((node) => drawnNode(round, node, sizes.get(node.slot), x(node.depth), y(node.row), picked)),
+    nodes.map((node) => drawnNode(round, node, sizeOf(node), x(node.depth), y(node.row), picked)),
   );
 }
 
+/**
+ * @param {Round} round
+ * @param {{ token: Token, row: number }} more
+ * @param {(parent: number) => [number, number]} from
+ * @param {number} left
+ * @param {(row: number) => number} y
+ */
 function ownWord(round, { token, row }, from, left, y) {
   const end = round.shape.path.at(-1) ?? -1;
   const bonus = token.fate === "bonus";
@@ -174,6 +230,14 @@ function ownWord(round, { token, row }, from, left, y) {
   );
 }
 
+/**
+ * @param {Round} round
+ * @param {TreeNode} treeNode
+ * @param {Size} size
+ * @param {number} left
+ * @param {number} middle
+ * @param {Token | null} picked
+ */
 function drawnNode(round, { slot, token, elder, hidden }, { words, wide, long }, left, middle, picked) {
   const look = LOOKS[token.fate];
   const selected = picked?.key === token.key;
@@ -222,6 +286,10 @@ function drawnNode(round, { slot, token, elder, hidden }, { words, wide, long },
 }
 
 // Of a node in one sentence, for who does not see it.
+/**
+ * @param {Round} round
+ * @param {Token} token
+ */
 function spokenOf(round, token) {
   const place = store.places(round).find(({ slots }) => slots.includes(token.slot));
   const rank =
@@ -234,14 +302,27 @@ function spokenOf(round, token) {
 }
 
 // The same as a list, one candidate below the other, those behind a node indented under it.
+/**
+ * @param {Lane} lane
+ * @param {Round} round
+ * @param {Forest} forest
+ */
 export function list(lane, round, { nodes, own }) {
   const picked = pickedToken();
   const end = round.shape.path.at(-1) ?? -1;
+  /**
+   * @param {number} parent
+   * @returns {HTMLElement | null}
+   */
   const items = (parent) => {
     const here = nodes.filter((node) => node.parent === parent).map((node) => item(node));
     if (own && parent === end) here.push(ownItem(own.token));
     return here.length ? el("ul", null, here) : null;
   };
+  /**
+   * @param {TreeNode} treeNode
+   * @returns {HTMLElement}
+   */
   const item = ({ slot, token, elder, hidden }) => {
     const fill = el("i");
     const tick = el("b");
@@ -271,6 +352,7 @@ export function list(lane, round, { nodes, own }) {
       items(slot),
     );
   };
+  /** @param {Token} token */
   const ownItem = (token) =>
     el(
       "li",

@@ -5,15 +5,18 @@ import { on } from "specviz/core/events.js";
 import { pickedToken } from "specviz/core/state.js";
 
 const narrow = matchMedia("(max-width: 1180px)");
+/** @type {HTMLElement} */
 let box;
 let fresh = false; // a run has just come on display, with its own token
 
 // Opens it where there is no room beside the lanes, or closes it.
+/** @param {boolean} wanted */
 export function open(wanted) {
   box.classList.toggle("open", wanted && narrow.matches);
 }
 
 // Adds what the sheet needs to the inspector.
+/** @param {HTMLElement} inspector */
 export function build(inspector) {
   box = el(
     "div.drawer",
