@@ -53,6 +53,7 @@ interface DrafterWords {
   summary: string;
   source: string;
   uses_draft_model?: boolean;
+  uses_head?: boolean;
   uses_exit?: boolean;
   uses_exit?: boolean;
   branches?: boolean;
