@@ -55,7 +55,6 @@ interface DrafterWords {
   uses_draft_model?: boolean;
   uses_head?: boolean;
   uses_exit?: boolean;
-  uses_exit?: boolean;
   branches?: boolean;
   knobs: Knob[];
 }
