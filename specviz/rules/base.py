@@ -23,6 +23,7 @@ class Rule:
     name: ClassVar[str]
     scope: ClassVar[Literal["token", "block"]]
     lossless: ClassVar[bool] = False  # output_law is the verifier's distribution, whatever the draft
+    even: ClassVar[bool] = False  # it judges trees only if every node of a level has as many candidates
     searches: ClassVar[bool] = False  # its exact curve needs a search at every value of its knob, most at small ones
     flips: ClassVar[str | None] = None  # the main knob, of which `flip_point` speaks
     loose_below: ClassVar[bool] = False  # a smaller value of it keeps more

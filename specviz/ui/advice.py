@@ -14,7 +14,7 @@ from specviz import registry, rules
 from specviz.backends import Pair
 from specviz.record.trace import Trace
 from specviz.registry import shown
-from specviz.study import advise, knob_curves
+from specviz.study import advise, knob_curves, shapes
 from specviz.ui import requests
 from specviz.ui.line import Message, Turn
 from specviz.ui.requests import MAX_LANES, Refused
@@ -100,6 +100,12 @@ def bought(text: str, pair: Pair) -> dict[str, Any]:
     return dict(knob_curves.bought(trace, lane, chosen, pair))
 
 
+def shaped(text: str, pair: Pair) -> dict[str, Any]:
+    """Which shape of draft suits the prompt of {trace}: `shapes.Shapes.to_data`."""
+    _, trace = _request(text)
+    return shapes.by_shape([trace], pair).to_data()
+
+
 def plain(value: float | None) -> float | str | None:
     """A number as JSON can hold it: "Infinity" stands for infinity, None for what is not known."""
     return value if value is None or math.isfinite(value) else None if math.isnan(value) else "Infinity"
@@ -120,4 +126,9 @@ def _number(value: Any, field: str, high: float, unit: str) -> float:
     return float(value)
 
 
-QUESTIONS: dict[str, Callable[[str, Pair], dict[str, Any]]] = {"advise": answer, "tryout": tried, "buys": bought}
+QUESTIONS: dict[str, Callable[[str, Pair], dict[str, Any]]] = {
+    "advise": answer,
+    "tryout": tried,
+    "buys": bought,
+    "shapes": shaped,
+}
