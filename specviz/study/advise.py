@@ -120,7 +120,7 @@ def by_drafter(
     draft_length: int | None = None,
     most: int = MAX_POSITIONS,
 ) -> list[Advice]:
-    """Which drafter, and how long a draft? For each drafter of chains that can work with `pair` under `sps`, at its own defaults, the
+    """Which drafter, and how long a draft? For each drafter of chains that can work with `pair` under `sps` and a text alone, at its own defaults, the
     draft length that should be fastest on texts like these; fastest first. Otherwise as `advise`."""
     lengths = [draft_length] if draft_length else list(LENGTHS)
     most = min(
@@ -128,7 +128,8 @@ def by_drafter(
     )  # every place may have a law for each token of a draft
     costs, advices = measure_costs(pair, traces, lengths), []
     for drafter in map(drafters.make, drafters.names()):
-        if drafter.drafts and not drafter.branches and drafter.refusal(rules.make("sps"), pair) is None:
+        able_alone = drafter.drafts and not drafter.branches and not drafter.wants_samples
+        if able_alone and drafter.refusal(rules.make("sps"), pair) is None:
             readings = _readings(traces, pair, drafter, lengths, most)
             able = candidates("sps", readings, costs.drafting(readings), lengths, drafter)
             advices.append(max(able, key=lambda advice: advice.speedup))
