@@ -306,6 +306,23 @@ interface PairFacts extends Omit<Pair, "name"> {
   ids?: string[];
 }
 
+// What the playground opens with, see openings.json; `focus`: a rule, and which of its rows.
+interface Preset {
+  name: string;
+  tokens: [name: string, draft: number, verifier: number][];
+  drafted: number;
+  knobs: Record<string, Knobs[]>;
+  focus: [rule: string, row: number];
+}
+
+interface SetPreset {
+  name: string;
+  tokens: Preset["tokens"];
+  candidates: number;
+  drawing: string;
+  knobs: Knobs;
+}
+
 interface Boot {
   version: string;
   rules: Record<string, RuleWords>;
@@ -323,8 +340,8 @@ interface Boot {
     nextLanes: string[];
     nextLines: string[];
     unfolded: string[];
-    presets: Record<string, { name: string; tokens: [string, number, number][]; drafted: number; knobs: any; focus: any }>;
-    sets: Record<string, any>;
+    presets: Record<string, Preset>;
+    sets: Record<string, SetPreset>;
   };
   plots: string[];
   plotly: string;
