@@ -89,7 +89,8 @@ export function watch(box, find) {
     const hit = find(event.target);
     if (!hit || String(getSelection())) return;
     if (event.pointerType === "touch") setTimeout(() => show(hit.node.querySelector("bdi"), hit.token, hit.lane), 60);
-    const again = state.picked && state.picked.lane === hit.lane.index && state.picked.key === hit.token.key;
+    const again =
+      state.asked && state.picked && state.picked.lane === hit.lane.index && state.picked.key === hit.token.key;
     pick(again ? null : hit.lane.index, hit.token.key);
   });
   box.addEventListener("keydown", (event) => {
