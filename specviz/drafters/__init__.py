@@ -90,8 +90,13 @@ class Drafter:
     def uses_head(self) -> bool:
         return False
 
+    @property
+    def uses_exit(self) -> bool:
+        return False
+
     def open(self, pair: Pair, session: Session | None) -> Proposer:
-        """What it holds for one text; `session` is a new one of the draft model where `uses_draft_model`, else None."""
+        """What it holds for one text; `session` is a new one of the draft model where `uses_draft_model`, the verifier's own where
+        `uses_exit`, else None."""
         raise NotImplementedError
 
     def reads(self, pair: Pair) -> tuple[int, ...]:
@@ -116,8 +121,14 @@ class Drafter:
                 f"The drafter {self.name} needs a head trained for its verifier, and {pair.verifier.id} comes without one: "
                 "see `specviz train --head`."
             )
+        if self.uses_exit and pair.exit is None:
+            return (
+                f"The drafter {self.name} needs an exit trained for its verifier, and {pair.verifier.id} comes without one: "
+                "see `specviz train --exit`."
+            )
         for need, wanted, words in (
             ("tree", self.branches, "look at several candidates for one place at once"),
+            ("begin", self.uses_exit, "stop behind some of its layers"),
             ("features", bool(self.reads(pair)), "show the states of its layers"),
         ):
             if wanted and need not in pair.verifier.can:

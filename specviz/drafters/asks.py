@@ -60,6 +60,19 @@ class Look(Ask[Looked]):
         return Looked(dists.pad(dists.to_probs(seen.logits, self.sampling), self.vocabulary), seen.features)
 
 
+@dataclass(slots=True, eq=False)
+class Begin(Ask[Tensor]):
+    """Lets the first `layer` layers of a verifier alone see `tokens` [n] behind its text, and asks for their states [n, width]; see
+    `Session.begin`."""
+
+    session: Session
+    tokens: list[int]
+    layer: int
+
+    def answer(self) -> Tensor:
+        return self.session.begin(self.tokens, self.layer)
+
+
 def next_probs(model: Model, prompt: list[int], written: list[int], sampling: Sampling, vocabulary: int) -> Tensor:
     """[N, vocabulary]: a model's distribution at the place of each of N tokens written behind a prompt."""
     return Look(model.session(), [*prompt, *written[:-1]], len(written), sampling, vocabulary).answer().probs

@@ -77,9 +77,10 @@ def check(data: dict[str, Any]) -> None:
         "verifier": True,
         "draft": any(settings.drafter.uses_draft_model for settings in lanes),
         "head": any(settings.drafter.uses_head for settings in lanes),
+        "exit": any(settings.drafter.uses_exit for settings in lanes),
     }
     if not data["models"].keys() <= needed.keys():
-        _wrong("models", "a verifier, a draft and a head")
+        _wrong("models", "a verifier, a draft, a head and an exit")
     for role in [role for role in needed if needed[role] or data["models"].get(role) is not None]:
         facts = data["models"].get(role)
         _fields(f"models.{role}", facts, _MODEL)

@@ -37,7 +37,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from specviz import __version__, registry
-from specviz.backends import Head, Model, Pair
+from specviz.backends import Exit, Head, Model, Pair
 from specviz.engine.race import Step
 from specviz.engine.settings import Settings
 from specviz.record.check import check
@@ -61,7 +61,7 @@ class ModelFacts:
     backend: str
 
     @classmethod
-    def of(cls, model: Model | Head) -> ModelFacts:
+    def of(cls, model: Model | Head | Exit) -> ModelFacts:
         return cls(model.id, model.revision, model.parameters, model.dtype, model.name)
 
 
@@ -87,7 +87,7 @@ class Added(NamedTuple):
 
 @dataclass
 class Trace:
-    """The record. `models` has a "verifier", a "draft" if one was loaded, and a "head" if a lane drafts by it; `versions` are those of the software."""
+    """The record. `models` has a "verifier", a "draft" if one was loaded, and a "head" and an "exit" if a lane drafts by them; `versions` are those of the software."""
 
     prompt: str
     style: str | None
@@ -248,9 +248,11 @@ def begin(
     tokens = pair.encode(prompt, style, system)
     more = [*kept, *([] if forced is None else [forced])]
     _check_continued(pair, tokens, more, forced)
-    parts = {
-        role: part for role, part in pair.parts.items() if role != "head" or any(s.drafting.uses_head for s in lanes)
+    used = {
+        "head": any(settings.drafting.uses_head for settings in lanes),
+        "exit": any(settings.drafting.uses_exit for settings in lanes),
     }
+    parts = {role: part for role, part in pair.parts.items() if used.get(role, True)}
     trace = Trace(
         prompt,
         style,

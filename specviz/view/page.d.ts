@@ -38,6 +38,7 @@ interface DrafterWords {
   source: string;
   uses_draft_model?: boolean;
   uses_head?: boolean;
+  uses_exit?: boolean;
   branches?: boolean;
   knobs: Knob[];
 }

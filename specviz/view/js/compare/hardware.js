@@ -20,10 +20,10 @@ const short = (value) => String(+value.toPrecision(3));
 const parts = {};
 let here = { run: null, rounds: -1, costs: null };
 
-// Whether a lane's drafted tokens cost something: a model or a head computed them.
+// Whether a lane's drafted tokens cost something: a model, a head or the verifier's first layers computed them.
 export function drafts({ drafter }) {
-  const { uses_draft_model: model, uses_head: head } = drafter ? drafters.words(drafter.name) : {};
-  return Boolean(model || head);
+  if (!drafter) return false;
+  return Boolean(drafters.words(drafter.name).uses_draft_model) || drafters.trained(drafter.name).length > 0;
 }
 
 // As the run on display took its time; null if it does not say.

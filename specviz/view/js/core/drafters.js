@@ -62,6 +62,10 @@ export function distinct(lanes) {
   return all.filter((one, i) => all.findIndex((other) => same(one, other)) === i);
 }
 
+// What a drafter needs that was trained on the verifier's states, by role: a head, an exit.
+/** @param {string} name */
+export const trained = (name) => [words(name).uses_head && "head", words(name).uses_exit && "exit"].filter(Boolean);
+
 // As many of these drafters (at most `count`) as are least alike, the first of them first: what asks a draft model, what
 // asks a head, and what asks no model at all, before two of a kind.
 /**
@@ -70,7 +74,7 @@ export function distinct(lanes) {
  */
 export function unlike(names, count) {
   /** @param {string} name */
-  const kind = (name) => `${Boolean(words(name).uses_draft_model)} ${Boolean(words(name).uses_head)}`;
+  const kind = (name) => `${Boolean(words(name).uses_draft_model)} ${trained(name)}`;
   /** @param {string} name */
   const alike = (name) => names.slice(0, names.indexOf(name)).filter((one) => kind(one) === kind(name)).length;
   return [...names].sort((one, other) => alike(one) - alike(other)).slice(0, count);
