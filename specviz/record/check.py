@@ -209,6 +209,19 @@ def _round(where: str, round_: Any, position: int, settings: Settings, pieces: d
         if (list(walk.path), list(walk.judged)) != (path, nodes):
             _wrong(f"{where}.kept", "what uniform and accept_prob say")
     _slices(where, round_, expected, pieces)
+    if "candidates" in round_:
+        _candidates(f"{where}.candidates", round_["candidates"], parents, path)
+
+
+def _candidates(where: str, columns: Any, parents: list[int], path: list[int]) -> None:
+    _fields(where, columns, {"behind": list, "kept_chance": list, "optimum": list})
+    several = [end for end in (-1, *path) if parents.count(end) > 1]
+    if columns["behind"] != several or not several:
+        _wrong(f"{where}.behind", "the kept nodes, and -1 for the text, that several candidates follow")
+    for name in ("kept_chance", "optimum"):
+        column = [value for value in columns[name] if value is not None or name != "optimum"]
+        if len(columns[name]) != len(several) or not _are_probabilities(column):
+            _wrong(f"{where}.{name}", f"{len(several)} probabilities")
 
 
 def _shape(where: str, round_: dict[str, Any], rule: Rule | None) -> tuple[list[int], list[int], list[int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -98,6 +98,10 @@ class Rule:
         """Which nodes of a draft stay, given each node's parent (-1: the text), accept_prob, and one uniform in [0, 1)."""
         raise NotImplementedError
 
+    def stays(self, parents: Sequence[int], accept_prob: Sequence[float]) -> list[float]:
+        """The chance that each node of a draft is kept, over all uniforms that `walk` may be given."""
+        raise NotImplementedError
+
     @property
     def drawings(self) -> frozenset[Drawing]:
         """The ways in which several candidates for one place may come, for this rule to judge them; none if it judges one."""
@@ -174,6 +178,15 @@ class TokenRule(Rule):
             else:
                 refused = node
         return Walk(tuple(path), tuple(judged), refused)
+
+    def stays(self, parents: Sequence[int], accept_prob: Sequence[float]) -> list[float]:
+        reached = {-1: 1.0}  # the chance that a node's next candidate is looked at
+        kept = []
+        for node, (parent, accept) in enumerate(zip(parents, accept_prob, strict=True)):
+            kept.append(reached[parent] * accept)
+            reached[parent] -= kept[-1]
+            reached[node] = kept[-1]
+        return kept
 
     def younger(self) -> TokenRule | None:
         """The rule that judges the next candidate for a place, against what the refusal of its elder left over; None if
@@ -289,3 +302,29 @@ class BlockRule(Rule):
         passed = [uniform < accept for accept, uniform in zip(accept_prob, uniforms, strict=True)]
         kept = max((index + 1 for index, ok in enumerate(passed) if ok), default=0)
         return Walk(tuple(range(kept)), tuple(range(count)), kept if kept < count else None)
+
+    def stays(self, parents: Sequence[int], accept_prob: Sequence[float]) -> list[float]:
+        """The nodes are gone through from the leaves on, each after all below it, and the first that passes is kept with its
+        path."""
+        kept, left = [0.0] * len(parents), 1.0
+        for node in post_order(children(parents)):
+            kept[node] += left * accept_prob[node]
+            left *= 1 - accept_prob[node]
+            if parents[node] >= 0:
+                kept[parents[node]] += kept[node]
+        return kept
+
+
+def children(parents: Sequence[int]) -> dict[int, list[int]]:
+    """The children of each node that has some, the eldest first; -1 is the text."""
+    behind: dict[int, list[int]] = {}
+    for node, parent in enumerate(parents):
+        behind.setdefault(parent, []).append(node)
+    return behind
+
+
+def post_order(behind: dict[int, list[int]], node: int = -1) -> Iterator[int]:
+    """The nodes below `node`, each after all that are below it."""
+    for child in behind.get(node, ()):
+        yield from post_order(behind, child)
+        yield child

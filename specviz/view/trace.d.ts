@@ -16,6 +16,12 @@ interface ProvenanceData {
   layer?: (number | null)[];
 }
 
+interface CandidatesData {
+  behind: number[];
+  kept_chance: number[];
+  optimum: (number | null)[];
+}
+
 interface RoundData {
   start: number;
   drafted: number[];
@@ -34,6 +40,7 @@ interface RoundData {
   provenance?: ProvenanceData;
   chosen?: boolean[];
   law_prob?: number[];
+  candidates?: CandidatesData;
 }
 
 interface LaneData {
