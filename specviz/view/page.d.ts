@@ -4,6 +4,22 @@ type Probs = number[];
 type Num = number | string | null | undefined; // a recorded number; Infinity is a word until `finite` has read it
 type Knobs = Record<string, any>;
 
+// What `el` makes of "button.quiet", and the attributes that it takes: handlers by "on" and the event's name.
+type Made<Spec extends string> =
+  (Spec extends `${infer Tag}.${string}` ? Tag : Spec) extends infer Tag
+    ? Tag extends keyof HTMLElementTagNameMap
+      ? HTMLElementTagNameMap[Tag]
+      : Tag extends ""
+        ? HTMLDivElement
+        : HTMLElement
+    : never;
+type Attributes<On> = {
+  [Name in keyof HTMLElementEventMap as `on${Name}`]?:
+    ((event: HTMLElementEventMap[Name] & { currentTarget: On }) => unknown) | null;
+} & Record<string, unknown>;
+
+type Inks = Record<string, string>; // the colours of the theme, see core/dom.js
+
 interface Knob {
   name: string;
   type: "int" | "float" | "str";
@@ -235,7 +251,7 @@ interface Wire {
 
 interface State {
   run: Run | null;
-  source: string | null;
+  source: "recorded" | "live" | "imported" | null;
   time: number;
   live: boolean;
   playing: boolean;
@@ -250,24 +266,58 @@ interface State {
   columns: Column[];
 }
 
+// Parameters, by role; null where none took part.
+interface Sizes {
+  draft?: number | null;
+  head?: number | null;
+  exit?: number | null;
+  verifier: number;
+}
+
 interface Pair {
   name: string;
   title: string;
   knows: string;
   licence: string;
-  parameters: { draft: number; verifier: number };
+  parameters: Sizes;
   styles: Record<string, string>;
   sampling: Record<string, number>;
 }
 
+// An example, of assets/prompts.json; `recorded`: where its run is.
+interface Example {
+  name: string;
+  text: string;
+  pair: string | null;
+  style: string | null;
+  system?: string | null;
+  sampling?: Partial<Sampling>;
+  draft_length?: number | string;
+  max_new_tokens?: number;
+  seed?: number;
+  why?: string;
+  expected?: string;
+  recorded?: string | null;
+}
+
+// What the server says of a pair that it has loaded, or the page of one on offer.
+interface PairFacts extends Omit<Pair, "name"> {
+  name: string | null; // null: models that the page was started with
+  system?: string | null;
+  drafter?: Drafter;
+  notice?: string;
+  ids?: string[];
+}
+
 interface Boot {
+  version: string;
   rules: Record<string, RuleWords>;
   drafters: Record<string, DrafterWords>;
   definitions: Record<string, { label: string; unit: string; kind: string; definition: string }>;
   settings: Knob[];
   lengths: Record<string, string>;
   pairs: Pair[];
-  prompts: any[];
+  prompts: Example[];
   exports: { name: string; suffix: string; summary: string }[];
   twins: string[];
   sets: Record<string, SetWords>;
@@ -281,7 +331,7 @@ interface Boot {
   };
   plots: string[];
   plotly: string;
-  sweep: any;
+  sweep: SweepWords;
 }
 
 interface TreeNode {
@@ -292,4 +342,232 @@ interface TreeNode {
   parent: number;
   elder: number;
   hidden: number;
+}
+
+// A series of Plotly's, and how a plot is laid out: what the page itself reads of them.
+interface Series {
+  x?: any[];
+  y?: any[];
+  name?: string;
+  text?: string[] | string;
+  error_x?: Whiskers;
+  error_y?: Whiskers;
+  marker?: Record<string, unknown>;
+  customdata?: unknown[];
+  [more: string]: unknown;
+}
+
+interface Whiskers {
+  array: number[];
+  arrayminus: number[];
+  [more: string]: unknown;
+}
+
+interface Layout {
+  margin: { l: number; r: number; t: number; b: number };
+  xaxis: Record<string, unknown>;
+  yaxis: Record<string, unknown>;
+  annotations?: { name?: string; [more: string]: unknown }[];
+  shapes?: object[];
+  [more: string]: unknown;
+}
+
+type Cell = string | number | null | undefined; // of a table of numbers
+
+// What a plot shows, see compare/plots.js: Plotly's, or a picture of its own; and a figure that is saved, see
+// parts/figure.js.
+interface Shown {
+  title?: string;
+  subtitle: string;
+  more?: string;
+  kind?: string;
+  axes: string[];
+}
+
+interface Plotted extends Shown {
+  data: Series[];
+  layout: Layout;
+  rows?: Cell[][];
+  draw?: undefined;
+}
+
+interface Pictured extends Shown {
+  draw(): SVGElement;
+  rows: Cell[][];
+}
+
+interface Framed {
+  title: string;
+  foot: (string | null | undefined)[];
+}
+
+type Figure = (Plotted | Pictured) & Framed;
+
+// The element that Plotly draws into.
+interface Graph extends HTMLElement {
+  on(event: string, hear: (detail: any) => void): void;
+  data?: Series[];
+}
+
+interface Plotly {
+  react(graph: HTMLElement, data: Series[], layout: object, config: object): void;
+  toImage(figure: object, options: object): Promise<string>;
+  Fx: { hover(graph: HTMLElement, points: object[]): void; unhover(graph: HTMLElement): void };
+}
+
+interface Window {
+  Plotly?: Plotly;
+}
+
+// The end of a line, and what stands there.
+interface End {
+  y: number;
+  text: string;
+  bold: boolean;
+}
+
+// A plot of Compare, see compare/plots.js.
+interface Plot {
+  title: string;
+  place: number;
+  draw(ink: Inks, mode: string): Plotted | null;
+  modes?: [name: string, words: string][];
+  served?(redraw: () => void): HTMLElement;
+}
+
+// What a lane is on the page: its nodes, and how far they have come. See compare/lane.js and compare/lanes.js.
+interface LaneView {
+  column: Column;
+  index: number;
+  node: HTMLElement;
+  text: HTMLElement;
+  words: HTMLElement;
+  cursor: HTMLElement;
+  summary: HTMLElement;
+  whatif: HTMLElement;
+  voices: HTMLElement;
+  knobs: HTMLElement;
+  error: HTMLElement;
+  status: HTMLElement;
+  count: HTMLElement;
+  by: DrafterView | null;
+  figures: FiguresView;
+  verdict: VerdictView;
+  given: HTMLElement | null;
+  rounds: HTMLElement[];
+  shownRounds: number;
+  live: number; // the round that is being drafted or checked; -1 without one
+  fresh?: HTMLElement; // the round that was just judged
+  stamp: string; // of what is shown, and of what the cursor was moved to
+  moved?: string;
+  spot: { before?: Element; after?: Element | null } | null; // of the cursor
+  sat: boolean; // whether there was one
+  follows: boolean; // whether the end of the text stays in sight
+  sought: boolean; // a token is to be shown as soon as it is there
+  wasDirty: boolean; // a knob was turned
+  spoke: (string | number)[]; // the voices of its drafter, in the order in which they spoke
+}
+
+interface DrafterView {
+  choice: HTMLElement;
+  knobs: HTMLElement | null;
+  ran: HTMLElement;
+}
+
+interface FiguresView {
+  big: HTMLElement;
+  small: HTMLElement;
+  more: HTMLElement;
+  bar: HTMLElement;
+  bars: HTMLElement[];
+  parts: Record<string, { node: HTMLElement; value: HTMLElement; badge?: HTMLElement; note?: HTMLElement }>;
+  said: Record<string, string[]>; // what is said of a figure besides its definition
+}
+
+interface VerdictView {
+  node: HTMLElement;
+  mark: HTMLElement;
+  said: HTMLElement;
+  rest: HTMLElement;
+  why: HTMLElement;
+}
+
+// What core/forest.js has laid out.
+interface Forest {
+  nodes: TreeNode[];
+  root: number;
+  rows: number;
+  depth: number;
+  own: { token: Token; row: number } | null;
+}
+
+// A sweep: what was asked, its settings, and what came of each so far; see specviz/study/sweep.py and ui/sweeping.py.
+type Measure = "accuracy" | "against_plain" | "accepted_per_round" | "emitted_per_round" | "mean_kl";
+
+interface SweepRequest extends Sampling {
+  rules: string[];
+  families: string[];
+  questions: number;
+  draft_length: number;
+  seed: number;
+}
+
+interface SweepPoint {
+  rule: string;
+  name: string;
+  knobs: Knobs;
+}
+
+type SweepRow = SweepPoint &
+  Sampling &
+  Record<Measure | `${Measure}_low` | `${Measure}_high`, Num> & {
+    right: number;
+    questions: number;
+    draft_length: number;
+    max_new_tokens: number;
+  };
+
+interface Question {
+  prompt: string;
+  answer: string;
+  text: string;
+  right: boolean;
+  seed: number;
+}
+
+type Outcome = "won" | "lost" | "alike";
+
+interface SweepMessage {
+  run?: string;
+  asked: SweepRequest;
+  points: SweepPoint[];
+  rows: SweepRow[];
+  csv: string;
+  style: string | null;
+  done: number;
+  total: number;
+  seconds?: number;
+  left: number | null;
+  starting?: number;
+  ended?: boolean;
+  answers?: {
+    questions: Question[];
+    rules: Record<string, Record<Outcome, { count: number; texts: Record<string, string> }>>;
+  };
+}
+
+interface Regime {
+  title: string;
+  about: string[];
+  asked: Record<string, unknown>;
+  recorded: string;
+}
+
+interface SweepWords {
+  asked: SweepRequest & Record<string, unknown>;
+  definitions: Record<Measure, { label: string; unit: string; kind: string; definition: string }>;
+  families: Record<string, string>;
+  name: string | null;
+  pair: string | null;
+  regimes: Regime[];
 }

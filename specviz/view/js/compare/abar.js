@@ -8,17 +8,44 @@ const Y = 30;
 const TALL = 20;
 const SAME = 1e-6; // chances nearer than this are one
 
+/** @typedef {Pick<Facts, "strict" | "accept" | "uniform">} Chances */
+/** @typedef {{ text: string, kind: string, left: number, width: number, line: number }} Label */
+
+/**
+ * @param {string} text
+ * @param {number} weight
+ */
 const widthOf = (text, weight) => width(text, 12, weight) * 1.03 + 1; // some browsers round letters up
 
 // All labels of the bar as {text, kind, left, width, line}; `measure(text, weight)` says how wide. Pure.
+/**
+ * @param {Chances} chances
+ * @param {(text: string, weight: number) => number} measure
+ */
 export function labels({ strict, accept, uniform }, measure) {
+  /** @param {number} value */
   const x = (value) => Math.max(0, Math.min(1, value)) * W;
+  /** @type {Label[]} */
   const made = [];
+  /**
+   * @param {string} text
+   * @param {string} kind
+   * @param {number} left
+   * @param {number} size
+   * @param {number} line
+   */
   const put = (text, kind, left, size, line) => made.push({ text, kind, left, width: size, line });
+  /** @type {[string, string, number][]} */
   const below = [[`strict ${prob(strict)}`, "", strict]];
   if (Math.abs(accept - strict) > SAME) below.push([`φ ${prob(accept)}`, "amber", accept]);
   const sized = below.map(([text, , at]) => ({ at: x(at), width: measure(text, 500) }));
   nudge(sized, 0, W).forEach((left, i) => put(below[i][0], below[i][1], left, sized[i].width, Y + TALL + 17));
+  /**
+   * @param {string} text
+   * @param {string} kind
+   * @param {number} from
+   * @param {number} to
+   */
   const inner = (text, kind, from, to) => {
     const size = measure(text, 500);
     const middle = beside(from, to, x(uniform), size);
@@ -32,14 +59,28 @@ export function labels({ strict, accept, uniform }, measure) {
   return made;
 }
 
+/** @param {Chances} facts */
 export function bar(facts) {
   const root = svg("svg", { viewBox: `0 0 ${W} 82`, class: "abar", role: "img", preserveAspectRatio: "xMinYMin meet" });
   root.setAttribute(
     "aria-label",
     `Drawn ${fixed(facts.uniform)}; kept below ${fixed(facts.accept)}; strict keeps below ${fixed(facts.strict)}`,
   );
+  /** @param {number} value */
   const x = (value) => Math.max(0, Math.min(1, value)) * W;
+  /**
+   * @param {keyof SVGElementTagNameMap} name
+   * @param {Record<string, string | number>} attributes
+   * @param {...any} content
+   */
   const add = (name, attributes, ...content) => root.append(svg(name, attributes, ...content));
+  /**
+   * @param {number} at
+   * @param {number} from
+   * @param {number} to
+   * @param {string} color
+   * @param {number} width
+   */
   const upright = (at, from, to, color, width) =>
     add("line", { x1: at, x2: at, y1: from, y2: to, stroke: color, "stroke-width": width });
   const hatch = svg("pattern", {

@@ -8,14 +8,39 @@ import * as about from "specviz/parts/about.js";
 import { column, heads, unseen } from "specviz/parts/heads.js";
 import { key } from "specviz/parts/key.js";
 
+/**
+ * A setting, as specviz/ui/advice.py gives it; `tried`: what a real run kept.
+ * @typedef {{
+ *   rule: string, name: string, knobs: Knobs, drafter: string, draft_length: number, kept: number,
+ *   interval: [number, number], kl: number, speedup: number, speedup_interval: [number, number], attempt?: number,
+ *   tried?: { kept: number, kl: Num, inside: boolean },
+ * }} Row
+ */
+
+/**
+ * What the rows of an answer are about: their name, what they are called, and what using one does.
+ * @typedef {{
+ *   head: string, name: (row: Row) => string, label: (row: Row) => string, title: (row: Row) => any,
+ *   use: (row: Row) => string, used: (row: Row) => boolean,
+ * }} Subject
+ */
+
+/**
+ * @typedef {{ rows: Row[], subject: Subject, fixedLength: boolean }} Answer
+ * @typedef {{ check: (row: Row) => void, use: (row: Row) => void }} Acts
+ */
+
+/** @param {Row} row */
 const drafterOf = (row) => drafters.parse(row.drafter);
 
+/** @param {Row} row */
 function knobsOf(row) {
   const [name, value] = Object.entries(row.knobs).find(([, one]) => typeof one === "number") || [];
   return name ? [`${symbol(name)} `, el("b", null, number(value))] : "no knob";
 }
 
 // The lane that a rule's row would go to: the one with its rule, or else a new one, or else the last.
+/** @param {Row} row */
 export function target(row) {
   const own = state.columns.findIndex(({ rule }) => rule === row.name);
   if (own >= 0) return { index: own, words: `Set in lane ${own + 1}` };
@@ -26,12 +51,13 @@ export function target(row) {
 }
 
 // Whether every lane that drafts would do so as a drafter's row says.
+/** @param {Row} row */
 const inUse = (row) =>
   drafters.same(drafterOf(row), state.form.drafter) &&
   state.form.draft_length === row.draft_length &&
   !state.columns.some(({ drafter }) => drafter);
 
-// What the rows of an answer are about: their name, what they are called, and what using one does.
+/** @type {Record<"rules" | "drafters", Subject>} */
 export const SUBJECTS = {
   rules: {
     head: "rule",
@@ -52,23 +78,41 @@ export const SUBJECTS = {
 };
 
 // Kept per round on a common scale: the interval, the estimate in it, and what a real run kept.
+/**
+ * @param {Row} row
+ * @param {number} most
+ */
 function range(row, most) {
+  /** @param {number} value */
   const at = (value) => `${Math.max(0, Math.min(1, value / most)) * 100}%`;
   const span = el("i.span");
   span.style.left = at(row.interval[0]);
   span.style.right = `calc(100% - ${at(row.interval[1])})`;
   const dot = el("i.dot2");
   dot.style.left = at(row.kept);
-  const real = row.tried && el(row.tried.inside ? "i.real" : "i.real.out");
-  if (real) real.style.left = at(row.tried.kept);
+  const real = row.tried ? el(row.tried.inside ? "i.real" : "i.real.out") : null;
+  if (real && row.tried) real.style.left = at(row.tried.kept);
   return el("span.range", { "aria-hidden": "true" }, span, dot, real);
 }
 
 // A cell with its label, which is seen where the table is folded into cards.
+/**
+ * @param {string} label
+ * @param {...any} content
+ */
 const cell = (label, ...content) => el("td", { "data-label": label }, ...content);
 
+/**
+ * @param {[number, number]} interval
+ * @param {string} unit
+ */
 const between = ([low, high], unit = "") => el("span.caption", null, `${fixed(low)} to ${fixed(high)}${unit}`);
 
+/**
+ * @param {Row} row
+ * @param {Subject} subject
+ * @param {(row: Row) => void} check
+ */
 function realRun(row, subject, check) {
   const { tried } = row;
   return el(
@@ -88,6 +132,11 @@ function realRun(row, subject, check) {
   );
 }
 
+/**
+ * @param {Row} row
+ * @param {Answer & { most: number }} answer
+ * @param {Acts} acts
+ */
 function line(row, { subject, most, fixedLength }, { check, use }) {
   const drafts = `drafts ${row.draft_length}`;
   const settings = [
@@ -135,6 +184,10 @@ function line(row, { subject, most, fixedLength }, { check, use }) {
 }
 
 // The table of {rows, subject, fixedLength}; `acts`: {check, use}, what its buttons do with a row.
+/**
+ * @param {Answer} answer
+ * @param {Acts} acts
+ */
 export function table(answer, acts) {
   const { rows, subject } = answer;
   const most = Math.max(1, ...rows.map((row) => row.draft_length));

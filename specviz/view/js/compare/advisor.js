@@ -1,19 +1,25 @@
 // Which setting should I use? The server reads the run's texts once more; here its answer becomes a table, a row of
 // which can be put to use or held against a real run.
-import { el, set } from "specviz/core/dom.js";
+import { el, inside, set } from "specviz/core/dom.js";
 import { emit, on } from "specviz/core/events.js";
 import { finite, fixed } from "specviz/core/formats.js";
 import * as live from "specviz/core/live.js";
 import * as pairs from "specviz/core/pairs.js";
 import { ownOf, state } from "specviz/core/state.js";
 import * as drafters from "specviz/core/drafters.js";
-import { SUBJECTS, table, target } from "specviz/compare/advice.js";
+import * as advice from "specviz/compare/advice.js";
 import * as controls from "specviz/compare/controls.js";
 
 // What may be asked: its words around a number, where it has one, and more on hover; `asks`: the kind of question, and
 // what its rows are about; `busy`: what is said meanwhile.
 const RULES_BUSY =
   "The models read the texts once more, then every rule is tried at some thirty settings: a few seconds.";
+/**
+ * @type {Record<string, {
+ *   words: string[], value?: string, title: string, asks: string, subject: advice.Subject, busy: string,
+ *   lead: (value: number | string) => string,
+ * }>}
+ */
 const GOALS = {
   spend: {
     words: ["Spend at most", "nats per token"],
@@ -22,7 +28,7 @@ const GOALS = {
       "How far the written text may stray from what the verifier would have written: the mean KL of the " +
       "output law from the verifier, per judged token.",
     asks: "advise",
-    subject: SUBJECTS.rules,
+    subject: advice.SUBJECTS.rules,
     busy: RULES_BUSY,
     lead: (value) => `At most ${value} nats per token, fastest first`,
   },
@@ -31,7 +37,7 @@ const GOALS = {
     value: "2",
     title: "Drafted tokens kept per look of the verifier; the one it always adds is not counted.",
     asks: "advise",
-    subject: SUBJECTS.rules,
+    subject: advice.SUBJECTS.rules,
     busy: RULES_BUSY,
     lead: (value) => `At least ${value} kept per round, least divergence first`,
   },
@@ -39,18 +45,36 @@ const GOALS = {
     words: ["The fastest drafter for texts like these"],
     title: "Who should propose the tokens, and how many at a time, if nothing may be lost: under the rule sps.",
     asks: "drafters",
-    subject: SUBJECTS.drafters,
+    subject: advice.SUBJECTS.drafters,
     busy: "The forwards of the models are timed, then every drafter drafts along the texts again.",
     lead: () => "Under sps, which loses nothing: fastest first",
   },
 };
 const FIND = "Find settings";
-const parts = { goals: {} };
+/**
+ * @typedef {{
+ *   length: HTMLSelectElement, asked: boolean, button: HTMLButtonElement, status: HTMLElement, error: HTMLElement,
+ *   table: HTMLElement, box: HTMLElement,
+ *   goals: Record<string, { label: HTMLElement, input: HTMLInputElement | null, error: HTMLElement }>,
+ * }} Parts
+ */
+const parts = /** @type {Parts} */ ({ goals: {} });
 let goal = "spend";
-let answer = null; // {rows, missing, texts, left?} and what was asked: {goal, value, fixedLength}, of which trace and run
+/**
+ * @typedef {{ goal: string, value: number | string, fixedLength: boolean, subject: advice.Subject, trace: string, run: Run }} Asked
+ * @typedef {{ rows: advice.Row[], missing: string[], texts: number, left?: string[], positions?: number }} Given
+ */
+/** @type {(Given & Asked) | null} */
+let answer = null;
 let busy = false;
+/** @type {ReturnType<typeof live.ask> | null} */
 let asking = null; // the question that the server has not answered yet
 
+/**
+ * @param {string} words
+ * @param {string} error
+ * @param {string} field
+ */
 function say(words, error = "", field = "") {
   set(parts.status, words);
   Object.entries(parts.goals).forEach(([name, { input, error: node }]) => {
@@ -60,10 +84,17 @@ function say(words, error = "", field = "") {
     else input?.removeAttribute("aria-invalid");
   });
   set(parts.error, parts.goals[field] ? "" : error);
+  return null;
 }
 
 // A question to the server; null when there is no answer, which has then been said. `part` gets answers that are not
 // whole yet.
+/**
+ * @param {string} kind
+ * @param {string | null} pair
+ * @param {object} question
+ * @param {(part: Given) => void} [part]
+ */
 async function server(kind, pair, question, part) {
   if (!live.wire()) return say("", "The page is still connecting. Try again in a moment.");
   asking = live.ask(kind, pair, question, say, part);
@@ -73,6 +104,7 @@ async function server(kind, pair, question, part) {
   return found.error ? say("", found.error, found.field) : found;
 }
 
+/** @param {boolean} on */
 function working(on) {
   busy = on;
   parts.box.setAttribute("aria-busy", String(on));
@@ -112,29 +144,35 @@ async function ask() {
   }
 }
 
+/**
+ * @param {Given} given
+ * @param {Asked} asked
+ */
 function take(given, asked) {
-  given.rows.forEach((row) => {
-    row.kl = finite(row.kl);
-  });
-  if (asked.goal === "accept") given.rows.sort((one, other) => one.kl - other.kl || other.speedup - one.speedup);
-  answer = { ...given, ...asked };
+  const rows = given.rows.map((row) => ({ ...row, kl: /** @type {number} */ (finite(row.kl)) }));
+  if (asked.goal === "accept") rows.sort((one, other) => one.kl - other.kl || other.speedup - one.speedup);
+  answer = { ...given, ...asked, rows };
   draw();
 }
 
-function soFar({ rows, left }) {
+/** @param {Given} part */
+function soFar({ rows, left = [] }) {
   return left.length ? `${rows.length} of ${rows.length + left.length} drafters are read. Now: ${left[0]}.` : "";
 }
 
+/** @param {advice.Row} row */
 function use(row) {
+  if (!answer) return;
   if (state.live || busy) return say("", "A run is going on. Wait for its end.");
   const { subject } = answer;
-  const where = subject === SUBJECTS.drafters ? useDrafter(row) : useRule(row);
-  parts.table.querySelector(`[data-row="${subject.name(row)}"] .try`)?.focus({ preventScroll: true });
+  const where = subject === advice.SUBJECTS.drafters ? useDrafter(row) : useRule(row);
+  inside(parts.table, `[data-row="${subject.name(row)}"] .try`)?.focus({ preventScroll: true });
   say(`${subject.label(row)} is in ${where} now, drafting ${row.draft_length}. Press Run to see it write.`);
 }
 
+/** @param {advice.Row} row */
 function useRule(row) {
-  const { index } = target(row);
+  const { index } = advice.target(row);
   const from = state.run ? state.run.lanes.findIndex((lane) => lane.rule === row.name) : -1;
   const old = state.columns[index];
   state.columns[index] = {
@@ -149,6 +187,7 @@ function useRule(row) {
   return `lane ${index + 1}`;
 }
 
+/** @param {advice.Row} row */
 function useDrafter(row) {
   state.form.drafter = drafters.parse(row.drafter);
   state.columns.forEach((column) => {
@@ -160,7 +199,9 @@ function useDrafter(row) {
   return "all lanes";
 }
 
+/** @param {advice.Row} row */
 async function tryOut(row) {
+  if (!answer) return;
   if (busy || state.live) return state.live ? say("", "A run is going on. Wait for its end.") : undefined;
   row.attempt = (row.attempt || 0) + 1;
   const { run, trace, subject } = answer;
@@ -179,32 +220,32 @@ async function tryOut(row) {
   row.tried = { ...found, kl: finite(found.kl) };
   draw();
   say(`A real run kept ${fixed(found.kept)} per round: ${found.inside ? "inside" : "outside"} the interval.`);
-  parts.table.querySelector(`[data-row="${subject.name(row)}"] .try`)?.focus();
+  inside(parts.table, `[data-row="${subject.name(row)}"] .try`)?.focus();
 }
 
 function draw() {
   parts.table.hidden = !answer || (!answer.rows.length && busy);
-  if (parts.table.hidden) return parts.table.replaceChildren();
+  if (!answer || parts.table.hidden) return parts.table.replaceChildren();
   const { rows, subject, value } = answer;
-  const exact = subject === SUBJECTS.rules ? "divergence in nats is exact, " : "";
+  const exact = subject === advice.SUBJECTS.rules ? "divergence in nats is exact, " : "";
   parts.table.replaceChildren(
     el("p.lead", null, rows.length ? GOALS[answer.goal].lead(value) : "No setting of any rule reaches this. "),
     ...(rows.length
       ? [
           el("p.kinds.caption", null, `Kept and speed-up are estimated, ${exact}a real run is measured.`),
-          table(answer, { check: tryOut, use }),
+          advice.table(answer, { check: tryOut, use }),
         ]
       : []),
-    el("p.aside", null, asides()),
+    el("p.aside", null, asides(answer)),
   );
   if (busy) lock();
 }
 
 // What holds for the whole answer.
-function asides() {
-  const { rows, missing, texts, subject, left, positions } = answer;
-  const old = answer.run === state.run ? "" : "Read from the run before the one on display. ";
-  if (subject === SUBJECTS.drafters) {
+/** @param {Given & Asked} answer */
+function asides({ rows, missing, texts, subject, left = [], positions, run }) {
+  const old = run === state.run ? "" : "Read from the run before the one on display. ";
+  if (subject === advice.SUBJECTS.drafters) {
     const unread = left.length && !busy ? `Not read: ${left.join(", ")}. ` : "";
     const unable = missing.length ? `Not with these models: ${missing.join(", ")}. ` : "";
     return (
@@ -219,11 +260,13 @@ function asides() {
   );
 }
 
+/** @param {string} name */
 function choose(name) {
   goal = name;
   Object.entries(parts.goals).forEach(([key, { label }]) => label.classList.toggle("chosen", key === name));
 }
 
+/** @param {string} name */
 function option(name) {
   const { words, title, value } = GOALS[name];
   const radio = el("input", {
@@ -233,7 +276,7 @@ function option(name) {
     checked: name === goal,
     onchange: () => choose(name),
   });
-  const input = value && number(name, radio);
+  const input = value ? number(name, radio) : null;
   const [before, after] = words;
   const label = el(
     "label.goal",
@@ -247,6 +290,10 @@ function option(name) {
 }
 
 // The number of a goal, which chooses that goal.
+/**
+ * @param {string} name
+ * @param {HTMLInputElement} radio
+ */
 function number(name, radio) {
   const input = el("input", {
     type: "text",
@@ -320,7 +367,7 @@ export function build() {
   choose(goal);
   on("run", () => {
     lengths();
-    if (answer && answer.run.trace.prompt !== state.run.trace.prompt) {
+    if (answer && answer.run.trace.prompt !== state.run?.trace.prompt) {
       answer = null;
       say("");
     }

@@ -7,7 +7,13 @@ import { state } from "specviz/core/state.js";
 import * as models from "specviz/compare/models.js";
 import * as notices from "specviz/compare/notices.js";
 
-const parts = {};
+/**
+ * @typedef {{
+ *   field: HTMLElement, style: HTMLSelectElement, text: HTMLTextAreaElement, none: HTMLInputElement,
+ *   box: HTMLDetailsElement,
+ * }} Parts
+ */
+const parts = /** @type {Parts} */ ({});
 
 const chats = () => parts.style.value === "chat";
 
@@ -42,7 +48,7 @@ export function draw() {
     ...names.map((name) => el("option", { value: name, title: known[name] }, name)),
   );
   parts.style.value = style || (plain.length ? "" : "chat");
-  parts.style.closest("label").hidden = !names.length || Boolean(offline);
+  parts.field.hidden = !names.length || Boolean(offline);
   parts.none.checked = system === "";
   parts.text.value = system || "";
   if (system !== null) parts.box.open = true;
@@ -51,6 +57,7 @@ export function draw() {
 }
 
 // {words, button} where a message breaks off within a sentence, and the models could go on with it instead.
+/** @param {string} prompt */
 export function other(prompt) {
   if (state.form.style !== "chat" || !Object.hasOwn(models.styles(), "text") || !breaksOff(prompt)) return null;
   const act = () => {
@@ -91,8 +98,9 @@ export function build() {
     el("div", null, parts.text, el("label.switch", null, parts.none, "Send none")),
     el("p.error", { role: "alert", "data-error": "system" }),
   );
+  parts.field = el("label.field", { title: "What kind of text the models are asked for." }, "Style", parts.style);
   return {
-    style: el("label.field", { title: "What kind of text the models are asked for." }, "Style", parts.style),
+    style: parts.field,
     system: parts.box,
   };
 }

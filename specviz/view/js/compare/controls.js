@@ -1,6 +1,6 @@
 // What a visitor can set: prompt, sampling, drafter, lanes and their knobs. Nothing here touches a model.
 import { boot, defaults, offline } from "specviz/core/boot.js";
-import { el } from "specviz/core/dom.js";
+import { all, el, set } from "specviz/core/dom.js";
 import { emit, on } from "specviz/core/events.js";
 import { MAX_LANES, laneOf, ownOf, state } from "specviz/core/state.js";
 import { inputs, show } from "specviz/parts/knobs.js";
@@ -11,7 +11,13 @@ import * as notices from "specviz/compare/notices.js";
 import * as provenance from "specviz/compare/provenance.js";
 import { start, stop } from "specviz/compare/run.js";
 
-const parts = { fields: {} };
+/**
+ * @typedef {{
+ *   prompt: HTMLTextAreaElement, run: HTMLButtonElement, word: HTMLElement, key: HTMLElement, examples: HTMLElement,
+ *   why: HTMLElement, settings: HTMLDetailsElement, fields: Record<string, HTMLInputElement>,
+ * }} Parts
+ */
+const parts = /** @type {Parts} */ ({ fields: {} });
 
 const FIELDS = [
   ["temperature", "Temperature"],
@@ -24,6 +30,7 @@ const FIELDS = [
 
 // Words that a draft length may be, to choose from or to change; whether a text is one, but for a number behind its colon.
 const LENGTHS = "sv-lengths";
+/** @param {string} text */
 const way = (text) => Object.keys(boot.lengths || {}).some((word) => word.split(":")[0] === text.split(":")[0]);
 const lengths = () =>
   el(
@@ -34,6 +41,10 @@ const lengths = () =>
 
 const LOSSLESS = "The text it writes is distributed exactly as the verifier's.";
 
+/**
+ * @param {number} known
+ * @param {boolean} lossless
+ */
 function kinds(known, lossless) {
   const words = [known ? "" : "no knob", lossless ? "lossless" : ""].filter(Boolean).join(", ");
   if (!words) return null;
@@ -41,6 +52,11 @@ function kinds(known, lossless) {
 }
 
 // The knobs of a lane: its rule's, and behind them those of its own drafter.
+/**
+ * @param {Column} column
+ * @param {number} index
+ * @param {Node | null} [drafting]
+ */
 export function knobs(column, index, drafting) {
   const { knobs: known = [], lossless = false } = boot.rules[column.rule] ?? {};
   const change = () => {
@@ -57,6 +73,10 @@ export function knobs(column, index, drafting) {
   );
 }
 
+/**
+ * @param {number} index
+ * @param {string} rule
+ */
 export function setRule(index, rule) {
   const column = state.columns[index];
   column.rule = rule;
@@ -64,9 +84,10 @@ export function setRule(index, rule) {
   const lane = laneOf(column);
   if (lane) column.knobs = { ...lane.knobs };
   emit("columns");
-  document.querySelectorAll(".sv .lanehead select")[index]?.focus();
+  all(document, ".sv .lanehead select")[index]?.focus();
 }
 
+/** @param {number} index */
 export function resetKnobs(index) {
   const column = state.columns[index];
   const lane = laneOf(column);
@@ -74,6 +95,7 @@ export function resetKnobs(index) {
   emit("columns");
 }
 
+/** @param {number} index */
 export function removeLane(index) {
   if (state.columns.length < 2) return;
   state.columns.splice(index, 1);
@@ -85,7 +107,7 @@ export function addLane() {
   const used = state.columns.map((column) => column.rule);
   const rule = boot.openings.nextLanes.find((name) => boot.rules[name] && !used.includes(name)) ?? used[0];
   const from = state.run ? state.run.lanes.findIndex((lane) => lane.rule === rule) : -1;
-  const lane = from >= 0 ? state.run.lanes[from] : null;
+  const lane = state.run?.lanes[from] ?? null;
   state.columns.push({
     rule,
     knobs: lane ? { ...lane.knobs } : defaults(rule),
@@ -93,10 +115,11 @@ export function addLane() {
     from: lane ? from : null,
   });
   emit("columns");
-  document.querySelectorAll(".sv .lanehead select")[state.columns.length - 1]?.focus();
+  all(document, ".sv .lanehead select")[state.columns.length - 1]?.focus();
 }
 
 // What a field holds: a number, or else the text as it was typed.
+/** @param {string} name */
 function typed(name) {
   const given = parts.fields[name].value.trim();
   return given !== "" && Number.isFinite(Number(given)) ? Number(given) : given;
@@ -104,6 +127,7 @@ function typed(name) {
 
 // What goes to Python; numbers that are no numbers go as they were typed, and come back as a sentence.
 export function settings() {
+  /** @type {Record<string, unknown>} */
   const form = { pair: state.form.pair, prompt: parts.prompt.value, ...chat.settings() };
   FIELDS.forEach(([name]) => {
     form[name] = typed(name);
@@ -148,6 +172,7 @@ function fill() {
 }
 
 // What is wrong with what a field holds, in a sentence; empty if nothing is. Python has the last word.
+/** @param {string} name */
 function refusal(name) {
   const given = parts.fields[name].value.trim();
   const known = (boot.settings || []).find((knob) => knob.name === name);
@@ -160,7 +185,7 @@ function refusal(name) {
     (type === "int" && !Number.isInteger(value)) ||
     (low !== null && (value < low || (open && value === low))) ||
     (high !== null && value > high);
-  const [, label] = FIELDS.find(([field]) => field === name);
+  const label = FIELDS.find(([field]) => field === name)?.[1];
   return wrong
     ? `${label} must be ${type === "int" ? "a whole number, " : ""}${allowed}; got ${given || "nothing"}.`
     : "";
@@ -169,7 +194,7 @@ function refusal(name) {
 // While the prompt is not that of the lanes, they say whose they are.
 function aside() {
   const { run } = state;
-  const other = Boolean(run) && !state.live && parts.prompt.value !== run.trace.prompt;
+  const other = run !== null && !state.live && parts.prompt.value !== run.trace.prompt;
   document.querySelector(".sv .lanes")?.classList.toggle("aside", other);
   const words = run?.trace.prompt.trim().split("\n")[0] ?? "";
   if (other)
@@ -180,17 +205,26 @@ function aside() {
 let said = false;
 
 // A value in its field; a word takes more room.
+/**
+ * @param {string} name
+ * @param {number | string} value
+ */
 function fit(name, value) {
   parts.fields[name].value = show(value);
   resize(name);
 }
 
+/** @param {string} name */
 function resize(name) {
   const held = typed(name);
   parts.fields[name].classList.toggle("word", typeof held === "string" && held !== "");
 }
 
 // A setting put into its field by the page.
+/**
+ * @param {string} name
+ * @param {number | string} value
+ */
 export function put(name, value) {
   state.form[name] = value;
   fit(name, value);
@@ -205,9 +239,9 @@ function grow() {
 
 function examples() {
   const current = state.form.prompt;
-  parts.examples
-    .querySelectorAll("button")
-    .forEach((button) => button.setAttribute("aria-pressed", button.dataset.text === current));
+  all(parts.examples, "button").forEach((button) =>
+    button.setAttribute("aria-pressed", String(button.dataset.text === current)),
+  );
   const chosen = current && boot.prompts.find((one) => one.text === current);
   const about = chosen ? [chosen.why, chosen.expected && `Expected answer: ${chosen.expected}.`] : null;
   const other = about || offline ? null : chat.other(current);
@@ -219,6 +253,7 @@ function examples() {
 }
 
 // `models`: the choice of the models, which stands in the line under the prompt.
+/** @param {HTMLElement} models */
 export function build(models) {
   parts.prompt = el("textarea", {
     rows: 1,
@@ -243,15 +278,15 @@ export function build(models) {
   parts.run = el(
     "button.run",
     { type: "button", onclick: () => (state.live ? stop() : run()) },
-    el("span", null, "Run"),
-    el("kbd", { "aria-hidden": "true" }, "↵"),
+    (parts.word = el("span", null, "Run")),
+    (parts.key = el("kbd", { "aria-hidden": "true" }, "↵")),
   );
   parts.examples = el(
     "div.examples",
     { role: "group", "aria-label": "Example prompts" },
     boot.prompts.map((one, i) => [
       one.pair !== boot.prompts[0].pair && one.pair !== boot.prompts[i - 1].pair
-        ? el("span.caption", null, `${boot.pairs.find((pair) => pair.name === one.pair).title}:`)
+        ? el("span.caption", null, `${boot.pairs.find((pair) => pair.name === one.pair)?.title}:`)
         : null,
       el(
         "button",
@@ -333,8 +368,9 @@ export function build(models) {
   );
 }
 
+/** @param {boolean} going */
 function running(going) {
-  parts.run.firstChild.textContent = going ? "Stop" : "Run";
-  parts.run.lastChild.textContent = going ? "" : "↵";
+  set(parts.word, going ? "Stop" : "Run");
+  set(parts.key, going ? "" : "↵");
   parts.run.setAttribute("aria-label", going ? "Stop the run" : "Run");
 }

@@ -2,16 +2,22 @@
 // the form, and in the head of each lane for that lane alone. A drafter is {name, knobs}.
 import { offline } from "specviz/core/boot.js";
 import * as drafters from "specviz/core/drafters.js";
-import { el, set } from "specviz/core/dom.js";
+import { all, el, set } from "specviz/core/dom.js";
 import { emit } from "specviz/core/events.js";
 import { laneOf, state } from "specviz/core/state.js";
 import * as knobs from "specviz/parts/knobs.js";
 import * as models from "specviz/compare/models.js";
 import * as notices from "specviz/compare/notices.js";
 
-const parts = {};
+/**
+ * @typedef {{
+ *   select: HTMLSelectElement, knobs: HTMLElement, box: HTMLElement, about: HTMLElement, error: HTMLElement,
+ * }} Parts
+ */
+const parts = /** @type {Parts} */ ({});
 const FORM = ""; // the choice of a lane that has none of its own
 
+/** @param {string} name */
 function choose(name) {
   state.form.drafter = drafters.complete({ name, knobs: {} });
   changed();
@@ -24,15 +30,22 @@ function changed() {
 }
 
 // The drafters that can work with the chosen pair, and `also`, which a run may have had.
+/** @param {string} [also] */
 function names(also) {
   const able = Object.keys(drafters.known()).filter(models.able);
   return !also || able.includes(also) ? able : [...able, also];
 }
 
+/** @param {string} name */
 const option = (name) => el("option", { value: name, title: drafters.words(name).summary }, name);
 
 // {choice, knobs, ran}: "by model" in the head of a lane, the knobs of a drafter of its own, and who drafted what is on
 // display where that is another.
+/**
+ * @param {Column} column
+ * @param {number} index
+ * @returns {DrafterView}
+ */
 export function ofLane(column, index) {
   const { drafter } = column;
   const inForm = state.form.drafter;
@@ -42,7 +55,7 @@ export function ofLane(column, index) {
     {
       "aria-label": `Drafter of lane ${index + 1}`,
       disabled: Boolean(offline),
-      onchange: () => own(index, select.value),
+      onchange: (event) => own(index, event.currentTarget.value),
     },
     el("optgroup", { label: "As in the settings" }, el("option", { value: FORM }, inForm.name)),
     el("optgroup", { label: "In this lane alone" }, names(drafter?.name).map(option)),
@@ -59,7 +72,7 @@ export function ofLane(column, index) {
       el("span", null, "by"),
       select,
     ),
-    knobs: known.length ? folded(index, drafter, known) : null,
+    knobs: drafter && known.length ? folded(index, drafter, known) : null,
     ran: el(
       "p.caption.drafted",
       { hidden: !ran },
@@ -69,6 +82,11 @@ export function ofLane(column, index) {
 }
 
 // The knobs of a lane's own drafter, in a panel over the lane.
+/**
+ * @param {number} index
+ * @param {Drafter} drafter
+ * @param {Knob[]} known
+ */
 function folded(index, drafter, known) {
   const line = el("summary");
   const say = () => set(line, drafters.label(drafter).split(", ").slice(1).join(", ") || `${drafter.name}'s knobs`);
@@ -84,13 +102,18 @@ function folded(index, drafter, known) {
 }
 
 // A lane's own drafter; FORM takes it away.
+/**
+ * @param {number} index
+ * @param {string} name
+ */
 function own(index, name) {
   state.columns[index].drafter = name === FORM ? null : drafters.complete({ name, knobs: {} });
   ownChanged(index);
   emit("columns");
-  document.querySelectorAll(".sv .lanetop .by select")[index]?.focus();
+  all(document, ".sv .lanetop .by select")[index]?.focus();
 }
 
+/** @param {number} index */
 function ownChanged(index) {
   notices.error(`lane${index}`, "");
   emit("settings");
@@ -127,14 +150,16 @@ export function draw() {
 }
 
 // A replay shows what was set, and sets nothing.
+/** @param {HTMLElement} box */
 function lock(box) {
   if (!offline) return;
-  box.querySelectorAll("select, input").forEach((control) => {
-    control.disabled = true;
+  all(box, "select, input").forEach((control) => {
+    control.toggleAttribute("disabled", true);
   });
 }
 
 // `compare` is called when several are asked for at once.
+/** @param {() => void} compare */
 export function build(compare) {
   parts.select = el("select", {
     "aria-label": "Drafter",

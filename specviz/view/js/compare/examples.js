@@ -8,9 +8,11 @@ import * as models from "specviz/compare/models.js";
 import * as notices from "specviz/compare/notices.js";
 import * as timeline from "specviz/compare/timeline.js";
 
+/** @type {Record<string, Promise<string>>} */
 const fetched = {};
 
 // The recorded run of an example, or null; fetched once. A replay holds its runs, each in an element of that name.
+/** @param {Example | null} [example] */
 export function recorded(example) {
   const url = example?.recorded;
   if (!url) return null;
@@ -26,6 +28,7 @@ export function recorded(example) {
 
 export const firstExample = () => boot.prompts.find((one) => one.recorded) ?? null;
 
+/** @param {Example} example */
 export async function choose(example) {
   if (state.live) return;
   notices.clearErrors();
@@ -52,7 +55,7 @@ export async function choose(example) {
     return;
   }
   try {
-    display(await found, true);
+    display((await found) ?? "", true);
     notices.notice("");
   } catch {
     notices.error("prompt", "The recorded run could not be fetched. Press Run to make it again.");
@@ -60,6 +63,11 @@ export async function choose(example) {
 }
 
 // A recorded run, with a token worth looking at already selected.
+/**
+ * @param {string} text
+ * @param {boolean} autoplay
+ * @param {Column[]} [columns]
+ */
 export function display(text, autoplay, columns) {
   timeline.pause();
   show(JSON.parse(text), "recorded", text, columns);

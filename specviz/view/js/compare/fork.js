@@ -3,13 +3,13 @@
 // A trace of such a run says so: continued = {prompt_length, position, forced}, see specviz.trace.
 import { offline } from "specviz/core/boot.js";
 import * as continued from "specviz/core/continued.js";
-import { calm, el } from "specviz/core/dom.js";
+import { all, calm, el } from "specviz/core/dom.js";
 import { on } from "specviz/core/events.js";
 import { lined, named, percent } from "specviz/core/formats.js";
 import * as live from "specviz/core/live.js";
 import { joined } from "specviz/core/pieces.js";
 import * as pairs from "specviz/core/pairs.js";
-import { pick, setTime, show, state } from "specviz/core/state.js";
+import { onDisplay, pick, setTime, show, state } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 import * as controls from "specviz/compare/controls.js";
 import * as notices from "specviz/compare/notices.js";
@@ -17,14 +17,26 @@ import * as timeline from "specviz/compare/timeline.js";
 
 const MOST = 20; // earlier runs that are remembered
 const LEAST = 1e-5; // verifier probability of a token that is offered: less is said as 0 percent
+/**
+ * A run that can be gone back to, as it was on display.
+ * @typedef {Pick<State, "source" | "raw" | "time" | "picked" | "columns"> & { trace: TraceData }} Past
+ */
+/** @type {Past[]} */
 const past = []; // the runs before the one on display
+/** @type {Past | null} */
 let asked = null; // the run that was on display when one was asked to go on from it
 let returning = false;
+/** @type {HTMLElement} */
 let box;
 
 // What Python needs to go on from a position of a lane, with `forced` put there (or null).
+/**
+ * @param {Lane} lane
+ * @param {number} position
+ * @param {number | null} forced
+ */
 function request(lane, position, forced) {
-  const { trace } = state.run;
+  const { trace } = onDisplay();
   const kept = [
     ...continued.given(trace),
     ...lane.tokens.filter((token) => !token.cut && token.position < position),
@@ -38,15 +50,20 @@ function request(lane, position, forced) {
   };
 }
 
+/**
+ * @param {Lane} lane
+ * @param {number} position
+ * @param {number | null} forced
+ */
 export function start(lane, position, forced = null) {
   if (state.live || !live.wire())
     return notices.error(
       "continued",
       state.live ? "A run is going on. Stop it first." : "The page is still connecting. Try again in a moment.",
     );
-  const { run, source, raw, time, picked } = state;
+  const { source, raw, time, picked } = state;
   asked = {
-    trace: run.trace,
+    trace: onDisplay().trace,
     source,
     raw,
     time,
@@ -68,15 +85,15 @@ function back() {
   returning = false;
   setTime(last.time);
   if (last.picked) pick(last.picked.lane, last.picked.key, false);
-  document.querySelectorAll(".sv .lane .text")[state.front]?.focus({ preventScroll: true }); // the button is gone
+  all(document, ".sv .lane .text")[state.front]?.focus({ preventScroll: true }); // the button is gone
 }
 
 // A run that goes on from the one before keeps it; any other run starts a new history.
 function arrived() {
-  const goesOn = state.source === "live" && state.run.trace.continued;
-  const fresh = goesOn && asked;
+  const goesOn = state.source === "live" && onDisplay().trace.continued;
+  const fresh = goesOn ? asked : null;
   if (fresh) {
-    past.push(asked);
+    past.push(fresh);
     past.splice(0, past.length - MOST);
   } else if (!goesOn && !returning) past.length = 0;
   asked = null;
@@ -88,12 +105,13 @@ function arrived() {
 }
 
 function banner() {
-  const { trace } = state.run;
+  const { trace } = onDisplay();
   box.hidden = !trace.continued;
   if (box.hidden) return;
   const all = continued.given(trace);
   const forced = all.find((token) => token.forced);
   const kept = all.length - (forced ? 1 : 0);
+  /** @type {(string | Node)[]} */
   const words = [
     kept ? `The first ${kept === 1 ? "token is" : `${kept} tokens are`} kept from an earlier run, in grey.` : "",
   ];
@@ -118,7 +136,7 @@ export function head() {
   if (!all.length) return null;
   const node = el("span.given", { title: "Given to every lane, kept from an earlier run" });
   joined(all).forEach((text, i) => {
-    const spaces = /^ */.exec(text)[0];
+    const [spaces] = /** @type {RegExpExecArray} */ (/^ */.exec(text));
     const word = el("bdi", null, lined(text.slice(spaces.length)));
     node.append(
       spaces,
@@ -130,12 +148,18 @@ export function head() {
 }
 
 // Tokens that are no text; those of older traces, which do not say, by their look.
-const special = (id) => state.run.special.has(id) || /^<\|.*\|>$/.test(state.run.trace.pieces[id] ?? "");
+/** @param {number} id */
+const special = (id) => onDisplay().special.has(id) || /^<\|.*\|>$/.test(onDisplay().trace.pieces[id] ?? "");
 
 // The part of the inspector that goes on from a token; `slice` holds the likely tokens of its position.
+/**
+ * @param {Token} token
+ * @param {Lane} lane
+ * @param {SliceData | null} slice
+ */
 export function block(token, lane, slice) {
   if (offline || token.fate === "discarded") return null;
-  const before = token.position - continued.promptLength(state.run.trace);
+  const before = token.position - continued.promptLength(onDisplay().trace);
   const kept = before === 1 ? "one token" : `${before} tokens`;
   const words =
     `${before === 0 ? "From the beginning" : `Keeps the ${kept} before this one`}. ` +
@@ -146,10 +170,15 @@ export function block(token, lane, slice) {
       ? slice.tokens.map((id, i) => ({ id, draft: slice.draft[i], verifier: slice.verifier[i] }))
       : [];
   const offered = likely.filter(({ id, verifier }) => id !== written && !special(id) && verifier >= LEAST); // a slice is filled up where little is possible
+  /**
+   * @param {"button.chip" | "button.plainbutton.outlined"} spec
+   * @param {Record<string, unknown>} attributes
+   * @param {...any} content
+   */
   const button = (spec, attributes, ...content) =>
     el(spec, { type: "button", "aria-disabled": state.live ? "true" : null, ...attributes }, ...content);
   const chips = offered.map(({ id, draft, verifier }) => {
-    const name = named(state.run.trace.pieces[id] ?? "");
+    const name = named(onDisplay().trace.pieces[id] ?? "");
     const chances = `verifier ${percent(verifier)} %, draft ${percent(draft)} %`;
     return button(
       "button.chip",

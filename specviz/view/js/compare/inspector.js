@@ -15,20 +15,31 @@ import * as fork from "specviz/compare/fork.js";
 import * as sheet from "specviz/compare/sheet.js";
 import * as tree from "specviz/compare/tree.js";
 
+/** @type {HTMLElement} */
 let box;
 
+/** @param {string} text */
 const strong = (text) => el("b", null, text);
 
 // How many candidates were refused at a place.
+/**
+ * @param {Lane} lane
+ * @param {Token} token
+ */
 const refused = (lane, { round, position }) =>
   lane.rounds[round].tokens.filter((one) => one.fate === "rejected" && one.position === position).length;
 
+/**
+ * @param {Token} token
+ * @param {Lane} lane
+ * @param {Facts} [facts]
+ */
 function sentence(token, lane, facts) {
   // At which values of the main knob the same draw would keep it.
   const from = () => {
     const kept = facts && rules.keptWords(lane, facts);
-    if (!kept) return [];
-    const { knob } = rules.keptAt(lane, facts);
+    const knob = facts && rules.keptAt(lane, facts)?.knob;
+    if (!kept || !knob) return [];
     const sign = symbol(knob.name);
     if (!kept.length) return [` No ${sign} ${knob.allowed} would keep it.`];
     return [" It would be kept ", ...kept.map((part, i) => (i % 2 ? strong(part) : part)), "."];
@@ -37,13 +48,13 @@ function sentence(token, lane, facts) {
     case "relaxed":
       return [
         strong("Kept by leniency."),
-        ` ${rules.because(lane, facts)} A strict check would have refused it.`.replace("  ", " "),
+        ` ${facts ? rules.because(lane, facts) : ""} A strict check would have refused it.`.replace("  ", " "),
         ...from(),
       ];
     case "rejected":
       return [
         strong("Refused."),
-        facts.uniform < facts.strict ? " A strict check would have kept it." : " A strict check refuses it too.",
+        token.uniform < token.strict ? " A strict check would have kept it." : " A strict check refuses it too.",
         ...(lane.lossless ? [] : from()),
       ];
     case "accepted":
@@ -69,6 +80,7 @@ function sentence(token, lane, facts) {
   }
 }
 
+/** @type {[Exclude<keyof SliceData, "tokens">, string][]} */
 const COLUMNS = [
   ["draft", "what the token was drawn from"],
   ["verifier", "what the verifier wants"],
@@ -77,8 +89,16 @@ const COLUMNS = [
   ["output", "what the position really emits"],
 ];
 
+/** @type {Record<string, string>} */
 const BROKEN = { verifier: "veri\u00adfier", residual: "resid\u00adual" }; // where a head is too long for its column
 
+/**
+ * @param {SliceData} slice
+ * @param {Run} run
+ * @param {number} here
+ * @param {Token} token
+ * @param {Lane} lane
+ */
 function table(slice, run, here, token, lane) {
   const rows = slice.tokens.map((id, i) => ({ id, i })).slice(0, 7);
   const at = slice.tokens.indexOf(here);
@@ -119,11 +139,24 @@ function table(slice, run, here, token, lane) {
   return el("table.dists", null, el("thead", null, head), el("tbody", null, body));
 }
 
+/**
+ * @param {Token} token
+ * @param {Lane} lane
+ * @param {Facts} facts
+ */
 function others(token, lane, facts) {
+  /** @type {{ label: string, phi: number, own: boolean }[]} */
   const found = [];
+  /** @type {string[]} */
   const undecided = [];
+  /** @type {string[]} */
   const unknown = [];
   const known = boot.rules;
+  /**
+   * @param {string} rule
+   * @param {Knobs} knobs
+   * @param {boolean} own
+   */
   const add = (rule, knobs, own) => {
     const phi = own ? token.accept : rules.accept(rule, facts, knobs);
     if (phi === null) (twins[rule] ? undecided : unknown).push(rule);
@@ -155,17 +188,31 @@ function others(token, lane, facts) {
     rows,
   );
   list.style.setProperty("--u", `${facts.uniform * 100}%`);
+  /**
+   * @param {string} words
+   * @param {string[]} names
+   */
   const aside = (words, names) => (names.length ? el("p.aside", null, `${words}: ${names.join(", ")}.`) : null);
   return [list, aside("Not decided by what a trace holds", undecided), aside("The browser cannot compute", unknown)];
 }
 
+/**
+ * @param {Lane} lane
+ * @param {Facts} f
+ */
 function facts(lane, f) {
+  /** @type {HTMLElement[]} */
   const rows = [];
+  /**
+   * @param {string} name
+   * @param {string} value
+   * @param {string} words
+   */
   const row = (name, value, words) => rows.push(el("dt", { title: words }, name), el("dd", null, value));
   const budget = rules.spending(lane, f);
   if (budget)
     row(
-      `Budget ${symbol(rules.budget(lane.rule).name)}`,
+      `Budget ${symbol(rules.budget(lane.rule)?.name ?? "")}`,
       number(budget.delta),
       "What one drafted token's target may stray from the verifier.",
     );
@@ -216,10 +263,19 @@ function facts(lane, f) {
   ];
 }
 
+/**
+ * @param {string} words
+ * @param {Node | null} right
+ */
 function heading(words, right) {
   return el("div.rowspread", null, el("h3", null, words), right);
 }
 
+/**
+ * @param {Lane} lane
+ * @param {Token} token
+ * @param {number} by
+ */
 function jump(lane, token, by) {
   const [, found] = store.worth(lane);
   if (!found.length) return;
@@ -231,23 +287,33 @@ function jump(lane, token, by) {
 }
 
 // What the other lanes wrote at the same position; their dot is explained here.
+/**
+ * @param {Token} token
+ * @param {Lane} lane
+ */
 function elsewhere(token, lane) {
   const found = shown()
     .filter((one) => one.lane !== lane)
-    .map((one) => [one.title, store.writtenAt(one.lane, token.position)])
-    .filter(([, other]) => other);
+    .flatMap((one) => {
+      const other = store.writtenAt(one.lane, token.position);
+      return other ? [{ name: one.title, other }] : [];
+    });
   if (!found.length) return null;
   return el(
     "p.aside",
     null,
     el("span.dot", { "aria-hidden": "true" }),
     "Same position: ",
-    found.map(([name, other], i) => [i ? ", " : "", `${name} wrote `, el("bdi.mono", null, named(other.text))]),
+    found.map(({ name, other }, i) => [i ? ", " : "", `${name} wrote `, el("bdi.mono", null, named(other.text))]),
     ".",
   );
 }
 
 // Which of several candidates it was, and the way to the round's tree.
+/**
+ * @param {Token} token
+ * @param {Lane} lane
+ */
 function candidate(token, lane) {
   const round = lane.rounds[token.round];
   if (!round.shape.tree) return null;
@@ -263,8 +329,9 @@ function candidate(token, lane) {
 }
 
 function draw() {
+  const { run } = state;
   const token = pickedToken();
-  if (!token) {
+  if (!token || !run) {
     box.replaceChildren(
       el(
         "div",
@@ -279,11 +346,11 @@ function draw() {
     );
     return;
   }
-  const { lane, slice, facts: recorded, round } = store.detail(state.run, token);
+  const { lane, slice, facts: recorded, round } = store.detail(run, token);
   const column = shown().find((one) => one.lane === lane)?.column;
-  const again = column && rejudged(state.run, lane, column.knobs);
-  const accept = recorded && again?.possible ? rules.accept(lane.rule, recorded, column.knobs) : null;
-  const f = accept === null ? recorded : { ...recorded, accept }; // as the dragged knob would have it
+  const again = column && rejudged(run, lane, column.knobs);
+  const accept = recorded && column && again?.possible ? rules.accept(lane.rule, recorded, column.knobs) : null;
+  const f = !recorded || accept === null ? recorded : { ...recorded, accept }; // as the dragged knob would have it
   const [kind, found] = store.worth(lane);
   const nav = found.length
     ? el(
@@ -298,7 +365,7 @@ function draw() {
         el("button", { type: "button", "aria-label": `Next ${kind} token`, onclick: () => jump(lane, token, 1) }, "›"),
       )
     : null;
-  const written = token.position - continued.promptLength(state.run.trace) + 1;
+  const written = token.position - continued.promptLength(run.trace) + 1;
   const word = el(`span.t.${token.fate}`, null, el("bdi", null, named(token.text)));
   const blocks = [
     el(
@@ -307,7 +374,7 @@ function draw() {
       el("div.rowspread", null, el("span.caption", null, `Token ${written} of ${lane.label}`), nav),
       el("div.token", null, word),
       el("p.verdict", null, sentence(token, lane, f)),
-      el("div.origin", null, copied.about(state.run, token)),
+      el("div.origin", null, copied.about(run, token)),
       elsewhere(token, lane),
       candidate(token, lane),
     ),
@@ -318,7 +385,9 @@ function draw() {
         "div",
         null,
         heading(
-          accept === null ? "Where the draw fell" : `Where the draw would fall, ${label(lane.name, column.knobs)}`,
+          accept === null
+            ? "Where the draw fell"
+            : `Where the draw would fall, ${label(lane.name, column?.knobs ?? lane.knobs)}`,
           lane.scope === "block" ? el("span.caption", null, "one draw of the block") : null,
         ),
         bar(f),
@@ -336,7 +405,7 @@ function draw() {
           "What each distribution says",
           el("span.caption", null, "percent ", el("span.badge.exact", null, "exact")),
         ),
-        table(slice, state.run, token.fate === "discarded" ? -1 : here, token, lane),
+        table(slice, run, token.fate === "discarded" ? -1 : here, token, lane),
       ),
     );
   }

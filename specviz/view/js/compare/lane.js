@@ -11,14 +11,26 @@ import * as drafter from "specviz/compare/drafter.js";
 import * as figures from "specviz/compare/figures.js";
 import * as verdict from "specviz/compare/verdict.js";
 
+/**
+ * @param {Column} column
+ * @param {number} index
+ * @returns {LaneView}
+ */
 export function build(column, index) {
-  const view = { column, index, shownRounds: 0, rounds: [], live: -1, stamp: "", sought: false, spoke: [] };
+  const view = /** @type {LaneView} */ (
+    /** @type {Partial<LaneView>} */ ({
+      ...{ column, index, shownRounds: 0, rounds: [], live: -1, stamp: "", sought: false, wasDirty: false, spoke: [] },
+    })
+  );
   const known = boot.rules;
   const rule = known[column.rule] || {};
   const names = Object.keys(known).includes(column.rule) ? Object.keys(known) : [column.rule, ...Object.keys(known)];
   const choose = el(
     "select",
-    { "aria-label": `Rule of lane ${index + 1}`, onchange: (e) => controls.setRule(index, e.target.value) },
+    {
+      "aria-label": `Rule of lane ${index + 1}`,
+      onchange: (event) => controls.setRule(index, event.currentTarget.value),
+    },
     names.map((name) => el("option", { value: name, selected: name === column.rule }, name)),
   );
   choose.value = column.rule;
@@ -114,6 +126,7 @@ export function build(column, index) {
 }
 
 // The drafter of the settings has changed: the knobs of a lane's own are as they were.
+/** @param {LaneView} view */
 export function redraft(view) {
   if (!view.by) return;
   const { choice, ran } = drafter.ofLane(view.column, view.index);
@@ -122,6 +135,10 @@ export function redraft(view) {
   Object.assign(view.by, { choice, ran });
 }
 
+/**
+ * @param {LaneView} view
+ * @param {HTMLElement} button
+ */
 async function copy(view, button) {
   const lane = laneOf(view.column);
   if (!lane) return;
@@ -132,8 +149,9 @@ async function copy(view, button) {
   } catch {
     const range = document.createRange();
     range.selectNodeContents(view.text);
-    getSelection().removeAllRanges();
-    getSelection().addRange(range);
+    const selection = getSelection();
+    selection?.removeAllRanges();
+    selection?.addRange(range);
     set(button, "Selected");
   }
   setTimeout(() => set(button, "Copy"), 1600);

@@ -1,8 +1,8 @@
 // The lanes together: texts that grow and follow the playhead, cursors, marks, tabs.
-import { el, set } from "specviz/core/dom.js";
+import { all, el, hit, inside, set } from "specviz/core/dom.js";
 import { on } from "specviz/core/events.js";
 import { named, seconds } from "specviz/core/formats.js";
-import { done, laneOf, pickedToken, state, titleOf } from "specviz/core/state.js";
+import { done, laneOf, onDisplay, pickedToken, state, titleOf } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 import * as card from "specviz/parts/card.js";
 import { tokenNode } from "specviz/parts/tokens.js";
@@ -14,13 +14,21 @@ import * as verdict from "specviz/compare/verdict.js";
 import * as voices from "specviz/compare/voices.js";
 import { recolour } from "specviz/compare/whatif.js";
 
+/** @type {HTMLElement} */
 let box;
+/** @type {HTMLElement} */
 let tabs;
+/** @type {LaneView[]} */
 let views = [];
 let ticket = 0;
 const FIRST = 480; // tokens that are there at once, of all lanes together
 const SLICE = 150; // and those of each task that brings the rest
 
+/**
+ * @param {LaneView} view
+ * @param {Lane} lane
+ * @param {Round} round
+ */
 function appendRound(view, lane, round) {
   const node = el("span.round", { "data-r": round.index });
   round.tokens.forEach((token) => {
@@ -50,11 +58,17 @@ function appendRound(view, lane, round) {
 }
 
 // A cut token that touches a kept one inside a word or number stands a little apart from it.
+/**
+ * @param {Lane} lane
+ * @param {Round} round
+ * @param {HTMLElement} node
+ */
 function space(lane, round, node) {
   round.tokens.forEach((token, i) => {
     if (!token.cut) return;
     const before = lane.tokens[token.key - 1];
     const after = round.tokens[i + 1];
+    /** @param {Token} right */
     const glued = (right) => right && !right.special && !/^\s/.test(right.text);
     if (before && !before.cut && glued(token)) node.children[i].classList.add("tightleft");
     if (after && !after.cut && glued(after)) node.children[i].classList.add("tightright");
@@ -62,6 +76,10 @@ function space(lane, round, node) {
 }
 
 // Puts the next rounds of a lane on the page, about `most` tokens.
+/**
+ * @param {LaneView} view
+ * @param {number} most
+ */
 function grow(view, most) {
   const lane = laneOf(view.column);
   if (!lane) return;
@@ -74,6 +92,7 @@ function grow(view, most) {
   }
 }
 
+/** @param {LaneView} view */
 const missing = (view) => (laneOf(view.column)?.rounds.length ?? 0) - view.rounds.length;
 
 // The rest of long texts, in tasks between which the page can do something else.
@@ -90,14 +109,17 @@ function later() {
   });
 }
 
+/** @param {LaneView} view */
 function complete(view) {
   recolour(view);
   mark();
   settle();
-  if (view.sought && pickedToken()) reveal(pickedToken());
+  const token = pickedToken();
+  if (view.sought && token) reveal(token);
   view.sought = false;
 }
 
+/** @param {LaneView} view */
 function fill(view) {
   const lane = laneOf(view.column);
   view.given = lane && fork.head();
@@ -110,6 +132,7 @@ function fill(view) {
 }
 
 // Brings a column to the playhead: whole rounds with their fates, the next one pending.
+/** @param {LaneView} view */
 function tick(view) {
   const lane = laneOf(view.column);
   if (!lane) {
@@ -120,7 +143,7 @@ function tick(view) {
     set(view.count, "");
     return;
   }
-  const whole = state.live || state.time >= state.run.span;
+  const whole = state.live || state.time >= onDisplay().span;
   const now = whole ? { done: lane.rounds.length, pending: 0, phase: "done" } : store.at(lane, state.time);
   const { rounds } = view;
   const stamp = `${now.done} ${now.pending} ${now.phase} ${whole} ${state.live} ${rounds.length} ${lane.finished}`;
@@ -199,6 +222,12 @@ function settle() {
   });
 }
 
+/**
+ * @param {LaneView} view
+ * @param {Lane} lane
+ * @param {ReturnType<typeof store.at>} now
+ * @param {number} next
+ */
 function foot(view, lane, now, next) {
   const over = now.done >= lane.rounds.length && next < 0;
   let words;
@@ -245,9 +274,10 @@ function mark() {
   });
 }
 
+/** @param {Token} token */
 function reveal(token) {
   const view = views.find((one) => laneOf(one.column)?.index === token.lane);
-  const node = view && view.text.querySelector(`[data-k="${token.key}"]`);
+  const node = view && inside(view.text, `[data-k="${token.key}"]`);
   if (!node) {
     if (view) view.sought = true;
     return;
@@ -258,15 +288,16 @@ function reveal(token) {
   if (matchMedia("(max-width: 860px)").matches) front(view.index);
 }
 
+/** @param {number} index */
 function front(index) {
   state.front = index;
   views.forEach((view) => {
     view.node.classList.toggle("front", view.index === index);
-    view.moved = null;
+    view.moved = undefined;
   });
   settle(); // what is not shown cannot be measured
-  [...tabs.children].forEach((tab, i) => {
-    tab.setAttribute("aria-selected", i === index);
+  all(tabs, "button").forEach((tab, i) => {
+    tab.setAttribute("aria-selected", String(i === index));
     tab.tabIndex = i === index ? 0 : -1;
   });
 }
@@ -287,12 +318,12 @@ function refigure() {
   tabFigures();
 }
 
+/** @param {number} height */
 const hold = (height) => views.forEach((view) => view.text.style.setProperty("--hold", `${height}px`));
 
 function draw() {
   const tallest = Math.max(0, ...views.map((view) => view.text.offsetHeight));
-  box.style.setProperty("--lanes", state.columns.length);
-  tabs.style.setProperty("--lanes", state.columns.length);
+  [box, tabs].forEach((node) => node.style.setProperty("--lanes", String(state.columns.length)));
   clearTimeout(ticket);
   ticket = 0;
   views = state.columns.map(build);
@@ -316,6 +347,10 @@ function draw() {
   later();
 }
 
+/**
+ * @param {HTMLElement} parent
+ * @param {HTMLElement} tabParent
+ */
 export function mount(parent, tabParent) {
   box = parent;
   tabs = tabParent;
@@ -323,7 +358,7 @@ export function mount(parent, tabParent) {
     const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!by) return;
     front((state.front + by + views.length) % views.length);
-    tabs.children[state.front].focus();
+    all(tabs, "button")[state.front].focus();
     event.preventDefault();
   });
   offers.watch(box);
@@ -356,10 +391,10 @@ export function mount(parent, tabParent) {
     const token = pickedToken();
     if (token) reveal(token);
   });
-  card.watch(box, (target) => {
-    const node = target.closest(".t");
-    const view = node && views[node.closest(".text")?.dataset.lane];
+  card.watch(box, (event) => {
+    const node = hit(event, ".t");
+    const view = views[Number(hit(event, ".text")?.dataset.lane)];
     const lane = view && laneOf(view.column);
-    return lane ? { node, token: lane.tokens[node.dataset.k], lane } : null;
+    return node && lane ? { node, token: lane.tokens[Number(node.dataset.k)], lane } : null;
   });
 }

@@ -1,12 +1,20 @@
 // What a round does, told in sentences: for the tour and for a class that watches. Pure but for the names of tokens.
 import { fixed, named } from "specviz/core/formats.js";
 
+/** @param {Token} token */
 const quoted = (token) => `“${named(token.text)}”`;
+/** @param {Token[]} tokens */
 const list = (tokens) => tokens.map(quoted).join(" ");
+/**
+ * @param {number} number
+ * @param {string} word
+ */
 const count = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
 
 // The tokens of a round by what became of them.
+/** @param {Round} round */
 export function parts(round) {
+  /** @param {...Fate} fates */
   const of = (...fates) => round.tokens.filter((token) => fates.includes(token.fate));
   return {
     drafted: round.tokens.slice(0, round.given.drafted.length),
@@ -20,6 +28,11 @@ export function parts(round) {
 }
 
 // One sentence for a phase of a round: drafting, checking, or done.
+/**
+ * @param {Lane} lane
+ * @param {Round} round
+ * @param {string} phase
+ */
 export function sentence(lane, round, phase) {
   const { drafted, kept, relaxed, refused, unread, rewritten, extra } = parts(round);
   const head = `${lane.name}, round ${round.index + 1}: `;

@@ -2,7 +2,7 @@
 import { el } from "specviz/core/dom.js";
 import * as forest from "specviz/core/forest.js";
 import { named, prob } from "specviz/core/formats.js";
-import { pickedToken, state } from "specviz/core/state.js";
+import { onDisplay, pickedToken } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 import { svg, width } from "specviz/parts/svg.js";
 import * as chances from "specviz/compare/chances.js";
@@ -17,18 +17,32 @@ const TIGHT = 170; // px from place to place: below it a node is said in letters
 const STEP = 104; // and below this the picture is drawn smaller,
 const SMALLEST = 0.8; // but no smaller than this; a tree that is deeper still scrolls
 
+/**
+ * @param {string} words
+ * @param {number} x
+ * @param {number} y
+ * @param {Record<string, string | number | null>} more
+ */
 const text = (words, x, y, more = {}) => svg("text", { x, y, "font-size": 12.5, fill: "var(--ink2)", ...more }, words);
 // A token as a word: without the space that leads it, unless it is nothing else.
+/** @param {Token} token */
 const plain = (token) => named(token.text.replace(/^ +(?=\S)/, ""));
+/**
+ * @param {string} name
+ * @param {number} room
+ */
 const short = (name, room) => {
   const letters = [...name];
   const fits = Math.max(3, Math.floor(room / 9.6));
   return letters.length > fits ? `${letters.slice(0, fits - 1).join("")}…` : name;
 };
 
+/** @typedef {{ words: string, wide: number, long: number }} Size of a node, and its name as it fits in */
+
 const HALO = { stroke: "var(--sheet)", "stroke-width": 4, "stroke-linejoin": "round", "paint-order": "stroke" };
 
 // How each fate looks: fill, edge and ink of the node, and the line that leads to it.
+/** @type {Record<string, { fill: string, edge: string, ink: string, line: string, dash?: string }>} */
 const LOOKS = {
   accepted: { fill: "var(--sunk)", edge: "none", ink: "var(--ink)", line: "var(--ink)" },
   relaxed: { fill: "var(--amber-bg)", edge: "none", ink: "var(--ink)", line: "var(--amber)" },
@@ -37,6 +51,11 @@ const LOOKS = {
 };
 
 // What is said of a node below it; `letters`: in so few.
+/**
+ * @param {Round} round
+ * @param {Token} token
+ * @param {number} elder
+ */
 export function said(round, token, elder, letters = false) {
   const law = forest.lawOf(round, token);
   const own = forest.chosen(round, token) ? "chosen" : law === null ? "" : `${letters ? "p" : "draft"} ${prob(law)}`;
@@ -46,12 +65,22 @@ export function said(round, token, elder, letters = false) {
 }
 
 // What stands before the round: the end of the text so far.
+/**
+ * @param {Lane} lane
+ * @param {Round} round
+ */
 function before(lane, round) {
   const written = lane.tokens.slice(0, round.first).filter((token) => !token.cut);
   const own = written.map((token) => token.shown).join("");
-  return named((own || state.run.trace.prompt).replace(/\s+/g, " ").slice(-12).trimStart());
+  return named((own || onDisplay().trace.prompt).replace(/\s+/g, " ").slice(-12).trimStart());
 }
 
+/**
+ * @param {number} x
+ * @param {number} y
+ * @param {number} long
+ * @param {Token} token
+ */
 function bar(x, y, long, token) {
   const at = x + long * Math.min(1, token.uniform);
   return svg(
@@ -71,15 +100,29 @@ function bar(x, y, long, token) {
   );
 }
 
+/**
+ * @param {number} x1
+ * @param {number} y1
+ * @param {number} x2
+ * @param {number} y2
+ */
 const curve = (x1, y1, x2, y2) => {
   const middle = (x1 + x2) / 2;
   return `M${x1},${y1}C${middle},${y1} ${middle},${y2} ${x2},${y2}`;
 };
 
 // Whether there is so little room from place to place that less is said of a node.
+/**
+ * @param {number} depth
+ * @param {number} wide
+ */
 export const tight = (depth, wide) => spread(depth, wide).step < TIGHT;
 
 // Where the places of a tree stand in a picture `wide` px wide: the first, the steps between them, and how wide all is.
+/**
+ * @param {number} depth
+ * @param {number} wide
+ */
 function spread(depth, wide) {
   const step = Math.min(280, (wide - OWN) / (depth + 1.15));
   if (step >= TIGHT) return { first: Math.min(250, step * 1.15), step, total: wide };
@@ -89,15 +132,24 @@ function spread(depth, wide) {
 }
 
 // The tree from left to right, in a picture `wide` px wide; `explain` is told of a place of which more is asked.
+/**
+ * @param {Lane} lane
+ * @param {Round} round
+ * @param {Forest} forest
+ * @param {number} wide
+ * @param {(place: number, chance: chances.Chance) => void} explain
+ */
 export function drawn(lane, round, { nodes, root, rows, depth, own }, wide, explain) {
   const { first, step, total } = spread(depth, wide);
   const letters = step < TIGHT;
   const long = letters ? step - 58 : step < 180 ? 92 : 116;
+  /** @param {number} place */
   const x = (place) => first + step * place;
   const judgedRows = new Set(nodes.filter(({ token }) => token.judged >= 0).map(({ row }) => Math.round(row)));
   const known = [...chances.chances(round)];
   const tops = [TOP + (known.length ? CHANCES : 0)];
   for (let row = 0; row < rows; row += 1) tops.push(tops[row] + (judgedRows.has(row) ? JUDGED : UNREAD));
+  /** @param {number} row */
   const y = (row) => {
     const low = Math.floor(row);
     const share = row - low;
@@ -112,14 +164,20 @@ export function drawn(lane, round, { nodes, root, rows, depth, own }, wide, expl
       return [slot, { words, long, wide: Math.max(48, width(words, 17) + 30) }];
     }),
   );
+  /** @param {TreeNode} node */
+  const sizeOf = ({ slot }) => /** @type {Size} */ (sizes.get(slot));
   let start = before(lane, round);
   const space = first - (letters ? 60 : 96);
   while (start.length > 2 && width(start, 16) + 20 > space) start = `…${start.replace(/^…/, "").slice(1)}`;
   const rootWide = Math.min(space, width(start, 16) + 28);
+  /**
+   * @param {number} parent
+   * @returns {[number, number]}
+   */
   const from = (parent) => {
     if (parent < 0) return [rootWide, y(root)];
-    const node = nodes.find(({ slot }) => slot === parent);
-    return [x(node.depth) + sizes.get(parent).wide, y(node.row)];
+    const node = /** @type {TreeNode} */ (nodes.find(({ slot }) => slot === parent));
+    return [x(node.depth) + sizeOf(node).wide, y(node.row)];
   };
   const lines = nodes.map(({ token, parent, row, depth: place }) => {
     const look = LOOKS[token.fate];
@@ -177,12 +235,17 @@ export function drawn(lane, round, { nodes, root, rows, depth, own }, wide, expl
     svg("rect", { x: 0, y: y(root) - PILL / 2, width: rootWide, height: PILL, rx: 6, fill: "var(--sunk)" }),
     text(start, rootWide / 2, y(root) + 5.5, { "text-anchor": "middle", "font-size": 16, fill: "var(--ink)" }),
     arcs,
-    nodes.map((node) =>
-      drawnNode(round, node, { ...sizes.get(node.slot), letters }, x(node.depth), y(node.row), picked),
-    ),
+    nodes.map((node) => drawnNode(round, node, { ...sizeOf(node), letters }, x(node.depth), y(node.row), picked)),
   );
 }
 
+/**
+ * @param {Round} round
+ * @param {{ token: Token, row: number }} more
+ * @param {(parent: number) => [number, number]} from
+ * @param {number} left
+ * @param {(row: number) => number} y
+ */
 function ownWord(round, { token, row }, from, left, y) {
   const end = round.shape.path.at(-1) ?? -1;
   const bonus = token.fate === "bonus";
@@ -201,6 +264,14 @@ function ownWord(round, { token, row }, from, left, y) {
   );
 }
 
+/**
+ * @param {Round} round
+ * @param {TreeNode} treeNode
+ * @param {Size & { letters: boolean }} size
+ * @param {number} left
+ * @param {number} middle
+ * @param {Token | null} picked
+ */
 function drawnNode(round, { slot, token, elder, hidden }, { words, wide, long, letters }, left, middle, picked) {
   const look = LOOKS[token.fate];
   const selected = picked?.key === token.key;
@@ -249,6 +320,10 @@ function drawnNode(round, { slot, token, elder, hidden }, { words, wide, long, l
 }
 
 // Of a node in one sentence, for who does not see it.
+/**
+ * @param {Round} round
+ * @param {Token} token
+ */
 function spokenOf(round, token) {
   const place = store.places(round).find(({ slots }) => slots.includes(token.slot));
   const rank =
@@ -261,10 +336,19 @@ function spokenOf(round, token) {
 }
 
 // The same as a list, one candidate below the other, those behind a node indented under it.
+/**
+ * @param {Lane} lane
+ * @param {Round} round
+ * @param {Forest} forest
+ */
 export function list(lane, round, { nodes, own }) {
   const picked = pickedToken();
   const end = round.shape.path.at(-1) ?? -1;
   const known = chances.chances(round);
+  /**
+   * @param {number} parent
+   * @returns {HTMLElement | null}
+   */
   const items = (parent) => {
     const here = nodes.filter((node) => node.parent === parent).map((node) => item(node));
     if (own && parent === end) here.push(ownItem(own.token));
@@ -272,6 +356,10 @@ export function list(lane, round, { nodes, own }) {
     if (chance) here.unshift(el("li", null, chances.listed(chance)));
     return here.length ? el("ul", null, here) : null;
   };
+  /**
+   * @param {TreeNode} treeNode
+   * @returns {HTMLElement}
+   */
   const item = ({ slot, token, elder, hidden }) => {
     const fill = el("i");
     const tick = el("b");
@@ -301,6 +389,7 @@ export function list(lane, round, { nodes, own }) {
       items(slot),
     );
   };
+  /** @param {Token} token */
   const ownItem = (token) =>
     el(
       "li",

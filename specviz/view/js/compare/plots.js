@@ -8,21 +8,33 @@
 // `served(redraw)` is for a plot that asks the server: it gives what stands above the plot, which stays empty until
 // `draw` has something. Without a server there is no such plot.
 import { offline } from "specviz/core/boot.js";
-import { el, inks, set } from "specviz/core/dom.js";
+import { el, inks, inside, set } from "specviz/core/dom.js";
 import { on } from "specviz/core/events.js";
 import { sampled } from "specviz/core/formats.js";
-import { measured, pick, state } from "specviz/core/state.js";
+import { measured, onDisplay, pick, state } from "specviz/core/state.js";
 import { buttons } from "specviz/parts/figure.js";
-import { CONFIG, load } from "specviz/parts/plotly.js";
+import { CONFIG, load, plotly } from "specviz/parts/plotly.js";
 import * as models from "specviz/compare/models.js";
 import * as timeline from "specviz/compare/timeline.js";
 import { DOT, path } from "specviz/compare/tools.js";
 
+/**
+ * A plot on the page. `cost`, `drawn`, ms: how long drawing it took, when that was; `due`: when it may be drawn again.
+ * @typedef {Pick<Plot, "title" | "draw" | "served"> & {
+ *   mode: string, node: HTMLElement, heading: HTMLElement, words: HTMLElement, subtitle: HTMLElement,
+ *   more: HTMLButtonElement, rest: HTMLElement, badge: HTMLElement, graph: Graph, stale: boolean, seen: boolean, wide: boolean, wired: boolean,
+ *   drawn: number, cost: number, due: () => number,
+ * }} Card
+ */
+
+/** @type {Plot[]} */
 let kinds = [];
+/** @type {Card[]} */
 export const cards = [];
 const LONG = 50; // ms: a drawing that takes longer is felt
 
 // Brings the plots of these names, which `build` puts in their order.
+/** @param {string[]} names */
 export async function find(names) {
   const loaded = await Promise.all(names.map((name) => import(`specviz/compare/plots/${name}.js`)));
   kinds = loaded.map((module) => module.default).sort((a, b) => a.place - b.place);
@@ -30,10 +42,19 @@ export async function find(names) {
 
 // On the page the accepted tokens, which are most, are one path of dots; compare.css rounds lines of this width.
 // Their trace stays, for what it says when pointed at. A picture gets them as marks.
+/**
+ * @param {Plotted} plotted
+ * @returns {Plotted}
+ */
 function light({ data, layout, ...rest }) {
   const many = data.filter((trace) => trace.name === "accepted");
-  const shapes = many.flatMap(({ x, y, marker: { color, opacity } }) =>
-    path(x, (at, i) => `M${at},${y[i]}L${at},${y[i]}`, { color, width: DOT }, { opacity }),
+  const shapes = many.flatMap(({ x = [], y = [], marker = {} }) =>
+    path(
+      x,
+      (at, i) => `M${at},${y[i]}L${at},${y[i]}`,
+      { color: marker.color, width: DOT },
+      { opacity: marker.opacity },
+    ),
   );
   return {
     ...rest,
@@ -44,13 +65,14 @@ function light({ data, layout, ...rest }) {
 
 // What the run on display is of.
 function of() {
-  const { trace } = state.run;
+  const { trace } = onDisplay();
   const lengths = [...new Set(trace.lanes.filter((lane) => lane.rule).map((lane) => lane.draft_length))];
   const drafted = lengths.length ? [`draft length ${lengths.join(", ")}`] : [];
   return [models.titled(trace), sampled(trace.sampling), ...drafted, `seed ${trace.seed}`, measured()];
 }
 
 // What there is to say of a plot besides its subtitle: a word that opens it, and says it when pointed at.
+/** @param {Card} made */
 function rest(made) {
   made.rest = el("p.caption", { hidden: true });
   made.more = el("button.more", { type: "button", hidden: true, "aria-expanded": "false" }, "more");
@@ -61,6 +83,10 @@ function rest(made) {
   });
 }
 
+/**
+ * @param {Card} made
+ * @param {{ subtitle: string, more?: string }} more
+ */
 function told(made, { subtitle, more = "" }) {
   set(made.words, subtitle);
   set(made.rest, more);
@@ -69,14 +95,13 @@ function told(made, { subtitle, more = "" }) {
   if (!more) made.rest.hidden = true;
 }
 
-function card({ title, draw, modes = null, served = null }) {
-  const made = {
-    title,
-    draw,
-    served,
-    mode: modes ? modes[0][0] : null,
-    graph: el("div.canvas", { role: "img", "aria-label": title }),
-  };
+/** @param {Plot} plot */
+function card({ title, draw, modes = [], served }) {
+  const made = /** @type {Card} */ ({
+    ...{ title, draw, served, mode: modes.length ? modes[0][0] : "" },
+    graph: /** @type {unknown} */ (el("div.canvas", { role: "img", "aria-label": title })),
+  });
+  /** @returns {Figure | null} */
   const figure = () => {
     const drawn = state.run && made.draw(inks(), made.mode);
     return drawn && { title, ...drawn, foot: of() };
@@ -86,29 +111,25 @@ function card({ title, draw, modes = null, served = null }) {
   made.subtitle = el("p.caption", null, made.words, made.more);
   made.heading = el("h2", null, title);
   made.badge = el("span.badge.exact", null, "exact");
-  made.modes = modes
-    ? modes.map(([mode, words]) =>
-        el(
-          "button",
-          {
-            type: "button",
-            "aria-pressed": String(mode === made.mode),
-            onclick: (event) => {
-              made.mode = mode;
-              [...event.currentTarget.parentNode.querySelectorAll("[aria-pressed]")].forEach((one) =>
-                one.setAttribute("aria-pressed", String(one === event.currentTarget)),
-              );
-              refresh(made);
-            },
-          },
-          words,
-        ),
-      )
-    : [];
+  const choices = modes.map(([mode, words]) =>
+    el(
+      "button",
+      {
+        type: "button",
+        "aria-pressed": String(mode === made.mode),
+        onclick: (event) => {
+          made.mode = mode;
+          choices.forEach((one) => one.setAttribute("aria-pressed", String(one === event.currentTarget)));
+          refresh(made);
+        },
+      },
+      words,
+    ),
+  );
   made.node = el(
     served ? "section.plot.wide" : "section.plot",
     { "aria-label": title },
-    el("div.rowspread", null, made.heading, el("div.tools", null, made.modes, buttons(title, figure))),
+    el("div.rowspread", null, made.heading, el("div.tools", null, choices, buttons(title, figure))),
     el("div.rowspread", null, made.subtitle, made.badge),
     made.rest,
     served ? served(soon) : null,
@@ -120,13 +141,21 @@ function card({ title, draw, modes = null, served = null }) {
 }
 
 // A plot that has nothing to show yet takes no space, and none of its tools are there.
+/**
+ * @param {Card} made
+ * @param {boolean} on
+ */
 function empty(made, on = true) {
   made.graph.hidden = on;
   made.badge.hidden = on;
-  made.node.querySelector(".tools").hidden = on;
+  inside(made.node, ".tools").hidden = on;
   if (on) told(made, { subtitle: "" });
 }
 
+/**
+ * @param {Card} made
+ * @param {boolean} bare
+ */
 function refresh(made, bare = false) {
   if (!window.Plotly || !state.run) return;
   const drawn = made.draw(inks(), made.mode);
@@ -138,11 +167,11 @@ function refresh(made, bare = false) {
   made.badge.className = `badge ${figure.kind || "exact"}`;
   set(made.badge, figure.kind || "exact");
   if (made.mode) figure.layout.uirevision = made.mode;
-  window.Plotly.react(made.graph, bare ? [] : figure.data, figure.layout, CONFIG);
+  plotly().react(made.graph, bare ? [] : figure.data, figure.layout, CONFIG);
   if (!made.wired) {
     made.wired = true;
     made.graph.on("plotly_click", ({ points }) => {
-      const at = points[0] && points[0].customdata;
+      const at = points[0]?.customdata;
       if (at) pick(at[0], at[1]);
     });
   }
@@ -174,6 +203,7 @@ function turn() {
 
 // A card is drawn a fifth of the time, and while things move a tenth of it and four times a second at most. One that
 // takes longer than a person fails to notice waits for the end of a run that is streaming.
+/** @param {Card} made */
 function due(made) {
   if (!made.seen && (made.drawn || !made.wide)) return Infinity;
   if (!moving()) return made.drawn + 4 * made.cost;
@@ -214,10 +244,8 @@ export function build() {
   const watcher = new IntersectionObserver(
     (seen) => {
       seen.forEach((one) => {
-        Object.assign(
-          cards.find((each) => each.node === one.target),
-          { seen: one.isIntersecting, wide: one.boundingClientRect.width > 0 },
-        );
+        const made = cards.find((each) => each.node === one.target);
+        if (made) Object.assign(made, { seen: one.isIntersecting, wide: one.boundingClientRect.width > 0 });
       });
       wake();
     },

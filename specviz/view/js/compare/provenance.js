@@ -3,13 +3,17 @@
 import { el } from "specviz/core/dom.js";
 import { on } from "specviz/core/events.js";
 import * as provenance from "specviz/core/provenance.js";
-import { pickedToken, shown, state } from "specviz/core/state.js";
+import { onDisplay, pickedToken, shown, state } from "specviz/core/state.js";
 
+/** @type {Token | null} */
 let pointed = null;
+/** @type {HTMLTextAreaElement} */
 let field; // the prompt, and behind it the same text again, unseen, which carries the marks
+/** @type {HTMLElement} */
 let mirror;
 
-const known = (token) => token && state.run.lanes[token.lane]?.tokens[token.key] === token;
+/** @param {Token | null} token */
+const known = (token) => token && state.run?.lanes[token.lane]?.tokens[token.key] === token;
 
 function light() {
   document.querySelectorAll(".sv .text .lit, .sv .text .sought").forEach((node) => {
@@ -28,22 +32,25 @@ function light() {
   inPrompt(from);
 }
 
+/** @param {Provenance} provenance */
 function inPrompt({ first, last, matched }) {
-  const { run } = state;
+  const run = onDisplay();
   if (field.value !== run.trace.prompt) return;
   const ranges = [
-    ["sought", provenance.inPrompt(run, first - (matched ?? 0), first)],
-    ["lit", provenance.inPrompt(run, first, last + 1)],
-  ].filter(([, range]) => range);
-  if (!ranges.length) return;
+    { kind: "sought", range: provenance.inPrompt(run, first - (matched ?? 0), first) },
+    { kind: "lit", range: provenance.inPrompt(run, first, last + 1) },
+  ];
   let at = 0;
-  ranges.forEach(([kind, [from, to]]) => {
+  ranges.forEach(({ kind, range }) => {
+    if (!range) return;
+    const [from, to] = range;
     mirror.append(field.value.slice(at, from), el(`mark.${kind}`, null, field.value.slice(from, to)));
     at = to;
   });
+  if (!at) return;
   mirror.append(field.value.slice(at), "\n");
   mirror.style.right = `${field.offsetWidth - field.clientWidth}px`; // a scroll bar is not written on
-  const mark = mirror.lastElementChild;
+  const mark = /** @type {HTMLElement} */ (mirror.lastElementChild);
   const low = mark.offsetTop + mark.offsetHeight;
   if (mark.offsetTop < field.scrollTop || low > field.scrollTop + field.clientHeight)
     field.scrollTop = Math.max(0, mark.offsetTop - field.clientHeight / 2);
@@ -51,6 +58,7 @@ function inPrompt({ first, last, matched }) {
 }
 
 // The prompt with its marks; `textarea` is where it is typed.
+/** @param {HTMLTextAreaElement} textarea */
 export function around(textarea) {
   field = textarea;
   mirror = el("div.promptmarks", { "aria-hidden": "true", dir: "auto" });

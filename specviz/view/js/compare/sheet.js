@@ -5,9 +5,11 @@ import { on } from "specviz/core/events.js";
 import { pickedToken, state } from "specviz/core/state.js";
 
 const narrow = matchMedia("(max-width: 1180px)");
+/** @type {HTMLElement} */
 let box;
 
 // Opens it where there is no room beside the lanes, or closes it.
+/** @param {boolean} wanted */
 export function open(wanted) {
   box.classList.toggle("open", wanted && narrow.matches);
 }
@@ -19,6 +21,7 @@ function close() {
 }
 
 // Adds what the sheet needs to the inspector.
+/** @param {HTMLElement} inspector */
 export function build(inspector) {
   box = el(
     "div.drawer",

@@ -1,8 +1,8 @@
 // One timeline under all lanes: compute seconds from left to right, the playhead, and the player that moves it.
-import { calm, el, framed, inks, set } from "specviz/core/dom.js";
+import { calm, el, framed, hit, inks, set } from "specviz/core/dom.js";
 import { emit, on } from "specviz/core/events.js";
 import { seconds } from "specviz/core/formats.js";
-import { done, measured, pick, pickedToken, setTime, shown, state } from "specviz/core/state.js";
+import { done, measured, onDisplay, pick, pickedToken, setTime, shown, state } from "specviz/core/state.js";
 
 // px: the height of a lane, the space above them, and where a lane's baseline is; less of each in a low window
 const WIDE = { row: 28, top: 20, base: 17, below: 18 };
@@ -10,13 +10,22 @@ const TIGHT = { row: 23, top: 14, base: 15, below: 16 };
 const LOW = { row: 19, top: 12, base: 13, below: 0 };
 const low = matchMedia("(max-height: 760px), (max-width: 860px)");
 const tight = matchMedia("(max-height: 980px)");
+/** @typedef {CanvasRenderingContext2D} Pen */
 const sizes = () => (low.matches ? LOW : tight.matches ? TIGHT : WIDE);
 const LEFT = 74;
 const RIGHT = 14;
+const FACTORS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]; // of slowness
 const PLAY = "M1.5 0 11 6 1.5 12Z";
 const PAUSE = "M1.5 0h3v12h-3zM7.5 0h3v12h-3z";
-const parts = {};
+/**
+ * @typedef {{
+ *   play: HTMLButtonElement, icon: SVGPathElement, speed: HTMLSelectElement, badge: HTMLElement,
+ *   canvas: HTMLCanvasElement, track: HTMLElement, status: HTMLElement, now: HTMLElement, total: HTMLElement,
+ * }} Parts
+ */
+const parts = /** @type {Parts} */ ({});
 let slow = 1;
+/** @type {number | null} */
 let chosen = null;
 let last = 0;
 let ticket = 0;
@@ -24,9 +33,10 @@ let held = false; // the playhead, by a pointer
 
 function autoSpeed() {
   const span = state.run ? state.run.span : 1;
-  return [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find((factor) => span * factor >= 9) || 1000;
+  return FACTORS.find((factor) => span * factor >= 9) || 1000;
 }
 
+/** @param {number | null} from */
 export function play(from = null) {
   if (!state.run || state.live) return;
   if (from !== null) state.time = from;
@@ -53,12 +63,13 @@ function schedule() {
   else requestAnimationFrame(frame);
 }
 
+/** @param {number} now */
 function frame(now) {
   if (!state.playing) return;
   const dt = Math.min(0.1, (now - last) / 1000);
   last = now;
   const time = state.time + dt / slow;
-  if (time >= state.run.span) {
+  if (time >= onDisplay().span) {
     setTime(Infinity);
     pause();
     announce();
@@ -69,6 +80,7 @@ function frame(now) {
 }
 
 // To the end of the next round (of any lane), or of the one before.
+/** @param {number} by */
 function step(by) {
   if (!state.run) return;
   const ends = shown()
@@ -112,12 +124,17 @@ function geometry() {
   const width = parts.track.clientWidth || 700;
   const rows = shown();
   const span = (state.run && state.run.span) || 1;
+  /** @param {number} time */
   const x = (time) => LEFT + (Math.min(time, span) / span) * (width - LEFT - RIGHT);
   const { row, top, below } = sizes();
   return { width, rows, span, x, height: top + rows.length * row + below };
 }
 
 // Where the tokens of a round stand: each at its place; the refused ones hang under the one that was written there.
+/**
+ * @param {Round} round
+ * @param {(time: number) => number} x
+ */
 function slots(round, x) {
   const left = x(round.from);
   const count = round.shape.depth + 1;
@@ -125,6 +142,7 @@ function slots(round, x) {
   return {
     cell,
     wide: Math.max(1, Math.min(7, cell - (cell > 3 ? 1.5 : 0.4))),
+    /** @param {Token} token */
     at: (token) => left + cell * (token.position - round.start + 0.5),
   };
 }
@@ -138,7 +156,7 @@ function draw() {
     canvas.height = Math.round(height * ratio);
     canvas.style.height = `${height}px`;
   }
-  const pen = canvas.getContext("2d");
+  const pen = /** @type {Pen} */ (canvas.getContext("2d"));
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);
   pen.clearRect(0, 0, width, height);
   if (!state.run) return;
@@ -178,8 +196,20 @@ function draw() {
   head(pen, color, x(now), height);
 }
 
+/**
+ * @param {Pen} pen
+ * @param {Inks} color
+ * @param {Token} token
+ * @param {number} middle
+ * @param {number} base
+ * @param {number} wide
+ */
 function bar(pen, color, token, middle, base, wide) {
   const left = middle - wide / 2;
+  /**
+   * @param {number} tall
+   * @param {string} fill
+   */
   const up = (tall, fill) => {
     pen.fillStyle = fill;
     pen.fillRect(left, base - tall, wide, tall);
@@ -207,6 +237,14 @@ function bar(pen, color, token, middle, base, wide) {
   }
 }
 
+/**
+ * @param {Pen} pen
+ * @param {Inks} color
+ * @param {Token} token
+ * @param {number} middle
+ * @param {number} base
+ * @param {number} wide
+ */
 function ring(pen, color, token, middle, base, wide) {
   pen.globalAlpha = 1;
   pen.strokeStyle = color.ink;
@@ -217,11 +255,19 @@ function ring(pen, color, token, middle, base, wide) {
   pen.stroke();
 }
 
+/**
+ * @param {Pen} pen
+ * @param {Inks} color
+ * @param {(time: number) => number} x
+ * @param {number} span
+ * @param {number} height
+ * @param {number} width
+ */
 function ticks(pen, color, x, span, height, width) {
   const { top, below } = sizes();
   const raw = span / Math.max(2, Math.min(8, (width - LEFT) / 110));
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((value) => value >= raw);
+  const step = power * ([1, 2, 5].find((factor) => factor * power >= raw) ?? 10);
   const milli = span < 1;
   pen.font = "400 11px " + color.sans;
   pen.textBaseline = "alphabetic";
@@ -240,6 +286,12 @@ function ticks(pen, color, x, span, height, width) {
   }
 }
 
+/**
+ * @param {Pen} pen
+ * @param {Inks} color
+ * @param {number} at
+ * @param {number} height
+ */
 function head(pen, color, at, height) {
   pen.globalAlpha = 1;
   pen.fillStyle = color.ink;
@@ -266,10 +318,11 @@ function words() {
   const kind = measured();
   parts.badge.className = `badge ${kind}`;
   set(parts.badge, state.source === "imported" ? "imported" : kind);
-  parts.track.setAttribute("aria-valuenow", Math.round((now / span) * 1000) || 0);
+  parts.track.setAttribute("aria-valuenow", String(Math.round((now / span) * 1000) || 0));
   parts.track.setAttribute("aria-valuetext", `${parts.now.textContent}${parts.total.textContent}`);
 }
 
+/** @param {PointerEvent} event */
 function seek(event) {
   const rect = parts.track.getBoundingClientRect();
   const { width, rows, span, x } = geometry();
@@ -278,25 +331,24 @@ function seek(event) {
   const { row: tall, top } = sizes();
   const row = rows[Math.floor((event.clientY - rect.top - top) / tall)];
   if (event.type === "pointerdown" && row && left > LEFT) {
-    let best = null;
     const round = row.lane.rounds.find((one) => one.from <= time && time <= one.to);
     const below = event.clientY - rect.top - top - tall * rows.indexOf(row) > sizes().base + 2;
     if (round) {
       const { at } = slots(round, x);
-      round.tokens.forEach((token) => {
-        const away = Math.abs(at(token) - left) + (token.cut === below ? 0 : 40);
-        if (away < 9 && (!best || away < best.away)) best = { token, away };
-      });
+      const near = round.tokens
+        .map((token) => ({ token, away: Math.abs(at(token) - left) + (token.cut === below ? 0 : 40) }))
+        .sort((one, other) => one.away - other.away)[0];
+      if (near && near.away < 9) pick(row.lane.index, near.token.key);
     }
-    if (best) pick(row.lane.index, best.token.key);
   }
   setTime(time >= span * 0.999 ? Infinity : time);
 }
 
+/** @param {KeyboardEvent} event */
 function keys(event) {
   if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey) return;
-  const busy = event.target.closest?.("input, textarea, select, .menu, .text, [role=tab]");
-  if (event.key === " " && (!busy || busy.matches(".text")) && event.target.tagName !== "BUTTON") {
+  const busy = hit(event, "input, textarea, select, .menu, .text, [role=tab]");
+  if (event.key === " " && (!busy || busy.matches(".text")) && !hit(event, "button")) {
     event.preventDefault();
     (state.playing ? pause : play)();
   } else if (!busy && (event.key === "ArrowRight" || event.key === "ArrowLeft")) {
@@ -317,19 +369,17 @@ export function build() {
     onclick: () => (state.playing ? pause() : play()),
   });
   parts.play.innerHTML = '<svg viewBox="0 0 12 12" aria-hidden="true"><path/></svg>';
-  parts.icon = parts.play.querySelector("path");
+  parts.icon = /** @type {SVGPathElement} */ (parts.play.querySelector("path"));
   parts.speed = el(
     "select",
     {
       "aria-label": "Replay speed",
-      onchange: (e) => {
-        chosen = Number(e.target.value);
+      onchange: (event) => {
+        chosen = Number(event.currentTarget.value);
         slow = chosen;
       },
     },
-    [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].map((factor) =>
-      el("option", { value: factor }, factor === 1 ? "real time" : `slowed ${factor}×`),
-    ),
+    FACTORS.map((factor) => el("option", { value: factor }, factor === 1 ? "real time" : `slowed ${factor}×`)),
   );
   parts.badge = el("span.badge.recorded");
   parts.canvas = el("canvas", { "aria-hidden": "true" });
@@ -370,13 +420,13 @@ export function build() {
   });
   on("run", () => {
     slow = chosen || autoSpeed();
-    parts.speed.value = slow;
+    parts.speed.value = String(slow);
     face();
   });
   on("run append time pick columns theme", redraw);
   on("ended", () => {
     slow = chosen || autoSpeed();
-    parts.speed.value = slow;
+    parts.speed.value = String(slow);
     face();
     announce();
   });

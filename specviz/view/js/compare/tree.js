@@ -1,16 +1,17 @@
 // The round's tree: every candidate with its fate and its law, the draws on their acceptance bars, what an elder leaves to the
 // younger, and the verifier's own word. Wide it is a picture from left to right, narrow a list with indents.
-import { calm, el, set } from "specviz/core/dom.js";
+import { calm, el, hit, inside, set } from "specviz/core/dom.js";
 import { on } from "specviz/core/events.js";
 import * as forest from "specviz/core/forest.js";
 import { label, nats, prob } from "specviz/core/formats.js";
-import { measured, pick, pickedToken, shown, state } from "specviz/core/state.js";
+import { measured, onDisplay, pick, pickedToken, shown, state } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 import * as sets from "specviz/laws/sets.js";
 import * as chances from "specviz/compare/chances.js";
 import * as picture from "specviz/compare/picture.js";
 
 const NARROW = 720; // px: below it the tree is a list
+/** @type {Record<string, string>} by the scope of a rule */
 const READING = {
   token:
     "At each place the eldest is asked first; what it leaves of the verifier’s mass is what the younger is judged by.",
@@ -19,14 +20,26 @@ const READING = {
 };
 const KEY = "Rounded: drawn. Square: chosen. The bar ends at φ, the line is the draw u: left of φ it is kept.";
 const LETTERS = "p: the draft’s, q: the verifier’s, or what is left of it.";
-const parts = {};
+/**
+ * @typedef {{
+ *   words: HTMLElement, count: HTMLElement, before: HTMLButtonElement, after: HTMLButtonElement,
+ *   fold: HTMLButtonElement, body: HTMLElement, figures: HTMLElement, box: HTMLElement, reading: HTMLElement,
+ *   note: HTMLElement,
+ * }} Parts
+ */
+const parts = /** @type {Parts} */ ({});
+/** @type {{ lane: Lane, round: Round, most: number, folded: boolean } | null} */
 let now = null; // {lane, round, most, folded}; `most`: how many rows there may be without folding
 
 // The lane and round to show: those of the selected token; else the first tree there is.
 function wanted() {
   const token = pickedToken();
+  /**
+   * @param {Lane} lane
+   * @param {Round | undefined} round
+   */
   const of = (lane, round) => (round?.shape.tree ? { lane, round } : null);
-  if (token) return of(state.run.lanes[token.lane], state.run.lanes[token.lane].rounds[token.round]);
+  if (token) return of(onDisplay().lanes[token.lane], onDisplay().lanes[token.lane].rounds[token.round]);
   const lane = shown().find((one) => one.lane.rounds.some(({ shape }) => shape.tree))?.lane;
   return lane
     ? of(
@@ -37,7 +50,9 @@ function wanted() {
 }
 
 // The candidates of each level where they are as many behind every node: "3, then 2, then 1".
+/** @param {Round} round */
 function shapeWords({ shape }) {
+  /** @type {number[]} */
   const counts = [];
   [-1, ...shape.parents.keys()].forEach((slot) => {
     const depth = slot < 0 ? 0 : shape.depths[slot] + 1;
@@ -48,10 +63,15 @@ function shapeWords({ shape }) {
 }
 
 // How the candidates of a lane came, as its drafter says; undefined where it has no such knob.
+/** @param {Lane} lane */
 const drawingOf = (lane) =>
   Object.values(lane.drafter?.knobs ?? {}).find((value) => Object.hasOwn(sets.DRAWINGS, value));
 
 // What was looked at, kept, spent: [number, what it is, more, kind].
+/**
+ * @param {Lane} lane
+ * @param {Round} round
+ */
 function figures(lane, round) {
   const { drafted, kept, emitted, verify_seconds: look, judged } = round.given;
   const out = [
@@ -66,8 +86,8 @@ function figures(lane, round) {
   const place = token && token.round === round.index ? token.position - round.start : 0;
   const offered = store.places(round)[place]?.slots ?? [];
   const rows = offered.map((slot) => round.tokens[slot]).filter((one) => one.judged >= 0);
-  const shares = rows.map((one) => forest.left(lane, one));
-  if (rows.length && !shares.includes(null) && lane.lossless) {
+  const shares = rows.map((one) => forest.left(lane, one)).filter((share) => share !== null);
+  if (rows.length && shares.length === rows.length && lane.lossless) {
     const all = 1 - shares.reduce((product, share) => product * share, 1);
     const words =
       rows.length > 1 ? `chance of keeping one of the ${rows.length} judged` : "chance of keeping the one judged";
@@ -79,7 +99,9 @@ function figures(lane, round) {
     ]);
   }
   const plain =
-    state.run.lanes.find((one) => one.rule === "plain")?.rounds.map(({ given }) => given.verify_seconds) ?? [];
+    onDisplay()
+      .lanes.find((one) => one.rule === "plain")
+      ?.rounds.map(({ given }) => given.verify_seconds) ?? [];
   const usual = plain.sort((a, b) => a - b)[plain.length >> 1];
   if (look > 0)
     out.push(
@@ -104,7 +126,9 @@ function figures(lane, round) {
   );
 }
 
+/** @param {number} by */
 function go(by) {
+  if (!now) return;
   const rounds = now.lane.rounds.filter(({ shape }) => shape.tree);
   const next = rounds[rounds.indexOf(now.round) + by];
   if (!next) return;
@@ -113,32 +137,36 @@ function go(by) {
 }
 
 // Keys walk through the tree: to the parent, the first kept or first candidate behind, the neighbours of the same place.
+/** @param {KeyboardEvent} event */
 function walk(event) {
-  const node = event.target.closest("[data-slot]");
-  if (!node || event.altKey || event.ctrlKey || event.metaKey) return;
+  const node = hit(event, "[data-slot]");
+  if (!now || !node || event.altKey || event.ctrlKey || event.metaKey) return;
   const { nodes } = forest.laid(now.round, now.folded);
   const here = nodes.find(({ slot }) => slot === Number(node.dataset.slot));
-  const level = here && nodes.filter(({ depth }) => depth === here.depth);
-  const behind = here && nodes.filter(({ parent }) => parent === here.slot);
-  const next = {
-    ArrowLeft: () => nodes.find(({ slot }) => slot === here?.parent),
-    ArrowRight: () => behind?.find(({ token }) => !token.cut) ?? behind?.[0],
-    ArrowDown: () => level?.[level.indexOf(here) + 1],
-    ArrowUp: () => level?.[level.indexOf(here) - 1],
-    Enter: () => here,
-    " ": () => here,
-  }[event.key];
-  if (!next) return;
+  if (!here) return;
+  const level = nodes.filter(({ depth }) => depth === here.depth);
+  const behind = nodes.filter(({ parent }) => parent === here.slot);
+  /** @type {Record<string, TreeNode | undefined>} */
+  const ways = {
+    ArrowLeft: nodes.find(({ slot }) => slot === here.parent),
+    ArrowRight: behind.find(({ token }) => !token.cut) ?? behind[0],
+    ArrowDown: level[level.indexOf(here) + 1],
+    ArrowUp: level[level.indexOf(here) - 1],
+    Enter: here,
+    " ": here,
+  };
+  if (!Object.hasOwn(ways, event.key)) return;
   event.preventDefault();
   event.stopPropagation();
-  const found = next();
-  if (found) select(found.token);
+  const next = ways[event.key];
+  if (next) select(next.token);
 }
 
 // Selects a token, and stays where the focus was.
+/** @param {Token} token */
 function select(token) {
-  pick(now.lane.index, token.key);
-  parts.body.querySelector(`[data-slot="${token.slot}"]`)?.focus({ preventScroll: true });
+  pick(token.lane, token.key);
+  inside(parts.body, `[data-slot="${token.slot}"]`)?.focus({ preventScroll: true });
 }
 
 function draw() {
@@ -153,7 +181,7 @@ function draw() {
   parts.words.textContent = [
     label(lane.name, lane.knobs),
     shapeWords(round),
-    sets.DRAWINGS[drawingOf(lane)],
+    sets.DRAWINGS[drawingOf(lane) ?? ""],
     `${round.given.drafted.length} nodes looked at in one forward`,
   ]
     .filter(Boolean)
@@ -173,6 +201,10 @@ function draw() {
 }
 
 // What the numbers over a place are, below the picture; asked for again it is gone.
+/**
+ * @param {number} place
+ * @param {chances.Chance} chance
+ */
 function explain(place, chance) {
   const words = `Place ${place + 1}. ${chances.sentence(chance)}`;
   set(parts.note, parts.note.textContent === words ? "" : words);
@@ -181,10 +213,15 @@ function explain(place, chance) {
 // To the tree of the round on display, and to the selected node in it.
 export function show() {
   parts.box.scrollIntoView({ behavior: calm() ? "auto" : "smooth", block: "nearest" });
-  parts.body.querySelector('[data-slot][aria-pressed="true"]')?.focus({ preventScroll: true });
+  inside(parts.body, '[data-slot][aria-pressed="true"]')?.focus({ preventScroll: true });
 }
 
 export function build() {
+  /**
+   * @param {string} words
+   * @param {number} by
+   * @param {string} sign
+   */
   const arrow = (words, by, sign) =>
     el("button.iconbutton", { type: "button", "aria-label": words, onclick: () => go(by) }, sign);
   parts.words = el("span.caption");
@@ -193,7 +230,7 @@ export function build() {
   parts.fold = el("button.plainbutton", {
     type: "button",
     onclick: () => {
-      now.folded = !now.folded;
+      if (now) now.folded = !now.folded;
       draw();
     },
   });
@@ -203,8 +240,8 @@ export function build() {
     onkeydown: walk,
   });
   parts.body.addEventListener("click", (event) => {
-    const node = event.target.closest("[data-slot]");
-    const token = node && now.round.tokens[Number(node.dataset.slot)];
+    const node = hit(event, "[data-slot]");
+    const token = node && now?.round.tokens[Number(node.dataset.slot)];
     if (token) select(token);
   });
   parts.figures = el("div");

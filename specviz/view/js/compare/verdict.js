@@ -6,8 +6,9 @@ import { el, set } from "specviz/core/dom.js";
 import { state } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 
-const expected = () => state.run && boot.prompts.find((one) => one.text === state.run.trace.prompt)?.expected;
+const expected = () => boot.prompts.find((one) => one.text === state.run?.trace.prompt)?.expected;
 
+/** @param {Lane} lane */
 function why(lane) {
   if (lane.rule === "plain") return "The verifier by itself gets it wrong.";
   if (lane.lossless) return "Lossless means the verifier's own odds: it is wrong as often as the verifier.";
@@ -17,16 +18,21 @@ function why(lane) {
 }
 
 export function build() {
-  const view = { mark: el("span.mark", { "aria-hidden": "true" }), said: el("b"), rest: el("span"), why: el("small") };
-  view.node = el("p.answer", { hidden: true }, view.mark, el("span", null, view.said, view.rest, " ", view.why));
-  return view;
+  const [mark, said, rest, why] = [el("span.mark", { "aria-hidden": "true" }), el("b"), el("span"), el("small")];
+  const node = el("p.answer", { hidden: true }, mark, el("span", null, said, rest, " ", why));
+  return { node, mark, said, rest, why };
 }
 
 // `over`: the lane has ended, and the playhead is there. Before that the line keeps its room.
-export function draw(view, lane, over) {
+/**
+ * @param {VerdictView} view
+ * @param {Lane | null} lane
+ * @param {boolean} [over]
+ */
+export function draw(view, lane, over = false) {
   const answer = expected();
   view.node.hidden = !answer || !lane;
-  if (view.node.hidden) return;
+  if (!answer || !lane) return;
   const found = over ? claim(continued.givenText(state.run) + store.text(lane), answer) : null;
   const wrong = over && !found?.right;
   view.node.classList.toggle("right", Boolean(found?.right));

@@ -6,6 +6,11 @@ import * as provenance from "specviz/core/provenance.js";
 const VOICES = 4; // marks of voices, see drafters.css
 
 // A drafted token of a lane with several voices is marked with the one that proposed it.
+/**
+ * @param {LaneView} view
+ * @param {Round} round
+ * @param {Element} node
+ */
 export function sign(view, { given, tokens }, node) {
   if (!given.provenance) return;
   tokens.slice(0, given.drafted.length).forEach(({ slot }, i) => {
@@ -17,6 +22,11 @@ export function sign(view, { given, tokens }, node) {
 }
 
 // How much of what was drafted each voice proposed.
+/**
+ * @param {LaneView} view
+ * @param {Lane} lane
+ * @param {number} rounds
+ */
 export function tally(view, lane, rounds) {
   const all = provenance.voices(lane, rounds);
   const total = all.reduce((sum, { drafted }) => sum + drafted, 0);

@@ -1,24 +1,25 @@
 import { offline } from "specviz/core/boot.js";
-import { el } from "specviz/core/dom.js";
+import { all, el } from "specviz/core/dom.js";
 import { number, symbol } from "specviz/core/formats.js";
-import { laneOf, state } from "specviz/core/state.js";
+import { laneOf, onDisplay } from "specviz/core/state.js";
 import { rejudged } from "specviz/laws/rejudged.js";
 import * as rules from "specviz/laws/rules.js";
 import * as controls from "specviz/compare/controls.js";
 import * as fork from "specviz/compare/fork.js";
 
 // What-if: the recorded run as another knob value would have judged it.
+/** @param {LaneView} view */
 export function recolour(view) {
   const lane = laneOf(view.column);
   view.text.querySelectorAll(".ghost, .changed").forEach((node) => node.classList.remove("ghost", "changed"));
-  const again = lane && rejudged(state.run, lane, view.column.knobs);
+  const again = lane && rejudged(onDisplay(), lane, view.column.knobs);
   view.whatif.hidden = true;
   view.summary.hidden = false;
   if (!lane || (!again && !view.wasDirty)) return;
   view.wasDirty = Boolean(again);
   const { possible, changed, first, flips } = again || { changed: new Map(), first: null };
-  view.text.querySelectorAll(".t").forEach((node) => {
-    const token = lane.tokens[node.dataset.k];
+  all(view.text, ".t").forEach((node) => {
+    const token = lane.tokens[Number(node.dataset.k)];
     const now = changed.get(token.key);
     const fate = now ? now.fate : token.fate;
     ["accepted", "relaxed", "rejected", "discarded", "resampled", "bonus", "plain"].forEach((name) =>

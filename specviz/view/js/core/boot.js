@@ -5,6 +5,7 @@ export const written = (id) => globalThis.document?.getElementById(id)?.textCont
 
 /** @type {Boot} */
 export const boot = {
+  version: "",
   rules: {},
   drafters: {},
   definitions: {},

@@ -2,9 +2,11 @@
 
 // el("button.quiet", {type: "button", onclick: f}, "text", child): attributes by name, handlers as functions
 /**
- * @param {string} spec
- * @param {Record<string, any> | null} attributes
+ * @template {string} Spec
+ * @param {Spec} spec
+ * @param {Attributes<Made<Spec>> | null} [attributes]
  * @param {...any} children
+ * @returns {Made<Spec>}
  */
 export function el(spec, attributes, ...children) {
   const [tag, ...classes] = spec.split(".");
@@ -12,13 +14,40 @@ export function el(spec, attributes, ...children) {
   if (classes.length) node.className = classes.join(" ");
   for (const [name, value] of Object.entries(attributes || {})) {
     if (value === null || value === undefined || value === false) continue;
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    if (typeof value === "function") node.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
     else if (name === "value") Object.assign(node, { value });
     else node.setAttribute(name, value === true ? "" : String(value));
   }
   for (const child of children.flat(Infinity)) if (child !== null && child !== undefined) node.append(child);
-  return node;
+  return /** @type {Made<Spec>} */ (/** @type {unknown} */ (node));
 }
+
+// The element that an event hit, or the nearest around it, that a selector names; null for none.
+/**
+ * @param {Event} event
+ * @param {string} selector
+ * @returns {HTMLElement | null}
+ */
+export function hit({ target }, selector) {
+  return target instanceof Element ? target.closest(selector) : null;
+}
+
+// All of a box that a selector names.
+/**
+ * @param {ParentNode} box
+ * @param {string} selector
+ * @returns {HTMLElement[]}
+ */
+export const all = (box, selector) => /** @type {HTMLElement[]} */ ([...box.querySelectorAll(selector)]);
+
+// The element of a box that a selector names, which is surely there.
+/**
+ * @template {HTMLElement} [Kind=HTMLElement]
+ * @param {ParentNode} box
+ * @param {string} selector
+ * @returns {Kind}
+ */
+export const inside = (box, selector) => /** @type {Kind} */ (box.querySelector(selector));
 
 /**
  * @param {Node} node
@@ -69,10 +98,10 @@ const INKS = [
   "ground",
   "sans",
 ];
-/** @type {Record<string, string | undefined>} */
+/** @type {Inks} */
 let known = {};
 export function inks() {
-  const { theme } = document.documentElement.dataset;
+  const { theme = "" } = document.documentElement.dataset;
   if (known.theme !== theme) known = { theme, ...Object.fromEntries(INKS.map((name) => [name, css(name)])) };
   return known;
 }
@@ -82,7 +111,7 @@ export const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches
 /**
  * @param {string} name
  * @param {BlobPart} content
- * @param {string} type
+ * @param {string} [type]
  */
 export function download(name, content, type) {
   const url = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));

@@ -63,8 +63,11 @@ export function distinct(lanes) {
 }
 
 // What a drafter needs that was trained on the verifier's states, by role: a head, an exit.
-/** @param {string} name */
-export const trained = (name) => [words(name).uses_head && "head", words(name).uses_exit && "exit"].filter(Boolean);
+/**
+ * @param {string} name
+ * @returns {("head" | "exit")[]}
+ */
+export const trained = (name) => /** @type {const} */ (["head", "exit"]).filter((role) => words(name)[`uses_${role}`]);
 
 // As many of these drafters (at most `count`) as are least alike, the first of them first: what asks a draft model, what
 // asks a head, and what asks no model at all, before two of a kind.

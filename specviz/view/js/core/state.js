@@ -51,6 +51,12 @@ export const state = {
   columns: [],
 };
 
+// The run on display, where there surely is one.
+export function onDisplay() {
+  if (!state.run) throw new Error("No run is on display.");
+  return state.run;
+}
+
 // The run's lane a column shows: only while its rule is still the one that ran.
 /** @param {Column} column */
 export function laneOf(column) {
@@ -117,9 +123,9 @@ on("run columns append", refit);
 // `columns`: which lanes to show; without it all of them, plain decoding only when there is room.
 /**
  * @param {TraceData} trace
- * @param {string} source
+ * @param {State["source"]} source
  * @param {string | null} raw
- * @param {Column[]} columns
+ * @param {Column[]} [columns]
  */
 export function show(trace, source, raw, columns) {
   const run = store.open(trace);
@@ -157,7 +163,7 @@ function suit() {
 }
 
 // The drafter of a lane where it is not the form's; else null.
-/** @param {Lane} lane */
+/** @param {Pick<Lane, "drafter">} lane */
 export function ownOf({ drafter }) {
   return drafter && !drafters.same(drafter, state.form.drafter) ? drafters.copy(drafter) : null;
 }
@@ -176,10 +182,10 @@ export function done(lane) {
 
 // `asked`: a person did, not the page for them.
 /**
- * @param {number | null} lane
+ * @param {number | null} lane null: no token is selected from now on
  * @param {number} key
  */
-export function pick(lane, key, asked = true) {
+export function pick(lane, key = -1, asked = true) {
   state.asked = asked;
   state.picked = lane === null ? null : { lane, key };
   emit("pick");

@@ -9,23 +9,40 @@ import { key } from "specviz/parts/key.js";
 import { svg, width } from "specviz/parts/svg.js";
 
 const LEVELS = [0.5, 0.1, 0.01];
+/** @type {[string, string][]} */
 const SHOWN = [
   ["Several words are fine", "two"],
   ["The verifier is sure", "confident"],
 ];
-let dialog = null;
-let shown = null; // {rule, knobs} on display
+/** @type {HTMLDialogElement} */
+let dialog;
+/** @type {{ rule: string, knobs: Knobs }} */
+let shown; // {rule, knobs} on display
+/** @type {HTMLElement | null} */
 let opener = null;
 let drawn = 0;
 
-const words = (rule) => boot.rules[rule] || {};
+/** @type {RuleWords} of a rule that a trace names and that is not here */
+const WORDLESS = {
+  ...{ summary: "", formula: "", helps: "", hurts: "", source: "", lossless: false, scope: "token" },
+  ...{ flips: null, loose_below: false, spends: null, knobs: [] },
+};
+
+/** @param {string} rule */
+const words = (rule) => boot.rules[rule] || WORDLESS;
+/** @param {string} text */
 const lower = (text) => text[0].toLowerCase() + text.slice(1);
+/** @param {Knobs} knobs */
 const settings = (knobs) =>
   Object.entries(knobs)
     .map(([name, value]) => (typeof value === "number" ? `${symbol(name)} ${number(value)}` : String(value)))
     .join(", ");
 
 // A "?" beside a rule's name; `knobs` gives the setting the picture is drawn with.
+/**
+ * @param {string} rule
+ * @param {() => Knobs} knobs
+ */
 export function button(rule, knobs) {
   if (!words(rule).summary) return null; // a trace may name a rule that is not here
   return el(
@@ -43,6 +60,7 @@ export function button(rule, knobs) {
 }
 
 // Names of arXiv papers become links; everything else stays text.
+/** @param {string} text */
 function sourced(text) {
   return text.split(/(arXiv:? ?\d{4}\.\d{4,5})/).map((part) => {
     const id = /^arXiv:? ?([\d.]+)$/.exec(part);
@@ -52,7 +70,12 @@ function sourced(text) {
   });
 }
 
+/**
+ * @param {string} rule
+ * @param {Knobs} knobs
+ */
 function knobList(rule, knobs) {
+  /** @param {Knob} knob */
   const here = (knob) => {
     const value = knobs[knob.name] ?? knob.default;
     return String(value) === String(knob.default) ? "" : `, here ${number(value)}`;
@@ -72,15 +95,35 @@ function knobList(rule, knobs) {
   ]);
 }
 
+/**
+ * @param {string} rule
+ * @param {Knobs} knobs
+ * @param {number} p
+ * @param {number} q
+ */
 const accept = (rule, knobs, p, q) => laws.judge(rule, [q, 1 - q], [p, 1 - p], knobs).accept[0];
 
 // Accept probability against draft probability, a panel per verifier probability; what is kept beyond strict is amber.
+/**
+ * @param {string} rule
+ * @param {Knobs} knobs
+ * @param {number} wide
+ * @returns {[SVGElement, string]}
+ */
 function curves(rule, knobs, wide) {
   const grid = Array.from({ length: 121 }, (_, i) => 10 ** (-3 + i / 40));
   const gap = wide > 480 ? 26 : 14;
   const each = (wide - 24 - 2 * gap) / 3;
   const [top, bottom] = [26, 150];
+  /** @param {number} phi */
   const y = (phi) => bottom - phi * (bottom - top);
+  /**
+   * @param {string} content
+   * @param {number} at
+   * @param {number} to
+   * @param {string} anchor
+   * @param {Record<string, string | number>} [more]
+   */
   const text = (content, at, to, anchor, more) =>
     svg("text", { x: at, y: to, "font-size": 11, fill: "var(--ink3)", "text-anchor": anchor, ...more }, content);
   const panels = LEVELS.map((q) => ({
@@ -88,6 +131,7 @@ function curves(rule, knobs, wide) {
     own: grid.map((p) => accept(rule, knobs, p, q)),
     strict: grid.map((p) => laws.ratio(q, p)),
   }));
+  /** @param {(more: number) => boolean} test */
   const anywhere = (test) => panels.some(({ own, strict }) => own.some((phi, i) => test(phi - strict[i])));
   const apart = anywhere((more) => Math.abs(more) > 1e-9);
   const looser = anywhere((more) => more > 1e-9);
@@ -105,8 +149,14 @@ function curves(rule, knobs, wide) {
     [0, 0.5, 1].map((tick) => text(String(tick), 18, y(tick) + 4, "end")),
     panels.map(({ q, own, strict }, k) => {
       const left = 24 + k * (each + gap);
+      /** @param {number} i */
       const x = (i) => left + (i / (grid.length - 1)) * each;
+      /** @param {number[]} values */
       const points = (values) => values.map((phi, i) => `${x(i).toFixed(1)},${y(phi).toFixed(1)}`);
+      /**
+       * @param {number[]} values
+       * @param {Record<string, string | number>} more
+       */
       const line = (values, more) =>
         svg("polyline", { points: points(values).join(" "), fill: "none", "stroke-linejoin": "round", ...more });
       const band = [...points(own.map((phi, i) => Math.max(phi, strict[i]))), ...points(strict).reverse()].join(" ");
@@ -145,6 +195,12 @@ function curves(rule, knobs, wide) {
 }
 
 // What is written in two small examples: hollow the draft, filled the output law, a tick for the verifier.
+/**
+ * @param {string} rule
+ * @param {Knobs} knobs
+ * @param {[string, string]} more
+ * @param {number} wide
+ */
 function example(rule, knobs, [title, preset], wide) {
   const { tokens } = boot.openings.presets[preset];
   const judged = laws.judge(
@@ -155,6 +211,7 @@ function example(rule, knobs, [title, preset], wide) {
   );
   const left = 12 + Math.max(...tokens.map(([name]) => width(name, 12.5)));
   const most = Math.max(...judged.law, ...tokens.flatMap((one) => [one[1], one[2]]));
+  /** @param {number} p */
   const long = (p) => Math.max(p > 0 ? 1 : 0, (p / most) * (wide - left - 4));
   const said = tokens
     .map(
@@ -200,9 +257,10 @@ function example(rule, knobs, [title, preset], wide) {
 }
 
 function picture() {
+  /** @type {HTMLElement | null} */
   const holder = dialog.querySelector(".aboutpicture");
   const wide = Math.floor(holder?.clientWidth || 0);
-  if (!wide || wide === drawn) return;
+  if (!holder || !wide || wide === drawn) return;
   drawn = wide;
   const { rule, knobs } = shown;
   if (twins[rule].pairwise) {
@@ -220,6 +278,11 @@ function picture() {
   );
 }
 
+/**
+ * @param {string} rule
+ * @param {Knobs} knobs
+ * @param {HTMLElement} from
+ */
 export function open(rule, knobs, from) {
   const { summary, formula, helps, hurts, source, lossless } = words(rule);
   const known = laws.knows(rule);
@@ -227,6 +290,10 @@ export function open(rule, knobs, from) {
   opener = from;
   drawn = 0;
   if (!dialog) build();
+  /**
+   * @param {string} name
+   * @param {...any} content
+   */
   const part = (name, ...content) => [el("h3", null, name), ...content];
   const list = knobList(rule, shown.knobs);
   fill(
@@ -263,9 +330,11 @@ export function open(rule, knobs, from) {
 
 function build() {
   dialog = make("rulepage");
-  dialog.addEventListener("close", () =>
-    (opener?.isConnected ? opener : document.querySelector(`[data-about="${shown.rule}"]`))?.focus(),
-  );
+  dialog.addEventListener("close", () => {
+    /** @type {HTMLElement | null} */
+    const button = document.querySelector(`[data-about="${shown.rule}"]`);
+    (opener?.isConnected ? opener : button)?.focus();
+  });
   new ResizeObserver(() => {
     if (dialog.open && laws.knows(shown.rule)) picture();
   }).observe(dialog);

@@ -1,12 +1,18 @@
 // Pointing at things: the hover card, clicking a token, and walking through tokens with the keyboard.
-import { el } from "specviz/core/dom.js";
+import { el, hit, inside } from "specviz/core/dom.js";
 import { emit } from "specviz/core/events.js";
 import { named, percent, prob } from "specviz/core/formats.js";
 import { laneOf, pick, pickedToken, shown, state } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 import * as copied from "specviz/parts/passage.js";
 
+/** @type {HTMLElement} */
 let card;
+
+/** @type {Record<string, number>} tokens on, by key */
+const MOVES = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity };
+/** @type {Record<string, number>} lanes on, by key */
+const OVER = { ArrowDown: 1, ArrowUp: -1 };
 
 const WORDS = {
   accepted: "Kept. A strict check keeps it too.",
@@ -25,6 +31,7 @@ function node() {
   return card;
 }
 
+/** @param {Element} anchor */
 function placeAt(anchor) {
   const box = node();
   box.hidden = false;
@@ -36,6 +43,11 @@ function placeAt(anchor) {
   box.style.top = `${below + height > innerHeight - 8 ? Math.max(8, rect.top - height - 10) : below}px`;
 }
 
+/**
+ * @param {Element} anchor
+ * @param {string} title
+ * @param {(string | Node | null)[]} lines
+ */
 export function tell(anchor, title, lines) {
   node().replaceChildren(el("h4", null, title), ...lines.filter(Boolean).map((line) => el("p", null, line)));
   placeAt(anchor);
@@ -45,8 +57,18 @@ export function hide() {
   if (card) card.hidden = true;
 }
 
+/**
+ * @param {Element} anchor
+ * @param {Token} token
+ * @param {Lane} lane
+ */
 function show(anchor, token, lane) {
+  /** @type {HTMLElement[]} */
   const rows = [];
+  /**
+   * @param {string} name
+   * @param {string} value
+   */
   const row = (name, value) => rows.push(el("dt", null, name), el("dd", null, value));
   if (token.judged >= 0) {
     row("Draft said", `${percent(token.draft)} %`);
@@ -66,40 +88,47 @@ function show(anchor, token, lane) {
     token.judged >= 0 && !lane.lossless && token.fate !== "relaxed"
       ? el("p", null, token.uniform < token.strict ? "Strict: keeps it." : "Strict: refuses it.")
       : "",
-    ...copied.about(state.run, token),
-    anchor.parentNode.classList.contains("same") ? el("p", null, "The dot: same position as the selected token.") : "",
+    ...(state.run ? copied.about(state.run, token) : []),
+    anchor.parentElement?.classList.contains("same")
+      ? el("p", null, "The dot: same position as the selected token.")
+      : "",
   );
   placeAt(anchor);
 }
 
 // Hover and click on tokens inside `box`; `find` turns an element into {node, token, lane}.
+/**
+ * @param {HTMLElement} box
+ * @param {(event: Event) => { node: Element, token: Token, lane: Lane } | null} find
+ */
 export function watch(box, find) {
   box.addEventListener("pointerover", (event) => {
-    const hit = event.pointerType === "touch" ? null : find(event.target);
-    if (!hit) return;
-    show(hit.node.querySelector("bdi"), hit.token, hit.lane);
-    emit("point", hit.token);
+    const pointed = event.pointerType === "touch" ? null : find(event);
+    if (!pointed) return;
+    show(inside(pointed.node, "bdi"), pointed.token, pointed.lane);
+    emit("point", pointed.token);
   });
   box.addEventListener("pointerout", (event) => {
-    if (!event.target.closest(".t")) return;
+    if (!hit(event, ".t")) return;
     hide();
     emit("point", null);
   });
   box.addEventListener("click", (event) => {
-    const hit = find(event.target);
-    if (!hit || String(getSelection())) return;
-    if (event.pointerType === "touch") setTimeout(() => show(hit.node.querySelector("bdi"), hit.token, hit.lane), 60);
+    const pointed = find(event);
+    if (!pointed || String(getSelection())) return;
+    if (event.pointerType === "touch")
+      setTimeout(() => show(inside(pointed.node, "bdi"), pointed.token, pointed.lane), 60);
     const again =
-      state.asked && state.picked && state.picked.lane === hit.lane.index && state.picked.key === hit.token.key;
-    pick(again ? null : hit.lane.index, hit.token.key);
+      state.asked && state.picked && state.picked.lane === pointed.lane.index && state.picked.key === pointed.token.key;
+    pick(again ? null : pointed.lane.index, pointed.token.key);
   });
   box.addEventListener("keydown", (event) => {
-    const text = event.target.closest(".text");
+    const text = hit(event, ".text");
     if (!text || event.altKey || event.ctrlKey || event.metaKey) return;
-    const lane = laneOf(state.columns[text.dataset.lane]);
+    const lane = laneOf(state.columns[Number(text.dataset.lane)]);
     if (!lane || !lane.tokens.length) return;
-    const move = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity }[event.key];
-    const over = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const move = MOVES[event.key] ?? 0;
+    const over = OVER[event.key] ?? 0;
     if (event.key === "Escape") {
       pick(null);
       event.preventDefault();
@@ -110,6 +139,7 @@ export function watch(box, find) {
     event.stopPropagation();
     const here = pickedToken();
     if (over) return sideways(lane, here, over);
+    /** @param {Token} token */
     const folded = (token) => token.cut && (state.hideCut || lane.rounds[token.round].shape.tree);
     const visible = lane.tokens.filter((token) => token === here || !folded(token));
     const at = here && here.lane === lane.index ? visible.indexOf(here) : move > 0 ? -1 : visible.length;
@@ -119,6 +149,10 @@ export function watch(box, find) {
   box.addEventListener("focusout", hide);
 }
 
+/**
+ * @param {Lane} lane
+ * @param {Token} token
+ */
 function go(lane, token) {
   pick(lane.index, token.key);
   const anchor = document.querySelector(".sv .text .t.selected bdi");
@@ -126,12 +160,17 @@ function go(lane, token) {
 }
 
 // The same position in the next lane.
+/**
+ * @param {Lane} lane
+ * @param {Token | null} here
+ * @param {number} by
+ */
 function sideways(lane, here, by) {
   const all = shown();
   const at = all.findIndex((one) => one.lane === lane);
   const next = all[(at + by + all.length) % all.length];
   const token = here ? store.writtenAt(next.lane, here.position) : next.lane.tokens[0];
-  document.querySelector(`.sv .text[data-lane="${next.index}"]`)?.focus({ preventScroll: true });
+  inside(document, `.sv .text[data-lane="${next.index}"]`)?.focus({ preventScroll: true });
   if (token) go(next.lane, token);
 }
 

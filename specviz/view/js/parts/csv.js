@@ -1,6 +1,7 @@
 // Tables as CSV.
 
 // A spreadsheet runs a cell that begins like a formula; an apostrophe keeps it text.
+/** @param {Cell} value */
 function cell(value) {
   if (value === null || value === undefined) return "";
   const text = typeof value === "number" ? String(value) : /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
@@ -8,4 +9,5 @@ function cell(value) {
 }
 
 // A text of rows of cells, the heads first.
+/** @param {Cell[][]} rows */
 export const csv = (rows) => rows.map((row) => row.map(cell).join(",")).join("\r\n");

@@ -1,9 +1,9 @@
 // Figures for a talk or a paper: drawn anew from what is there now, on light ground whatever the theme, 16:9, with a title,
 // both axes named, and below it what it is of. Also the numbers of a plot.
 import { boot } from "specviz/core/boot.js";
-import { download, el, inks } from "specviz/core/dom.js";
+import { css, download, el, inks } from "specviz/core/dom.js";
 import { csv } from "specviz/parts/csv.js";
-import { load } from "specviz/parts/plotly.js";
+import { load, plotly } from "specviz/parts/plotly.js";
 import { put, svg, width } from "specviz/parts/svg.js";
 
 const WIDE = 720;
@@ -13,6 +13,11 @@ const EDGE = 14;
 const TYPE = { title: 16, words: 11.5, foot: 11 };
 
 // What `work` gives while the page is light; nothing is painted in between.
+/**
+ * @template Made
+ * @param {(ink: Inks) => Made} work
+ * @returns {Made}
+ */
 function inLight(work) {
   const { dataset } = document.documentElement;
   const { theme } = dataset;
@@ -25,6 +30,10 @@ function inLight(work) {
 }
 
 // A text in lines that fit, two at most.
+/**
+ * @param {string} text
+ * @param {number} size
+ */
 function lines(text, size) {
   const room = WIDE - 2 * EDGE;
   const out = [""];
@@ -41,20 +50,32 @@ function lines(text, size) {
 }
 
 // What stands around a figure: {title, words, foot} as lines, and the room that they take.
+/** @param {Figure} figure */
 function around({ title, subtitle = "", foot }) {
   const words = lines(subtitle, TYPE.words);
   const below = lines([`specviz ${boot.version}`, ...foot].filter(Boolean).join(" · "), TYPE.foot);
   return { title, words, foot: below, top: 40 + 16 * words.length, bottom: 12 + 15 * below.length };
 }
 
+/** @param {string} text */
 const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;");
 
 // A plot of Plotly's, put into the frame. What names an axis on the page goes: the axes have titles here.
+/**
+ * @param {Plotted & Framed} figure
+ * @param {Inks} ink
+ */
 function framed(figure, ink) {
   const { data, layout, axes } = figure;
   const frame = around(figure);
   const { l, r, t } = layout.margin;
   const margin = { l: l + 24, r: r + 8, t: t + frame.top, b: 46 + frame.bottom };
+  /**
+   * @param {string} words
+   * @param {number} size
+   * @param {string} color
+   * @param {Record<string, string | number>} [more]
+   */
   const text = (words, size, color, more) => ({
     text: words,
     showarrow: false,
@@ -67,6 +88,10 @@ function framed(figure, ink) {
     yref: "paper",
     ...more,
   });
+  /**
+   * @param {Record<string, unknown>} axis
+   * @param {string} words
+   */
   const titled = (axis, words) => ({
     ...axis,
     title: { text: escaped(words), font: { size: 12, color: ink.ink2 }, standoff: 8 },
@@ -105,6 +130,10 @@ function framed(figure, ink) {
 }
 
 // A figure drawn as SVG on the page, as a document of its own: colours and fonts inside, aids for the pointer gone.
+/**
+ * @param {Pictured} figure
+ * @param {Inks} ink
+ */
 function standalone(figure, ink) {
   const copy = figure.draw(); // at its natural size, in the colours of the page
   copy.querySelectorAll("[data-live], [data-axis]").forEach((node) => node.remove());
@@ -113,7 +142,7 @@ function standalone(figure, ink) {
       if (value.includes("var(--"))
         node.setAttribute(
           name,
-          value.replace(/var\(--([\w-]+)\)/g, (_, key) => (key === "ground" ? ink.sheet : colour(key))),
+          value.replace(/var\(--([\w-]+)\)/g, (_, key) => (key === "ground" ? ink.sheet : css(key))),
         );
       else if (/^(tabindex|role|class|aria-)/.test(name)) node.removeAttribute(name);
     });
@@ -121,15 +150,25 @@ function standalone(figure, ink) {
   return copy;
 }
 
-const colour = (key) => getComputedStyle(document.querySelector(".sv")).getPropertyValue(`--${key}`).trim();
-
 // The same frame around a figure that is SVG already.
+/**
+ * @param {Pictured & Framed} figure
+ * @param {Inks} ink
+ */
 function enclosed(figure, ink) {
   const copy = standalone(figure, ink);
   const frame = around(figure);
   const [wide, tall] = ["width", "height"].map((name) => Number(copy.getAttribute(name)));
   const box = { x: EDGE + 18, y: frame.top, width: WIDE - 2 * EDGE - 18, height: TALL - frame.top - frame.bottom - 24 };
   put(copy, { ...box, viewBox: `0 0 ${wide} ${tall}`, style: null });
+  /**
+   * @param {string} words
+   * @param {number} x
+   * @param {number} y
+   * @param {number} size
+   * @param {string} fill
+   * @param {Record<string, string | number>} more
+   */
   const text = (words, x, y, size, fill, more = {}) => svg("text", { x, y, "font-size": size, fill, ...more }, words);
   const middle = box.y + box.height / 2;
   const out = svg(
@@ -155,6 +194,11 @@ function enclosed(figure, ink) {
   return new XMLSerializer().serializeToString(out);
 }
 
+/**
+ * @param {string} text
+ * @param {string} format
+ * @returns {Promise<Blob>}
+ */
 async function picture(text, format) {
   if (format === "svg") return new Blob([text], { type: "image/svg+xml" });
   const image = new Image();
@@ -162,23 +206,43 @@ async function picture(text, format) {
   await image.decode();
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [WIDE * SCALE, TALL * SCALE];
-  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
-  return new Promise((done) => canvas.toBlob(done, "image/png"));
+  canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
+  return new Promise((done, failed) =>
+    canvas.toBlob((blob) => (blob ? done(blob) : failed(new Error("This picture is too large."))), "image/png"),
+  );
 }
 
+/**
+ * @param {{ data: Series[], layout: object }} figure
+ * @param {string} format
+ */
 async function plotted({ data, layout }, format) {
   const size = { width: WIDE, height: TALL };
-  const url = await window.Plotly.toImage({ data, layout }, { format, ...size, scale: format === "png" ? SCALE : 1 });
+  const url = await plotly().toImage({ data, layout }, { format, ...size, scale: format === "png" ? SCALE : 1 });
   return (await fetch(url)).blob();
 }
 
-// The numbers of a plot: a line for each point of each trace that has a name.
-function numbers({ data, axes }) {
+// The numbers of a figure; without any of its own a line for each point of each trace that has a name.
+/**
+ * @param {Figure} figure
+ * @returns {Cell[][]}
+ */
+function numbers(figure) {
+  if (figure.draw) return figure.rows;
+  const { data, axes, rows } = figure;
+  if (rows) return rows;
   const traces = data.filter((trace) => trace.name && trace.x?.length);
-  const ends = ["x", "y"].filter((axis) => traces.some((trace) => trace[`error_${axis}`]));
-  const bounds = ({ [`error_x`]: x, [`error_y`]: y }, at, i) =>
+  /** @type {("x" | "y")[]} */
+  const sides = ["x", "y"];
+  const ends = sides.filter((axis) => traces.some((trace) => trace[`error_${axis}`]));
+  /**
+   * @param {Series} series
+   * @param {{ x: number, y: number }} at
+   * @param {number} i
+   */
+  const bounds = (series, at, i) =>
     ends.flatMap((axis) => {
-      const error = { x, y }[axis];
+      const error = series[`error_${axis}`];
       return error ? [at[axis] - error.arrayminus[i], at[axis] + error.array[i]] : [null, null];
     });
   const heads = [
@@ -187,6 +251,10 @@ function numbers({ data, axes }) {
     ...ends.flatMap((axis) => ["low", "high"].map((end) => `${axes[axis === "x" ? 0 : 1]}, ${end}`)),
     "point",
   ];
+  /**
+   * @param {Series} trace
+   * @param {number} i
+   */
   const words = (trace, i) =>
     Array.isArray(trace.text)
       ? String(trace.text[i]).replace(/<br>/g, "; ").replace(/&lt;/g, "<").replace(/&amp;/g, "&")
@@ -194,13 +262,10 @@ function numbers({ data, axes }) {
   return [
     heads,
     ...traces.flatMap((trace) =>
-      [...trace.x].map((x, i) => [
-        trace.name,
-        x,
-        trace.y[i],
-        ...bounds(trace, { x, y: trace.y[i] }, i),
-        words(trace, i),
-      ]),
+      [...(trace.x ?? [])].map((x, i) => {
+        const y = trace.y?.[i];
+        return [trace.name, x, y, ...bounds(trace, { x, y }, i), words(trace, i)];
+      }),
     ),
   ];
 }
@@ -211,13 +276,18 @@ const FORMATS = ["png", "svg", "csv"];
 //   {title, subtitle?, axes: [x, y], foot: [what it is of], and either
 //    data, layout        Plotly's
 //    draw(), rows        an SVG node of its own, and its numbers}
+/**
+ * @param {string} title
+ * @param {() => Figure | null} make
+ */
 export function buttons(title, make) {
+  /** @param {string} format */
   const save = async (format) => {
     if (format !== "csv") await load();
     const figure = inLight(() => make());
     if (!figure) return;
     const file = `specviz-${title.toLowerCase().replace(/[^a-z]+/g, "-")}.${format}`;
-    if (format === "csv") return download(file, csv(figure.rows ?? numbers(figure)), "text/csv");
+    if (format === "csv") return download(file, csv(numbers(figure)), "text/csv");
     const made = figure.draw
       ? await picture(
           inLight((ink) => enclosed(figure, ink)),
@@ -239,6 +309,12 @@ export function buttons(title, make) {
 }
 
 // A figure's head: title, buttons that save it, and the sentence below.
+/**
+ * @param {string} title
+ * @param {any} caption
+ * @param {() => Figure | null} make
+ * @param {...any} more
+ */
 export function head(title, caption, make, ...more) {
   return [el("div.rowspread", null, el("h3", null, title), el("div.tools", null, more, buttons(title, make))), caption];
 }

@@ -2,6 +2,7 @@
 import { el } from "specviz/core/dom.js";
 import { stroke } from "specviz/laws/twins.js";
 
+/** @type {Record<string, string>} */
 const MARKS = {
   circle: '<circle cx="11" cy="6" r="3.6"/>',
   square: '<rect x="7.6" y="2.6" width="6.8" height="6.8"/>',
@@ -14,6 +15,10 @@ const MARKS = {
 };
 
 // The key of a rule, as its nth lane is drawn: its stroke and mark as they appear in the plots. Constant markup, no model text.
+/**
+ * @param {string} rule
+ * @param {number} nth
+ */
 export function key(rule, nth = 0) {
   const { color, width, dash, symbol } = stroke(rule, nth);
   const [shape, open] = symbol.split("-open");

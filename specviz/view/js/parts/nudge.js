@@ -2,17 +2,25 @@
 
 // The left ends of labels {at, width} between `low` and `high`, `gap` apart and as near to their places as that allows
 // (least squares): in the order of their places, which never changes, and on the line as long as they all fit there.
+/**
+ * @param {{ at: number, width: number }[]} labels
+ * @param {number} low
+ * @param {number} high
+ * @param {number} gap
+ */
 export function nudge(labels, low, high, gap = 8) {
   const order = labels.map((_, i) => i).sort((a, b) => labels[a].at - labels[b].at || a - b);
+  /** @type {number[]} */
   const offsets = [];
+  /** @type {{ total: number, count: number }[]} */
   const blocks = []; // neighbours that touch share one shift
   let length = 0;
   order.forEach((i) => {
     const { at, width } = labels[i];
     let block = { total: at - width / 2 - length, count: 1 };
-    while (blocks.length && blocks.at(-1).total / blocks.at(-1).count > block.total / block.count) {
-      const { total, count } = blocks.pop();
-      block = { total: total + block.total, count: count + block.count };
+    for (let last = blocks.at(-1); last && last.total / last.count > block.total / block.count; last = blocks.at(-1)) {
+      blocks.pop();
+      block = { total: last.total + block.total, count: last.count + block.count };
     }
     blocks.push(block);
     offsets.push(length);
@@ -20,6 +28,7 @@ export function nudge(labels, low, high, gap = 8) {
   });
   const last = Math.max(low, high - (length - gap));
   const starts = blocks.flatMap(({ total, count }) => Array(count).fill(Math.min(last, Math.max(low, total / count))));
+  /** @type {number[]} */
   const lefts = [];
   order.forEach((i, k) => {
     lefts[i] = starts[k] + offsets[k];
@@ -28,6 +37,13 @@ export function nudge(labels, low, high, gap = 8) {
 }
 
 // The middle of a label `width` wide between `low` and `high` that keeps off a line at `x`; null without room.
+/**
+ * @param {number} low
+ * @param {number} high
+ * @param {number} x
+ * @param {number} width
+ * @param {number} gap
+ */
 export function beside(low, high, x, width, gap = 6) {
   const edge = Math.min(high, Math.max(low, x));
   const [from, to] = edge - low > high - edge ? [low, edge] : [edge, high];

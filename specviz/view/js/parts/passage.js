@@ -3,6 +3,11 @@ import { el } from "specviz/core/dom.js";
 import { visible } from "specviz/core/formats.js";
 import * as provenance from "specviz/core/provenance.js";
 
+/**
+ * @param {Run} run
+ * @param {Token} token
+ * @param {Provenance} known
+ */
 function passage(run, token, known) {
   const { before, behind, parts } = provenance.passage(run, run.lanes[token.lane], known);
   return el(
@@ -15,6 +20,10 @@ function passage(run, token, known) {
 }
 
 // What is known of where a token came from: nothing, or a sentence and, of a copy, the place.
+/**
+ * @param {Run} run
+ * @param {Token} token
+ */
 export function about(run, token) {
   const known = provenance.of(run, token);
   if (!known) return [];

@@ -1,6 +1,6 @@
 // Plotly, fetched when it is first needed, and what all plots look like.
 import { boot } from "specviz/core/boot.js";
-import { el } from "specviz/core/dom.js";
+import { el, inside } from "specviz/core/dom.js";
 
 export const CONFIG = { displayModeBar: false, responsive: true, doubleClick: "reset" };
 
@@ -19,18 +19,30 @@ async function fetched() {
 
 // A replay carries it along, gzipped.
 async function unpacked() {
-  const packed = Uint8Array.from(atob(document.getElementById("plotly").textContent), (char) => char.charCodeAt(0));
+  const packed = Uint8Array.from(atob(inside(document, "#plotly").textContent), (char) => char.charCodeAt(0));
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   document.head.append(el("script", null, await new Response(stream).text()));
 }
 
+/** @type {Promise<void> | null} */
 let loading = null;
+
+// What `load` has brought.
+export function plotly() {
+  if (!window.Plotly) throw new Error("Plotly is not loaded yet.");
+  return window.Plotly;
+}
 
 export function load() {
   if (window.Plotly) return Promise.resolve();
   return (loading = loading || (document.getElementById("plotly") ? unpacked() : fetched()));
 }
 
+/**
+ * @param {Inks} ink
+ * @param {Partial<Layout>} extra
+ * @returns {Layout}
+ */
 export function layout(ink, extra = {}) {
   const axis = {
     color: ink.ink3,
@@ -61,6 +73,13 @@ export function layout(ink, extra = {}) {
 }
 
 // A name at the end of an axis, or of a line.
+/**
+ * @param {string} text
+ * @param {number} x
+ * @param {number} y
+ * @param {string} color
+ * @param {Record<string, unknown>} more
+ */
 export function note(text, x, y, color, more = {}) {
   const beside = x > 1; // right of the plot, a fixed step away from it
   return {
@@ -78,17 +97,24 @@ export function note(text, x, y, color, more = {}) {
   };
 }
 
+// Ends of lines with the heights of their names, as shares of `top`: from the highest down, `gap` apart.
+/**
+ * @template {{ y: number }} End
+ * @param {End[]} ends
+ * @param {number} top
+ * @param {number} gap
+ */
 export function spread(ends, top, gap) {
-  ends.sort((a, b) => b.y - a.y);
+  const order = [...ends].sort((a, b) => b.y - a.y);
   let above = Infinity;
-  ends.forEach((end) => {
-    end.at = Math.min(end.y / top, above - gap);
-    above = end.at;
+  const placed = order.map((end) => {
+    above = Math.min(end.y / top, above - gap);
+    return { ...end, at: above };
   });
   let below = -gap / 2;
-  [...ends].reverse().forEach((end) => {
+  placed.reverse().forEach((end) => {
     end.at = Math.max(end.at, below + gap);
     below = end.at;
   });
-  return ends;
+  return placed.reverse();
 }

@@ -4,10 +4,18 @@ import { percent } from "specviz/core/formats.js";
 import { stroke } from "specviz/laws/twins.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-let ruler = null;
+/** @type {CanvasRenderingContext2D} */
+let ruler;
 const widths = new Map();
 
 // svg("text", {x: 1, class: "big"}, "words", child)
+/**
+ * @template {keyof SVGElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, any> | null} attributes
+ * @param {...any} children
+ * @returns {SVGElementTagNameMap[Tag]}
+ */
 export function svg(tag, attributes, ...children) {
   const node = document.createElementNS(SVG, tag);
   put(node, attributes || {});
@@ -15,6 +23,12 @@ export function svg(tag, attributes, ...children) {
   return node;
 }
 
+/**
+ * @template {Element} Kind
+ * @param {Kind} node
+ * @param {Record<string, any>} attributes
+ * @returns {Kind}
+ */
 export function put(node, attributes) {
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
@@ -24,10 +38,15 @@ export function put(node, attributes) {
   return node;
 }
 
+/**
+ * @param {string} words
+ * @param {number} size
+ * @param {number} weight
+ */
 export function width(words, size = 11.5, weight = 400) {
   const key = `${weight} ${size} ${words}`;
   if (!widths.has(key)) {
-    ruler = ruler || document.createElement("canvas").getContext("2d");
+    ruler ??= /** @type {CanvasRenderingContext2D} */ (document.createElement("canvas").getContext("2d"));
     if (widths.size > 2000) widths.clear();
     ruler.font = `${weight} ${size}px ${css("sans")}`;
     widths.set(key, ruler.measureText(words).width);
@@ -35,26 +54,42 @@ export function width(words, size = 11.5, weight = 400) {
   return widths.get(key);
 }
 
+/** @type {Record<string, (r: number) => string>} */
 const SHAPES = {
+  /** @param {number} r */
   circle: (r) => `M${-r},0a${r},${r} 0 1,0 ${2 * r},0a${r},${r} 0 1,0 ${-2 * r},0Z`,
+  /** @param {number} r */
   square: (r) => `M${-r},${-r}H${r}V${r}H${-r}Z`,
+  /** @param {number} r */
   "triangle-up": (r) => `M0,${-1.15 * r}L${1.1 * r},${0.85 * r}H${-1.1 * r}Z`,
+  /** @param {number} r */
   "triangle-down": (r) => `M0,${1.15 * r}L${1.1 * r},${-0.85 * r}H${-1.1 * r}Z`,
+  /** @param {number} r */
   diamond: (r) => `M0,${-1.25 * r}L${1.25 * r},0L0,${1.25 * r}L${-1.25 * r},0Z`,
+  /** @param {number} r */
   cross: (r) =>
     `M${-0.4 * r},${-1.1 * r}H${0.4 * r}V${-0.4 * r}H${1.1 * r}V${0.4 * r}H${0.4 * r}` +
     `V${1.1 * r}H${-0.4 * r}V${0.4 * r}H${-1.1 * r}V${-0.4 * r}H${-0.4 * r}Z`,
+  /** @param {number} r */
   hexagon: (r) =>
     `M${-1.1 * r},0L${-0.55 * r},${-0.95 * r}H${0.55 * r}L${1.1 * r},0L${0.55 * r},${0.95 * r}H${-0.55 * r}Z`,
 };
 
 // The mark of a rule, as in the other plots.
+/**
+ * @param {string} rule
+ * @param {number} radius
+ */
 export function glyph(rule, radius = 4.5) {
   const { color, width: thick, dash, symbol } = stroke(rule);
-  return shape([color, thick, dash, symbol], radius);
+  return shape([color, thick, dash, symbol, ""], radius);
 }
 
 // The mark of a stroke, see laws/twins.js.
+/**
+ * @param {Twin["stroke"]} given
+ * @param {number} radius
+ */
 export function shape([color, , , symbol], radius) {
   const [name, hollow] = symbol.endsWith("-open") ? [symbol.slice(0, -5), true] : [symbol, false];
   return svg("path", {
@@ -66,6 +101,12 @@ export function shape([color, , , symbol], radius) {
 }
 
 // A law as small bars, with a tick for what the verifier would write; `name` says what the i-th token is called.
+/**
+ * @param {SVGElement} node
+ * @param {Probs} law
+ * @param {Probs} verifier
+ * @param {(i: number) => string} name
+ */
 export function spark(node, law, verifier, name) {
   const most = Math.max(...law, ...verifier);
   const step = Math.max(9, Math.min(16, 130 / law.length));

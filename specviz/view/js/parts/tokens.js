@@ -5,6 +5,10 @@ import { lined, named, visible } from "specviz/core/formats.js";
 // One token: its leading space stays outside the mark, what cannot be seen is made visible, direction is isolated. One
 // that is no text is its name on a label, and one whose bytes belong to a character that stands further on is a small
 // mark.
+/**
+ * @param {Token} token
+ * @param {boolean} end
+ */
 export function tokenNode(token, end) {
   const node = el("span.t", { role: "option", "data-k": token.key });
   node.classList.add(token.fate);
@@ -23,7 +27,7 @@ export function tokenNode(token, end) {
   }
   const text = token.shown;
   const empty = text.trim() === "";
-  const spaces = /\S/.test(text) ? /^ */.exec(text)[0] : "";
+  const spaces = /\S/.test(text) ? text.slice(0, text.search(/[^ ]/)) : "";
   let body = text.slice(spaces.length);
   if (empty) {
     node.classList.add("blank");

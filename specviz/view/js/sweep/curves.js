@@ -5,10 +5,28 @@ import { on } from "specviz/core/events.js";
 import { finite, fixed, label, nats, number, symbol } from "specviz/core/formats.js";
 import { stroke } from "specviz/laws/twins.js";
 import { buttons } from "specviz/parts/figure.js";
-import { CONFIG, layout, load, note } from "specviz/parts/plotly.js";
+import { CONFIG, layout, load, note, plotly } from "specviz/parts/plotly.js";
 
 const MARGIN = { l: 44, r: 22, t: 16, b: 44 };
 const HEIGHT = 360;
+/** @typedef {{ title: string, figure: "accuracy" | "mean_kl", axis: string, scale: number, words: string }} Kind */
+/**
+ * A plot on the page.
+ * @typedef {{ kind: Kind, graph: Graph, caption: HTMLElement, node: HTMLElement, wired: boolean }} Card
+ */
+/** @typedef {{ rule: string, knob: string | null, others: string, rows: SweepRow[], nth: number }} Group of points on a line */
+/**
+ * A point as it is drawn, px: its place, the ends of its bars, and the words beside it.
+ * @typedef {{
+ *   at: [number, number], x: number, y: number, end: boolean, top: number, bottom: number, left: number, right: number,
+ *   words: string,
+ * }} Mark
+ */
+/** @typedef {{ x0: number, x1: number, y0: number, y1: number }} Sides */
+/** @typedef {Sides & { side: number, dy: number, cost: number }} Box */
+/** @typedef {(rule: string, graph: HTMLElement) => void} Press */
+
+/** @type {Record<string, Kind>} */
 const KINDS = {
   accuracy: {
     title: "Right answers",
@@ -27,37 +45,74 @@ const KINDS = {
 };
 const KEPT = "tokens kept per round";
 const FIGURE = { wide: 630, tall: 227 }; // px that the plot itself has in a figure
+/** @type {Card[]} */
 const cards = [];
+/** @type {SweepMessage | null} */
 let shown = null; // the message on display
+/** @type {SweepMessage | null} */
 let ghost = null; // the one before it, faint until there are points
+/** @type {Press} */
 let pressed = () => {}; // hears the rule of a point
+/** @type {() => string[]} */
 let of = () => []; // what the sweep on display is of, for figures
 
-const valueOf = (row, name) => finite(row[name]);
+/**
+ * @param {SweepRow} row
+ * @param {Measure} name
+ */
+const valueOf = (row, name) => finite(row[name]) ?? NaN;
+// The end of its interval, or the value itself where it has none.
+/**
+ * @param {SweepRow} row
+ * @param {Measure} name
+ * @param {"low" | "high"} end
+ */
+const endOf = (row, name, end) => finite(row[`${name}_${end}`]) ?? valueOf(row, name);
+/**
+ * @param {SweepRow} row
+ * @returns {[string, number] | null}
+ */
 const mainKnob = (row) => Object.entries(row.knobs).find(([, value]) => typeof value === "number") || null;
+/**
+ * @param {SweepRow} row
+ * @param {Measure} name
+ * @param {number} scale
+ * @param {number} digits
+ */
 const between = (row, name, scale, digits) =>
   row[`${name}_low`] === null
     ? ""
-    : ` (${fixed(scale * row[`${name}_low`], digits)} to ${fixed(scale * row[`${name}_high`], digits)})`;
+    : ` (${fixed(scale * endOf(row, name, "low"), digits)} to ${fixed(scale * endOf(row, name, "high"), digits)})`;
 
+/** @param {SweepRow} row */
 function said(row) {
   return (
-    `${label(row.name, row.knobs)}<br>${fixed(100 * row.accuracy, 1)} % ` +
-    `right${between(row, "accuracy", 100, 1)}<br>keeps ${fixed(row.accepted_per_round)} per ` +
+    `${label(row.name, row.knobs)}<br>${fixed(100 * valueOf(row, "accuracy"), 1)} % ` +
+    `right${between(row, "accuracy", 100, 1)}<br>keeps ${fixed(valueOf(row, "accepted_per_round"))} per ` +
     `round${between(row, "accepted_per_round", 1, 2)}<br>` +
     `${nats(valueOf(row, "mean_kl"))} nats${between(row, "mean_kl", 1, 4)}`
   );
 }
 
+/**
+ * @param {string} hex
+ * @param {number} share
+ */
 const faded = (hex, share) =>
   /^#[0-9a-f]{6}$/i.test(hex)
     ? `rgba(${[1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)).join(",")},${share})`
     : hex;
 
+/**
+ * @param {SweepRow[]} rows
+ * @param {string} rule
+ * @param {string} knob
+ */
 const several = (rows, rule, knob) =>
   new Set(rows.filter((row) => row.name === rule).map((row) => String(row.knobs[knob]))).size > 1;
 
 // How the lines of one rule are told apart: the second has dashes, and its marks are the other of hollow and filled.
+/** @param {Pick<Group, "rule" | "nth">} given */
 function look({ rule, nth }) {
   const own = stroke(rule);
   if (nth % 2 === 0) return own;
@@ -66,32 +121,40 @@ function look({ rule, nth }) {
 }
 
 // Points of one rule that differ in its main knob alone are one line.
+/**
+ * @param {SweepRow[]} rows
+ * @returns {Group[]}
+ */
 function series(rows) {
+  /** @type {Map<string, Omit<Group, "nth">>} */
   const found = new Map();
   rows.forEach((row) => {
     const [knob] = mainKnob(row) || [null];
     const others = Object.entries(row.knobs).filter(([name]) => name !== knob);
     const key = JSON.stringify([row.name, others]);
     const usual = defaults(row.name);
-    if (!found.has(key))
-      found.set(key, {
-        rule: row.name,
-        knob,
-        others: others
-          .filter(([name, value]) => String(value) !== String(usual[name]) || several(rows, row.name, name))
-          .map(([, value]) => ` ${value}`)
-          .join(""),
-        rows: [],
-      });
-    found.get(key).rows.push(row);
+    const words = others
+      .filter(([name, value]) => String(value) !== String(usual[name]) || several(rows, row.name, name))
+      .map(([, value]) => ` ${value}`)
+      .join("");
+    const group = found.get(key) ?? { rule: row.name, knob, others: words, rows: [] };
+    group.rows.push(row);
+    found.set(key, group);
   });
   const all = [...found.values()];
-  return all.map((one) => ({ ...one, nth: all.filter(({ rule }) => rule === one.rule).indexOf(one) }));
+  return all.map((group) => ({ ...group, nth: all.filter(({ rule }) => rule === group.rule).indexOf(group) }));
 }
 
+/**
+ * @param {SweepRow[]} points
+ * @param {Measure} name
+ * @param {number} scale
+ * @param {string} color
+ * @returns {Whiskers}
+ */
 function bars(points, name, scale, color) {
-  const length = (end) =>
-    points.map((row) => (row[`${name}_low`] === null ? 0 : scale * Math.abs(row[`${name}_${end}`] - row[name])));
+  /** @param {"low" | "high"} end */
+  const length = (end) => points.map((row) => scale * Math.abs(endOf(row, name, end) - valueOf(row, name)));
   return {
     type: "data",
     symmetric: false,
@@ -103,9 +166,15 @@ function bars(points, name, scale, color) {
   };
 }
 
+/**
+ * @param {SweepRow[]} rows
+ * @param {Measure} name
+ * @param {number} scale
+ * @returns {[number, number]}
+ */
 function extent(rows, name, scale) {
   const ends = rows
-    .flatMap((row) => [row[name], row[`${name}_low`] ?? row[name], row[`${name}_high`] ?? row[name]])
+    .flatMap((row) => [valueOf(row, name), endOf(row, name, "low"), endOf(row, name, "high")])
     .map((value) => scale * value);
   const [low, high] = [Math.min(...ends), Math.max(...ends)];
   const pad = 0.06 * (high - low) || 0.05 * Math.max(1, Math.abs(high));
@@ -114,11 +183,22 @@ function extent(rows, name, scale) {
 
 // A place for the words of each mark, where they cover as little as can be of marks, bars and lines. Those that find
 // none clear of other words are left out: the table has them all.
+/**
+ * @param {Mark[]} marks
+ * @param {[Mark, Mark][]} ways
+ * @param {number} wide
+ * @param {number} tall
+ */
 function placed(marks, ways, wide, tall) {
+  /** @type {Box[]} */
   const boxes = [];
   const steps = ways.flatMap(([from, to]) =>
     Array.from({ length: 15 }, (_, i) => [from.x + ((to.x - from.x) * i) / 14, from.y + ((to.y - from.y) * i) / 14]),
   );
+  /**
+   * @param {Sides} one
+   * @param {Sides} other
+   */
   const hits = (one, other) => one.x0 < other.x1 && other.x0 < one.x1 && one.y0 < other.y1 && other.y0 < one.y1;
   return marks.flatMap((mark) => {
     const size = 6.4 * mark.words.replace(/<[^>]*>/g, "").length + 4;
@@ -135,8 +215,8 @@ function placed(marks, ways, wide, tall) {
       [-1, 33],
     ].map(([side, dy], order) => {
       const x0 = side > 0 ? mark.x + 8 : mark.x - 8 - size;
-      const box = { x0, x1: x0 + size, y0: mark.y + dy - 8, y1: mark.y + dy + 8, side, dy };
-      box.cost =
+      const box = { x0, x1: x0 + size, y0: mark.y + dy - 8, y1: mark.y + dy + 8 };
+      const cost =
         order +
         (box.x0 < 0 || box.x1 > wide + MARGIN.r || box.y0 < 0 || box.y1 > tall ? 200 : 0) +
         60 * boxes.filter((other) => hits(box, other)).length +
@@ -150,7 +230,7 @@ function placed(marks, ways, wide, tall) {
         10 *
           marks.filter((other) => hits(box, { x0: other.left, x1: other.right, y0: other.y - 1, y1: other.y + 1 }))
             .length;
-      return box;
+      return { ...box, side, dy, cost };
     });
     const best = spots.reduce((one, other) => (other.cost < one.cost ? other : one));
     if (boxes.some((other) => hits(best, other))) return [];
@@ -160,10 +240,16 @@ function placed(marks, ways, wide, tall) {
 }
 
 // The plot of a kind, in the room that it has; faint where all it can show is the sweep before.
-function draw({ figure: measure, scale }, ink, { wide, tall }) {
+/**
+ * @param {SweepMessage} shown
+ * @param {Kind} kind
+ * @param {Inks} ink
+ * @param {{ wide: number, tall: number }} more
+ */
+function draw(shown, { figure: measure, scale }, ink, { wide, tall }) {
   const own = shown.rows.filter((row) => row.accepted_per_round !== null);
   const faint = !own.length && ghost !== null;
-  const drafted = faint ? ghost.rows.filter((row) => row.accepted_per_round !== null) : own;
+  const drafted = faint && ghost ? ghost.rows.filter((row) => row.accepted_per_round !== null) : own;
   const rows = drafted.filter((row) => Number.isFinite(valueOf(row, measure)));
   const plain = shown.rows.find((row) => row.name === "plain") ?? null;
   const xs = rows.length ? extent(rows, "accepted_per_round", 1) : [0, 4];
@@ -172,7 +258,9 @@ function draw({ figure: measure, scale }, ink, { wide, tall }) {
   if (seen.length) ys = extent(seen, measure, scale);
   if (measure === "accuracy") ys = [Math.max(-2, ys[0]), Math.min(102, ys[1])];
   else ys = [-0.03 * ys[1], ys[1]];
+  /** @param {number} value */
   const px = (value) => ((value - xs[0]) / (xs[1] - xs[0])) * wide;
+  /** @param {number} value */
   const py = (value) => tall - ((value - ys[0]) / (ys[1] - ys[0])) * tall;
   const groups = series(rows);
   const few = rows.length <= 24;
@@ -181,8 +269,8 @@ function draw({ figure: measure, scale }, ink, { wide, tall }) {
     const drawn = look(group);
     const color = ink[drawn.color];
     return {
-      x: group.rows.map((row) => row.accepted_per_round),
-      y: group.rows.map((row) => scale * row[measure]),
+      x: group.rows.map((row) => valueOf(row, "accepted_per_round")),
+      y: group.rows.map((row) => scale * valueOf(row, measure)),
       text: group.rows.map(said),
       customdata: group.rows.map((row) => row.rule),
       hovertemplate: "%{text}<extra></extra>",
@@ -206,26 +294,25 @@ function draw({ figure: measure, scale }, ink, { wide, tall }) {
     group.rows.map((row, i) => {
       const end = i === group.rows.length - 1;
       const value = group.knob ? number(row.knobs[group.knob]) : "";
-      const sign = symbol(group.knob);
-      const x = row.accepted_per_round;
-      return {
-        at: [x, scale * row[measure]],
-        x: px(x),
-        y: py(scale * row[measure]),
-        end,
-        top: py(scale * (row[`${measure}_high`] ?? row[measure])),
-        bottom: py(scale * (row[`${measure}_low`] ?? row[measure])),
-        left: px(row.accepted_per_round_low ?? x),
-        right: px(row.accepted_per_round_high ?? x),
-        words: end ? `<b>${group.rule}</b>${group.others}${group.knob ? ` ${sign} ${value}` : ""}` : value,
-      };
+      const setting = group.knob ? ` ${symbol(group.knob)} ${value}` : "";
+      const x = valueOf(row, "accepted_per_round");
+      const y = scale * valueOf(row, measure);
+      return /** @type {Mark} */ ({
+        ...{ at: [x, y], x: px(x), y: py(y), end },
+        top: py(scale * endOf(row, measure, "high")),
+        bottom: py(scale * endOf(row, measure, "low")),
+        left: px(endOf(row, "accepted_per_round", "low")),
+        right: px(endOf(row, "accepted_per_round", "high")),
+        words: end ? `<b>${group.rule}</b>${group.others}${setting}` : value,
+      });
     }),
   );
+  /** @type {[Mark, Mark][]} */
   const ways = found.flatMap((line) => line.slice(1).map((mark, i) => [line[i], mark]));
   const marks = found
     .flat()
     .filter((mark) => mark.end || few)
-    .sort((a, b) => b.end - a.end);
+    .sort((a, b) => Number(b.end) - Number(a.end));
   const words = placed(marks, ways, wide, tall).map((mark) =>
     note(mark.words, ...mark.at, mark.end ? ink.ink : ink.ink2, {
       xref: "x",
@@ -237,6 +324,7 @@ function draw({ figure: measure, scale }, ink, { wide, tall }) {
       font: { size: mark.end ? 12 : 11, color: mark.end ? ink.ink : ink.ink2 },
     }),
   );
+  const level = plain ? 100 * valueOf(plain, "accuracy") : NaN;
   const band =
     measure === "accuracy" && plain
       ? [
@@ -245,8 +333,8 @@ function draw({ figure: measure, scale }, ink, { wide, tall }) {
             xref: "paper",
             x0: 0,
             x1: 1,
-            y0: 100 * plain.accuracy_low,
-            y1: 100 * plain.accuracy_high,
+            y0: 100 * endOf(plain, "accuracy", "low"),
+            y1: 100 * endOf(plain, "accuracy", "high"),
             fillcolor: ink.grid,
             line: { width: 0 },
             layer: "below",
@@ -256,8 +344,8 @@ function draw({ figure: measure, scale }, ink, { wide, tall }) {
             xref: "paper",
             x0: 0,
             x1: 1,
-            y0: 100 * plain.accuracy,
-            y1: 100 * plain.accuracy,
+            y0: level,
+            y1: level,
             line: { color: ink.mute, width: 1 },
             layer: "below",
           },
@@ -265,7 +353,7 @@ function draw({ figure: measure, scale }, ink, { wide, tall }) {
       : [];
   const alone = band.length
     ? [
-        note(`verifier alone, ${fixed(100 * plain.accuracy, 1)} %`, 1, 100 * plain.accuracy, ink.ink3, {
+        note(`verifier alone, ${fixed(level, 1)} %`, 1, level, ink.ink3, {
           yref: "y",
           xshift: -6,
           xanchor: "right",
@@ -291,17 +379,18 @@ function draw({ figure: measure, scale }, ink, { wide, tall }) {
 
 function refresh() {
   if (!shown || !window.Plotly) return;
+  const message = shown;
   cards.forEach((made) => {
     if (!made.graph.clientWidth) return;
     const room = {
       wide: Math.max(120, made.graph.clientWidth - MARGIN.l - MARGIN.r),
       tall: HEIGHT - MARGIN.t - MARGIN.b,
     };
-    const drawn = draw(made.kind, inks(), room);
+    const drawn = draw(message, made.kind, inks(), room);
     const away = drawn.away ? ` Not drawn: ${drawn.away} of infinite divergence.` : "";
     const before = "Faint: the sweep before, until the first points are there.";
     set(made.caption, drawn.faint ? before : `${made.kind.words}.${away}`);
-    window.Plotly.react(made.graph, drawn.data, drawn.layout, CONFIG);
+    plotly().react(made.graph, drawn.data, drawn.layout, CONFIG);
     if (made.wired) return;
     made.wired = true;
     made.graph.on("plotly_click", ({ points }) => pressed(points[0]?.customdata, made.graph));
@@ -309,6 +398,10 @@ function refresh() {
 }
 
 // Puts a message on display, once Plotly is there. `before`: the one that stays, faint, until it has points.
+/**
+ * @param {SweepMessage} message
+ * @param {SweepMessage | null} before
+ */
 export function show(message, before = null) {
   shown = message;
   ghost = before;
@@ -317,39 +410,52 @@ export function show(message, before = null) {
 }
 
 // What is said of a setting, in both plots at once; of none with null.
+/** @param {string | null} rule */
 export function point(rule) {
   cards.forEach(({ graph }) => {
     const found = (graph.data || [])
-      .flatMap((line, curveNumber) => line.customdata.map((one, pointNumber) => ({ one, curveNumber, pointNumber })))
+      .flatMap((line, curveNumber) =>
+        (line.customdata ?? []).map((one, pointNumber) => ({ one, curveNumber, pointNumber })),
+      )
       .find(({ one }) => one === rule);
-    if (found) window.Plotly.Fx.hover(graph, [{ curveNumber: found.curveNumber, pointNumber: found.pointNumber }]);
-    else if (graph.data) window.Plotly.Fx.unhover(graph);
+    if (found) plotly().Fx.hover(graph, [{ curveNumber: found.curveNumber, pointNumber: found.pointNumber }]);
+    else if (graph.data) plotly().Fx.unhover(graph);
   });
 }
 
 // `press` is called with the rule of a point that was pressed; `described` says what is on display, for figures.
+/**
+ * @param {Press} press
+ * @param {() => string[]} described
+ */
 export function build(press, described) {
   pressed = press;
   of = described;
   Object.values(KINDS).forEach((kind) => {
     const title = `${kind.title} against tokens kept`;
-    const made = {
-      kind,
-      graph: el("div.canvas", { role: "img", "aria-label": title }),
-      caption: el("p.caption", null, `${kind.words}.`),
-    };
+    const graph = /** @type {Graph} */ (
+      /** @type {unknown} */ (el("div.canvas", { role: "img", "aria-label": title }))
+    );
+    const caption = el("p.caption", null, `${kind.words}.`);
+    /** @returns {Figure | null} */
     const figure = () => {
       if (!shown) return null;
-      return { title, subtitle: `${kind.words}.`, axes: [KEPT, kind.axis], foot: of(), ...draw(kind, inks(), FIGURE) };
+      return {
+        title,
+        subtitle: `${kind.words}.`,
+        axes: [KEPT, kind.axis],
+        foot: of(),
+        ...draw(shown, kind, inks(), FIGURE),
+      };
     };
-    made.node = el(
+    const node = el(
       "section.plot",
       { "aria-label": title },
       el("div.rowspread", null, el("h3", null, title), el("div.tools", null, buttons(title, figure))),
-      made.caption,
-      made.graph,
+      caption,
+      graph,
     );
-    cards.push(made);
+    cards.push({ kind, graph, caption, node, wired: false });
   });
   on("theme", refresh);
   const watcher = new ResizeObserver(framed(refresh)); // words are placed anew for the new width

@@ -1,13 +1,14 @@
 // What a sweep is asked: rules with the values of a knob, families of questions, and how they are decoded. A line is
 // said to Python as the command line says it: cactus:delta=0.1,0.3,1
 import { boot, defaults } from "specviz/core/boot.js";
-import { el, set } from "specviz/core/dom.js";
+import { all, el, set } from "specviz/core/dom.js";
 import { emit } from "specviz/core/events.js";
 import { symbol } from "specviz/core/formats.js";
 import * as about from "specviz/parts/about.js";
 import { key } from "specviz/parts/key.js";
 
 const MOST = 12; // lines
+/** @type {[string, string, string][]} */
 const FIELDS = [
   ["questions", "Questions", "How many held-out questions each setting answers. More of them, narrower intervals."],
   ["temperature", "Temperature", "0 always takes the likeliest token; 1 samples as the model says."],
@@ -16,22 +17,48 @@ const FIELDS = [
   ["draft_length", "Draft length", "Tokens the draft model writes before the verifier looks."],
   ["seed", "Seed", "Decides the questions and all draws. Question by question they are the same under every rule."],
 ];
-const parts = { fields: {}, errors: {} };
-let lines = []; // {rule, text}: the text holds the values of the rule's first knob
+/**
+ * @typedef {{
+ *   lines: HTMLElement, add: HTMLButtonElement, sum: HTMLElement, families: Record<string, HTMLButtonElement>,
+ *   fields: Record<string, HTMLInputElement>, errors: Record<string, HTMLElement>,
+ * }} Parts
+ */
+const parts = /** @type {Parts} */ ({ fields: {}, errors: {} });
+/**
+ * A rule with the values of its knobs: `text` holds those of the first, `words` those of each that takes words.
+ * @typedef {{ rule: string, text: string, words: Record<string, string[]> }} Line
+ */
+/** @type {Line[]} */
+let lines = [];
+/** @type {Set<string>} */
 let families = new Set();
 
 const rules = () => boot.rules;
+/** @param {number | string} value */
 const number = (value) => String(+Number(value).toPrecision(6));
+/** @param {string} rule */
 const knobOf = (rule) => (rules()[rule]?.knobs || []).find((knob) => !knob.choices) || null;
 
-const choicesOf = (rule) => (rules()[rule]?.knobs || []).filter((knob) => knob.choices);
+/** @param {string} rule */
+const choicesOf = (rule) =>
+  (rules()[rule]?.knobs || []).flatMap((knob) => (knob.choices ? [{ ...knob, choices: knob.choices }] : []));
+/** @param {string} text */
 const trimmed = (text) => text.split(",").map((part) => part.trim());
-const usualWords = (rule) => Object.fromEntries(choicesOf(rule).map((knob) => [knob.name, [knob.default]]));
+/**
+ * @param {string} rule
+ * @returns {Record<string, string[]>}
+ */
+const usualWords = (rule) => Object.fromEntries(choicesOf(rule).map((knob) => [knob.name, [String(knob.default)]]));
 
 // A rule named without a value is at its default; an empty field is not.
+/**
+ * @param {unknown} given
+ * @returns {Line}
+ */
 function line(given) {
-  const [, rule, rest] = /^([^:]*):?(.*)$/s.exec(String(given));
+  const [, rule, rest] = /** @type {RegExpExecArray} */ (/^([^:]*):?(.*)$/s.exec(String(given)));
   const knob = knobOf(rule);
+  /** @type {Map<string | undefined, string[]>} */
   const values = new Map(); // of each knob, as they are written
   let last = knob?.name ?? "";
   trimmed(rest).forEach((part) => {
@@ -41,8 +68,9 @@ function line(given) {
   });
   const words = usualWords(rule);
   choicesOf(rule).forEach(({ name, choices }) => {
-    if (!values.get(name)?.every((value) => choices.includes(value))) return;
-    words[name] = choices.filter((word) => values.get(name).includes(word));
+    const some = values.get(name);
+    if (!some?.every((value) => choices.includes(value))) return;
+    words[name] = choices.filter((word) => some.includes(word));
     values.delete(name);
   });
   const own = values.get(knob?.name) ?? [];
@@ -52,6 +80,7 @@ function line(given) {
   return { rule, text, words };
 }
 
+/** @param {Line} line */
 function spec({ rule, text, words }) {
   const knob = knobOf(rule);
   const chosen = choicesOf(rule)
@@ -63,9 +92,11 @@ function spec({ rule, text, words }) {
 }
 
 // Values worth a first look at a knob.
+/** @param {Knob | null} knob */
 function usual(knob) {
   if (!knob) return "";
-  const { default: middle, low, high } = knob;
+  const { low, high } = knob;
+  const middle = Number(knob.default);
   const values =
     knob.type === "int"
       ? [2, 5, 20]
@@ -107,7 +138,8 @@ function changed() {
   emit("sweepform");
 }
 
-function drawLines(focus = null) {
+/** @param {string} [focus] */
+function drawLines(focus) {
   parts.lines.replaceChildren(
     ...lines.map((one, i) => {
       const knob = knobOf(one.rule);
@@ -115,8 +147,8 @@ function drawLines(focus = null) {
         "select",
         {
           "aria-label": `Rule ${i + 1}`,
-          onchange: () => {
-            lines[i] = { rule: pick.value, text: usual(knobOf(pick.value)), words: usualWords(pick.value) };
+          onchange: ({ currentTarget: { value: rule } }) => {
+            lines[i] = { rule, text: usual(knobOf(rule)), words: usualWords(rule) };
             drawLines(`select:${i}`);
             changed();
           },
@@ -187,11 +219,15 @@ function drawLines(focus = null) {
   parts.add.hidden = lines.length >= MOST;
   if (focus) {
     const [what, i] = focus.split(":");
-    parts.lines.children[i]?.querySelector(what)?.focus();
+    all(parts.lines.children[Number(i)] ?? parts.lines, what)[0]?.focus();
   }
 }
 
 // A knob that takes words: each of them that is on is a setting of its own, and one always is.
+/**
+ * @param {Line} one
+ * @param {ReturnType<typeof choicesOf>[number]} knob
+ */
 function choice(one, { name, help, choices }) {
   const buttons = choices.map((word) => {
     const button = el("button", { type: "button", "aria-pressed": String(one.words[name].includes(word)) }, word);
@@ -230,6 +266,7 @@ function drawFamilies() {
   );
 }
 
+/** @param {string} name */
 function toggle(name) {
   if (!families.delete(name)) families.add(name);
   fault("families", "");
@@ -239,21 +276,29 @@ function toggle(name) {
 
 // What goes to Python; a number that is none goes as it was typed, and comes back as a sentence.
 export function asked() {
-  const found = { rules: lines.map(spec), families: Object.keys(parts.families).filter((name) => families.has(name)) };
+  /** @type {Record<string, unknown>} */
+  const request = {
+    rules: lines.map(spec),
+    families: Object.keys(parts.families).filter((name) => families.has(name)),
+  };
   FIELDS.forEach(([name]) => {
     const given = parts.fields[name].value.trim();
-    found[name] = given !== "" && Number.isFinite(Number(given)) ? Number(given) : given;
+    request[name] = given !== "" && Number.isFinite(Number(given)) ? Number(given) : given;
   });
-  return found;
+  return request;
 }
 
-// Fills the form with a request. What makes no sense in it is left as it is, for Python to refuse.
 // Fills the form, and returns the names of what in a request is not understood, which stays as usual.
+/**
+ * @param {Record<string, unknown>} request
+ * @returns {string[]}
+ */
 export function fill(request) {
   const usualRequest = boot.sweep.asked;
   const ignored = Object.entries(request ?? {})
     .filter(([name, value]) => !fits(name, value))
     .map(([name]) => name);
+  /** @type {Record<string, unknown>} */
   const wanted = { ...usualRequest, ...request };
   const specs = (Array.isArray(wanted.rules) ? wanted.rules : usualRequest.rules).filter(
     (one) => Object.hasOwn(rules(), line(one).rule) && line(one).rule !== "plain",
@@ -276,6 +321,10 @@ export function fill(request) {
   return ignored;
 }
 
+/**
+ * @param {string} name
+ * @param {unknown} value
+ */
 function fits(name, value) {
   if (name === "rules")
     return (
@@ -286,10 +335,14 @@ function fits(name, value) {
 }
 
 // A sentence beside the control it belongs to.
+/**
+ * @param {string} field
+ * @param {string} sentence
+ */
 export function fault(field, sentence) {
   const known = parts.errors[field];
   if (known) set(known, sentence);
-  const control = parts.fields[field] || parts.lines.querySelector(`[data-line="${field.replace("rule", "")}"]`);
+  const control = parts.fields[field] ?? all(parts.lines, `[data-line="${field.replace("rule", "")}"]`)[0];
   if (sentence) control?.setAttribute("aria-invalid", "true");
   else control?.removeAttribute("aria-invalid");
   if (sentence) control?.focus();
@@ -311,7 +364,9 @@ export function build() {
       el("button", { type: "button", title: about, "aria-pressed": "false", onclick: () => toggle(name) }, name),
     ]),
   );
+  /** @param {string} field */
   const error = (field) => (parts.errors[field] = el("p.error", { role: "alert", id: `sv-sweep-${field}` }));
+  /** @param {[string, string, string]} given */
   const field = ([name, label, help]) => {
     parts.fields[name] = el("input", {
       type: "text",

@@ -2,22 +2,36 @@
 // those answered in other words but graded alike. Each opens with both texts side by side.
 import { boot } from "specviz/core/boot.js";
 import { encode } from "specviz/core/codes.js";
-import { el } from "specviz/core/dom.js";
+import { el, inside } from "specviz/core/dom.js";
 import { label, visible } from "specviz/core/formats.js";
 import { dialog as make, fill, open as show } from "specviz/parts/dialog.js";
 import { key } from "specviz/parts/key.js";
 
+/** @typedef {{ row: SweepRow, outcomes: Record<Outcome, Texts>, questions: Question[], style: string | null }} Setting */
+/** @typedef {{ count: number, texts: Record<string, string> }} Texts that differ, by question */
+
+/** @type {[Outcome, string, string][]} */
 const GROUPS = [
   ["won", "Won", "right, where the verifier alone is wrong"],
   ["lost", "Lost", "wrong, where the verifier alone is right"],
   ["alike", "Other words, graded alike", "another text; both right or both wrong"],
 ];
-let dialog = null;
+/** @type {HTMLDialogElement} */
+let dialog;
+/** @type {HTMLElement | null} */
 let opener = null;
 
+/**
+ * @param {string} text
+ * @returns {string[]}
+ */
 const words = (text) => text.match(/\s*\S+|\s+$/g) ?? [];
 
 // Where two texts part: the words they begin with in common, and what each goes on with.
+/**
+ * @param {string} one
+ * @param {string} other
+ */
 function parted(one, other) {
   const [a, b] = [words(one), words(other)];
   let same = 0;
@@ -29,9 +43,15 @@ function parted(one, other) {
 }
 
 // A text from the first word on that differs; what came before it is faint, and in view.
+/**
+ * @param {string} name
+ * @param {string} common
+ * @param {string[]} more
+ * @param {boolean} right
+ */
 function written(name, common, [first, rest], right) {
   const mark = el("mark", null, visible(first.trimStart()) || "(ends)");
-  const space = /^\s*/.exec(first)[0];
+  const [space] = /** @type {RegExpExecArray} */ (/^\s*/.exec(first));
   const text = el(
     "div.qtext",
     { tabindex: 0, role: "group", "aria-label": name },
@@ -51,9 +71,15 @@ function written(name, common, [first, rest], right) {
   };
 }
 
+/** @param {string} text */
 const lined = (text) => text.split("\n").map(visible).join("\n");
 
 // The address that runs this question in Compare: this rule beside plain decoding, with the same draws.
+/**
+ * @param {SweepRow} row
+ * @param {Question} question
+ * @param {string | null} style
+ */
 function address(row, question, style) {
   const { temperature, top_k, top_p, draft_length, max_new_tokens } = row;
   const run = {
@@ -76,6 +102,13 @@ function address(row, question, style) {
   return `${location.href.split("#")[0]}#run=${encode(run)}`;
 }
 
+/**
+ * @param {SweepRow} row
+ * @param {Question} question
+ * @param {string} text
+ * @param {string} outcome
+ * @param {string | null} style
+ */
 function item(row, question, text, outcome, style) {
   const right = outcome === "won" || (outcome === "alike" && question.right);
   const { common, rests } = parted(question.text.trimStart(), text.trimStart());
@@ -114,6 +147,13 @@ function item(row, question, text, outcome, style) {
   );
 }
 
+/**
+ * @param {string} name
+ * @param {string} title
+ * @param {string} means
+ * @param {Texts} more
+ * @param {Setting} setting
+ */
 function group(name, title, means, { count, texts }, { row, questions, style }) {
   const entries = Object.entries(texts);
   if (!count) return null;
@@ -121,7 +161,7 @@ function group(name, title, means, { count, texts }, { row, questions, style }) 
     "section",
     { "aria-label": title },
     el("h3", null, `${title}: ${count}`, el("span.caption", null, means)),
-    entries.map(([i, text]) => item(row, questions[i], text, name, style)),
+    entries.map(([i, text]) => item(row, questions[Number(i)], text, name, style)),
     count > entries.length
       ? el("p.caption", null, `And ${count - entries.length} more; specviz sweep --answers saves them all.`)
       : null,
@@ -129,15 +169,30 @@ function group(name, title, means, { count, texts }, { row, questions, style }) 
 }
 
 // A setting of a sweep that has ended, by the spec of its rule; null where nothing can be shown of it.
+/**
+ * @param {SweepMessage} message
+ * @param {string} rule
+ * @returns {Setting | null}
+ */
 function found(message, rule) {
   const row = message.rows.find((one) => one.rule === rule);
   const outcomes = message.answers?.rules[rule];
-  return row && outcomes ? { row, outcomes, questions: message.answers.questions, style: message.style } : null;
+  const questions = message.answers?.questions ?? [];
+  return row && outcomes ? { row, outcomes, questions, style: message.style } : null;
 }
 
 // Whether a setting can be opened.
+/**
+ * @param {SweepMessage} message
+ * @param {string} rule
+ */
 export const has = (message, rule) => Boolean(found(message, rule));
 
+/**
+ * @param {SweepMessage} message
+ * @param {string} rule
+ * @param {HTMLElement | null} from
+ */
 export function open(message, rule, from) {
   const setting = found(message, rule);
   if (!setting) return;
@@ -165,7 +220,7 @@ export function open(message, rule, from) {
   const first = dialog.querySelector("details");
   if (first) {
     first.open = true;
-    first.querySelector("summary").focus();
+    inside(first, "summary").focus();
   }
 }
 

@@ -12,19 +12,37 @@ import * as questions from "specviz/sweep/questions.js";
 import * as recordings from "specviz/sweep/recordings.js";
 import * as table from "specviz/sweep/table.js";
 
-const parts = {};
+/**
+ * @typedef {{
+ *   source: string, run: HTMLButtonElement, fill: HTMLElement, bar: HTMLElement, count: HTMLElement,
+ *   status: HTMLElement, error: HTMLElement, results: HTMLElement, page: HTMLElement,
+ * }} Parts
+ */
+const parts = /** @type {Parts} */ ({});
+/** @type {SweepMessage | null} */
 let shown = null; // the message on display
+/** @type {SweepMessage | null} */
 let own = null; // the visitor's own, as far as it is
+/** @type {{ id: string, stopped: boolean, before: SweepMessage | null } | null} */
 let current = null; // {id, stopped, before} while one runs; `before`: what was on display
 let open = false;
 
+/**
+ * @param {string} words
+ * @param {string} error
+ */
 function say(words, error = "") {
   set(parts.status, words);
   set(parts.error, error);
 }
 
+/** @param {number} seconds */
 const spell = (seconds) => (seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`);
 
+/**
+ * @param {SweepMessage} sweepMessage
+ * @param {boolean} [ended]
+ */
 function progress({ done, total, seconds, left }, ended) {
   const share = total ? done / total : 0;
   parts.fill.style.transform = `scaleX(${share})`;
@@ -37,9 +55,17 @@ function progress({ done, total, seconds, left }, ended) {
   );
 }
 
+/**
+ * @param {SweepMessage} one
+ * @param {SweepMessage} other
+ */
 const same = (one, other) =>
   one.run === other.run && one.rows.length === other.rows.length && one.ended === other.ended;
 
+/**
+ * @param {SweepMessage} message
+ * @param {string} source
+ */
 function display(message, source) {
   const before = shown;
   shown = message;
@@ -51,15 +77,18 @@ function display(message, source) {
   if (open) draw();
 }
 
-const draw = () => curves.show(shown, shown === own ? (current?.before ?? null) : null);
+function draw() {
+  if (shown) curves.show(shown, shown === own ? (current?.before ?? null) : null);
+}
 
 // Puts a recorded sweep on display, or with null the visitor's own; the form follows, unless it holds something else.
+/** @param {number | null} which */
 async function choose(which) {
   if (current) return;
   try {
     const message = which === null ? own : await recordings.get(which);
-    if (current) return;
-    if (recordings.of(form.asked()) >= 0) form.fill(which === null ? message.asked : recordings.asked(which));
+    if (current || !message) return;
+    if (recordings.of(form.asked()) >= 0) form.fill(which === null ? { ...message.asked } : recordings.asked(which));
     recordings.mark(which, own !== null);
     display(message, which === null ? "measured" : "recorded");
   } catch {
@@ -77,10 +106,10 @@ function run() {
   const wire = live.wire();
   form.faultless();
   if (!wire) return say("", "The page is still connecting. Try again in a moment.");
-  current = { stopped: false, before: shown };
   running(true);
   say("Starting…");
-  current.id = live.begin("sweep", { settings: JSON.stringify(form.asked()) }, receive);
+  const id = live.begin("sweep", { settings: JSON.stringify(form.asked()) }, receive);
+  current = { id, stopped: false, before: shown };
 }
 
 function stop() {
@@ -90,6 +119,7 @@ function stop() {
   say("Stopping…");
 }
 
+/** @param {boolean} on */
 function running(on) {
   set(parts.run, on ? "Stop" : "Run sweep");
   parts.page.setAttribute("aria-busy", String(on));
@@ -102,6 +132,7 @@ function finish(words = "", error = "") {
   if (shown && !shown.ended && parts.source === "measured") display({ ...shown, ended: true }, "measured");
 }
 
+/** @param {SweepMessage & { kind: string, field: string, message: string }} message */
 function receive(message) {
   if (message.kind === "wait") return say(message.message);
   if (message.kind === "error") {
@@ -110,18 +141,20 @@ function receive(message) {
     return;
   }
   progress(message, message.ended);
-  if (!current.stopped) say(waiting(message));
+  if (!current?.stopped) say(waiting(message));
   recordings.mark(null, true);
   display(message, "measured");
   if (message.ended) finish(message.message);
 }
 
 // What goes on before there are points.
+/** @param {SweepMessage} sweepMessage */
 function waiting({ starting, rows }) {
   if (starting) return `Starting ${starting} processes, each with its own models.`;
   return rows.length ? "" : "The verifier alone comes first: the others are held against it.";
 }
 
+/** @param {string} text */
 function unpack(text) {
   say("");
   if (!text) return;
@@ -152,8 +185,15 @@ export function build() {
   parts.status = el("p.notice", { role: "status", "aria-live": "polite" });
   parts.error = el("p.error", { role: "alert" });
   const settings = form.build();
-  const described = () => [boot.sweep.pair, ...table.described(shown.asked), parts.source].filter(Boolean);
-  const press = (rule, graph) => questions.open(shown, rule, graph);
+  const described = () =>
+    [boot.sweep.pair, ...(shown ? table.described(shown.asked) : []), parts.source].filter((words) => words !== null);
+  /**
+   * @param {string} rule
+   * @param {HTMLElement} graph
+   */
+  const press = (rule, graph) => {
+    if (shown) questions.open(shown, rule, graph);
+  };
   const plots = curves.build(press, described);
   parts.results = el("div.sweepresults", { hidden: true }, recordings.build(choose), plots, table.build());
   parts.page = section(
@@ -203,7 +243,7 @@ export function build() {
     opened: () => {
       open = true;
       first();
-      if (shown) draw();
+      draw();
     },
     closed: () => {
       open = false;

@@ -1,51 +1,61 @@
 // Every number of a sweep, a line for each setting from the start, so that nothing moves while they come in.
 import { boot, defaults } from "specviz/core/boot.js";
-import { download, el } from "specviz/core/dom.js";
+import { download, el, hit, inside } from "specviz/core/dom.js";
 import { finite, fixed, nats, number, sampled, symbol } from "specviz/core/formats.js";
 import { column, heads } from "specviz/parts/heads.js";
 import { key } from "specviz/parts/key.js";
 import * as curves from "specviz/sweep/curves.js";
 import * as questions from "specviz/sweep/questions.js";
 
-const parts = {};
+/** @typedef {{  of: HTMLElement, save: HTMLButtonElement, table: HTMLElement }} Parts */
+const parts = /** @type {Parts} */ ({});
+/** @param {number} value */
 const plus = (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${fixed(Math.abs(value), 1)}`;
+/** @param {number} value */
 const share = (value) => fixed(100 * value, 1);
+/** @type {[Measure, (value: number) => string][]} */
 const FIGURES = [
   // key, its ends and value in words
   ["accuracy", share],
   ["against_plain", (value) => plus(100 * value)],
   ["accepted_per_round", fixed],
   ["emitted_per_round", fixed],
-  ["mean_kl", (value) => nats(finite(value))],
+  ["mean_kl", nats],
 ];
 
+/** @param {Measure} key */
 const about = (key) => boot.sweep.definitions[key];
+/** @param {Measure} key */
 const name = (key) => `${about(key).label}${about(key).unit ? `, ${about(key).unit}` : ""}`;
 
+/**
+ * @param {Measure} key
+ * @param {string} source
+ */
 function head(key, source) {
   const kind = about(key).kind === "exact" ? "exact" : source;
   return column(name(key), kind, about(key).definition);
 }
 
+/**
+ * @param {SweepRow | undefined} row
+ * @param {boolean} waiting
+ */
 function cells(row, waiting) {
   return FIGURES.map(([key, words]) => {
-    const none = !row || row[key] === null;
+    const [value, low, high] = [row?.[key], row?.[`${key}_low`], row?.[`${key}_high`]].map(
+      (one) => finite(one) ?? null,
+    );
     const ends =
-      !none && row[`${key}_low`] !== null && row[`${key}_low`] < row[`${key}_high`]
-        ? [" ", el("span.caption", null, `${words(row[`${key}_low`])} to ${words(row[`${key}_high`])}`)]
+      value !== null && low !== null && high !== null && low < high
+        ? [" ", el("span.caption", null, `${words(low)} to ${words(high)}`)]
         : null;
-    const apart =
-      key === "against_plain" && !none
-        ? row.against_plain_high < 0
-          ? "below"
-          : row.against_plain_low > 0
-            ? "above"
-            : ""
-        : "";
+    const beyond = (high ?? 0) < 0 ? "below" : (low ?? 0) > 0 ? "above" : "";
+    const apart = key === "against_plain" && value !== null ? beyond : "";
     return el(
       "td",
       { "data-label": name(key), title: about(key).definition },
-      none ? el("span.caption.wait", null, row ? "" : waiting ? "…" : "–") : el("b", null, words(row[key])),
+      value === null ? el("span.caption.wait", null, row ? "" : waiting ? "…" : "–") : el("b", null, words(value)),
       ends,
       apart ? [" ", el(`span.caption.${apart}`, null, apart)] : null,
     );
@@ -53,8 +63,13 @@ function cells(row, waiting) {
 }
 
 // A setting's name, which opens the questions that it changed.
+/**
+ * @param {SweepPoint} point
+ * @param {SweepMessage} message
+ */
 function opener(point, message) {
   const label = `${point.rule}: questions won and lost`;
+  /** @param {MouseEvent & { currentTarget: HTMLElement }} event */
   const open = (event) => questions.open(message, point.rule, event.currentTarget);
   return el(
     "button.openpoint",
@@ -70,7 +85,12 @@ function opener(point, message) {
 }
 
 // The knobs that take words and have several of them in this sweep, by rule.
+/**
+ * @param {SweepPoint[]} points
+ * @returns {(point: SweepPoint, name: string) => boolean}
+ */
 function several(points) {
+  /** @param {SweepPoint} point */
   const words = (point) => Object.entries(point.knobs).filter(([, value]) => typeof value === "string");
   return (point, name) => {
     const alike = points.filter((one) => one.name === point.name).flatMap(words);
@@ -78,12 +98,17 @@ function several(points) {
   };
 }
 
+/**
+ * @param {SweepPoint} point
+ * @param {SweepMessage} message
+ * @param {ReturnType<typeof several>} varies
+ */
 function line(point, message, varies) {
   const row = message.rows.find((one) => one.rule === point.rule);
   const waiting = !message.ended;
   const opens = questions.has(message, point.rule);
   const [knob, value] = Object.entries(point.knobs).find(([, one]) => typeof one === "number") || [];
-  const setting = () => [`${symbol(knob)} `, el("b", null, number(value))];
+  const setting = () => [`${symbol(knob ?? "")} `, el("b", null, number(value))];
   const others = Object.entries(point.knobs)
     .filter(
       ([each, one]) => each !== knob && (varies(point, each) || String(one) !== String(defaults(point.name)[each])),
@@ -97,8 +122,8 @@ function line(point, message, varies) {
       onpointerleave: () => curves.point(null),
       class: opens ? "opens" : null,
       onclick: (event) => {
-        if (!opens || event.target.closest("button") || String(getSelection())) return;
-        questions.open(message, point.rule, event.currentTarget.querySelector("button"));
+        if (!opens || hit(event, "button") || String(getSelection())) return;
+        questions.open(message, point.rule, inside(event.currentTarget, "button"));
       },
     },
     el(
@@ -123,6 +148,7 @@ function line(point, message, varies) {
 }
 
 // What a sweep was asked, besides its rules.
+/** @param {SweepRequest} asked */
 export function described(asked) {
   const all = Object.keys(boot.sweep.families).length;
   const kinds = asked.families.length === all ? "all families" : asked.families.join(", ");
@@ -134,6 +160,10 @@ export function described(asked) {
   ];
 }
 
+/**
+ * @param {SweepMessage} message
+ * @param {string} source
+ */
 export function show(message, source) {
   const { asked, points, rows } = message;
   const varies = several(points);

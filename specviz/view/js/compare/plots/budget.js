@@ -6,7 +6,14 @@ import { stroke } from "specviz/laws/twins.js";
 import { layout, note, spread } from "specviz/parts/plotly.js";
 import { focusLane } from "specviz/compare/tools.js";
 
+/** @typedef {{ lane: Lane, x: number, y: number, low: number, high: number, tree: boolean }} Mark */
+
 // A lane's mark: {x, y, low, high, tree}. A call looks at the drafted nodes and at the last token of the text.
+/**
+ * @param {Lane} lane
+ * @param {boolean} speed
+ * @returns {Mark | null}
+ */
 function mark(lane, speed) {
   const rounds = done(lane);
   const sum = lane.sums[rounds];
@@ -19,15 +26,21 @@ function mark(lane, speed) {
   return { lane, x: 1 + sum.drafted / rounds, y: y.value, low: y.low ?? y.value, high: y.high ?? y.value, tree };
 }
 
+/**
+ * @param {Inks} ink
+ * @param {string} mode
+ * @returns {Plotted | null}
+ */
 function budget(ink, mode) {
   const speed = mode === "speed";
   const plain = state.run?.lanes.find((lane) => lane.rule === "plain");
   const lanes = [...new Set([...shown().map(({ lane }) => lane), ...(plain ? [plain] : [])])];
-  const marks = lanes.map((lane) => mark(lane, speed)).filter(Boolean);
+  const marks = lanes.map((lane) => mark(lane, speed)).filter((one) => one !== null);
   if (!marks.length) return null;
   const front = focusLane()?.lane;
   const wide = Math.max(4, ...marks.map(({ x }) => x)) * 1.12;
   const tall = Math.max(...marks.map(({ high }) => Math.min(high, 1e6))) * 1.12;
+  /** @param {Mark} mark */
   const words = ({ lane, tree }) => `${lane.rule}${tree ? ", tree" : ""}`;
   const ends = marks.map((one) => ({ y: one.y, text: words(one), bold: one.lane === front }));
   const names = spread(ends, tall, 0.075).map((end) =>

@@ -1,7 +1,7 @@
 // How many of its tokens a drafter has kept, against what one of them costs.
 import { agreement, callOf, equal } from "specviz/core/agreement.js";
 import { fixed, percent } from "specviz/core/formats.js";
-import { done, measured, shown, state } from "specviz/core/state.js";
+import { done, measured, onDisplay, shown } from "specviz/core/state.js";
 import { stroke } from "specviz/laws/twins.js";
 import { layout, note, spread } from "specviz/parts/plotly.js";
 import { focusLane, room } from "specviz/compare/tools.js";
@@ -9,28 +9,34 @@ import { focusLane, room } from "specviz/compare/tools.js";
 const LEAST = 1e-4; // calls; what costs less is drawn here
 const STEPS = 48;
 
+/** @param {Lane} lane */
 const given = (lane) => lane.rounds.slice(0, done(lane)).map((round) => round.given);
 
 function points() {
-  const plain = state.run.lanes.find((lane) => lane.rule === "plain");
+  const plain = onDisplay().lanes.find((lane) => lane.rule === "plain");
   const call = plain && callOf(given(plain));
   return shown()
     .filter(({ lane }) => lane.rule !== "plain")
-    .map((one) => {
+    .flatMap((one) => {
       const rounds = given(one.lane);
       const unit = call ?? callOf(rounds);
-      return { ...one, ...(unit ? agreement(rounds, unit) : null) };
-    })
-    .filter(({ share }) => share !== undefined);
+      const known = unit ? agreement(rounds, unit) : null;
+      return known?.interval ? [{ ...one, ...known, interval: known.interval }] : [];
+    });
 }
 
+/**
+ * @param {Inks} ink
+ * @returns {Plotted | null}
+ */
 function cost(ink) {
   if (!shown().some(({ lane }) => lane.rule !== "plain")) return null;
   const found = points();
   const front = focusLane()?.lane;
-  const plain = state.run.lanes.some((lane) => lane.rule === "plain");
+  const plain = onDisplay().lanes.some((lane) => lane.rule === "plain");
   const widest = Math.max(1, ...found.map((one) => 2 * one.cost));
   const grid = Array.from({ length: STEPS + 1 }, (_, i) => LEAST * (widest / LEAST) ** (i / STEPS));
+  /** @type {End[]} */
   const ends = [];
   const data = found.flatMap((one) => {
     const { lane, title, share, interval, speed, drafted } = one;

@@ -1,7 +1,7 @@
 // What each judged step really cost, and what was spent on its token.
 import * as continued from "specviz/core/continued.js";
 import { nats, number, symbol } from "specviz/core/formats.js";
-import { state } from "specviz/core/state.js";
+import { onDisplay } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 import * as rules from "specviz/laws/rules.js";
 import { layout, note } from "specviz/parts/plotly.js";
@@ -9,9 +9,11 @@ import { byFate, focusLane, path, ringed, tokenText, upTo } from "specviz/compar
 
 const TITLE = "How far each step strays";
 
+/** @param {number} value */
 const times = (value) => `${value.toFixed(1)} times`;
 
 // What the budget bounds, and what it does not, in a sentence each.
+/** @param {ReturnType<typeof rules.spending>} budget */
 function explained(budget) {
   if (!budget) return "";
   const law = budget.lawOver
@@ -25,11 +27,15 @@ function explained(budget) {
   return law + target;
 }
 
+/**
+ * @param {ReturnType<typeof rules.spent>} found
+ * @param {Lane} lane
+ */
 function summary(found, lane) {
   if (!found || !found.delta) return "";
   const law = found.lawOver
     ? `On ${found.lawOver} of ${found.judged} judged tokens the output law spent more than the budget, at ` +
-      `most ${times(found.worst)} it (boxed).`
+      `most ${times(found.worst ?? 0)} it (boxed).`
     : `On none of ${found.judged} judged tokens did the output law spend more than the budget.`;
   const target = found.targetOver
     ? ` On ${found.targetOver} the token's own target did (thick ticks): taylor only approximates the budget.`
@@ -39,32 +45,37 @@ function summary(found, lane) {
 }
 
 // What was spent in all, in few words; the rest is told when the line is pointed at.
+/** @param {ReturnType<typeof rules.spent>} found */
 function short(found) {
   if (!found || !found.delta) return "";
   return found.lawOver ? `. Over the budget on ${found.lawOver} of ${found.judged} (boxed)` : ". None over the budget";
 }
 
+/**
+ * @param {Inks} ink
+ * @returns {Plotted | null}
+ */
 function divergence(ink) {
   const focus = focusLane();
   if (!focus) return null;
   const { lane } = focus;
   const floor = 1e-4;
-  const first = continued.promptLength(state.run.trace);
+  const run = onDisplay();
+  const first = continued.promptLength(run.trace);
   const points = upTo(lane)
-    .filter((token) => token.judged >= 0 && token.fate !== "discarded")
-    .map((token) => {
-      const { facts } = store.detail(state.run, token);
+    .filter((token) => token.fate !== "discarded")
+    .flatMap((token) => {
+      const { facts } = store.detail(run, token);
+      if (!facts) return [];
       const { klOutput, klTarget } = facts;
-      return {
-        token,
-        budget: rules.spending(lane, facts),
-        x: token.position - first + 1,
-        y: Math.max(floor, Number.isFinite(klOutput) ? klOutput : 20),
-        kl: klOutput,
-        target: klTarget,
-      };
+      const spot = { x: token.position - first + 1, y: Math.max(floor, Number.isFinite(klOutput) ? klOutput : 20) };
+      return [{ token, budget: rules.spending(lane, facts), ...spot, kl: klOutput, target: klTarget }];
     });
   const marked = points.filter(({ token }) => token.fate !== "accepted");
+  /**
+   * @param {Fate} fate
+   * @param {string} color
+   */
   const stems = (fate, color) =>
     path(
       marked.filter((p) => p.token.fate === fate),
@@ -76,8 +87,13 @@ function divergence(ink) {
   const targets = points.filter((p) => typeof p.target === "number" && p.target > floor);
   const budget = rules.budget(lane.rule);
   const delta = budget && lane.knobs[budget.name];
-  const spent = rules.spent(state.run, lane, upTo(lane));
+  const spent = rules.spent(run, lane, upTo(lane));
   const last = Math.max(10, lane.tokens.length ? lane.tokens[lane.tokens.length - 1].position - first + 1 : 10);
+  /**
+   * @param {boolean} over
+   * @param {number} half
+   * @param {number} width
+   */
   const ticks = (over, half, width) =>
     path(
       targets.filter((p) => Boolean(p.budget?.targetOver) === over),
@@ -154,7 +170,7 @@ function divergence(ink) {
         ...(bound.length
           ? [
               note(
-                `<b>budget<br>${symbol(budget.name)} = ${number(delta)}</b>`,
+                `<b>budget<br>${symbol(budget?.name ?? "")} = ${number(delta)}</b>`,
                 1.02,
                 Math.log10(delta),
                 ink["amber-ink"],

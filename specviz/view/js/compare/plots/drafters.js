@@ -1,27 +1,31 @@
 // How often drafted tokens were kept, by who proposed them and by the length of the run that was looked up.
-import { wilson } from "specviz/core/estimates.js";
 import { percent } from "specviz/core/formats.js";
 import * as provenance from "specviz/core/provenance.js";
 import { done, measured, shown } from "specviz/core/state.js";
 import { stroke } from "specviz/laws/twins.js";
 import { layout, note, spread } from "specviz/parts/plotly.js";
-import { focusLane, room } from "specviz/compare/tools.js";
+import { focusLane, likely, room, whiskers } from "specviz/compare/tools.js";
 
-function bars(counts, color) {
-  const ends = counts.map(({ kept, judged }) => [kept / judged, wilson(kept, judged)]);
-  return {
-    ...{ type: "data", symmetric: false, color, thickness: 0.8, width: 3 },
-    array: ends.map(([share, [, high]]) => 100 * (high - share)),
-    arrayminus: ends.map(([share, [low]]) => 100 * (share - low)),
-  };
-}
+/** @typedef {{ drafted: number, judged: number, kept: number }} Counts */
+/** @typedef {ReturnType<typeof shown>[number]} Row */
 
+/**
+ * @param {Counts[]} counts
+ * @param {string} color
+ */
+const bars = (counts, color) =>
+  whiskers(
+    counts.map(({ kept, judged }) => [kept, judged]),
+    color,
+  );
+
+/** @param {Counts} counts */
 const said = ({ kept, judged, drafted }) => {
-  const [low, high] = wilson(kept, judged).map((end) => percent(end, 0));
-  return `${percent(kept / judged, 0)} % of ${judged} judged, ${drafted} drafted<br>95 %: ${low} to ${high} %`;
+  return `${percent(kept / judged, 0)} % of ${judged} judged, ${drafted} drafted<br>${likely(kept, judged)}`;
 };
 
 // A bar for each voice of each lane; a lane that has but one is a bar by itself.
+/** @param {Row[]} rows */
 function byDrafter(rows) {
   return rows.flatMap(({ lane, title }) => {
     const rounds = done(lane);
@@ -35,6 +39,11 @@ function byDrafter(rows) {
   });
 }
 
+/**
+ * @param {Inks} ink
+ * @param {Row[]} rows
+ * @returns {Plotted}
+ */
 function drawDrafters(ink, rows) {
   const found = byDrafter(rows).filter(({ judged }) => judged > 0);
   const axes = ["drafter", "judged tokens kept, %"];
@@ -70,8 +79,14 @@ function drawDrafters(ink, rows) {
   };
 }
 
+/**
+ * @param {Inks} ink
+ * @param {Row[]} rows
+ * @returns {Plotted}
+ */
 function drawMatches(ink, rows) {
   const front = focusLane()?.lane;
+  /** @type {End[]} */
   const ends = [];
   const data = rows.flatMap(({ lane, title, nth }) => {
     const counts = provenance.byMatch(lane, done(lane)).filter(({ judged }) => judged > 0);
@@ -123,6 +138,10 @@ function drawMatches(ink, rows) {
   };
 }
 
+/**
+ * @param {Inks} ink
+ * @param {string} mode
+ */
 function drafters(ink, mode) {
   const rows = shown().filter(({ lane }) => lane.rule !== "plain");
   if (!rows.length) return null;

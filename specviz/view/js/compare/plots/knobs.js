@@ -4,18 +4,35 @@ import { el, set } from "specviz/core/dom.js";
 import { finite, label, nats, percent } from "specviz/core/formats.js";
 import * as live from "specviz/core/live.js";
 import * as pairs from "specviz/core/pairs.js";
-import { shown, state } from "specviz/core/state.js";
+import { onDisplay, shown, state } from "specviz/core/state.js";
 import { stroke } from "specviz/laws/twins.js";
 import { layout, note } from "specviz/parts/plotly.js";
 import { focusLane } from "specviz/compare/tools.js";
 
 const WORDS = "The models read this text once more; then every rule's acceptance and divergence on it are exact.";
 const COMPUTE = "Compute for this text";
+/** @type {Map<number, Answer>} */
 const found = new Map(); // lane index -> answer, for the run on display
-const parts = {};
+/** @typedef {{  button: HTMLButtonElement, status: HTMLElement, error: HTMLElement, box: HTMLElement }} Parts */
+const parts = /** @type {Parts} */ ({});
+/** @type {Run | null} */
 let run = null;
+/** @type {ReturnType<typeof live.ask> | null} */
 let asking = null; // the question that the server has not answered yet
 
+/** @typedef {"kl" | "tv" | "reverse_kl"} Apart how a divergence is measured */
+/**
+ * What the server says, see specviz/study/knob_curves.py: a rule's curve over its knob, and the one point of a setting.
+ * @typedef {Record<Apart, number[]> & { acceptance: number[], gap: Record<Apart, (number | null)[]> }} Mark
+ * @typedef {Mark & { rule: string, knob: string | null, values: number[], fixed: Knobs }} Curve
+ * @typedef {{
+ *   positions: number, curves: Curve[], marks: (Mark | null)[],
+ *   frontiers: Record<Apart, { spent: number[], acceptance: number[] }>, asked: [rule: string, knobs: Knobs][],
+ * }} Answer
+ * @typedef {{ acceptance: number, apart: number, gap: number | null, between?: boolean }} Place
+ */
+
+/** @type {Record<Apart, [button: string, axis: string, words: (value: number) => string]>} */
 const AXES = {
   // divergence: button, what stands beneath the axis, a value in words
   kl: ["KL", "KL(law‖verifier), nats", (value) => `${nats(value)} nats`],
@@ -24,72 +41,118 @@ const AXES = {
 };
 const GAP = "Gap: what more the best rule would keep at the same divergence";
 
+/** @type {Apart[]} */
+const APART = ["kl", "tv", "reverse_kl"];
+/**
+ * @template Value
+ * @param {Value | Value[]} values
+ */
+const several = (values) => (Array.isArray(values) ? values : [values]);
+
 // A curve, or the one point of a mark, with its infinities.
+/**
+ * @template {Mark} Figure
+ * @param {Figure} figure
+ * @returns {Figure}
+ */
 function finiteFigure(figure) {
   return {
     ...figure,
-    ...Object.fromEntries(Object.keys(AXES).map((name) => [name, [].concat(figure[name]).map(finite)])),
-    acceptance: [].concat(figure.acceptance),
-    gap: Object.fromEntries(Object.keys(AXES).map((name) => [name, [].concat(figure.gap[name])])),
+    ...Object.fromEntries(APART.map((name) => [name, several(figure[name]).map(finite)])),
+    acceptance: several(figure.acceptance),
+    gap: Object.fromEntries(APART.map((name) => [name, several(figure.gap[name])])),
   };
 }
 
 // Point i of a curve against one divergence.
+/**
+ * @param {Mark} curve
+ * @param {number} i
+ * @param {Apart} mode
+ */
 const point = (curve, i, mode) => ({ acceptance: curve.acceptance[i], apart: curve[mode][i], gap: curve.gap[mode][i] });
 
+/** @param {() => void} redraw */
 async function ask(redraw) {
   const focus = focusLane();
   if (asking) return asking.stop();
   if (!focus) return;
   if (!live.wire()) return say("", "The page is still connecting. Try again in a moment.");
   if (!state.raw) return say("", "This run has not ended yet.");
-  const asked = state.run;
+  const asked = onDisplay();
+  /** @type {Answer["asked"]} */
   const columns = state.columns.filter(({ rule }) => rule !== "plain").map(({ rule, knobs }) => [rule, knobs]);
   set(parts.button, "Stop");
   say("Reading the text once more, then every rule: a few seconds.");
   const question = { trace: state.raw, lane: focus.lane.index, rules: columns };
   asking = live.ask("buys", pairs.made(asked.trace), question, say);
-  const answer = await asking.answer;
+  const { stopped, error, ...answer } = await asking.answer;
   asking = null;
   set(parts.button, COMPUTE);
-  if (asked !== state.run || answer.stopped) return say(answer.stopped || "");
-  if (answer.error) return say("", answer.error);
+  if (asked !== state.run || stopped) return say(stopped || "");
+  if (error) return say("", error);
   say("");
-  answer.curves = answer.curves.map(finiteFigure);
-  answer.asked = columns;
-  answer.marks = answer.marks.map((mark) => mark && finiteFigure(mark));
-  found.set(focus.lane.index, answer);
+  const curves = answer.curves.map(finiteFigure);
+  const marks = answer.marks.map((/** @type {Mark | null} */ mark) => mark && finiteFigure(mark));
+  found.set(focus.lane.index, { ...answer, curves, marks, asked: columns });
   redraw();
 }
 
+/**
+ * @param {string} words
+ * @param {string} error
+ */
 function say(words, error = "") {
   set(parts.status, words);
   set(parts.error, error);
 }
 
+/**
+ * @param {Knobs} one
+ * @param {Knobs} other
+ */
 const same = (one, other) =>
   Object.keys(one).length === Object.keys(other).length &&
   Object.keys(one).every((name) => String(one[name]) === String(other[name]));
 
 // Where a column stands at its present knobs: as computed, or between the computed values of its main knob.
+/**
+ * @param {Answer} answer
+ * @param {Column} column
+ * @param {Apart} mode
+ * @returns {Place | null}
+ */
 function place(answer, { rule, knobs }, mode) {
   const known = answer.asked.findIndex(([name, given]) => name === rule && same(given, knobs));
-  if (known >= 0) return answer.marks[known] && point(answer.marks[known], 0, mode);
+  const mark = answer.marks[known];
+  if (known >= 0) return mark && point(mark, 0, mode);
   const curve = answer.curves.find(
     (one) =>
       one.rule === rule && Object.keys(one.fixed).every((name) => String(one.fixed[name]) === String(knobs[name])),
   );
   if (!curve) return null;
   if (!curve.knob) return point(curve, 0, mode);
-  const after = curve.values.findIndex((value) => value >= knobs[curve.knob]);
+  const own = knobs[curve.knob];
+  const after = curve.values.findIndex((value) => value >= own);
   if (after <= 0) return after ? null : point(curve, 0, mode);
-  const share = (knobs[curve.knob] - curve.values[after - 1]) / (curve.values[after] - curve.values[after - 1]);
+  const share = (own - curve.values[after - 1]) / (curve.values[after] - curve.values[after - 1]);
   const [low, high] = [point(curve, after - 1, mode), point(curve, after, mode)];
-  const mix = (name) => (share === 1 ? high[name] : low[name] + share * (high[name] - low[name]));
-  return { acceptance: mix("acceptance"), apart: mix("apart"), gap: mix("gap"), between: true };
+  /**
+   * @param {number} from
+   * @param {number} to
+   */
+  const mix = (from, to) => (share === 1 ? to : from + share * (to - from));
+  const gap = low.gap === null || high.gap === null ? null : mix(low.gap, high.gap);
+  return { acceptance: mix(low.acceptance, high.acceptance), apart: mix(low.apart, high.apart), gap, between: true };
 }
 
-function knobs(ink, mode) {
+/**
+ * @param {Inks} ink
+ * @param {string} by
+ * @returns {Plotted | null}
+ */
+function knobs(ink, by) {
+  const mode = /** @type {Apart} */ (by);
   if (run !== state.run) {
     run = state.run;
     found.clear();
@@ -98,13 +161,16 @@ function knobs(ink, mode) {
   const focus = focusLane();
   const answer = focus && found.get(focus.lane.index);
   parts.box.hidden = Boolean(answer) || !focus;
-  if (!answer) return null;
-  const own = shown()
-    .map(({ column, lane }) => ({ column, lane, at: place(answer, column, mode) }))
-    .filter((one) => one.at);
+  if (!focus || !answer) return null;
+  const own = shown().flatMap(({ column, lane }) => {
+    const at = place(answer, column, mode);
+    return at ? [{ column, lane, at }] : [];
+  });
   const frontier = answer.frontiers[mode];
   const [, axis, words] = AXES[mode];
+  /** @param {number} value */
   const points = (value) => (100 * value < 0.05 ? "0" : (100 * value).toFixed(1));
+  /** @param {Place} one */
   const short = (one) => (one.gap === null || !Number.isFinite(one.apart) ? "" : `, gap ${points(one.gap)} points`);
   const rise =
     frontier.spent[
@@ -131,6 +197,11 @@ function knobs(ink, mode) {
   const most = frontier.spent.map((value, i) => [value, 100 * frontier.acceptance[i]]);
   if (most[most.length - 1][0] < wide) most.push([wide, most[most.length - 1][1]]);
   const edge = most.filter(([value]) => value <= wide);
+  /**
+   * @param {string} rule
+   * @param {string | null} knob
+   * @param {number} value
+   */
   const named = (rule, knob, value) => label(rule, knob ? { [knob]: value } : {});
   const lines = answer.curves.map((curve) => {
     const mine = own.find(
@@ -184,8 +255,9 @@ function knobs(ink, mode) {
     );
   const gaps = own
     .filter(({ at }) => short(at))
-    .map(({ column, at }) => `${label(column.rule, column.knobs)}: ${points(at.gap)}`);
+    .map(({ column, at }) => `${label(column.rule, column.knobs)}: ${points(at.gap ?? 0)}`);
   const tall = 102 - floor;
+  /** @type {{ apart: number, y: number }[]} */
   const placed = [];
   const names = [...near]
     .sort((a, b) => b.at.acceptance - a.at.acceptance)
@@ -259,6 +331,7 @@ function knobs(ink, mode) {
   };
 }
 
+/** @param {() => void} redraw */
 function served(redraw) {
   parts.button = el("button.plainbutton.outlined", { type: "button", onclick: () => ask(redraw) }, COMPUTE);
   parts.status = el("p.notice", { role: "status" });

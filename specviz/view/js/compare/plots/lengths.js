@@ -4,9 +4,14 @@ import * as store from "specviz/core/store.js";
 import { layout, note } from "specviz/parts/plotly.js";
 import { focusLane, room } from "specviz/compare/tools.js";
 
+/**
+ * @param {Inks} ink
+ * @returns {Plotted | null}
+ */
 function lengths(ink) {
   const rows = shown().filter(({ lane }) => lane.rule !== "plain");
   if (!rows.length) return null;
+  /** @param {string} shape */
   const hatched = (shape) => ({
     color: ink.ink2,
     line: { width: 1, color: ink.ink3 },

@@ -1,18 +1,23 @@
 // Draft probability against verifier probability, with each rule's line of certain acceptance.
 import { label, percent } from "specviz/core/formats.js";
-import { shown, state } from "specviz/core/state.js";
+import { onDisplay, shown } from "specviz/core/state.js";
 import { rejudged } from "specviz/laws/rejudged.js";
 import * as rules from "specviz/laws/rules.js";
 import { stroke } from "specviz/laws/twins.js";
 import { layout, note } from "specviz/parts/plotly.js";
 import { byFate, focusLane, ringed, tokenText, upTo } from "specviz/compare/tools.js";
 
+/**
+ * @param {Inks} ink
+ * @returns {Plotted | null}
+ */
 function map(ink) {
   const focus = focusLane();
   if (!focus) return null;
   const { lane } = focus;
-  const wanted = rejudged(state.run, lane, focus.column.knobs)?.changed ?? new Map();
+  const wanted = rejudged(onDisplay(), lane, focus.column.knobs)?.changed ?? new Map();
   const floor = 1e-6;
+  /** @param {number} value */
   const clamp = (value) => Math.min(1, Math.max(floor, value));
   const points = upTo(lane)
     .filter((token) => token.judged >= 0 && token.fate !== "discarded")
@@ -23,7 +28,9 @@ function map(ink) {
       y: clamp(token.verifier),
     }));
   const grid = Array.from({ length: 61 }, (_, i) => 10 ** (-4 + i / 15));
+  /** @type {Series[]} */
   const lines = [];
+  /** @type {{ rule: string, y: number, bold: boolean }[]} */
   const ends = [];
   shown().forEach(({ lane: one, column }) => {
     const ys = grid.map((x) => rules.contour(one.rule, column.knobs, x));
@@ -40,7 +47,7 @@ function map(ink) {
       },
       hoverinfo: "skip",
     });
-    ends.push({ rule: one.rule, y: clamp(ys[ys.length - 1]), bold: one === lane });
+    ends.push({ rule: one.rule, y: clamp(ys[ys.length - 1] ?? floor), bold: one === lane });
   });
   ends.sort((a, b) => b.y - a.y);
   let above = 1.08;

@@ -1,47 +1,48 @@
 // How often the first, second, ... drafted token was kept.
-import { wilson } from "specviz/core/estimates.js";
 import { percent } from "specviz/core/formats.js";
 import { done, measured, shown } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 import { stroke } from "specviz/laws/twins.js";
 import { layout, note, spread } from "specviz/parts/plotly.js";
-import { focusLane, room } from "specviz/compare/tools.js";
+import { focusLane, likely, room, whiskers } from "specviz/compare/tools.js";
+
+/** @typedef {ReturnType<typeof store.bySlot>[number]} Slot */
 
 // The counts behind a share.
+/**
+ * @param {Slot} slot
+ * @param {boolean} all
+ * @returns {[number, number]}
+ */
 const counts = (slot, all) => [slot.kept, all ? slot.drafted : slot.judged];
 
-// Wilson's intervals as error bars, in percent; thin, so that several rules can be told apart.
-function bars(slots, all, color) {
-  const ends = slots.map((slot) => [slot.kept / counts(slot, all)[1], wilson(...counts(slot, all))]);
-  return {
-    type: "data",
-    symmetric: false,
-    array: ends.map(([share, [, high]]) => 100 * (high - share)),
-    arrayminus: ends.map(([share, [low]]) => 100 * (share - low)),
-    color,
-    thickness: 0.8,
-    width: 3,
-  };
-}
-
+/**
+ * @param {Slot} slot
+ * @param {boolean} all
+ */
 function said(slot, all) {
   const [kept, trials] = counts(slot, all);
-  const [low, high] = wilson(kept, trials).map((end) => percent(end, 0));
-  return `${percent(kept / trials, 0)} %, n = ${trials} ${all ? "drafted" : "reached"}<br>95 %: ${low} to ${high} %`;
+  return `${percent(kept / trials, 0)} %, n = ${trials} ${all ? "drafted" : "reached"}<br>${likely(kept, trials)}`;
 }
 
+/**
+ * @param {Inks} ink
+ * @param {string} mode
+ * @returns {Plotted | null}
+ */
 function position(ink, mode) {
   const rows = shown().filter(({ lane }) => lane.rule !== "plain");
   if (!rows.length) return null;
   const all = mode === "all";
   const front = focusLane()?.lane;
+  /** @type {End[]} */
   const ends = [];
   let deepest = 1;
   const data = rows.map(({ lane, title, nth }) => {
     const look = stroke(lane.rule, nth);
-    const slots = store.bySlot(lane, done(lane)).filter((slot) => slot[all ? "unconditional" : "conditional"] !== null);
+    const slots = store.bySlot(lane, done(lane)).filter((slot) => counts(slot, all)[1] > 0);
     deepest = Math.max(deepest, Number(lane.given.draft_length) || slots.length);
-    const y = slots.map((slot) => 100 * slot[all ? "unconditional" : "conditional"]);
+    const y = slots.map((slot) => 100 * ((all ? slot.unconditional : slot.conditional) ?? 0));
     if (y.length) ends.push({ y: y[y.length - 1], text: title, bold: lane === front });
     return {
       x: slots.map((slot) => slot.slot),
@@ -50,7 +51,10 @@ function position(ink, mode) {
       mode: "lines+markers",
       line: { color: ink[look.color], width: look.width, dash: look.plotly },
       marker: { symbol: look.symbol, size: 7, color: ink[look.color], line: { width: 1.3, color: ink[look.color] } },
-      error_y: bars(slots, all, ink[look.color]),
+      error_y: whiskers(
+        slots.map((slot) => counts(slot, all)),
+        ink[look.color],
+      ),
       text: slots.map((slot) => said(slot, all)),
       hovertemplate: `${lane.label}, place %{x}: %{text}<extra></extra>`,
     };

@@ -1,24 +1,33 @@
 // Tokens written against verifier calls, or against the lane's own clock.
-import { done, measured, shown, state } from "specviz/core/state.js";
+import { done, measured, onDisplay, shown } from "specviz/core/state.js";
 import { stroke } from "specviz/laws/twins.js";
 import { layout, note, spread } from "specviz/parts/plotly.js";
 import { focusLane, room } from "specviz/compare/tools.js";
 
+/**
+ * @param {Inks} ink
+ * @param {string} mode
+ * @returns {Plotted | null}
+ */
 function race(ink, mode) {
+  /** @type {{ lane: Lane, title: string, nth: number }[]} */
   const rows = shown();
   if (!rows.length) return null;
-  const plainLane = state.run.lanes.find((lane) => lane.rule === "plain");
+  const { lanes, span } = onDisplay();
+  const plainLane = lanes.find((lane) => lane.rule === "plain");
   if (plainLane && !rows.some(({ lane }) => lane === plainLane)) rows.push({ lane: plainLane, title: "plain", nth: 0 });
   const byTime = mode === "time";
   const front = focusLane()?.lane;
-  const milli = state.run.span < 1;
+  const milli = span < 1;
   const unit = byTime ? (milli ? 1000 : 1) : 1;
+  /** @type {End[]} */
   const ends = [];
   const most = Math.max(1, ...rows.map(({ lane }) => lane.sums[lane.sums.length - 1].emitted));
   const drafting = rows.filter(({ lane }) => lane.rule !== "plain");
   const widest = byTime
-    ? state.run.span * unit
+    ? span * unit
     : Math.max(1, ...(drafting.length ? drafting : rows).map(({ lane }) => lane.rounds.length)) * 1.08;
+  /** @type {Series[]} */
   const marks = [];
   const lines = rows.map(({ lane, title, nth }) => {
     const over = done(lane);
