@@ -9,7 +9,7 @@ estimate; its interval comes from how much texts differ and from the chance with
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from time import perf_counter
@@ -103,13 +103,13 @@ def advise(
     costs = measure_costs(pair, traces, lengths).drafting(readings)
     best: list[Advice] = []
     for name in names or [n for n in rules.names() if rules.get(n).scope == "token"]:
-        able = candidates(name, readings, costs, lengths, drafter)
+        settings = candidates(name, readings, costs, lengths, drafter)
         if spend is not None:
-            able = [advice for advice in able if advice.kl <= spend + 1e-12]
-            best += sorted(able, key=lambda advice: -advice.speedup)[:1]
+            settings = [advice for advice in settings if advice.kl <= spend + 1e-12]
+            best += sorted(settings, key=lambda advice: -advice.speedup)[:1]
         elif accept is not None:
-            able = [advice for advice in able if advice.accepted_per_round >= accept]
-            best += sorted(able, key=lambda advice: (round(advice.kl, 9), -advice.speedup))[:1]
+            settings = [advice for advice in settings if advice.accepted_per_round >= accept]
+            best += sorted(settings, key=lambda advice: (round(advice.kl, 9), -advice.speedup))[:1]
     return sorted(best, key=lambda advice: -advice.speedup)
 
 
@@ -120,20 +120,39 @@ def by_drafter(
     draft_length: int | None = None,
     most: int = MAX_POSITIONS,
 ) -> list[Advice]:
-    """Which drafter, and how long a draft? For each drafter of chains that can work with `pair` under `sps` and a text alone, at its own defaults, the
-    draft length that should be fastest on texts like these; fastest first. Otherwise as `advise`."""
+    """Which drafter, and how long a draft? For each drafter of `able`, at its own defaults, the draft length that should be
+    fastest under `sps` on texts like these; fastest first. Otherwise as `advise`."""
+    advices = each_drafter(traces, pair, draft_length=draft_length, most=most)
+    return sorted(advices, key=lambda advice: -advice.speedup)
+
+
+def able(pair: Pair) -> list[Drafter]:
+    """The drafters of chains that can work with `pair` under `sps` and a text alone, at their own defaults."""
+    made = [
+        drafter
+        for drafter in map(drafters.make, drafters.names())
+        if drafter.drafts and not drafter.branches and not drafter.wants_samples
+    ]
+    return [drafter for drafter in made if drafter.refusal(rules.make("sps"), pair) is None]
+
+
+def each_drafter(
+    traces: Sequence[Trace],
+    pair: Pair,
+    *,
+    draft_length: int | None = None,
+    most: int = MAX_POSITIONS,
+) -> Iterator[Advice]:
+    """The answers of `by_drafter` one by one, in the order of `able`, each once it is known."""
     lengths = [draft_length] if draft_length else list(LENGTHS)
     most = min(
         most, MAX_ENTRIES // (pair.vocabulary * max(lengths))
     )  # every place may have a law for each token of a draft
-    costs, advices = measure_costs(pair, traces, lengths), []
-    for drafter in map(drafters.make, drafters.names()):
-        able_alone = drafter.drafts and not drafter.branches and not drafter.wants_samples
-        if able_alone and drafter.refusal(rules.make("sps"), pair) is None:
-            readings = _readings(traces, pair, drafter, lengths, most)
-            able = candidates("sps", readings, costs.drafting(readings), lengths, drafter)
-            advices.append(max(able, key=lambda advice: advice.speedup))
-    return sorted(advices, key=lambda advice: -advice.speedup)
+    costs = measure_costs(pair, traces, lengths)
+    for drafter in able(pair):
+        readings = _readings(traces, pair, drafter, lengths, most)
+        best = candidates("sps", readings, costs.drafting(readings), lengths, drafter)
+        yield max(best, key=lambda advice: advice.speedup)
 
 
 def _readings(

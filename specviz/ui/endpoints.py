@@ -150,28 +150,32 @@ def add(desk: Desk, blocks: gr.Blocks) -> None:
                 yield message
 
     async def advise(
-        request: gr.Request, trace: str, spend: float | None = None, accept: float | None = None, draft_length: int | None = None, pair: str | None = None,
+        request: gr.Request, trace: str, spend: float | None = None, accept: float | None = None, drafters: bool = False, draft_length: int | None = None, pair: str | None = None,
     ) -> dict[str, Any]:  # fmt: skip
-        """Which knob value, for every rule, meets a goal, read off a recorded run of at least two lanes.
+        """Which knob value, for every rule, meets a goal, or which drafter is the fastest, read off a recorded run of at least
+        two lanes.
 
         Parameters:
             trace: the JSON text that compare gave
             spend: the goal, either at most so many nats per judged token
             accept: or at least so many kept tokens per round
-            draft_length: tokens drafted before the verifier looks; left out, each rule's fastest
+            drafters: or which drafter is the fastest under sps, which is lossless
+            draft_length: tokens drafted before the verifier looks; left out, each rule's or drafter's fastest
             pair: the models of the trace, by their name; left out, those that the page began with
         Returns:
-            a row for each rule that can, fastest first, and the names of those that cannot
+            a row for each rule or drafter that can, fastest first, and the names of those that cannot
         """
         with _refusals(desk, "advise"):
-            if (spend is None) == (accept is None):
+            if [spend is not None, accept is not None, bool(drafters)].count(True) != 1:
                 raise Refused(
-                    "spend", "Give one goal: spend, at most so many nats, or accept, at least so many tokens."
+                    "spend",
+                    "Give one goal: spend, at most so many nats, or accept, at least so many tokens, or drafters, the fastest.",
                 )
         goal, value = ("accept", accept) if spend is None else ("spend", spend)
         text = json.dumps({"trace": trace, "goal": goal, "value": value, "draft_length": draft_length})
-        work = partial(advice.answered, kind="advise", text=text)
-        return await _answer(ask(request, "advise", work, pair), "trace")
+        kind = "drafters" if drafters else "advise"
+        work = partial(advice.answered, kind=kind, text=text)
+        return await _answer(ask(request, kind, work, pair), "trace")
 
     async def judge(
         request: gr.Request, rule: str, verifier_probs: list[Any], draft_probs: list[Any], token: int | list[Any]

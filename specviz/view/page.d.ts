@@ -259,6 +259,7 @@ interface State {
   live: boolean;
   playing: boolean;
   picked: { lane: number; key: number } | null;
+  asked: boolean;
   front: number;
   hideCut: boolean;
   withPlain: boolean;

@@ -67,10 +67,7 @@ export function distinct(lanes) {
  * @param {string} name
  * @returns {("head" | "exit")[]}
  */
-export function trained(name) {
-  const { uses_head: head, uses_exit: exit } = words(name);
-  return [head ? [/** @type {const} */ ("head")] : [], exit ? [/** @type {const} */ ("exit")] : []].flat();
-}
+export const trained = (name) => /** @type {const} */ (["head", "exit"]).filter((role) => words(name)[`uses_${role}`]);
 
 // As many of these drafters (at most `count`) as are least alike, the first of them first: what asks a draft model, what
 // asks a head, and what asks no model at all, before two of a kind.
