@@ -4,8 +4,8 @@
 import { all, el, hit, set } from "specviz/core/dom.js";
 import { emit, on } from "specviz/core/events.js";
 import { fixed, named, nats, percent } from "specviz/core/formats.js";
+import * as measures from "specviz/core/measures.js";
 import { onDisplay, pick, setTime, shown, state } from "specviz/core/state.js";
-import * as store from "specviz/core/store.js";
 import { parts as partsOf } from "specviz/compare/narration.js";
 import * as sheet from "specviz/compare/sheet.js";
 import * as timeline from "specviz/compare/timeline.js";
@@ -142,7 +142,7 @@ function build() {
   }
   if (first) {
     const { lane, index } = lenient ?? first;
-    const figures = store.figures(onDisplay(), lane.index, lane.rounds.length, null);
+    const figures = measures.figures(onDisplay(), lane.index, lane.rounds.length, null);
     made.push({
       title: "What it costs",
       words: `Over this text ${lane.label} wrote ${fixed(figures.emitted_per_round)} tokens per call of the verifier. What it writes differs from the verifier's own distribution by ${nats(figures.mean_kl)} nats a token${lane.lossless ? ": nothing, it is lossless" : ", exactly computed; a lossless rule's figure is 0"}. Turn a knob: the recorded tokens change at once.`,
