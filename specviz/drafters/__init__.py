@@ -9,7 +9,7 @@ included, is in the `Proposer` that it opens. A proposer fills a `Draft`, and kn
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from torch import Tensor
@@ -94,6 +94,11 @@ class Drafter:
     def uses_exit(self) -> bool:
         return False
 
+    @property
+    def wants_samples(self) -> int:
+        """How many other samples of the same prompt it wants to be `given`."""
+        return 0
+
     def open(self, pair: Pair, session: Session | None) -> Proposer:
         """What it holds for one text; `session` is a new one of the draft model where `uses_draft_model`, the verifier's own where
         `uses_exit`, else None."""
@@ -149,6 +154,9 @@ class Proposer:
     def seconds(self) -> float:
         """Time spent drafting so far, that of a draft model included."""
         return 0.0
+
+    def given(self, samples: Sequence[Sequence[int]]) -> None:
+        """What others wrote behind the same prompt, for one that `wants_samples`. None of it may rest on the noise of this text."""
 
     def saw(self, seen: Looked) -> None:
         """What the verifier saw of the next n tokens of the text, before the first draft all but the last: by layer its states

@@ -24,6 +24,7 @@ from specviz.engine.workers import Workers
 from specviz.prob import dists
 from specviz.types import Reason
 
+SEEDS = 2**53  # how many there are
 Job = tuple[list[int], Settings]  # prompt tokens, and how to go on from them
 
 
@@ -153,6 +154,20 @@ def write(pair: Pair, jobs: Sequence[Job], *, rows: int = 32, workers: Workers |
         if end is not None:
             written[end[0]] = end[1]
     return written
+
+
+def samples(pair: Pair, prompt: list[int], lanes: Sequence[Settings]) -> list[list[int]]:
+    """As many texts behind a prompt as the drafters of these lanes want, by the verifier alone and with seeds of their own."""
+    count = max(settings.drafting.wants_samples for settings in lanes)
+    first = lanes[0]
+    jobs = [
+        (
+            prompt,
+            Settings(None, first.sampling, max_new_tokens=first.max_new_tokens, seed=(first.seed + number) % SEEDS),
+        )
+        for number in range(1, count + 1)
+    ]
+    return [job.tokens for job in write(pair, jobs)]
 
 
 def ended(pair: Pair, jobs: Sequence[Job], rows: int) -> Iterator[tuple[int, Written] | None]:

@@ -73,6 +73,13 @@ class Decoding:
             self.drafter.open(pair, verifier if self.drafter.uses_exit else draft),
             self.drafter.reads(pair),
         )
+        if count := self.drafter.wants_samples:
+            if len(settings.samples) < count:
+                raise ValueError(
+                    f"The drafter {self.drafter.name} copies from {count} other samples of its prompt, which are written for a run of "
+                    "lanes alone: use the page, `generate` or `compare`."
+                )
+            self.proposer.given(settings.samples[:count])
         self.vocabulary, self.stop_tokens = pair.vocabulary, pair.stop_tokens
         self._source = noise.Noise(settings.seed)
         self._lengths = lengths.chooser(settings.draft_length, self._source)

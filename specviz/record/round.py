@@ -35,6 +35,7 @@ class ProvenanceData(TypedDict, total=False):
     copied_from: list[int | None]
     matched: list[int | None]
     layer: list[int | None]
+    sample: list[int | None]
 
 
 class CandidatesData(TypedDict):
@@ -301,6 +302,8 @@ def _columns(provenance: list[Provenance]) -> ProvenanceData:
         columns["matched"] = [known.matched for known in provenance]
     if any(known.layer is not None for known in provenance):
         columns["layer"] = [known.layer for known in provenance]
+    if any(known.sample is not None for known in provenance):
+        columns["sample"] = [known.sample for known in provenance]
     return columns
 
 
@@ -314,6 +317,7 @@ def _provenance(columns: ProvenanceData) -> list[Provenance]:
             columns.get("copied_from", nothing),
             columns.get("matched", nothing),
             columns.get("layer", nothing),
+            columns.get("sample", nothing),
         )
     ]
 

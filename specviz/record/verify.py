@@ -29,7 +29,16 @@ def verify(trace: Trace, pair: Pair) -> tuple[bool, str]:
         for settings, lane in zip(trace.settings(), trace.lanes)
     ]  # what was chosen by the clock is chosen again by the record
     kept, forced = trace.continued_from()
-    running = run(pair, trace.prompt, lanes, style=trace.style, system=trace.system, kept=kept, forced=forced)
+    running = run(
+        pair,
+        trace.prompt,
+        lanes,
+        style=trace.style,
+        system=trace.system,
+        kept=kept,
+        forced=forced,
+        samples=trace.samples,
+    )
     again = running.trace
     if (again.prompt_tokens, again.continued) != (trace.prompt_tokens, trace.continued):
         return False, "The prompt gives other tokens than the trace records."

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any, TypeGuard
 
-from specviz import drafters, registry, rules
+from specviz import registry, rules
 from specviz.backends import Pair
 from specviz.record.trace import Trace
 from specviz.registry import shown
@@ -69,16 +69,15 @@ def drafter_messages(text: str, pair: Pair) -> Iterator[Message]:
 
     rows       as in `answer`, one for each drafter that is read already, fastest first
     left       the drafters that are still to be read, in that order
-    missing    the drafters of chains that cannot work with these models
+    missing    the drafters of `advise.chains` that cannot work with these models
     texts      how many texts were read
     positions  of all of them together, at most
     """
     asked, trace = _request(text)
     length = _length(asked)
     left = [drafter.name for drafter in advise.able(pair)]
-    chains = [name for name in drafters.names() if drafters.make(name).drafts and not drafters.make(name).branches]
     fixed = {
-        "missing": [name for name in chains if name not in left],
+        "missing": [drafter.name for drafter in advise.chains() if drafter.name not in left],
         "texts": sum(bool(lane.rounds) for lane in trace.lanes),
         "positions": DRAFTER_POSITIONS,
     }

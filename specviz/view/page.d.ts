@@ -162,6 +162,7 @@ interface Provenance {
   by: string | null;
   layer: number | null;
   matched: number | null;
+  sample: number | null;
   place: number | null;
   first: number;
   last: number;

@@ -14,6 +14,7 @@ interface ProvenanceData {
   copied_from?: (number | null)[];
   matched?: (number | null)[];
   layer?: (number | null)[];
+  sample?: (number | null)[];
 }
 
 interface CandidatesData {
@@ -89,4 +90,5 @@ interface TraceData {
   continued?: Continued | null;
   system?: string | null;
   special?: number[];
+  samples?: number[][];
 }

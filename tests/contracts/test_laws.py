@@ -25,7 +25,7 @@ from tests.support.drafters import WAY_DRAWN, WAYS, Candidates
 from tests.support.laws import law
 from tests.support.pairs import table_pair
 from tests.support.rule_cases import settings as rule_settings
-from tests.support.runs import choices, ended, rounds_of, settings_of, written
+from tests.support.runs import SAMPLES, choices, ended, rounds_of, settings_of, written
 
 EXACT, BROKEN = 1e-12, 1e-3  # largest deviation of a right loop, least of a broken one
 SHAPES = {"three": (3, 1), "tree": (2, 2)}  # candidates for one place, places
@@ -46,9 +46,8 @@ def law_of(pair, rule, drafter, length, prompt=(0, 1, 0), draft_length=None, **o
     """The law of `length` tokens, for drafts that reach up to the last but one."""
     rule = settings_of(rule).rule if isinstance(rule, str) else rule
     draft_length = draft_length or max(1, length - 1)
-    return law(
-        pair, prompt, Settings(rule, draft_length=draft_length, max_new_tokens=length, drafter=drafter, **options)
-    )
+    options |= {"draft_length": draft_length, "max_new_tokens": length, "samples": SAMPLES}
+    return law(pair, prompt, Settings(rule, drafter=drafter, **options))
 
 
 def assert_exact(found):
