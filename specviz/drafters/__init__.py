@@ -73,6 +73,11 @@ class Drafter:
         return "iid"
 
     @property
+    def even(self) -> bool:
+        """Whether every node of a level gets as many candidates, for one that `branches`."""
+        return True
+
+    @property
     def spec(self) -> str:
         """Text that `parse` turns back into this drafter."""
         return registry.spec(self)
@@ -138,12 +143,16 @@ class Drafter:
         ):
             if wanted and need not in pair.verifier.can:
                 return f"The drafter {self.name} needs a verifier that can {words}, and {pair.verifier.id} cannot."
-        if self.branches and rule is not None and self.drawing not in rule.drawings:
-            offers = f"The drafter {self.name} offers several candidates for one place"
+        if not self.branches or rule is None:
+            return None
+        offers = f"The drafter {self.name} offers several candidates for one place"
+        if self.drawing not in rule.drawings:
             if not rule.drawings:
                 return f"{offers}, and {rule.name} judges only one."
             allowed = " or ".join(drawing for drawing in DRAWINGS if drawing in rule.drawings)
             return f"{offers} that come {self.drawing}, and {rule.name} judges several only if they come {allowed}."
+        if rule.even and not self.even:
+            return f"{offers}, more for some nodes of a level than for others, and {rule.name} judges only even trees."
         return None
 
 

@@ -131,10 +131,12 @@ def measure(rule: Rule, rows: Rows) -> list[Measures]:
 
 def _measure(rule: Rule, rows: Rows) -> list[Measures]:
     q, p, tokens, residual_probs, uniforms, laws = rows
-    target = rule.target_of(q, p, tokens) if laws is None else laws
-    if rule.lossless:
+    target = rule.target_of(q, p, tokens)
+    if laws is not None:
+        target, output = None if target is None else laws, laws
+    elif rule.lossless:
         output = q
-    elif target is not None and (laws is not None or isinstance(rule, TargetRule)):
+    elif target is not None and isinstance(rule, TargetRule):
         output = target
     else:
         output = rule.law(q, p)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from specviz.sets.arrivals import Arrivals
 from specviz.sets.base import chosen, normalised
+from specviz.sums.arrivals import Arrivals
 from specviz.sums.rows import Floats, Indices
 from specviz.sums.sorted_rows import SortedRows
 from specviz.types import Drawing

@@ -251,21 +251,32 @@ def expect(acceptance: Array, kl: Array, offers: Offers, length: int) -> tuple[A
 def measure_costs(pair: Pair, traces: Sequence[Trace], lengths: Sequence[int] = LENGTHS) -> Costs:
     """Seconds of the models' forwards, timed here and now at the length of the texts, for rounds that draft up to `lengths`
     tokens by the draft model; the rest of a round as recorded."""
+    verify, draft = look_seconds(pair, traces, sorted({1, *(length + 1 for length in lengths)}), [1])
+    return Costs(draft.get(1, math.nan), verify, rest_seconds(traces))
+
+
+def look_seconds(
+    pair: Pair, traces: Sequence[Trace], verify: Sequence[int], draft: Sequence[int]
+) -> tuple[dict[int, float], dict[int, float]]:
+    """Seconds of a forward of the verifier, and of the draft model if there is one, over so many tokens behind the first text."""
     trace = traces[0]
-    tokens = [*trace.prompt_tokens, *trace.lanes[0].tokens][: pair.max_positions - max(lengths) - 2]
+    tokens = [*trace.prompt_tokens, *trace.lanes[0].tokens][: pair.max_positions - max(*verify, *draft) - 1]
+    forwards: list[tuple[Model, int]] = [(pair.verifier, n) for n in verify]
+    if pair.draft is not None:
+        forwards += [(pair.draft, n) for n in draft]
+    times = _times(forwards, tokens)
+    return dict(zip(verify, times)), dict(zip(draft, times[len(verify) :]))
+
+
+def rest_seconds(traces: Sequence[Trace]) -> float:
+    """What a recorded round took beside both models, the median."""
     rest = [
         max(r.seconds - r.draft_seconds - r.verify_seconds, 0.0)
         for trace in traces
         for lane in trace.lanes
         for r in lane.rounds[1:]
     ]
-    counts = sorted({1, *(length + 1 for length in lengths)})
-    forwards: list[tuple[Model, int]] = [(pair.verifier, n) for n in counts]
-    if pair.draft is not None:
-        forwards.append((pair.draft, 1))
-    times = _times(forwards, tokens)
-    draft = times[len(counts)] if len(times) > len(counts) else math.nan
-    return Costs(draft, dict(zip(counts, times)), median(rest) if rest else 0.0)
+    return median(rest) if rest else 0.0
 
 
 def _times(forwards: Sequence[tuple[Model, int]], tokens: list[int]) -> list[float]:

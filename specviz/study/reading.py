@@ -70,14 +70,18 @@ def read(trace: Trace, pair: Pair, drafter: Drafter, length: int, most: int) -> 
 
 def verifier_probs(trace: Trace, written: list[int], pair: Pair) -> Tensor:
     """[N, V]: the verifier's distribution at the place of each of the N tokens written behind the prompt of a trace."""
+    check_fit(trace, [*trace.prompt_tokens, *written], pair)
+    return next_probs(pair.verifier, trace.prompt_tokens, written, trace.sampling, pair.vocabulary)
+
+
+def check_fit(trace: Trace, tokens: list[int], pair: Pair) -> None:
+    """ValueError if another verifier made this trace, or these tokens of it are too many or none of the pair's."""
     _same(trace, "verifier", pair.verifier)
-    tokens = [*trace.prompt_tokens, *written]
     if max(tokens) >= pair.vocabulary or len(tokens) > pair.max_positions:
         raise ValueError(
             f"This run has token {max(tokens):,} and {len(tokens):,} positions; these models have {pair.vocabulary:,} tokens "
             f"and {pair.max_positions:,} positions."
         )
-    return next_probs(pair.verifier, trace.prompt_tokens, written, trace.sampling, pair.vocabulary)
 
 
 def draft_laws(trace: Trace, written: list[int], pair: Pair, drafter: Drafter) -> Tensor | None:

@@ -15,6 +15,28 @@ Shape = tuple["Shape", ...]  # of a node: the shapes below each of its children,
 def kept_by_rank(rounds: Iterable[tuple[Sequence[int], Sequence[int]]]) -> list[float]:
     """P[b]: how often exactly the candidate of rank b (from 0) was kept, of the places that offered so many and were reached.
     `rounds`: of each the parents of its nodes, and the path that was kept."""
+    return quotients(*count_by_rank(rounds))
+
+
+def quotients(above: Sequence[int], below: Sequence[int]) -> list[float]:
+    return [part / whole for part, whole in zip(above, below)]
+
+
+def written_by(chances: Sequence[float], levels: Sequence[Sequence[int]]) -> float:
+    """Tokens that a round writes on average with a tree of these levels (see `specviz.drafters.tree.widths`), if the candidate
+    of rank b is kept with chance chances[b] wherever it stands; the one that each round adds included."""
+    total, level = 1.0, [1.0]
+    for counts in levels:
+        ranks = (zip([node] * count, range(count)) for node, count in zip(level, counts, strict=True))
+        level = [
+            node * (chances[rank] if rank < len(chances) else 0.0) for siblings in ranks for node, rank in siblings
+        ]
+        total += sum(level)
+    return total
+
+
+def count_by_rank(rounds: Iterable[tuple[Sequence[int], Sequence[int]]]) -> tuple[list[int], list[int]]:
+    """The two counts that `kept_by_rank` is the quotient of."""
     kept: list[int] = []
     offered: list[int] = []
     for parents, path in rounds:
@@ -25,7 +47,7 @@ def kept_by_rank(rounds: Iterable[tuple[Sequence[int], Sequence[int]]]) -> list[
             for rank, node in enumerate(children):
                 offered[rank] += 1
                 kept[rank] += node in path
-    return [part / whole for part, whole in zip(kept, offered)]
+    return kept, offered
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from specviz import registry, rules
 from specviz.backends import Pair
 from specviz.record.trace import Trace
 from specviz.registry import shown
-from specviz.study import advise, knob_curves
+from specviz.study import advise, knob_curves, shapes
 from specviz.ui import requests
 from specviz.ui.line import Message, Turn
 from specviz.ui.requests import MAX_LANES, Refused
@@ -122,6 +122,22 @@ def bought(text: str, pair: Pair) -> dict[str, Any]:
     return dict(knob_curves.bought(trace, lane, chosen, pair))
 
 
+def shaped(text: str, pair: Pair) -> dict[str, Any]:
+    """Which shape of draft suits the prompt of {trace}: a chain, the usual tree, the best, a dynamic one, as
+
+    rows     as in `answer`, with what is more in `shapes.ShapeAdvice`: {kind, nodes, levels, measured}
+    chances  how often exactly the first, the second, ... candidate for a place was kept
+    """
+    _, trace = _request(text)
+    found = shapes.by_shape([trace], pair)
+    rows = [
+        _row(advice)
+        | {"kind": advice.kind, "nodes": advice.nodes, "levels": advice.levels, "measured": advice.measured}
+        for advice in found.advices
+    ]
+    return {"rows": rows, "chances": found.chances}
+
+
 def _row(advice: advise.Advice) -> dict[str, Any]:
     rule = rules.parse(advice.rule)
     return {
@@ -160,5 +176,10 @@ def _number(value: Any, field: str, high: float, unit: str) -> float:
     return float(value)
 
 
-ANSWERS: dict[str, Callable[[str, Pair], dict[str, Any]]] = {"advise": answer, "tryout": tried, "buys": bought}
+ANSWERS: dict[str, Callable[[str, Pair], dict[str, Any]]] = {
+    "advise": answer,
+    "tryout": tried,
+    "buys": bought,
+    "shapes": shaped,
+}
 QUESTIONS = (*ANSWERS, "drafters")
