@@ -68,7 +68,9 @@ class Candidates(NamedTuple):
     behind       the node that it follows, -1 for the text
     kept_chance  the chance that one of these candidates is kept, given them and all that was drafted behind them
     optimum      the chance that one is, before they are drawn, under the lossless rule that is best at candidates that come
-                 so: the most that the mean of `kept_chance` can be under any lossless rule; None where nobody knows
+                 so: the most that the mean of `kept_chance` can be under any lossless token rule (one that judges deeper
+                 tokens first may pass it behind the text, where what it keeps there says something of what follows); None
+                 where nobody knows
     """
 
     behind: int

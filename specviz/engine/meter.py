@@ -41,8 +41,9 @@ class Meter(Generic[Key, Measured]):
         ] = {}  # the places in `waiting`, and which nodes there
         for i, (_, result) in enumerate(waiting):
             kinds: dict[tuple[Rule, bool], list[int]] = {}
-            for node in result.walk.judged if result.judgement is not None else ():
-                kinds.setdefault((result.judgement.judges[node], node in laws[i]), []).append(node)
+            if result.judgement is not None:
+                for node in result.walk.judged:
+                    kinds.setdefault((result.judgement.judges[node], node in laws[i]), []).append(node)
             for kind, nodes in kinds.items():
                 by_rule.setdefault(kind, []).append((i, nodes))
         measured: list[dict[int, Measured]] = [{} for _ in waiting]  # node -> its measures

@@ -87,7 +87,7 @@ class _Place(NamedTuple):
 
     worse: Tensor
     own: Tensor
-    count: int
+    siblings: int
 
 
 def _law_of_best(
@@ -104,9 +104,9 @@ def _law_of_best(
         own, worse, count = draft[node], _worse(verifier[node], draft[node]), len(behind[parent])
         upper, lower = worse + own, worse
         product = _sum_of_powers(upper, lower, count)
-        for place, after in zip(reversed(places), [count, *(place.count for place in reversed(places))]):
+        for place, after in zip(reversed(places), [count, *(place.siblings for place in reversed(places))]):
             upper, lower = place.worse + place.own * upper**after, place.worse + place.own * lower**after
-            product = product * _sum_of_powers(upper, lower, place.count)
+            product = product * _sum_of_powers(upper, lower, place.siblings)
         laws.append(dists.normalise(own * (product / before)))
         before = product[token[node]]
         places.append(_Place(worse[token[node]], own[token[node]], count))

@@ -8,16 +8,19 @@ both models at so many nodes. The intervals say what one more run on such a prom
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from specviz import drafters, rules
+from specviz import rules
 from specviz.backends import Pair
-from specviz.drafters.tree import widths
+from specviz.drafters import Drafter
+from specviz.drafters.dynamic import Dynamic
+from specviz.drafters.tree import Tree, widths
+from specviz.engine.decode import RoundResult
 from specviz.engine.race import race
 from specviz.engine.settings import Settings
 from specviz.prob import stats
@@ -77,56 +80,61 @@ def by_shape(traces: Sequence[Trace], pair: Pair, *, rule: Rule | None = None, c
     """The fastest chain, the usual tree, the best tree of at most NODES[-1] nodes (Sequoia's, arXiv 2402.12374) and a dynamic
     tree, for the prompts and the sampling of `traces` under a lossless token rule (default: sps).
 
-    ValueError without a draft model, if the traces are of other models, or if the rule is lossy or does not take candidates that come so.
+    ValueError without a draft model, if the traces are of other models, or if the rule is lossy or does not take candidates
+    that come so.
     """
-    rule = rules.make("sps") if rule is None else rule
-    if not (rule.lossless and rule.scope == "token"):
-        raise ValueError(f"Shapes are compared under a lossless rule that judges token by token; {rule.name} is none.")
-    wide, dynamic = drafters.make("tree", shape=WIDE), drafters.make("dynamic")
-    for drafter in (wide, dynamic):
-        if refusal := drafter.refusal(rule, pair):
+    judge = rules.make("sps") if rule is None else rule
+    if not (judge.lossless and judge.scope == "token"):
+        raise ValueError(f"Shapes are compared under a lossless rule that judges token by token; {judge.name} is none.")
+    for drafter in (Tree(), Dynamic()):
+        if refusal := drafter.refusal(judge, pair):
             raise ValueError(refusal)
     for trace in traces:
         check_fit(trace, trace.prompt_tokens, pair)
     counts = [
         count_by_rank((result.draft.parents, result.walk.path) for result in run if len(result.draft))
-        for run in _runs(traces, pair, rule, wide.spec, len(widths(WIDE)))
+        for run in _runs(traces, pair, judge, Tree(shape=WIDE), len(widths(WIDE)))
     ]
     picked = [
-        (sum(len(result.emitted) for result in run), len(run))
-        for run in _runs(traces, pair, rule, dynamic.spec, DEEPEST)
+        (sum(len(result.emitted) for result in run), len(run)) for run in _runs(traces, pair, judge, Dynamic(), DEEPEST)
     ]
     clock = clock or _clock(pair, traces)
+    advices = [*_fixed(clock, judge, counts), _dynamic(clock, judge, picked)]
     kept, offered = _total(counts)
-    chances = quotients(kept, offered)
-    usual = drafters.make("tree").spec
+    intervals = [stats.wilson(k, n) or (0.0, 1.0) for k, n in zip(kept, offered)]
+    return Shapes(quotients(kept, offered), intervals, clock, sorted(advices, key=lambda advice: -advice.speedup))
+
+
+def _fixed(clock: Clock, rule: Rule, counts: Sequence[Counts]) -> list[ShapeAdvice]:
+    """The fastest chain, the usual tree and the fastest tree, from the `counts` of each run."""
+    chances = quotients(*_total(counts))
+    without = [quotients(*_total([*counts[:i], *counts[i + 1 :]])) for i in range(len(counts))]
 
     def advice(kind: Kind, spec: str, shape: str) -> ShapeAdvice:
         levels = widths(shape)
-        written = written_by(chances, levels)
-        without = [quotients(*_total(counts[:i] + counts[i + 1 :])) for i in range(len(counts))]
-        estimate = stats.jackknife(written, [written_by(other, levels) for other in without])
+        written = stats.jackknife(written_by(chances, levels), [written_by(other, levels) for other in without])
         sizes = [sum(level) for level in levels]
         shown = [1] * len(sizes) if max(sizes) == 1 else [max(1, n) for n in accumulate([0, *sizes[:-1]])]
-        return _advice(clock, kind, rule, spec, sum(sizes), shown, estimate, len(counts), measured=False)
+        return _advice(clock, kind, rule, spec, sum(sizes), shown, written, len(counts), measured=False)
 
-    def fastest(advices: Iterator[ShapeAdvice]) -> ShapeAdvice:
+    def fastest(advices: Iterable[ShapeAdvice]) -> ShapeAdvice:
         return max(advices, key=lambda advice: advice.speedup)
 
-    advices = [fastest(advice("chain", "model", "-".join("1" * length)) for length in CHAINS)]
-    if len(chances) > 1:  # at temperature 0 there is one candidate
-        shapes = {shape for n in NODES for deep in range(1, DEEPEST + 1) if (shape := _best(chances, n, deep))}
-        advices += [
-            advice("static", usual, drafters.parse(usual).shape),
-            fastest(advice("best", f"tree:shape={shape}", shape) for shape in sorted(shapes)),
-        ]
-    shown = [max(1, dynamic.width * level) for level in range(DEEPEST)]
-    estimate = stats.ratio(*zip(*picked))
-    advices.append(
-        _advice(clock, "dynamic", rule, dynamic.spec, dynamic.size, shown, estimate, len(picked), measured=True)
-    )
-    intervals = [stats.wilson(k, n) or (0.0, 1.0) for k, n in zip(kept, offered)]
-    return Shapes(chances, intervals, clock, sorted(advices, key=lambda advice: -advice.speedup))
+    chain = fastest(advice("chain", "model", "-".join("1" * length)) for length in CHAINS)
+    if len(chances) == 1:  # no second candidate came, as at temperature 0
+        return [chain]
+    usual = Tree()
+    shapes = {shape for n in NODES for deep in range(1, DEEPEST + 1) if (shape := _best(chances, n, deep))}
+    best = fastest(advice("best", f"tree:shape={shape}", shape) for shape in sorted(shapes))
+    return [chain, advice("static", usual.spec, usual.shape), best]
+
+
+def _dynamic(clock: Clock, rule: Rule, picked: Sequence[tuple[int, int]]) -> ShapeAdvice:
+    """From the tokens written and the rounds of each run with a dynamic tree."""
+    drafter = Dynamic()
+    shown = [max(1, drafter.width * level) for level in range(DEEPEST)]
+    written = stats.ratio([tokens for tokens, _ in picked], [rounds for _, rounds in picked])
+    return _advice(clock, "dynamic", rule, drafter.spec, drafter.size, shown, written, len(picked), measured=True)
 
 
 def _best(chances: Sequence[float], nodes: int, levels: int) -> str | None:
@@ -160,13 +168,15 @@ def _advice(
     )  # fmt: skip
 
 
-def _runs(traces: Sequence[Trace], pair: Pair, rule: Rule, spec: str, length: int) -> Iterator[list[Any]]:
+def _runs(
+    traces: Sequence[Trace], pair: Pair, rule: Rule, drafter: Drafter, length: int
+) -> Iterator[list[RoundResult]]:
     """The rounds of each of some runs with one drafter on the prompts of the traces, by turns, each with a seed of its own."""
     for i in range(max(RUNS, len(traces))):
         trace = traces[i % len(traces)]
         lane = Settings(
             rule, trace.sampling, length, min(trace.max_new_tokens, LENGTH), (trace.seed + 1_000_003 * (i + 1)) % 2**53,
-            drafters.parse(spec),
+            drafter,
         )  # fmt: skip
         rounds = []
         for step in race(pair, list(trace.prompt_tokens), [lane], measured=False):

@@ -19,7 +19,8 @@ def kept_by_rank(rounds: Iterable[tuple[Sequence[int], Sequence[int]]]) -> list[
 
 
 def quotients(above: Sequence[int], below: Sequence[int]) -> list[float]:
-    return [part / whole for part, whole in zip(above, below)]
+    """above/below, and 0 where there is nothing below."""
+    return [part / whole if whole else 0.0 for part, whole in zip(above, below)]
 
 
 def written_by(chances: Sequence[float], levels: Sequence[Sequence[int]]) -> float:
