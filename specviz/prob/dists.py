@@ -17,6 +17,7 @@ from torch import Tensor
 from specviz.types import ModelError, Sampling
 
 LONG, FEW = 1024, 10  # a vocabulary worth narrowing, and to which part of it at most
+COOL, LIKELIEST = 0.3, 64  # temperature up to which so many tokens of a long vocabulary mostly have nearly all the mass
 MANY = 256  # tokens that top-k may keep from which on a whole row is worth no more than they are
 
 
@@ -26,10 +27,8 @@ def to_probs(logits: Tensor, sampling: Sampling) -> Tensor:
     Temperature 0 is one-hot at the largest logit. Raises ModelError on NaN, +inf, or a row without any finite logit.
     """
     logits = logits if logits.dtype == torch.float64 else logits.float()
-    if 0 < sampling.top_k < min(MANY, logits.shape[-1]) and sampling.temperature > 0:
-        probs = _few_probs(logits, sampling)
-        if probs is not None:
-            return probs
+    if (count := _few(logits.shape[-1], sampling)) and (probs := _few_probs(logits, sampling, count)) is not None:
+        return probs
     if sampling.temperature == 1:
         probs = torch.softmax(logits, -1)
         _check_finite(probs)
@@ -40,21 +39,39 @@ def to_probs(logits: Tensor, sampling: Sampling) -> Tensor:
             return F.one_hot(logits.argmax(-1), logits.shape[-1]).to(logits.dtype)
         probs = torch.softmax((logits - top).div_(sampling.temperature), -1)
     if 0 < sampling.top_k < probs.shape[-1] or sampling.top_p < 1:
-        probs = normalise(probs.where(probs >= _least_kept(probs, sampling), 0.0))
+        probs.masked_fill_(probs < _least_kept(probs, sampling), 0.0)
+        probs.div_(probs.sum(-1, keepdim=True))
     return probs
 
 
-def _few_probs(logits: Tensor, sampling: Sampling) -> Tensor | None:
-    """`to_probs` by way of the few tokens that top-k keeps; None if more are kept, because some are tied."""
-    values, tokens = logits.topk(sampling.top_k + 1, -1)
+def _few(size: int, sampling: Sampling) -> int:
+    """How many of `size` tokens may well be all that top-k or top-p keep; 0: not known to be few."""
+    if sampling.temperature > 0 and 0 < sampling.top_k < min(MANY, size):
+        return sampling.top_k
+    cool = 0 < sampling.temperature <= COOL and sampling.top_p < 1 and not sampling.top_k
+    return LIKELIEST if cool and size > LONG else 0
+
+
+def _few_probs(logits: Tensor, sampling: Sampling, count: int) -> Tensor | None:
+    """`to_probs` by way of the `count` likeliest tokens; None if more may be kept: because some are tied, or because it matters to
+    top-p how much mass the others have, which is not computed."""
+    values, tokens = logits.topk(count + 1, -1)
     _check_finite(values[..., 0])
-    if not bool((values[..., -2] > values[..., -1]).all()):
-        return None
-    values, tokens = values[..., :-1], tokens[..., :-1]
+    others, values, tokens = values[..., -1:], values[..., :-1], tokens[..., :-1]
     few = torch.softmax((values - values[..., :1]) / sampling.temperature, -1)
+    if sampling.top_k and not bool((values[..., -1:] > others).all()):
+        return None
     if sampling.top_p < 1:
-        inside = few.cumsum(-1) - few < sampling.top_p
-        few = normalise(few.where(few >= few.gather(-1, inside.sum(-1, keepdim=True) - 1), 0.0))
+        before = few.cumsum(-1) - few
+        inside = (before < sampling.top_p).sum(-1, keepdim=True)
+        if not sampling.top_k:
+            each = few[..., :1] * torch.exp((others - values[..., :1]) / sampling.temperature)
+            most = each * (logits.shape[-1] - count)  # mass of the others, where these have 1
+            if bool(
+                (before < sampling.top_p * (1 + most)).sum(-1, keepdim=True).ne(inside).any() or (inside == count).any()
+            ):
+                return None
+        few = normalise(few.where(few >= few.gather(-1, inside - 1), 0.0))
     return torch.zeros_like(logits).scatter_(-1, tokens, few)
 
 

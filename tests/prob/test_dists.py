@@ -151,3 +151,21 @@ def test_sampling_out_of_range_says_what_is_allowed(bad):
     name = next(iter(bad))
     with pytest.raises(ValueError, match=f"{name} must be"):
         Sampling(**bad)
+
+
+def test_a_cool_cut_by_the_likeliest_is_that_by_all():
+    """At a low temperature top-p is cut by way of the few likeliest tokens: the same tokens stay, with the same probabilities, as by
+    way of them all; where the others' mass could matter, all are looked at."""
+    generator, taken = torch.Generator().manual_seed(5), 0
+    for spread in (1.0, 3.0):
+        logits = spread * torch.randn(12, 5000, generator=generator, dtype=torch.float64)
+        for top_p, temperature in ((0.3, 0.3), (0.9, 0.2), (0.9, 0.3), (0.999, 0.05)):
+            sampling = Sampling(temperature, top_p=top_p)
+            probs = torch.softmax(logits / temperature, -1)
+            ordered = probs.sort(-1, descending=True).values
+            least = ordered.gather(-1, (ordered.cumsum(-1) - ordered < top_p).sum(-1, keepdim=True) - 1)
+            expected = dists.normalise(probs.where(probs >= least, 0.0))
+            for row, wanted in zip(logits, expected):
+                assert torch.allclose(dists.to_probs(row, sampling), wanted, atol=1e-12)
+                taken += dists._few_probs(row, sampling, dists.LIKELIEST) is not None
+    assert 20 < taken < 90, "both ways were gone"
