@@ -144,7 +144,7 @@ class Fuzz:
         if name == "verify":
             data = {"trace": self.odd_trace(), "pair": "small"}
         elif name == "ask":
-            kind = self.rng.choice(["buys", "advise", "tryout", "x"])
+            kind = self.rng.choice(["buys", "advise", "drafters", "tryout", "x"])
             data |= {"kind": kind, "pair": "small", "question": json.dumps(self.question(kind))}
         elif name != "stop":
             data["settings"] = self.odd_text(RUN if name == "run" else SWEEP)
@@ -178,6 +178,8 @@ class Fuzz:
                 "value": self.rng.choice([-1, "x", None, 10**400]),
                 "draft_length": None,
             }
+        elif kind == "drafters":
+            asked |= {"draft_length": self.rng.choice([0, "x", None, 10**400])}
         elif kind == "tryout":
             asked |= {
                 "rule": "sps",

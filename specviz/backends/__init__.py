@@ -29,10 +29,12 @@ from specviz.backends.pair import (
     pairs,
     use_threads,
 )
-from specviz.backends.session import Batch, Forward, Head, HeadSession, Model, Seen, Session
+from specviz.backends.session import Batch, Exit, ExitSession, Forward, Head, HeadSession, Model, Seen, Session
 
 __all__ = [
     "Batch",
+    "Exit",
+    "ExitSession",
     "Forward",
     "Head",
     "HeadSession",

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from specviz.backends.cache import row_cache
-from specviz.backends.session import Seen, Session, Shown
+from specviz.backends.session import Begun, Seen, Session, Shown
 from specviz.types import ModelError
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ class Arena:
         tokens, keep, tree, layers = shown
         needed, positions = start + len(tokens), self._cache.where.end
         if needed > positions:
-            self._cache.grow(positions * 2 ** ceil(log2(needed / positions)))
-            self._recorded.clear()
+            self._grow(needed)
         if tree is None and len(tokens) <= FEW:
             logits, features = self._few(tokens, start, layers)
             return Seen(logits[-keep:], features)
@@ -66,9 +65,31 @@ class Arena:
         logits = torch.cat([part.logits for part in seen])[-keep:]
         return Seen(logits, {layer: torch.cat([part.features[layer] for part in seen]) for layer in layers})
 
+    def first(self, tokens: list[int], start: int, layer: int) -> Tensor:
+        """What the first `layer` layers make of tokens behind `start` others, [n, width]. A forward does these again."""
+        needed, positions = start + len(tokens), self._cache.where.end
+        if needed > positions:
+            self._grow(needed)
+        self._start.fill_(start)
+        inputs = torch.tensor([tokens], device=self._device)
+        position, mask = self._chain(inputs)
+        return self._network.first(inputs, layer, self._cache, position[None], mask[None, None])[0]
+
     def move(self, target: int, slots: list[int]) -> None:
         """See `Session._move`."""
         self._cache.move(0, target, slots)
+
+    def _grow(self, needed: int) -> None:
+        self._cache.grow(self._cache.where.end * 2 ** ceil(log2(needed / self._cache.where.end)))
+        self._recorded.clear()
+
+    def _chain(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Positions [n] of tokens [1, n] that follow `_start` others, and their mask [n, positions]; tells the cache their slots."""
+        slots = self._start + torch.arange(tokens.shape[1], device=self._device)
+        self._cache.where.slots = slots[None]
+        later = torch.arange(self._cache.where.end, device=self._device) > slots[:, None]
+        mask = torch.zeros(later.shape, dtype=self._network.dtype, device=self._device)
+        return slots, mask.masked_fill_(later, float("-inf"))
 
     def _few(self, tokens: list[int], start: int, layers: tuple[int, ...]) -> Seen:
         count = len(tokens)
@@ -93,13 +114,10 @@ class Arena:
     ) -> Seen:
         """The forward of tokens [1, n] behind `_start` others, on the device alone: nothing here waits for a number.
         `position` [n] and `mask` [n, positions] are those of a chain by default."""
-        slots = self._start + torch.arange(tokens.shape[1], device=self._device)
-        self._cache.where.slots = slots[None]
-        if mask is None:
-            later = torch.arange(self._cache.where.end, device=self._device) > slots[:, None]
-            mask = torch.zeros(later.shape, dtype=self._network.dtype, device=self._device)
-            mask.masked_fill_(later, float("-inf"))
-        position = slots if position is None else position
+        if position is None or mask is None:
+            position, mask = self._chain(tokens)
+        else:
+            self._cache.where.slots = (self._start + torch.arange(tokens.shape[1], device=self._device))[None]
         logits, features = self._network(tokens, keep, layers, self._cache, position[None], mask[None, None])
         return Seen(logits[0], {layer: states[0] for layer, states in features.items()})
 
@@ -151,6 +169,10 @@ class GraphedSession(Session):
         if seen.logits.is_cuda:
             torch.cuda.synchronize(seen.logits.device)  # so that the seconds counted are the model's own
         return seen
+
+    @torch.inference_mode()
+    def _begin(self, tokens: list[int], layer: int, known: Begun | None) -> Tensor:
+        return self._arena.first(tokens, self.length, layer)
 
     def _rollback(self, length: int) -> None:
         pass

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from specviz.backends import memory
 from specviz.backends.cache import RowCache, row_cache, states_of
 from specviz.backends.graphed import Arena, GraphedSession
 from specviz.backends.packed import pack_linears
 from specviz.backends.ragged import Places, RaggedBatch
-from specviz.backends.session import Batch, Model, Seen, Session, Shown
+from specviz.backends.session import Batch, Begun, Model, Seen, Session, Shown
 from specviz.backends.static_llama import weights_hash
 from specviz.backends.tokenizer import why_not
 from specviz.backends.weights import EMBEDDING, HEAD, Weights, is_partial, partial_model
@@ -75,6 +75,43 @@ class Network:
             more |= {"position_ids": position.to(self.device), "attention_mask": mask.to(self.device, self.dtype)}
         out = self.model(input_ids=tokens.to(self.device), past_key_values=cache, use_cache=True, **more)
         return out.logits[:, -keep:], {layer: out.hidden_states[layer] for layer in layers}
+
+    @cached_property
+    def blocks(self) -> nn.ModuleList | None:
+        """The layers one after the other; None if they are not kept in one list."""
+        lists = (part for part in self.model.modules() if isinstance(part, nn.ModuleList))
+        return next((part for part in lists if len(part) == self.config.num_hidden_layers), None)
+
+    def first(
+        self,
+        tokens: Tensor,
+        layer: int,
+        cache: Cache | RowCache,
+        position: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """The same for the first `layer` layers alone, which hold the tokens then: their states [k, n, width]."""
+
+        def stop(block: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+            raise _Stopped(arguments[0] if arguments else named["hidden_states"])
+
+        assert self.blocks is not None
+        hook = self.blocks[layer].register_forward_pre_hook(stop, with_kwargs=True)
+        try:
+            self(tokens, 1, (), cache, position, mask)
+        except _Stopped as stopped:
+            return stopped.states
+        finally:
+            hook.remove()
+        raise ModelError("This model has its layers in another order, and cannot stop behind some of them.")
+
+
+class _Stopped(Exception):
+    """A forward has come to the layer that it was to stop in front of, with these states."""
+
+    def __init__(self, states: Tensor):
+        super().__init__()
+        self.states = states
 
 
 class Transformers:
@@ -150,7 +187,8 @@ class Transformers:
 
     @cached_property
     def can(self) -> frozenset[str]:
-        return frozenset({"tree", "features"} if self._masked else {"features"})
+        able = {"features"} if self.network.blocks is None else {"features", "begin"}
+        return frozenset(able | {"tree"} if self._masked else able)
 
     def lend(self, name: str) -> Tensor:
         """See `Model.lend`."""
@@ -206,6 +244,14 @@ class TransformersSession(Session):
             torch.cuda.synchronize(logits.device)  # so that the seconds counted are the model's own
         return Seen(logits[0], {layer: states[0] for layer, states in features.items()})
 
+    @torch.inference_mode()
+    def _begin(self, tokens: list[int], layer: int, known: Begun | None) -> Tensor:
+        # The library cannot go on from a layer: its caches are left as they were, and a forward does these tokens again.
+        states = self._model.network.first(torch.tensor([tokens]), layer, self._cache)
+        for held in self._cache.layers[:layer]:
+            held.crop(-len(tokens))  # type: ignore[union-attr]  # a model with a layer that cannot was refused
+        return states[0]
+
     def _rollback(self, length: int) -> None:
         self._cache.crop(length - self.length)  # a negative count: how many to remove
 
@@ -224,13 +270,24 @@ class TransformersBatch(RaggedBatch):
         super().__init__(model, positions)
         self._cache = row_cache(model.network.layers, rows, positions)
 
-    @torch.inference_mode()
-    def _forward(self, tokens: Tensor, places: Places) -> tuple[Tensor, dict[int, Tensor]]:
-        cache, where, slots = self._cache, self._cache.where, places.spread(places.slot)
+    def _point(self, tokens: Tensor, places: Places) -> None:
+        """Tells the cache where tokens [N] belong."""
+        where, slots = self._cache.where, places.spread(places.slot)
         real = places.spread(torch.ones_like(tokens)).bool()
         where.rows, where.end = places.rows, places.end
         slots = slots.where(real, where.positions)  # what pads a row is written where nobody looks
         where.slots = slots.to(self._model.network.device)
+
+    @torch.inference_mode()
+    def _first(self, tokens: Tensor, places: Places, layer: int) -> Tensor:
+        self._point(tokens, places)
+        spread, position = places.spread(tokens), places.spread(places.position)
+        return places.gather(self._model.network.first(spread, layer, self._cache, position, places.mask()))
+
+    @torch.inference_mode()
+    def _forward(self, tokens: Tensor, places: Places) -> tuple[Tensor, dict[int, Tensor]]:
+        cache = self._cache
+        self._point(tokens, places)
         keep = places.columns - int(places.column[places.wanted].min())
         try:
             logits, features = self._model.network(

@@ -16,12 +16,13 @@ from specviz import registry
 from specviz.assets import ASSETS
 from specviz.backends import cached, memory, places
 from specviz.backends.places import Located, Progress, Published
-from specviz.backends.session import Head, Model
+from specviz.backends.session import Exit, Head, Model
 from specviz.backends.tokenizer import Tokenizer, differences
 from specviz.types import ModelError, Sampling
 
 PAIRS = ASSETS / "pairs"  # a folder for each
 ROLES = ("draft", "verifier")
+TRAINED = ("head", "exit")  # what is trained on a verifier's states, in folders of these names
 RENAMED = {"shipped": "small"}  # what recorded traces call a pair, and its name today
 MAX_PROMPT_CHARACTERS = 50_000
 
@@ -29,7 +30,7 @@ MAX_PROMPT_CHARACTERS = 50_000
 @dataclass(frozen=True)
 class PairFacts:
     """What the pair.json of a folder says about the two models in it, which are in its folders draft/ and verifier/ but
-    for those whose `weights` are elsewhere, and those that it gives by name. It may do without a draft, and have head/."""
+    for those whose `weights` are elsewhere, and those that it gives by name. It may do without a draft, and have head/ and exit/."""
 
     name: str
     title: str
@@ -56,7 +57,7 @@ class PairFacts:
             data = json.loads(path.read_text(encoding="utf-8"))
             named = {name: str(data[name]) for name in ("name", "title", "knows", "made_of", "licence")}
             styles, tags = dict(data["styles"]), dict(data.get("tags", {}))
-            roles = [role for role in (*ROLES, "head") if role in data or role == "verifier"]
+            roles = [role for role in (*ROLES, *TRAINED) if role in data or role == "verifier"]
             parameters = {role: int(data[role]["parameters"]) for role in roles}
             opening, order = str(data.get("opening", "")), int(data.get("order", 0))
             sampling, drafter = Sampling(**data.get("sampling", {})), str(data.get("drafter", "model"))
@@ -109,6 +110,7 @@ class Pair:
     tokenizer: Tokenizer
     styles: dict[str, str]  # name of a way to put a prompt -> what it is for
     head: Head | None = None  # on the verifier's states
+    exit: Exit | None = None  # behind one of its layers
     facts: PairFacts | None = None  # of a pair with a pair.json
     source: PairSource | None = None  # the arguments of `load_pair` that load the same again, if that made it
     folders: dict[str, str] = field(default_factory=dict)  # role -> the folder, or Hub id, that transformers reads
@@ -120,9 +122,9 @@ class Pair:
         return [self.verifier] if self.draft is None else [self.draft, self.verifier]
 
     @property
-    def parts(self) -> dict[str, Model | Head]:
-        """All that has weights, by role: a draft and a head if there are some, and the verifier."""
-        parts = {"draft": self.draft, "verifier": self.verifier, "head": self.head}
+    def parts(self) -> dict[str, Model | Head | Exit]:
+        """All that has weights, by role: a draft, a head and an exit if there are some, and the verifier."""
+        parts = {"draft": self.draft, "verifier": self.verifier, "head": self.head, "exit": self.exit}
         return {role: part for role, part in parts.items() if part is not None}
 
     @cached_property
@@ -289,6 +291,11 @@ def _load_facts(facts: PairFacts, source: PairSource, progress: Progress | None)
 
         head = LlamaHead(facts.folder / "head", pair.verifier)
         head.id, pair.head = f"{own}/head", head
+    if "exit" in facts.parameters:
+        from specviz.backends.exit import LlamaExit
+
+        exit_ = LlamaExit(facts.folder / "exit", pair.verifier)
+        exit_.id, pair.exit = f"{own}/exit", exit_
     return pair
 
 
@@ -316,7 +323,14 @@ def _assembled(
         models[role] = _load(folders[role], ids[role], source["device"], source["dtype"], source["backend"], lender)
     notices = dict.fromkeys(place.notice for place in located.values() if place.notice)
     return Pair(
-        models.get("draft"), models["verifier"], tokenizer, styles, None, facts, source, folders, " ".join(notices)
+        models.get("draft"),
+        models["verifier"],
+        tokenizer,
+        styles,
+        facts=facts,
+        source=source,
+        folders=folders,
+        notice=" ".join(notices),
     )
 
 

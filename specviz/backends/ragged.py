@@ -9,7 +9,7 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from specviz.backends.session import Batch, Forward, Model, Seen, Session, Shown, Tree
+from specviz.backends.session import Batch, Begun, Forward, Model, Seen, Session, Shown, Tree
 from specviz.stopping import checkpoint
 from specviz.types import ModelError
 
@@ -77,6 +77,9 @@ class RaggedSession(Session):
     ) -> Seen:
         return self._batch.forward([Forward(self, tokens, keep, parents, features)])[0]
 
+    def _begin(self, tokens: list[int], layer: int, known: Begun | None) -> Tensor:
+        return self._batch.begin(self, tokens, layer)
+
     def _rollback(self, length: int) -> None:
         pass
 
@@ -135,8 +138,25 @@ class RaggedBatch(Batch):
                 checked[i][0].observe(checked[i][1], seconds)
         return [seen[i] for i in range(len(checked))]
 
+    def begin(self, session: RaggedSession, tokens: list[int], layer: int) -> Tensor:
+        """The states [n, width] of tokens behind a text, after so many layers. A forward does these again."""
+        asked: Asked = [(session, Shown(tokens, 1, None, ()))]
+        return self._first(torch.tensor(tokens), self._places(asked), layer)
+
     def _run(self, asked: Asked) -> list[Seen]:
         """One forward for all of these, in the order of their rows."""
+        places = self._places(asked)
+        tokens = torch.tensor([token for _, shown in asked for token in shown.tokens])
+        logits, features = self._forward(tokens, places)
+        by_text = torch.split(logits, [shown.keep for _, shown in asked])
+        counts = [len(shown.tokens) for _, shown in asked]
+        hidden = {layer: torch.split(states, counts) for layer, states in features.items()}
+        return [
+            Seen(logits, {layer: hidden[layer][i] for layer in shown.layers})
+            for i, (logits, (_, shown)) in enumerate(zip(by_text, asked))
+        ]
+
+    def _places(self, asked: Asked) -> Places:
         rows = slice(asked[0][0].row, asked[-1][0].row + 1)
         row: list[int] = []
         column: list[int] = []
@@ -156,24 +176,19 @@ class RaggedBatch(Batch):
             wanted += range(len(row) - keep, len(row))
             layers |= dict.fromkeys(wished)
             end = max(end, start + count)
-        places = Places(
+        return Places(
             rows, torch.tensor(row), torch.tensor(column), torch.tensor(position),
             torch.tensor([session.length for session in self._sessions[rows]]), torch.tensor(wanted),
             max(column) + 1, end, trees, tuple(layers),
         )  # fmt: skip
-        tokens = torch.tensor([token for _, shown in asked for token in shown.tokens])
-        logits, features = self._forward(tokens, places)
-        by_text = torch.split(logits, [shown.keep for _, shown in asked])
-        counts = [len(shown.tokens) for _, shown in asked]
-        hidden = {layer: torch.split(states, counts) for layer, states in features.items()}
-        return [
-            Seen(logits, {layer: hidden[layer][i] for layer in shown.layers})
-            for i, (logits, (_, shown)) in enumerate(zip(by_text, asked))
-        ]
 
     def _forward(self, tokens: Tensor, places: Places) -> tuple[Tensor, dict[int, Tensor]]:
         """Sees tokens [N] at their places; logits [K, V] after those wanted, and of every layer asked for the hidden
         states [N, width]."""
+        raise NotImplementedError
+
+    def _first(self, tokens: Tensor, places: Places, layer: int) -> Tensor:
+        """Tokens [N] of one text at their places, by so many layers alone: their states [N, width]."""
         raise NotImplementedError
 
     def move(self, row: int, target: int, slots: list[int]) -> None:

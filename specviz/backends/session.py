@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import takewhile
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -52,7 +53,7 @@ class Model(Protocol):
 
     @property
     def can(self) -> frozenset[str]:
-        """ "tree": a forward's tokens may branch. "features": hidden states can be asked for."""
+        """ "tree": a forward's tokens may branch. "features": hidden states can be asked for. "begin": so can `Session.begin`."""
 
     @property
     def threads(self) -> int | None:
@@ -105,6 +106,39 @@ class Head(Protocol):
         """A new text."""
 
 
+class ExitSession(Protocol):
+    """A text as an exit sees it. `seconds`: time spent so far."""
+
+    seconds: float
+
+    @property
+    def length(self) -> int:
+        """Tokens."""
+
+    def read(self, states: Tensor) -> Tensor:
+        """Adds tokens by the verifier's states [n, width] of them behind its layer. The logits behind the last, of the tokens
+        that the exit knows."""
+
+    def rollback(self, length: int) -> None:
+        """Forgets the tokens from `length` on."""
+
+
+class Exit(Protocol):
+    """Loaded weights of an exit: what a verifier would say behind the first `layer` of its layers. `kept` as in `Head`, the rest as
+    in `Model`."""
+
+    name: str
+    id: str
+    revision: str
+    parameters: int
+    dtype: str
+    layer: int
+    kept: Tensor | None
+
+    def session(self) -> ExitSession:
+        """A new text."""
+
+
 class Tree:
     """How the n tokens of one forward branch. `parents` [n]: the parent of each, see above. ValueError if one is no
     earlier token."""
@@ -150,17 +184,31 @@ class Shown(NamedTuple):
     layers: tuple[int, ...]  # whose features are asked for
 
 
+class Begun(NamedTuple):
+    """Tokens behind the text that went through the first `layer` layers only: their states there, [n, width]."""
+
+    tokens: list[int]
+    layer: int
+    states: Tensor
+
+    def first(self, tokens: Sequence[int]) -> Begun:
+        """Those that `tokens` begin with."""
+        same = len(list(takewhile(lambda both: both[0] == both[1], zip(self.tokens, tokens))))
+        return Begun(self.tokens[:same], self.layer, self.states[:same])
+
+
 class Session:
     """One text going through one model. `length` is the number of tokens seen and not forgotten: the one truth about
-    the cache. `seconds` is the time spent in forwards so far."""
+    the cache. `seconds` is the time spent in forwards so far, `begin_seconds` that in `begin`."""
 
     def __init__(self, model: Model):
         self.length = 0
-        self.seconds = 0.0
+        self.seconds = self.begin_seconds = 0.0
         self.max_positions = model.max_positions
         self._model = model
         self._last = 0  # tokens of the last forward, if `settle` may still choose among them
         self._tree: Tree | None = None  # how they branch, if they do
+        self._begun: Begun | None = None
 
     def forward(
         self,
@@ -186,6 +234,25 @@ class Session:
         seen = self._forward(shown)
         self.observe(shown, perf_counter() - began)
         return seen
+
+    def begin(self, tokens: list[int], layer: int) -> Tensor:
+        """Lets the first `layer` layers alone see `tokens` [n] behind the text: their states there, [n, width]. It does not count as
+        seen. What the last call began is not computed again, nor, where the backend can do without, in the next `forward`.
+        Raises what `forward` does."""
+        checkpoint()
+        if "begin" not in self._model.can:
+            raise ValueError(f"{self._model.id!r} cannot stop behind some of its layers.")
+        if not 1 <= layer < self._model.layers:
+            raise ValueError(
+                f"A forward can stop behind layer 1 to {self._model.layers - 1} of {self._model.id!r}; got {layer}."
+            )
+        tokens = self.checked(tokens, 1, None, ()).tokens
+        began, same = perf_counter(), self._begun is not None and self._begun.layer == layer
+        known = self._begun.first(tokens) if self._begun is not None and same else None
+        states = self._begin(tokens, layer, known)
+        self._begun = Begun(tokens, layer, states)
+        self.begin_seconds += perf_counter() - began
+        return states
 
     def checked(
         self, tokens: list[int], keep: int | None, parents: Sequence[int] | None, features: Sequence[int]
@@ -227,7 +294,7 @@ class Session:
         """Notes that `shown` went through the model in `seconds`."""
         self.length += len(shown.tokens)
         self.seconds += seconds
-        self._last, self._tree = len(shown.tokens), shown.tree
+        self._last, self._tree, self._begun = len(shown.tokens), shown.tree, None
 
     def settle(self, path: Sequence[int]) -> None:
         """Of the last forward's tokens keeps those whose indices are in `path` and forgets the others, so that all is
@@ -258,7 +325,10 @@ class Session:
         """Forgets every token from absolute position `length` on. No effect if fewer have been seen. ValueError if
         that leaves tokens that branch: those are for `settle`."""
         if length >= self.length:
+            if self._begun is not None:
+                self._begun = self._begun.first(self._begun.tokens[: length - self.length])
             return
+        self._begun = None
         start = self.length - self._last
         if self._tree is not None and length > start:
             self.settle(range(length - start))
@@ -267,6 +337,10 @@ class Session:
         self.length, self._last, self._tree = length, 0, None
 
     def _forward(self, shown: Shown) -> Seen:
+        raise NotImplementedError
+
+    def _begin(self, tokens: list[int], layer: int, known: Begun | None) -> Tensor:
+        """See `begin`. `known`: the first of them, if some are begun already; a backend may do those again."""
         raise NotImplementedError
 
     def _rollback(self, length: int) -> None:

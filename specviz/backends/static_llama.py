@@ -18,7 +18,7 @@ from torch import Tensor
 from specviz.backends import cached
 from specviz.backends.packed import Matrix
 from specviz.backends.ragged import Places, RaggedBatch
-from specviz.backends.session import Model, Seen, Session, Shown, Tree
+from specviz.backends.session import Begun, Model, Seen, Session, Shown, Tree
 from specviz.backends.weights import EMBEDDING, HEAD, Weights, widen
 from specviz.stopping import checkpoint
 from specviz.types import ModelError
@@ -35,7 +35,7 @@ class StaticLlama:
 
     name = "static_llama"
     speed = 2
-    can = frozenset({"tree", "features"})
+    can = frozenset({"tree", "features", "begin"})
 
     @classmethod
     def can_run(cls, model: str, device: str, dtype: str | None) -> bool:
@@ -85,7 +85,7 @@ class StaticLlama:
         width = self._embed.shape[1]
         self._least = torch.tensor((width * self._config["rms_norm_eps"]) ** 0.5)
         gain = width**0.5  # a norm here gives rows of length 1, not of mean square 1
-        twice = self.threads == 1
+        twice = self.parameters <= ONE_CORE  # of a larger one the memory is dearer
         self._weights: list[tuple[Matrix, ...]] = []  # of each layer
         for i in range(self.layers):
             w = {k: weights[f"model.layers.{i}.{v}.weight"] for k, v in _NAMES.items()}
@@ -120,15 +120,21 @@ class StaticLlama:
         return F.embedding(tokens, self._embed)
 
     def through(
-        self, x: Tensor, position: Tensor | slice, attend: Attend, layers: tuple[int, ...] = ()
+        self,
+        x: Tensor,
+        position: Tensor | slice,
+        attend: Attend,
+        layers: tuple[int, ...] = (),
+        span: range | None = None,
     ) -> tuple[Tensor, dict[int, Tensor]]:
-        """All layers over x [n, hidden], which may be written over, at their positions: [n, hidden], and the features of
-        `layers`, each [n, hidden]. `attend(layer, queries, new)` stores the new keys and values [n, 2 groups, size] and
-        returns what the queries [n, heads, size] find, [n, heads * size]."""
+        """The layers of `span` (default: all) over x [n, hidden], which may be written over, at their positions: [n, hidden], and
+        the features of `layers`, each [n, hidden]. `attend(layer, queries, new)` stores the new keys and values [n, 2 groups, size]
+        and returns what the queries [n, heads, size] find, [n, heads * size]."""
         count, heads, size, turned = len(x), self.heads, self.head_size, self.heads + self.groups
         rotary = self._rotary[position].unsqueeze(1)
         features: dict[int, Tensor] = {}
-        for layer, (qkv, out, gate_up, down) in enumerate(self._weights):
+        for layer in range(self.layers) if span is None else span:
+            qkv, out, gate_up, down = self._weights[layer]
             checkpoint()
             if layer in layers:
                 features[layer] = x.clone()  # the next sum is written over x
@@ -137,7 +143,7 @@ class StaticLlama:
             x = out(attend(layer, h[:, :heads], h[:, heads:]), x)
             gate, up = gate_up(self.norm(x)).chunk(2, -1)
             x = down(F.silu(gate).mul_(up), x)
-        if self.layers in layers:
+        if self.layers in layers and (span is None or span.stop == self.layers):
             features[self.layers] = self.norm(x) * self._last_gain
         return x, features
 
@@ -178,23 +184,50 @@ class StaticLlamaSession(Session):
 
     @torch.inference_mode()
     def _forward(self, shown: Shown) -> Seen:
-        x, features = self.run(self._model.embed(torch.tensor(shown.tokens)), shown.tree, shown.layers)
+        begun = self._begun.first(shown.tokens) if self._begun is not None else None
+        if (
+            begun is None
+            or not begun.tokens
+            or shown.tree is not None
+            or min(shown.layers, default=begun.layer) < begun.layer
+        ):
+            x, features = self.run(self._model.embed(torch.tensor(shown.tokens)), shown.tree, shown.layers)
+        else:
+            x = self._begin(shown.tokens, begun.layer, begun)
+            x, features = self.run(x.clone(), None, shown.layers, range(begun.layer, self._model.layers))
         return Seen(self._model.logits(x[len(x) - shown.keep :]), features)
 
+    @torch.inference_mode()
+    def _begin(self, tokens: list[int], layer: int, known: Begun | None) -> Tensor:
+        count = 0 if known is None else len(known.tokens)
+        if known is not None and count == len(tokens):
+            return known.states
+        x = self._model.embed(torch.tensor(tokens[count:]))
+        states, _ = self.run(x, span=range(layer), first=count)
+        return states if known is None else torch.cat([known.states, states])
+
     def run(
-        self, x: Tensor, tree: Tree | None = None, layers: tuple[int, ...] = ()
+        self,
+        x: Tensor,
+        tree: Tree | None = None,
+        layers: tuple[int, ...] = (),
+        span: range | None = None,
+        first: int = 0,
     ) -> tuple[Tensor, dict[int, Tensor]]:
-        """All layers over x [n, hidden], which may be written over, behind what was seen: see `StaticLlama.through`."""
+        """The layers of `span` (default: all) over x [n, hidden], which may be written over, behind what was seen and `first` others
+        that those layers saw: see `StaticLlama.through`."""
         count = len(x)
-        self._room(self.length + count)
+        self._room(self.length + first + count)
         if count <= PART:
-            return self._through(x, tree, layers, 0)
-        parts = [self._through(x[first : first + PART], tree, layers, first) for first in range(0, count, PART)]
+            return self._through(x, tree, layers, span, first)
+        parts = [
+            self._through(x[part : part + PART], tree, layers, span, first + part) for part in range(0, count, PART)
+        ]
         features = {layer: torch.cat([states[layer] for _, states in parts]) for layer in layers}
         return torch.cat([states for states, _ in parts]), features
 
     def _through(
-        self, x: Tensor, tree: Tree | None, layers: tuple[int, ...], first: int
+        self, x: Tensor, tree: Tree | None, layers: tuple[int, ...], span: range | None, first: int
     ) -> tuple[Tensor, dict[int, Tensor]]:
         """A part of them, from the `first` on, behind those before it."""
         m, count = self._model, len(x)
@@ -221,7 +254,7 @@ class StaticLlamaSession(Session):
             mixed = torch.bmm(torch.softmax(seen, -1), values).view(heads, count, size)
             return mixed.transpose(0, 1).reshape(count, -1)
 
-        return m.through(x, position, attend, layers)
+        return m.through(x, position, attend, layers, span)
 
     def _rollback(self, length: int) -> None:
         pass
@@ -256,6 +289,17 @@ class StaticLlamaBatch(RaggedBatch):
 
     @torch.inference_mode()
     def _forward(self, tokens: Tensor, places: Places) -> tuple[Tensor, dict[int, Tensor]]:
+        m, count = self._model, len(tokens)
+        x, features = self._through(tokens, places)
+        logits = m.logits(x[F.pad(places.wanted, (0, -len(places.wanted) % 8))])[: len(places.wanted)]
+        return logits, {layer: states[:count] for layer, states in features.items()}
+
+    @torch.inference_mode()
+    def _first(self, tokens: Tensor, places: Places, layer: int) -> Tensor:
+        return self._through(tokens, places, range(layer))[0][: len(tokens)]
+
+    def _through(self, tokens: Tensor, places: Places, span: range | None = None) -> tuple[Tensor, dict[int, Tensor]]:
+        """The layers of `span` (default: all) over tokens [N] and a few that count for nothing: see `StaticLlama.through`."""
         m, end = self._model, places.end
         self._room(end)
         count = len(tokens)
@@ -275,11 +319,8 @@ class StaticLlamaBatch(RaggedBatch):
             mixed = torch.softmax(seen.add_(mask), -1).view(k, groups, -1, end) @ values
             return F.pad(places.gather(mixed.view(k, -1, n, size).transpose(1, 2)).flatten(1), (0, 0, 0, idle))
 
-        x, features = m.through(
-            m.embed(F.pad(tokens, (0, idle))), F.pad(places.position, (0, idle)), attend, places.layers
-        )
-        logits = m.logits(x[F.pad(places.wanted, (0, -len(places.wanted) % 8))])[: len(places.wanted)]
-        return logits, {layer: states[:count] for layer, states in features.items()}
+        x = m.embed(F.pad(tokens, (0, idle)))
+        return m.through(x, F.pad(places.position, (0, idle)), attend, places.layers, span)
 
     @torch.inference_mode()
     def move(self, row: int, target: int, slots: list[int]) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from specviz import drafters
+from specviz.backends import Pair
 from specviz.cli import options as shared
 from specviz.options import add_models
 from specviz.record import trace
-from specviz.study import advise
+from specviz.study import advise, shapes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     goal.add_argument(
         "--drafters", action="store_true", help="the fastest draft length of every drafter of the models, under sps"
     )
+    goal.add_argument(
+        "--shapes", action="store_true", help="the fastest shape of draft under sps: chain, static tree, dynamic tree"
+    )
     parser.add_argument(
         "--rule", action="append", default=[], metavar="RULE", help="only this rule; may be repeated (default: all)"
     )
@@ -48,7 +53,9 @@ def run(options: argparse.Namespace) -> int:
     traces = [trace.load(path) for path in options.trace]
     drafter = None if options.drafter is None else drafters.parse(options.drafter)
     pair = shared.load_for(traces[0], options)
-    if options.drafters:
+    if options.shapes:
+        advices = _shapes(traces, pair)
+    elif options.drafters:
         advices = advise.by_drafter(traces, pair, draft_length=options.draft_length)
     else:
         advices = advise.advise(
@@ -63,10 +70,11 @@ def run(options: argparse.Namespace) -> int:
     if not advices:
         print("No rule reaches that goal on these texts.")
         return 1
-    names = [advice.drafter if options.drafters else advice.rule for advice in advices]
+    by_drafter = options.drafters or options.shapes
+    names = [advice.drafter if by_drafter else advice.rule for advice in advices]
     wide = max(44, *(len(name) + 2 for name in names))
     print(
-        f"{'drafter' if options.drafters else 'rule':{wide}}{'draft length':>13}{'kept per round':>16}{'95 % interval':>16}{'KL, nats':>11}{'speed-up':>10}{'95 % interval':>18}"
+        f"{'drafter' if by_drafter else 'rule':{wide}}{'draft length':>13}{'kept per round':>16}{'95 % interval':>16}{'KL, nats':>11}{'speed-up':>10}{'95 % interval':>18}"
     )
     for name, advice in zip(names, advices):
         kept, speed = ("{:.2f} to {:.2f}".format(*interval) for interval in (advice.interval, advice.speedup_interval))
@@ -74,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
             f"{name:{wide}}{advice.draft_length:>13}{advice.accepted_per_round:>16.2f}{kept:>16}{advice.kl:>11.4g}{advice.speedup:>9.2f}x{speed:>17}x"
         )
     print(
-        f"\n{'Rule: sps' if options.drafters else f'Drafter: {advices[0].drafter}'}. Kept per round and speed-up are estimated: as if the text stayed the same. KL(output law || verifier) per judged token is exact on these texts."
+        f"\n{'Rule: sps' if by_drafter else f'Drafter: {advices[0].drafter}'}. Kept per round and speed-up are estimated: as if the text stayed the same. KL(output law || verifier) per judged token is exact on these texts."
     )
     if options.check:
         kept_per_round, kl, inside = advise.check(advices[0], traces, pair)
@@ -82,3 +90,18 @@ def run(options: argparse.Namespace) -> int:
             f"A real run of {advices[0].rule} with {advices[0].drafter}, {advices[0].draft_length} drafted, on the same prompts kept {kept_per_round:.2f} per round ({'inside' if inside else 'outside'} the interval) at {kl:.4g} nats (measured)."
         )
     return 0
+
+
+def _shapes(traces: list[trace.Trace], pair: Pair) -> Sequence[advise.Advice]:
+    """Says how often candidates are kept, and what a look at them costs."""
+    answer = shapes.by_shape(traces, pair)
+    print("Kept, by rank of the candidate:")
+    for rank, (chance, (low, high)) in enumerate(zip(answer.chances, answer.intervals), 1):
+        print(f"{rank:5}  {chance:.3f}  ({low:.3f} to {high:.3f})")
+    looks = ", ".join(f"{nodes}: {1000 * seconds:.3g}" for nodes, seconds in answer.clock.verify.items())
+    print(f"A look of the verifier in ms, by tokens: {looks}\n")
+    for row in answer.advices:
+        how = "measured" if row.measured else "estimated"
+        print(f"{row.kind}: {row.nodes} nodes on {row.levels} levels, {how}: {row.drafter}")
+    print()
+    return answer.advices

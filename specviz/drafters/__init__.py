@@ -9,7 +9,7 @@ included, is in the `Proposer` that it opens. A proposer fills a `Draft`, and kn
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from torch import Tensor
@@ -73,6 +73,11 @@ class Drafter:
         return "iid"
 
     @property
+    def even(self) -> bool:
+        """Whether every node of a level gets as many candidates, for one that `branches`."""
+        return True
+
+    @property
     def spec(self) -> str:
         """Text that `parse` turns back into this drafter."""
         return registry.spec(self)
@@ -90,8 +95,18 @@ class Drafter:
     def uses_head(self) -> bool:
         return False
 
+    @property
+    def uses_exit(self) -> bool:
+        return False
+
+    @property
+    def wants_samples(self) -> int:
+        """How many other samples of the same prompt it wants to be `given`."""
+        return 0
+
     def open(self, pair: Pair, session: Session | None) -> Proposer:
-        """What it holds for one text; `session` is a new one of the draft model where `uses_draft_model`, else None."""
+        """What it holds for one text; `session` is a new one of the draft model where `uses_draft_model`, the verifier's own where
+        `uses_exit`, else None."""
         raise NotImplementedError
 
     def reads(self, pair: Pair) -> tuple[int, ...]:
@@ -116,18 +131,28 @@ class Drafter:
                 f"The drafter {self.name} needs a head trained for its verifier, and {pair.verifier.id} comes without one: "
                 "see `specviz train --head`."
             )
+        if self.uses_exit and pair.exit is None:
+            return (
+                f"The drafter {self.name} needs an exit trained for its verifier, and {pair.verifier.id} comes without one: "
+                "see `specviz train --exit`."
+            )
         for need, wanted, words in (
             ("tree", self.branches, "look at several candidates for one place at once"),
+            ("begin", self.uses_exit, "stop behind some of its layers"),
             ("features", bool(self.reads(pair)), "show the states of its layers"),
         ):
             if wanted and need not in pair.verifier.can:
                 return f"The drafter {self.name} needs a verifier that can {words}, and {pair.verifier.id} cannot."
-        if self.branches and rule is not None and self.drawing not in rule.drawings:
-            offers = f"The drafter {self.name} offers several candidates for one place"
+        if not self.branches or rule is None:
+            return None
+        offers = f"The drafter {self.name} offers several candidates for one place"
+        if self.drawing not in rule.drawings:
             if not rule.drawings:
                 return f"{offers}, and {rule.name} judges only one."
             allowed = " or ".join(drawing for drawing in DRAWINGS if drawing in rule.drawings)
             return f"{offers} that come {self.drawing}, and {rule.name} judges several only if they come {allowed}."
+        if rule.even and not self.even:
+            return f"{offers}, more for some nodes of a level than for others, and {rule.name} judges only even trees."
         return None
 
 
@@ -138,6 +163,9 @@ class Proposer:
     def seconds(self) -> float:
         """Time spent drafting so far, that of a draft model included."""
         return 0.0
+
+    def given(self, samples: Sequence[Sequence[int]]) -> None:
+        """What others wrote behind the same prompt, for one that `wants_samples`. None of it may rest on the noise of this text."""
 
     def saw(self, seen: Looked) -> None:
         """What the verifier saw of the next n tokens of the text, before the first draft all but the last: by layer its states

@@ -60,6 +60,19 @@ class Look(Ask[Looked]):
         return Looked(dists.pad(dists.to_probs(seen.logits, self.sampling), self.vocabulary), seen.features)
 
 
+@dataclass(slots=True, eq=False)
+class Begin(Ask[Tensor]):
+    """Lets the first `layer` layers of a verifier alone see `tokens` [n] behind its text, and asks for their states [n, width]; see
+    `Session.begin`."""
+
+    session: Session
+    tokens: list[int]
+    layer: int
+
+    def answer(self) -> Tensor:
+        return self.session.begin(self.tokens, self.layer)
+
+
 def next_probs(model: Model, prompt: list[int], written: list[int], sampling: Sampling, vocabulary: int) -> Tensor:
     """[N, vocabulary]: a model's distribution at the place of each of N tokens written behind a prompt."""
     return Look(model.session(), [*prompt, *written[:-1]], len(written), sampling, vocabulary).answer().probs
@@ -77,9 +90,6 @@ class Judgement(NamedTuple):
     draft_probs: Tensor  # [m, V]
     residual_probs: Tensor  # [m, V]
     judges: tuple[Rule, ...]
-    laws: (
-        Tensor | None
-    )  # [m, V]: what the place of each eldest candidate emits, where its judge's own law does not say it
 
 
 @dataclass(slots=True, eq=False)
@@ -112,24 +122,20 @@ def judge(asked: Sequence[Judge]) -> list[Judgement]:
         tokens = torch.tensor([asked[i].draft.tokens for i in group], device=probs.device)
         dists.check(probs, "verifier_probs")
         dists.check(draft, "draft_probs")
-        judges, verifier, accept, residual, laws = _verdicts(rule, parents, probs, draft, tokens)
+        judges, verifier, accept, residual = _verdicts(rule, parents, probs, draft, tokens)
         numbers = (accept.tolist(), dists.at(draft, tokens).tolist(), dists.at(verifier, tokens).tolist())
-        each = [None] * len(group) if laws is None else laws
-        judgements |= zip(
-            group, map(Judgement, *numbers, tokens, verifier, draft, residual, [judges] * len(group), each)
-        )
+        judgements |= zip(group, map(Judgement, *numbers, tokens, verifier, draft, residual, [judges] * len(group)))
     return [judgements[i] for i in range(len(asked))]
 
 
 class Verdicts(NamedTuple):
     """Of n drafts with m nodes: who judges each node, what it is judged against [n, m, V], accept_prob [n, m],
-    residual_probs [n, m, V], and laws [n, m, V], see `Judgement`."""
+    and residual_probs [n, m, V]."""
 
     judges: tuple[Rule, ...]
     verifier_probs: Tensor
     accept_prob: Tensor
     residual_probs: Tensor
-    laws: Tensor | None = None
 
 
 def _verdicts(rule: Rule, parents: tuple[int, ...], probs: Tensor, draft: Tensor, tokens: Tensor) -> Verdicts:
@@ -150,7 +156,6 @@ def _verdicts(rule: Rule, parents: tuple[int, ...], probs: Tensor, draft: Tensor
         return Verdicts((rule,) * len(parents), verifier, verdict.accept_prob, verdict.residual_probs)
     assert isinstance(rule, TokenRule)
     accept, residual = torch.empty_like(draft[..., 0]), torch.empty_like(draft)
-    laws: Tensor | None = None
     judges: list[Rule] = [rule] * len(parents)
     for nodes in _places(parents):
         judged = rule.judge_siblings(verifier[:, nodes[:, 0]], draft[:, nodes], tokens[:, nodes])
@@ -159,10 +164,7 @@ def _verdicts(rule: Rule, parents: tuple[int, ...], probs: Tensor, draft: Tensor
         for rank, judge in enumerate(judged.judges):
             for node in nodes[:, rank].tolist():
                 judges[node] = judge
-        if judged.law is not None:
-            laws = torch.zeros_like(draft) if laws is None else laws
-            laws[:, nodes[:, 0]] = judged.law
-    return Verdicts(tuple(judges), verifier, accept, residual, laws)
+    return Verdicts(tuple(judges), verifier, accept, residual)
 
 
 def _places(parents: tuple[int, ...]) -> list[Tensor]:

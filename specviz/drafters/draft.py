@@ -21,12 +21,14 @@ class Provenance(NamedTuple):
     copied_from  index in the text (prompt, then written tokens) of the token that it is a copy of
     matched      length, in tokens, of the run that was looked up to find it
     layer        the verifier's layer behind which it was proposed
+    sample       index of the sample of the same prompt that it is a copy of
     """
 
     by: str | None = None
     copied_from: int | None = None
     matched: int | None = None
     layer: int | None = None
+    sample: int | None = None
 
 
 class Draft:

@@ -80,7 +80,7 @@ class HeadProposer(Proposer):
         logits, places = self._session.read(text[behind:], self._unread), len(text) - 1
         self._unread = {}
         while True:
-            token = draft.take(self._law(logits, draft), self._chooses)
+            token = draft.take(whole_law(logits, self._kept, draft), self._chooses)
             if not draft.room() or torch.softmax(logits, -1).max() < self._confidence:
                 break
             logits = self._session.go_on(token)
@@ -91,9 +91,10 @@ class HeadProposer(Proposer):
             unseen = len(states) - len(draft)
             self._add({layer: states[[*range(unseen), *(unseen + node for node in walk.path)]]})
 
-    def _law(self, logits: Tensor, draft: Draft) -> Tensor:
-        """[V]: of the next token, from the logits of those that the head knows."""
-        probs = dists.to_probs(logits, draft.sampling)
-        if self._kept is None:
-            return dists.pad(probs, draft.vocabulary)
-        return probs.new_zeros(draft.vocabulary).index_copy_(0, self._kept, probs)
+
+def whole_law(logits: Tensor, kept: Tensor | None, draft: Draft) -> Tensor:
+    """[V]: of the next token, from the logits of the `kept` ones (None: of all)."""
+    probs = dists.to_probs(logits, draft.sampling)
+    if kept is None:
+        return dists.pad(probs, draft.vocabulary)
+    return probs.new_zeros(draft.vocabulary).index_copy_(0, kept, probs)

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-import torch
-
 from specviz.drafters import TOKENS, TOKENS_HELP, Drafter, Proposer
 from specviz.drafters.draft import Draft, Provenance
-from specviz.drafters.runs import Runs
+from specviz.drafters.runs import Runs, put
 from specviz.registry import knob
 
 if TYPE_CHECKING:
@@ -69,13 +67,7 @@ class SuffixProposer(Proposer):
             counts = Counter(text[place] for place in places)
             if reach * max(counts.values()) < self._drafter.share * len(places):
                 break
-            token = max(counts, key=counts.__getitem__)
-            if chosen:
-                draft.pick(token, confidence=counts[token] / len(places))
-            else:
-                law = torch.zeros(draft.vocabulary, dtype=torch.float64)
-                law[list(counts)] = torch.tensor(list(counts.values()), dtype=torch.float64)
-                token = draft.draw(law / len(places))
+            token = put(draft, counts, chosen)
             reach *= counts[token] / len(places)
             places = [place for place in places if text[place] == token]
             draft.note(Provenance(copied_from=places[-1], matched=matched))

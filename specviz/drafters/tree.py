@@ -55,6 +55,10 @@ class Tree(Drafter):
     def drawing(self) -> Drawing:
         return cast(Drawing, self.siblings)
 
+    @property
+    def even(self) -> bool:
+        return all(len(set(counts)) == 1 for counts in widths(self.shape))
+
     def nodes(self, length: int) -> int:
         return sum(map(sum, widths(self.shape)[:length]))
 

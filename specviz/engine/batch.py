@@ -16,14 +16,15 @@ from dataclasses import dataclass, field
 import torch
 
 from specviz.backends import Batch, Forward, Model, Pair, Session
-from specviz.drafters.asks import Ask, Judge, Judgement, Look, Looked, judge
+from specviz.drafters.asks import Begin, Judge, Look, Looked, judge
 from specviz.engine import lengths
-from specviz.engine.decode import Answer, Asking, Decoding, RoundResult
+from specviz.engine.decode import Answer, Asked, Asking, Decoding, RoundResult
 from specviz.engine.settings import Settings
 from specviz.engine.workers import Workers
 from specviz.prob import dists
 from specviz.types import Reason
 
+SEEDS = 2**53  # how many there are
 Job = tuple[list[int], Settings]  # prompt tokens, and how to go on from them
 
 
@@ -53,7 +54,7 @@ class _Lane:
     decoding: Decoding
     draft: Session | None
     round: Asking[RoundResult]
-    ask: Ask[Looked] | Ask[Judgement] | None = None
+    ask: Asked | None = None
 
 
 @torch.inference_mode()
@@ -105,11 +106,13 @@ def _room(jobs: Sequence[Job], model: Model) -> int:
 
 
 def _answers(lanes: dict[int, _Lane], draft: Batch | None, verifier: Batch) -> list[tuple[int, Answer]]:
-    """What some of the lanes wait for, all at once: drafts are judged first, then whoever still drafts is served; then all
-    go to the verifier together."""
+    """What some of the lanes wait for, all at once: drafts are judged first, then whoever still drafts is served, by the verifier's
+    first layers one after the other; then all go to the verifier together."""
     judging = {job: ask for job, lane in lanes.items() if isinstance(ask := lane.ask, Judge)}
     if judging:
         return [*zip(judging, judge(list(judging.values())))]
+    if beginning := {job: ask for job, lane in lanes.items() if isinstance(ask := lane.ask, Begin)}:
+        return [(job, ask.answer()) for job, ask in beginning.items()]
     looks = {job: ask for job, lane in lanes.items() if isinstance(ask := lane.ask, Look)}
     drafting = {job: ask for job, ask in looks.items() if ask.session is lanes[job].draft}
     if drafting and draft is not None:
@@ -151,6 +154,20 @@ def write(pair: Pair, jobs: Sequence[Job], *, rows: int = 32, workers: Workers |
         if end is not None:
             written[end[0]] = end[1]
     return written
+
+
+def samples(pair: Pair, prompt: list[int], lanes: Sequence[Settings]) -> list[list[int]]:
+    """As many texts behind a prompt as the drafters of these lanes want, by the verifier alone and with seeds of their own."""
+    count = max(settings.drafting.wants_samples for settings in lanes)
+    first = lanes[0]
+    jobs = [
+        (
+            prompt,
+            Settings(None, first.sampling, max_new_tokens=first.max_new_tokens, seed=(first.seed + number) % SEEDS),
+        )
+        for number in range(1, count + 1)
+    ]
+    return [job.tokens for job in write(pair, jobs)]
 
 
 def ended(pair: Pair, jobs: Sequence[Job], rows: int) -> Iterator[tuple[int, Written] | None]:

@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from typing import NamedTuple, TypeVar
 
 import torch
+from torch import Tensor
 
 from specviz.backends import Pair, Session
 from specviz.drafters.asks import Ask, Judge, Judgement, Look, Looked
@@ -18,8 +19,9 @@ from specviz.rules import Rule
 from specviz.types import Origin, Reason, Walk
 
 Result = TypeVar("Result")
-Answer = Looked | Judgement
-Asking = Coroutine[Ask[Looked] | Ask[Judgement], Answer | None, Result]  # None starts it
+Answer = Looked | Judgement | Tensor
+Asked = Ask[Looked] | Ask[Judgement] | Ask[Tensor]
+Asking = Coroutine[Asked, Answer | None, Result]  # None starts it
 NOTHING = Walk((), (), None)
 PROBS_AT_ONCE = 64  # distributions over the whole vocabulary
 
@@ -67,7 +69,17 @@ class Decoding:
         if len(prompt) >= self.limit:
             raise ValueError(f"The prompt is {len(prompt):,} tokens long; these models hold {room:,}.")
         self.finished: Reason | None = None
-        self.proposer, self._reads = self.drafter.open(pair, draft), self.drafter.reads(pair)
+        self.proposer, self._reads = (
+            self.drafter.open(pair, verifier if self.drafter.uses_exit else draft),
+            self.drafter.reads(pair),
+        )
+        if count := self.drafter.wants_samples:
+            if len(settings.samples) < count:
+                raise ValueError(
+                    f"The drafter {self.drafter.name} copies from {count} other samples of its prompt, which are written for a run of "
+                    "lanes alone: use the page, `generate` or `compare`."
+                )
+            self.proposer.given(settings.samples[:count])
         self.vocabulary, self.stop_tokens = pair.vocabulary, pair.stop_tokens
         self._source = noise.Noise(settings.seed)
         self._lengths = lengths.chooser(settings.draft_length, self._source)

@@ -1,4 +1,5 @@
-"""The exact numbers recorded for every judged position, computed for a whole round at once."""
+"""The exact numbers recorded for every judged position, computed for a whole round at once; and those of every place that
+had several candidates."""
 
 from __future__ import annotations
 
@@ -8,8 +9,11 @@ import torch
 from torch import Tensor
 from torch.linalg import vecdot
 
+from specviz import sets
+from specviz.engine.decode import RoundResult
 from specviz.prob import dists
 from specviz.rules import Rule, TargetRule
+from specviz.types import Drawing
 
 SLICE = 5  # tokens taken from the top of each distribution
 COLUMNS = {  # name -> definition
@@ -58,6 +62,57 @@ class Measures(NamedTuple):
     slice: Slice
 
 
+class Candidates(NamedTuple):
+    """The exact numbers of a place that had several candidates and that the round came to.
+
+    behind       the node that it follows, -1 for the text
+    kept_chance  the chance that one of these candidates is kept, given them and all that was drafted behind them
+    optimum      the chance that one is, before they are drawn, under the lossless rule that is best at candidates that come
+                 so: the most that the mean of `kept_chance` can be under any lossless rule; None where nobody knows
+    """
+
+    behind: int
+    kept_chance: float
+    optimum: float | None
+
+
+@torch.inference_mode()
+def candidates(result: RoundResult) -> list[Candidates]:
+    """The numbers of each place with several candidates along the path of a round, from the text on."""
+    judgement, parents = result.judgement, result.draft.parents
+    if judgement is None or result.rule is None or result.draft.is_chain:
+        return []
+    stays = [*result.rule.stays(parents, judgement.accept_prob), 1.0]  # that of -1, the text
+    numbers = []
+    for end in (-1, *result.walk.path):
+        nodes = [node for node, parent in enumerate(parents) if parent == end]
+        if len(nodes) > 1:
+            kept = sum(stays[node] for node in nodes) / stays[end] if stays[end] else 0.0
+            numbers.append(Candidates(end, min(kept, 1.0), _optimum(result, nodes)))
+    return numbers
+
+
+def _optimum(result: RoundResult, nodes: list[int]) -> float | None:
+    """See `Candidates`. How the candidates came is seen from their laws."""
+    judgement = result.judgement
+    assert judgement is not None
+    verifier, laws, tokens = judgement.verifier_probs[nodes[0]], judgement.draft_probs[nodes], judgement.tokens[nodes]
+    narrow = dists.narrowed(verifier, laws)
+    if narrow is not None:
+        ids, (verifier, laws) = narrow
+        tokens = torch.searchsorted(ids, tokens)
+    picked = torch.tensor([result.draft.chosen[node] for node in nodes])
+    if not picked.any():
+        drawing: Drawing = "iid" if laws[1, tokens[0]] > 0 else "without_replacement"
+        return float(sets.optimum(verifier, laws[0], len(nodes), drawing))
+    fixed, drawn = tokens[picked], laws[~picked]
+    if len(drawn) > 1 or bool(drawn[:, fixed].any()):
+        return None
+    kept = torch.zeros_like(verifier) if not len(drawn) else torch.minimum(verifier, drawn[0])
+    kept[fixed] = verifier[fixed]
+    return min(float(kept.sum()), 1.0)
+
+
 @torch.inference_mode()
 def measure(rule: Rule, rows: Rows) -> list[Measures]:
     """The measures of every position of `rows`, in their order."""
@@ -76,10 +131,12 @@ def measure(rule: Rule, rows: Rows) -> list[Measures]:
 
 def _measure(rule: Rule, rows: Rows) -> list[Measures]:
     q, p, tokens, residual_probs, uniforms, laws = rows
-    target = rule.target_of(q, p, tokens) if laws is None else laws
-    if rule.lossless:
+    target = rule.target_of(q, p, tokens)
+    if laws is not None:
+        target, output = None if target is None else laws, laws
+    elif rule.lossless:
         output = q
-    elif target is not None and (laws is not None or isinstance(rule, TargetRule)):
+    elif target is not None and isinstance(rule, TargetRule):
         output = target
     else:
         output = rule.law(q, p)

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import torch
+from torch import Tensor
 
 from specviz.engine.decode import RoundResult
 from specviz.engine.measure import Rows
-from specviz.rules import Rule
+from specviz.rules import Rule, TokenRule
 
 Key = TypeVar("Key")
 Measured = TypeVar("Measured")
@@ -34,19 +35,20 @@ class Meter(Generic[Key, Measured]):
     def flush(self) -> list[tuple[Key, RoundResult, list[Measured]]]:
         """All rounds added since the last call, in their order, each with the measures of what it judged."""
         waiting, self._waiting, self.rows = self._waiting, [], 0
+        laws = [_laws(result) for _, result in waiting]
         by_rule: dict[
             tuple[Rule, bool], list[tuple[int, list[int]]]
         ] = {}  # the places in `waiting`, and which nodes there
         for i, (_, result) in enumerate(waiting):
-            if result.judgement is not None:
-                judges, judged = result.judgement.judges, result.walk.judged
-                for rule in dict.fromkeys(judges[node] for node in judged):
-                    laws = result.judgement.laws is not None and rule == result.rule
-                    by_rule.setdefault((rule, laws), []).append((i, [node for node in judged if judges[node] == rule]))
+            kinds: dict[tuple[Rule, bool], list[int]] = {}
+            for node in result.walk.judged if result.judgement is not None else ():
+                kinds.setdefault((result.judgement.judges[node], node in laws[i]), []).append(node)
+            for kind, nodes in kinds.items():
+                by_rule.setdefault(kind, []).append((i, nodes))
         measured: list[dict[int, Measured]] = [{} for _ in waiting]  # node -> its measures
-        for (rule, laws), places in by_rule.items():
-            parts = [judged_rows(waiting[i][1], nodes) for i, nodes in places]
-            columns = zip(*parts) if laws else zip(*(part[:-1] for part in parts))
+        for (rule, together), places in by_rule.items():
+            parts = [judged_rows(waiting[i][1], nodes, laws[i]) for i, nodes in places]
+            columns = zip(*parts) if together else zip(*(part[:-1] for part in parts))
             values = iter(self._measure(rule, Rows(*map(torch.cat, columns))))
             for i, nodes in places:
                 measured[i] |= zip(nodes, values)
@@ -56,8 +58,27 @@ class Meter(Generic[Key, Measured]):
         ]
 
 
-def judged_rows(result: RoundResult, nodes: list[int]) -> Rows:
-    """What a round with a draft judged at these nodes."""
+def _laws(result: RoundResult) -> dict[int, Tensor]:
+    """Of judged nodes with siblings, what is emitted there, [V], where that is not the law of the rule that judged each. The
+    eldest bears what its place costs, and the younger nothing: theirs is what they were judged against."""
+    rule, judgement, parents = result.rule, result.judgement, result.draft.parents
+    laws: dict[int, Tensor] = {}
+    if judgement is None or not isinstance(rule, TokenRule) or rule.lossless or result.draft.is_chain:
+        return laws
+    for parent in {parents[node] for node in result.walk.judged}:
+        nodes = [node for node, other in enumerate(parents) if other == parent]
+        if len(nodes) == 1:
+            continue
+        verifier = judgement.verifier_probs[nodes[0]]
+        law = rule.law_of_siblings(verifier, judgement.draft_probs[nodes], judgement.tokens[nodes])
+        if law is not None:
+            laws |= {node: judgement.verifier_probs[node] for node in nodes if judgement.judges[node] == rule}
+            laws[nodes[0]] = law
+    return laws
+
+
+def judged_rows(result: RoundResult, nodes: list[int], laws: dict[int, Tensor]) -> Rows:
+    """What a round with a draft judged at these nodes, all of which have a law of their own in `laws`, or none."""
     judgement = result.judgement
     assert judgement is not None
     which = slice(len(nodes)) if nodes == list(range(len(nodes))) else nodes
@@ -68,5 +89,5 @@ def judged_rows(result: RoundResult, nodes: list[int]) -> Rows:
         judgement.tokens[which],
         judgement.residual_probs[which],
         uniforms,
-        None if judgement.laws is None else judgement.laws[which],
+        torch.stack([laws[node] for node in nodes]) if nodes and nodes[0] in laws else None,
     )

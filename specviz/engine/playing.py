@@ -19,7 +19,9 @@ class Playing:
     ):
         self._sampling, self._source, self._pair = sampling, noise.Noise(seed), pair
         self._text, self._first = [*prompt, *written], len(prompt)
-        self._session = pair.draft.session() if drafter.uses_draft_model and pair.draft is not None else None
+        self._session = pair.verifier.session() if drafter.uses_exit else None
+        if drafter.uses_draft_model and pair.draft is not None:
+            self._session = pair.draft.session()
         self._proposer, self._seen = drafter.open(pair, self._session), 0
         self._verifier: Looked | None = None  # what the verifier sees in the whole text
         layers = drafter.reads(pair)

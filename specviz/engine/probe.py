@@ -7,8 +7,10 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import ParamSpec, TypeVar
 
+from torch import Tensor
+
 from specviz.backends import Session
-from specviz.drafters.asks import Ask, Judgement, Look, Looked
+from specviz.drafters.asks import Ask, Begin, Judgement, Look, Looked
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -38,14 +40,14 @@ class Probe:
             whole = perf_counter() - began
             self._count(part, whole - (self._counted - before))
 
-    def answer(self, ask: Ask[Looked] | Ask[Judgement]) -> Looked | Judgement:
+    def answer(self, ask: Ask[Looked] | Ask[Judgement] | Ask[Tensor]) -> Looked | Judgement | Tensor:
         """Answers an ask; of a look, the forward is told from the rest."""
         session = ask.session if isinstance(ask, Look) else None
         before, began = session.seconds if session else 0.0, perf_counter()
         answer = ask.answer()
         whole = perf_counter() - began
         if session is None:
-            self._count("judge", whole)
+            self._count("draft" if isinstance(ask, Begin) else "judge", whole)
         else:
             forward = session.seconds - before
             self._count("verify" if session in self.verifiers else "draft", forward)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from specviz.backends import Pair, memory
 from specviz.engine.decode import Decoding, RoundResult, alone
-from specviz.engine.measure import Measures, measure
+from specviz.engine.measure import Candidates, Measures, candidates, measure
 from specviz.engine.meter import Meter
 from specviz.engine.probe import Probe
 from specviz.engine.settings import Settings
@@ -20,12 +20,13 @@ NO_MEMORY = "There is not enough memory for this run. Ask for fewer lanes or a s
 
 
 class Step(NamedTuple):
-    """One round of one lane. `measures`: of each judged node, or empty where nothing is measured. `seconds`: compute of
-    this step; `clock`: of the lane so far."""
+    """One round of one lane. `measures`: of each judged node, and `candidates` of each place that had several, or empty where
+    nothing is measured. `seconds`: compute of this step; `clock`: of the lane so far."""
 
     lane: int
     result: RoundResult
     measures: list[Measures]
+    candidates: list[Candidates]
     seconds: float
     clock: float
 
@@ -75,7 +76,7 @@ def steps(
         if result.finished:
             running.remove(lane)
         if not measured:
-            yield Step(lane, result, [], now - began, clocks[lane])
+            yield Step(lane, result, [], [], now - began, clocks[lane])
             continue
         meter.add(_Timed(lane, now - began, clocks[lane]), result)
         if not running or meter.rows * vocabulary >= HELD or now - since >= HELD_SECONDS:
@@ -101,11 +102,15 @@ class _Timed(NamedTuple):
 def _measured(meter: Meter[_Timed, Measures], clocks: list[float], probe: Probe | None) -> Iterator[Step]:
     """The steps held back, measured now; the time this takes is added to each by its judged positions."""
     rows, began = max(1, meter.rows), perf_counter()
-    rounds = meter.flush() if probe is None else probe.counting("measure", meter.flush)
+    rounds = _numbers(meter) if probe is None else probe.counting("measure", _numbers, meter)
     seconds = (perf_counter() - began) / rows
     late = [0.0] * len(clocks)
-    for timed, result, measures in rounds:
+    for timed, result, measures, places in rounds:
         share = seconds * len(result.walk.judged)
         late[timed.lane] += share
         clocks[timed.lane] += share
-        yield Step(timed.lane, result, measures, timed.seconds + share, timed.clock + late[timed.lane])
+        yield Step(timed.lane, result, measures, places, timed.seconds + share, timed.clock + late[timed.lane])
+
+
+def _numbers(meter: Meter[_Timed, Measures]) -> list[tuple[_Timed, RoundResult, list[Measures], list[Candidates]]]:
+    return [(timed, result, measures, candidates(result)) for timed, result, measures in meter.flush()]

@@ -19,7 +19,7 @@ class Settings:
 
     Plain decoding, the verifier alone, has no `rule`; a drafter that drafts nothing has none either. `draft_length` is the most
     tokens on one path of a draft, or one of `lengths.WAYS` to decide it; or, to run a recorded lane again, a tuple of every
-    round's length. ValueError, in a sentence, where a value is out of its range.
+    round's length. `samples`: what others wrote behind the same prompt, with other seeds, for a drafter that wants them. ValueError, in a sentence, where a value is out of its range.
     """
 
     rule: Rule | None = None
@@ -35,6 +35,7 @@ class Settings:
     max_new_tokens: int = knob(200, "The run ends after this many new tokens.", low=1, high=100_000, unit="tokens")
     seed: int = knob(0, "The same seed gives the same run.", low=0, high=2**53 - 1)  # what a browser can count to
     drafter: Drafter = field(default_factory=lambda: drafters.make("model"))
+    samples: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.drafter.drafts:

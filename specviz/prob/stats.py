@@ -68,6 +68,18 @@ def ratio(above: Sequence[float], below: Sequence[float], level: float = LEVEL) 
     return Estimate(value, max(0.0, value - half), value + half)
 
 
+def jackknife(value: float, without: Sequence[float], level: float = LEVEL) -> Estimate:
+    """An estimate from several units, and what it is `without` each of them. The interval is that of the jackknife's standard
+    error (Efron & Stein 1981) with Student's t; there is none with fewer than two units."""
+    count = len(without)
+    if count < 2:
+        return Estimate(value, None, None)
+    middle = sum(without) / count
+    error = math.sqrt((count - 1) / count * sum((other - middle) ** 2 for other in without))
+    half = student_quantile((1 + level) / 2, count - 1) * error
+    return Estimate(value, value - half, value + half)
+
+
 def quotient(above: Estimate, below: Estimate) -> Estimate:
     """One estimate of what is never negative over another, independent one: relative half-widths add up as squares.
 

@@ -68,24 +68,40 @@ def check(data: dict[str, Any]) -> None:
         _tokens("special", data["special"], pieces)
     if data.get("continued") is not None:
         _continued(data["continued"], data["prompt_tokens"])
+    if data.get("samples") is not None:
+        _samples(data["samples"], pieces)
     _names("versions", data["versions"].values())
     sampling = _sampling(data["sampling"])
     if not 1 <= len(data["lanes"]) <= MOST_LANES:
         _wrong("lanes", f"a list of 1 to {MOST_LANES} lanes")
     lanes = [_lane(f"lanes[{i}]", lane, sampling, data) for i, lane in enumerate(data["lanes"])]
+    if max(settings.drafting.wants_samples for settings in lanes) > len(data.get("samples") or []):
+        _wrong("samples", "as many as its drafters copy from")
     needed = {
         "verifier": True,
         "draft": any(settings.drafter.uses_draft_model for settings in lanes),
         "head": any(settings.drafter.uses_head for settings in lanes),
+        "exit": any(settings.drafter.uses_exit for settings in lanes),
     }
     if not data["models"].keys() <= needed.keys():
-        _wrong("models", "a verifier, a draft and a head")
+        _wrong("models", "a verifier, a draft, a head and an exit")
     for role in [role for role in needed if needed[role] or data["models"].get(role) is not None]:
         facts = data["models"].get(role)
         _fields(f"models.{role}", facts, _MODEL)
         _names(f"models.{role}", (facts[name] for name, kind in _MODEL.items() if kind is str))
         if facts["parameters"] < 0:
             _wrong(f"models.{role}.parameters", "at least 0")
+
+
+def _samples(samples: Any, pieces: dict[str, Any]) -> None:
+    if (
+        not isinstance(samples, list)
+        or not 1 <= len(samples) <= MOST_LANES
+        or not all(isinstance(s, list) for s in samples)
+    ):
+        _wrong("samples", f"1 to {MOST_LANES} lists of tokens")
+    for i, sample in enumerate(samples):
+        _tokens(f"samples[{i}]", sample, pieces)
 
 
 def _sampling(data: dict[str, Any]) -> Sampling:
@@ -120,7 +136,9 @@ def _lane(where: str, lane: Any, sampling: Sampling, data: dict[str, Any]) -> Se
     for j, round_ in enumerate(lane["rounds"]):
         _round(f"{where}.rounds[{j}]", round_, len(text), settings, data["pieces"])
         if "provenance" in round_:
-            _provenance(f"{where}.rounds[{j}].provenance", round_["provenance"], round_, text)
+            _provenance(
+                f"{where}.rounds[{j}].provenance", round_["provenance"], round_, text, data.get("samples") or []
+            )
         text += round_["emitted"]
     return settings
 
@@ -208,6 +226,19 @@ def _round(where: str, round_: Any, position: int, settings: Settings, pieces: d
         if (list(walk.path), list(walk.judged)) != (path, nodes):
             _wrong(f"{where}.kept", "what uniform and accept_prob say")
     _slices(where, round_, expected, pieces)
+    if "candidates" in round_:
+        _candidates(f"{where}.candidates", round_["candidates"], parents, path)
+
+
+def _candidates(where: str, columns: Any, parents: list[int], path: list[int]) -> None:
+    _fields(where, columns, {"behind": list, "kept_chance": list, "optimum": list})
+    several = [end for end in (-1, *path) if parents.count(end) > 1]
+    if columns["behind"] != several or not several:
+        _wrong(f"{where}.behind", "the kept nodes, and -1 for the text, that several candidates follow")
+    for name in ("kept_chance", "optimum"):
+        column = [value for value in columns[name] if value is not None or name != "optimum"]
+        if len(columns[name]) != len(several) or not _are_probabilities(column):
+            _wrong(f"{where}.{name}", f"{len(several)} probabilities")
 
 
 def _shape(where: str, round_: dict[str, Any], rule: Rule | None) -> tuple[list[int], list[int], list[int]]:
@@ -237,9 +268,9 @@ def _shape(where: str, round_: dict[str, Any], rule: Rule | None) -> tuple[list[
     return parents, path, nodes
 
 
-def _provenance(where: str, columns: Any, round_: dict[str, Any], text: list[int]) -> None:
+def _provenance(where: str, columns: Any, round_: dict[str, Any], text: list[int], samples: list[list[int]]) -> None:
     """`text`: the tokens before the round."""
-    drafted, numbers = round_["drafted"], ("copied_from", "matched", "layer")
+    drafted, numbers = round_["drafted"], ("copied_from", "matched", "layer", "sample")
     if not isinstance(columns, dict) or not {"by", *numbers} >= columns.keys() or not columns:
         _wrong(where, f"lists called by, {', '.join(numbers)}, or some of them")
     for name, column in columns.items():
@@ -257,6 +288,9 @@ def _provenance(where: str, columns: Any, round_: dict[str, Any], text: list[int
             _wrong(f"{where}.copied_from", "places in the text where the same tokens stand")
         if length is not None and not 1 <= length <= (len(text) + len(drafted) if place is None else place):
             _wrong(f"{where}.matched", "lengths of runs of tokens before those copied")
+    for token, sample in zip(drafted, columns.get("sample", nothing)):
+        if sample is not None and (sample >= len(samples) or token not in samples[sample]):
+            _wrong(f"{where}.sample", "numbers of the trace's samples, each with that token")
 
 
 def _is_index(value: object) -> bool:

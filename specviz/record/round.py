@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 from specviz.drafters.draft import Provenance
-from specviz.engine.measure import COLUMNS, Slice
+from specviz.engine.measure import COLUMNS, Candidates, Slice
 from specviz.engine.race import Step
 from specviz.types import Origin, depths
 
@@ -35,6 +35,15 @@ class ProvenanceData(TypedDict, total=False):
     copied_from: list[int | None]
     matched: list[int | None]
     layer: list[int | None]
+    sample: list[int | None]
+
+
+class CandidatesData(TypedDict):
+    """Columns of the fields of `Candidates`, an entry per place that had several."""
+
+    behind: list[int]
+    kept_chance: list[float]
+    optimum: list[float | None]
 
 
 class ChainData(TypedDict):
@@ -54,7 +63,8 @@ class ChainData(TypedDict):
 
 
 class RoundData(ChainData, total=False):
-    """The same. A draft that is no chain has its shape as well, and how its nodes came; one whose drafter said where its tokens came
+    """The same. A draft that is no chain has its shape as well, how its nodes came, and the
+    numbers of the places that had several candidates; one whose drafter said where its tokens came
     from, that."""
 
     parents: list[int]
@@ -63,6 +73,7 @@ class RoundData(ChainData, total=False):
     provenance: ProvenanceData
     chosen: list[bool]
     law_prob: list[float]
+    candidates: CandidatesData
 
 
 @dataclass
@@ -76,6 +87,7 @@ class Round:
     provenance  of each drafted token, where it came from; empty if nothing is known of any
     chosen    of each node of a tree, whether it was picked and not drawn; empty for a chain
     law_prob  of each node of a tree, the probability of its token under its own law; empty for a chain
+    candidates  of each place of `path` that had several, exact numbers; empty where nothing was measured
     judged    columns of numbers, an entry per judged node: JUDGED, and the measures of `engine.measure`; slices likewise
     emitted   token ids that became text: those of `path`, then the one each round adds
     origin    how that last one came; None if the text ended on an accepted token
@@ -98,6 +110,7 @@ class Round:
     provenance: list[Provenance] = field(default_factory=list)
     chosen: list[bool] = field(default_factory=list)
     law_prob: list[float] = field(default_factory=list)
+    candidates: list[Candidates] = field(default_factory=list)
 
     @classmethod
     def of(cls, step: Step) -> Round:
@@ -127,15 +140,16 @@ class Round:
             nodes=judged,
             emitted=list(result.emitted),
             origin=result.origin,
-            draft_seconds=_seconds(result.draft_seconds),
-            verify_seconds=_seconds(result.verify_seconds),
-            seconds=_seconds(step.seconds),
-            clock=_seconds(step.clock),
+            draft_seconds=_digits(result.draft_seconds),
+            verify_seconds=_digits(result.verify_seconds),
+            seconds=_digits(step.seconds),
+            clock=_digits(step.clock),
             judged=columns,
             slices=[_short_slice(measures.slice) for measures in step.measures],
             provenance=_known(result.draft.provenance),
             chosen=list(result.draft.chosen) if branching else [],
             law_prob=_shorts(judgement.draft_prob) if branching and judgement is not None else [],
+            candidates=[_short_candidates(place) for place in step.candidates],
         )
 
     @property
@@ -201,6 +215,9 @@ class Round:
             data["provenance"] = _columns(self.provenance)
         if self.chosen:
             data["chosen"], data["law_prob"] = self.chosen, self.law_prob
+        if self.candidates:
+            behind, kept_chance, optimum = (list(column) for column in zip(*self.candidates))
+            data["candidates"] = {"behind": behind, "kept_chance": kept_chance, "optimum": optimum}
         return data
 
     @classmethod
@@ -223,6 +240,7 @@ class Round:
             provenance=_provenance(data.get("provenance", {})),
             chosen=data.get("chosen", []),
             law_prob=data.get("law_prob", []),
+            candidates=_candidates(data.get("candidates")),
         )
 
 
@@ -231,18 +249,29 @@ def short(value: Number) -> Number:
     return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
-def _seconds(value: float) -> float:
+def _digits(value: float) -> float:
     return float(f"{value:.5g}")
 
 
 def _shorts(values: Sequence[float]) -> list[float]:
-    return [float(f"{value:.5g}") for value in values]
+    return [_digits(value) for value in values]
 
 
 def _short_slice(slice_: Slice) -> Slice:
     tokens, draft, verifier, target, residual, output = slice_
     shown = None if target is None else _shorts(target)
     return Slice(tokens, _shorts(draft), _shorts(verifier), shown, _shorts(residual), _shorts(output))
+
+
+def _short_candidates(place: Candidates) -> Candidates:
+    behind, kept_chance, optimum = place
+    return Candidates(behind, _digits(kept_chance), None if optimum is None else _digits(optimum))
+
+
+def _candidates(columns: CandidatesData | None) -> list[Candidates]:
+    if columns is None:
+        return []
+    return [Candidates(*place) for place in zip(columns["behind"], columns["kept_chance"], columns["optimum"])]
 
 
 def _slice_data(slice_: Slice) -> SliceData:
@@ -273,6 +302,8 @@ def _columns(provenance: list[Provenance]) -> ProvenanceData:
         columns["matched"] = [known.matched for known in provenance]
     if any(known.layer is not None for known in provenance):
         columns["layer"] = [known.layer for known in provenance]
+    if any(known.sample is not None for known in provenance):
+        columns["sample"] = [known.sample for known in provenance]
     return columns
 
 
@@ -286,6 +317,7 @@ def _provenance(columns: ProvenanceData) -> list[Provenance]:
             columns.get("copied_from", nothing),
             columns.get("matched", nothing),
             columns.get("layer", nothing),
+            columns.get("sample", nothing),
         )
     ]
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 
 from specviz.backends import Pair
+from specviz.engine import batch
 from specviz.engine.probe import Probe
 from specviz.engine.race import Step, race
 from specviz.engine.settings import Settings
@@ -50,8 +52,10 @@ def run(
     forced: int | None = None,
     measured: bool = True,
     probe: Probe | None = None,
+    samples: Sequence[Sequence[int]] | None = None,
 ) -> Running:
-    """Begins a run of `lanes` over a prompt. Nothing is computed until it is iterated, or finished.
+    """Begins a run of `lanes` over a prompt. Nothing is computed until it is iterated, or finished, but for other samples of the
+    prompt where a drafter wants some and no `samples` are given.
 
     `style`: how the prompt is put to the models; `system`: the system message of a chat (None: what the template itself
     puts, "": none); `kept` and `forced`: see `trace.begin`; `measured` False leaves the exact
@@ -59,4 +63,7 @@ def run(
     runs, if a model fails.
     """
     trace = begin(pair, prompt, style, lanes, kept, forced, system)
+    if any(settings.drafting.wants_samples for settings in lanes):
+        trace.sampled(batch.samples(pair, trace.prompt_tokens, lanes) if samples is None else samples, pair.tokenizer)
+        lanes = [replace(settings, samples=tuple(map(tuple, trace.samples))) for settings in lanes]
     return Running(pair, trace, race(pair, trace.prompt_tokens, lanes, measured, probe), probe)

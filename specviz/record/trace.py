@@ -10,17 +10,18 @@ The JSON is an object with
     system   the system message of a chat, absent: what the template puts by itself
     continued  {prompt_length, position, forced}, if the run goes on from a place in an earlier one: `prompt_tokens` are then
              the prompt's own, that many, those kept up to `position`, and `forced`, the token a person put there (or null)
+    samples  [[token id]]: what the verifier wrote behind `prompt_tokens` with other seeds, if a drafter copies from that
     lanes    [{rule, name, knobs, lossless, scope, drafter, draft_length, rounds, finished}]; rule null is plain decoding;
              draft_length may be a word of `lengths.WAYS`; of "auto" a round's draft says what was chosen
     digest   SHA-256 of the rest, so that an edit shows
 A round is {start, drafted, kept, emitted, origin, judged, slices, draft_seconds, verify_seconds, seconds, clock}, and for a
 draft that is no chain {parents, path, node} as in `Round`: `judged` holds one list per column, an entry per judged token;
 `origin` is that of the last emitted token (null: the round ended on an accepted end of text). A round whose drafter says
-where its tokens came from has `provenance` too, {by, copied_from, matched, layer}: lists with an entry per drafted token,
+where its tokens came from has `provenance` too, {by, copied_from, matched, layer, sample}: lists with an entry per drafted token,
 null where that says nothing of it, and a list left out where it says nothing of any. `by` names the drafter, where one
 stands for several; `copied_from` is the index in the text (prompt_tokens, then what the lane emitted before this round) of
 the token that this one is a copy of; `matched` is the length of the run that was looked up to find it; `layer` the
-verifier's layer behind which it was proposed. Infinity is the string
+verifier's layer behind which it was proposed; `sample` the index of that of `samples` which it is a copy of. Infinity is the string
 "Infinity". No [V] array is ever kept. Version 1 had neither drafters nor trees; it is read as well.
 """
 
@@ -37,7 +38,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from specviz import __version__, registry
-from specviz.backends import Head, Model, Pair
+from specviz.backends import Exit, Head, Model, Pair
 from specviz.engine.race import Step
 from specviz.engine.settings import Settings
 from specviz.record.check import check
@@ -61,7 +62,7 @@ class ModelFacts:
     backend: str
 
     @classmethod
-    def of(cls, model: Model | Head) -> ModelFacts:
+    def of(cls, model: Model | Head | Exit) -> ModelFacts:
         return cls(model.id, model.revision, model.parameters, model.dtype, model.name)
 
 
@@ -87,7 +88,7 @@ class Added(NamedTuple):
 
 @dataclass
 class Trace:
-    """The record. `models` has a "verifier", a "draft" if one was loaded, and a "head" if a lane drafts by it; `versions` are those of the software."""
+    """The record. `models` has a "verifier", a "draft" if one was loaded, and a "head" and an "exit" if a lane drafts by them; `versions` are those of the software."""
 
     prompt: str
     style: str | None
@@ -102,6 +103,12 @@ class Trace:
     continued: Continued | None = None
     system: str | None = None
     special: list[int] = field(default_factory=list)
+    samples: list[list[int]] = field(default_factory=list)
+
+    def sampled(self, samples: Sequence[Sequence[int]], tokenizer: Tokenizer) -> None:
+        """Notes what others wrote behind the same prompt."""
+        self.samples = [list(sample) for sample in samples]
+        self.name([token for sample in samples for token in sample], tokenizer)
 
     def add(self, step: Step, tokenizer: Tokenizer) -> Added:
         """Folds one step in. The step itself stays as it is."""
@@ -128,7 +135,15 @@ class Trace:
     def settings(self) -> list[Settings]:
         """The settings of every lane."""
         return [
-            Settings(lane.rule, self.sampling, lane.draft_length, self.max_new_tokens, self.seed, lane.drafter)
+            Settings(
+                lane.rule,
+                self.sampling,
+                lane.draft_length,
+                self.max_new_tokens,
+                self.seed,
+                lane.drafter,
+                samples=tuple(map(tuple, self.samples)),
+            )  # fmt: skip
             for lane in self.lanes
         ]
 
@@ -165,6 +180,7 @@ class Trace:
             **({} if self.system is None else {"system": self.system}),
             "prompt_tokens": self.prompt_tokens,
             **({"continued": asdict(self.continued)} if self.continued else {}),
+            **({"samples": self.samples} if self.samples else {}),
             "pieces": self.pieces,
             **({"special": self.special} if self.special else {}),
             "models": {role: asdict(facts) for role, facts in self.models.items()},
@@ -205,6 +221,7 @@ class Trace:
             style=data.get("style"),
             system=data.get("system"),
             special=data.get("special") or [],
+            samples=data.get("samples") or [],
         )
 
     def save(self, path: str | Path) -> None:
@@ -248,9 +265,11 @@ def begin(
     tokens = pair.encode(prompt, style, system)
     more = [*kept, *([] if forced is None else [forced])]
     _check_continued(pair, tokens, more, forced)
-    parts = {
-        role: part for role, part in pair.parts.items() if role != "head" or any(s.drafting.uses_head for s in lanes)
+    used = {
+        "head": any(settings.drafting.uses_head for settings in lanes),
+        "exit": any(settings.drafting.uses_exit for settings in lanes),
     }
+    parts = {role: part for role, part in pair.parts.items() if used.get(role, True)}
     trace = Trace(
         prompt,
         style,

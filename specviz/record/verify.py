@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 from specviz.backends import Pair
+from specviz.engine.measure import Candidates
 from specviz.record.round import Round
 from specviz.record.running import run
 from specviz.record.trace import ModelFacts, Trace
@@ -28,7 +29,16 @@ def verify(trace: Trace, pair: Pair) -> tuple[bool, str]:
         for settings, lane in zip(trace.settings(), trace.lanes)
     ]  # what was chosen by the clock is chosen again by the record
     kept, forced = trace.continued_from()
-    running = run(pair, trace.prompt, lanes, style=trace.style, system=trace.system, kept=kept, forced=forced)
+    running = run(
+        pair,
+        trace.prompt,
+        lanes,
+        style=trace.style,
+        system=trace.system,
+        kept=kept,
+        forced=forced,
+        samples=trace.samples,
+    )
     again = running.trace
     if (again.prompt_tokens, again.continued) != (trace.prompt_tokens, trace.continued):
         return False, "The prompt gives other tokens than the trace records."
@@ -58,11 +68,20 @@ def _difference(old: Round, new: Round) -> str | None:
             return f"{name} was {getattr(old, name)} and is {getattr(new, name)}"
     if old.provenance and old.provenance != new.provenance:  # older traces do not say
         return f"provenance was {old.provenance} and is {new.provenance}"
+    if old.candidates:  # older traces do not say
+        for name, was_all, now_all in zip(Candidates._fields, zip(*old.candidates), zip(*new.candidates)):
+            for was, now in zip(was_all, now_all):
+                if not _close(was, now):
+                    return f"{name} of the candidates was {was} and is {now}"
     for name, column in old.judged.items():
         for was, now in zip(column, new.judged.get(name, column)):
-            if was != now and not math.isclose(_float(was), _float(now), rel_tol=1e-3, abs_tol=1e-5):
+            if not _close(was, now):
                 return f"{name} was {was} and is {now}"
     return None
+
+
+def _close(was: float | int | None, now: float | int | None) -> bool:
+    return was == now or math.isclose(_float(was), _float(now), rel_tol=1e-3, abs_tol=1e-5)
 
 
 def _float(value: float | int | None) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -23,6 +23,7 @@ class Rule:
     name: ClassVar[str]
     scope: ClassVar[Literal["token", "block"]]
     lossless: ClassVar[bool] = False  # output_law is the verifier's distribution, whatever the draft
+    even: ClassVar[bool] = False  # it judges trees only if every node of a level has as many candidates
     searches: ClassVar[bool] = False  # its exact curve needs a search at every value of its knob, most at small ones
     flips: ClassVar[str | None] = None  # the main knob, of which `flip_point` speaks
     loose_below: ClassVar[bool] = False  # a smaller value of it keeps more
@@ -96,6 +97,10 @@ class Rule:
 
     def walk(self, parents: Sequence[int], accept_prob: Sequence[float], uniforms: Sequence[float]) -> Walk:
         """Which nodes of a draft stay, given each node's parent (-1: the text), accept_prob, and one uniform in [0, 1)."""
+        raise NotImplementedError
+
+    def stays(self, parents: Sequence[int], accept_prob: Sequence[float]) -> list[float]:
+        """The chance that each node of a draft is kept, over all uniforms that `walk` may be given."""
         raise NotImplementedError
 
     @property
@@ -175,26 +180,36 @@ class TokenRule(Rule):
                 refused = node
         return Walk(tuple(path), tuple(judged), refused)
 
-    def younger(self) -> TokenRule | None:
-        """The rule that judges the next candidate for a place, against what the refusal of its elder left over; None if
-        there is none. A lossless token rule writes what it judges against, whatever that is: an elder's residual as well."""
-        return self if self.lossless else None
+    def stays(self, parents: Sequence[int], accept_prob: Sequence[float]) -> list[float]:
+        reached = {-1: 1.0}  # the chance that a node's next candidate is looked at
+        kept = []
+        for node, (parent, accept) in enumerate(zip(parents, accept_prob, strict=True)):
+            kept.append(reached[parent] * accept)
+            reached[parent] -= kept[-1]
+            reached[node] = kept[-1]
+        return kept
+
+    def younger(self) -> TokenRule:
+        """The rule that judges the next candidate for a place, against what the refusal of its elder left over. A lossless
+        token rule writes what it judges against, whatever that is: an elder's residual as well. Any other is loosened once:
+        behind the eldest all are judged strictly, so that the law stays what it is with the eldest alone."""
+        from specviz.rules.sps import Sps
+
+        return self if self.lossless else Sps()
 
     @property
     def drawings(self) -> frozenset[Drawing]:
-        return frozenset(DRAWINGS) if self.younger() is not None else frozenset()
+        return frozenset(DRAWINGS)
 
     def judge_siblings(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor) -> SiblingVerdict:
         """Judges the k candidates of each place together: verifier_probs [..., V], draft_probs [..., k, V] the law of each,
-        given its elders, token [..., k]. ValueError if this rule judges only one.
+        given its elders, token [..., k].
 
         Here each is judged by itself, against what the refusal of its elder left over.
         """
         against, verdicts, judges = verifier_probs, [], []
-        judging: TokenRule | None = self
+        judging: TokenRule = self
         for i in range(token.shape[-1]):
-            if judging is None:
-                raise ValueError(f"{self.spec} cannot judge several candidates for one place.")
             verdict = judging.verdict(against, draft_probs[..., i, :], token[..., i])
             verdicts.append((verdict.accept_prob, against, verdict.residual_probs))
             judges.append(judging)
@@ -204,6 +219,12 @@ class TokenRule(Rule):
             torch.stack(accept, -1), torch.stack(judged, -2), torch.stack(residual, -2), tuple(judges)
         )
 
+    def law_of_siblings(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor) -> Tensor | None:
+        """What one place with k candidates emits, [V], exact, whatever was drawn of them; those chosen are as they are.
+        verifier_probs [V], draft_probs [k, V], token [k]. None where that is `law` of the eldest, as it is where all behind
+        it are judged strictly."""
+        return None
+
 
 class SiblingVerdict(NamedTuple):
     """What a rule says about k candidates for each place, the eldest first.
@@ -212,14 +233,12 @@ class SiblingVerdict(NamedTuple):
     verifier_probs  [..., k, V]: what each was judged against
     residual_probs  [..., k, V]: what the refusal of each leaves over
     judges          [k]: by which rule each was judged
-    law             [..., V]: what the place emits, where no law of `judges` says it
     """
 
     accept_prob: Tensor
     verifier_probs: Tensor
     residual_probs: Tensor
     judges: tuple[TokenRule, ...]
-    law: Tensor | None = None
 
 
 class TargetRule(TokenRule):
@@ -249,13 +268,6 @@ class TargetRule(TokenRule):
 
     def law(self, verifier_probs: Tensor, draft_probs: Tensor) -> Tensor:
         return self.target(verifier_probs, draft_probs)
-
-    def younger(self) -> TokenRule | None:
-        """Loosened once: the eldest is judged against the target, the younger strictly against its residual, so that the
-        law stays the target."""
-        from specviz.rules.sps import Sps
-
-        return self if self.lossless else Sps()
 
 
 class BlockRule(Rule):
@@ -289,3 +301,29 @@ class BlockRule(Rule):
         passed = [uniform < accept for accept, uniform in zip(accept_prob, uniforms, strict=True)]
         kept = max((index + 1 for index, ok in enumerate(passed) if ok), default=0)
         return Walk(tuple(range(kept)), tuple(range(count)), kept if kept < count else None)
+
+    def stays(self, parents: Sequence[int], accept_prob: Sequence[float]) -> list[float]:
+        """The nodes are gone through from the leaves on, each after all below it, and the first that passes is kept with its
+        path."""
+        kept, left = [0.0] * len(parents), 1.0
+        for node in post_order(children(parents)):
+            kept[node] += left * accept_prob[node]
+            left *= 1 - accept_prob[node]
+            if parents[node] >= 0:
+                kept[parents[node]] += kept[node]
+        return kept
+
+
+def children(parents: Sequence[int]) -> dict[int, list[int]]:
+    """The children of each node that has some, the eldest first; -1 is the text."""
+    behind: dict[int, list[int]] = {}
+    for node, parent in enumerate(parents):
+        behind.setdefault(parent, []).append(node)
+    return behind
+
+
+def post_order(behind: dict[int, list[int]], node: int = -1) -> Iterator[int]:
+    """The nodes below `node`, each after all that are below it."""
+    for child in behind.get(node, ()):
+        yield from post_order(behind, child)
+        yield child

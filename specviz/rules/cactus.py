@@ -16,7 +16,6 @@ from specviz.rules.lift import LiftedRule, lift, lift_cost, lifted_set, lifts
 from specviz.rules.sps import Sps
 from specviz.sums.sorted_rows import SortedRows
 from specviz.sums.tally import Outcome
-from specviz.types import Drawing
 
 
 @dataclass(frozen=True)
@@ -44,19 +43,29 @@ class Cactus(LiftedRule):
         "taylor", "The paper's approximation of the lift, or the exact one.", choices=("taylor", "exact")
     )
 
-    @property
-    def drawings(self) -> frozenset[Drawing]:
-        return frozenset({"picked"})
-
     def judge_siblings(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor) -> SiblingVerdict:
         """Chosen candidates are lifted together, to one target for all (see `specviz.sets.cactus_set`): loosened once, the
-        eldest is judged against that, the younger strictly against what it leaves."""
-        inside = torch.zeros_like(verifier_probs, dtype=torch.bool).scatter(-1, token, True)
-        target = lifted_set(verifier_probs, inside, self.delta, self.solver)
-        verdict = Sps().judge_siblings(target, draft_probs, token)
-        judged = verdict.verifier_probs.clone()
+        eldest is judged against that, the younger strictly against what it leaves. Where one was drawn, the eldest alone is
+        lifted."""
+        together, each = _picked(draft_probs, token), super().judge_siblings(verifier_probs, draft_probs, token)
+        if not together.any():
+            return each
+        strict = Sps().judge_siblings(self._lifted_set(verifier_probs, token), draft_probs, token)
+        judged = strict.verifier_probs.clone()
         judged[..., 0, :] = verifier_probs
-        return verdict._replace(verifier_probs=judged, judges=(self, *verdict.judges[1:]), law=target)
+        return SiblingVerdict(
+            torch.where(together[..., None], strict.accept_prob, each.accept_prob),
+            torch.where(together[..., None, None], judged, each.verifier_probs),
+            torch.where(together[..., None, None], strict.residual_probs, each.residual_probs),
+            each.judges,
+        )
+
+    def law_of_siblings(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor) -> Tensor | None:
+        return self._lifted_set(verifier_probs, token) if _picked(draft_probs, token) else None
+
+    def _lifted_set(self, verifier_probs: Tensor, token: Tensor) -> Tensor:
+        inside = torch.zeros_like(verifier_probs, dtype=torch.bool).scatter(-1, token, True)
+        return lifted_set(verifier_probs, inside, self.delta, self.solver)
 
     def allowance(self, verifier_probs: Tensor, draft_probs: Tensor) -> float:
         return self.delta
@@ -77,3 +86,8 @@ class Cactus(LiftedRule):
         for solver in np.unique(solvers):
             outcomes[..., solvers == solver] = lifts(rows, solver).outcome(delta[solvers == solver])
         return Outcome(*outcomes)
+
+
+def _picked(draft_probs: Tensor, token: Tensor) -> Tensor:
+    """Whether all candidates of a place were chosen, bool [...], given their laws [..., k, V]."""
+    return (dists.at(draft_probs, token) == 1).all(-1)

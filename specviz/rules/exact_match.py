@@ -7,13 +7,14 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-from specviz.rules import Rule, TokenRule
+from specviz.rules import Rule
+from specviz.rules.member import MemberRule
 from specviz.sums.sorted_rows import SortedRows
 from specviz.sums.tally import Outcome, Tally
 
 
 @dataclass(frozen=True)
-class ExactMatch(TokenRule):
+class ExactMatch(MemberRule):
     """Keeps the drafted token only where it is the verifier's likeliest; otherwise takes that token. Nothing random."""
 
     name = "exact_match"
@@ -23,8 +24,8 @@ class ExactMatch(TokenRule):
     helps = "For greedy decoding: the text is then exactly what the verifier alone would write at temperature 0."
     hurts = "At any other temperature it writes only favourites: all variety of the verifier is lost, and where the verifier is unsure that strays far from it."
 
-    def accept_probs(self, verifier_probs: Tensor, draft_probs: Tensor) -> Tensor:
-        return favourite(verifier_probs)
+    def members(self, verifier_probs: Tensor) -> Tensor:
+        return favourite(verifier_probs).bool()
 
     def residual_probs(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor) -> Tensor:
         return favourite(verifier_probs)

@@ -20,7 +20,9 @@ class Interpolation(TargetRule):
 
     name = "interpolation"
     summary = "A blend. Aims at a mixture of the two models, with weight alpha on the draft model."
-    source = "Hao & Mou, ICLR 2026 (arXiv 2604.04987), baselines"
+    source = (
+        "Hao & Mou, ICLR 2026 (arXiv 2604.04987), baselines; as a weighted ensemble Fu et al. 2025 (arXiv 2502.01662)"
+    )
     formula = (
         "target = α p + (1 − α) q\nkeep n with chance min(1, target(n) / p(n)); else draw from norm(max(q − p, 0))"
     )

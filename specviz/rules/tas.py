@@ -9,16 +9,17 @@ from torch import Tensor
 
 from specviz.prob import dists
 from specviz.registry import knob
-from specviz.rules import Rule, TokenRule
+from specviz.rules import Rule
 from specviz.rules.exact_match import favourite
 from specviz.rules.inputs import knob_values, knob_words
+from specviz.rules.member import MemberRule
 from specviz.sums.rows import Indices, pick
 from specviz.sums.sorted_rows import SortedRows
 from specviz.sums.tally import Outcome, Tally
 
 
 @dataclass(frozen=True)
-class Tas(TokenRule):
+class Tas(MemberRule):
     """Typical acceptance: keeps n iff verifier[n] > min(epsilon, alpha exp(-H(verifier))), H in nats.
 
     A refused token is replaced by the verifier's likeliest (fallback greedy, as in vLLM's typical acceptance
@@ -43,8 +44,8 @@ class Tas(TokenRule):
         choices=("greedy", "sample"),
     )
 
-    def accept_probs(self, verifier_probs: Tensor, draft_probs: Tensor) -> Tensor:
-        return (verifier_probs > self.bar(dists.entropy(verifier_probs)).unsqueeze(-1)).to(verifier_probs.dtype)
+    def members(self, verifier_probs: Tensor) -> Tensor:
+        return verifier_probs > self.bar(dists.entropy(verifier_probs)).unsqueeze(-1)
 
     def bar(self, verifier_entropy: Tensor) -> Tensor:
         """The probability a token must exceed, [...], given the verifier's entropy in nats."""

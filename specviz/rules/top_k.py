@@ -9,15 +9,16 @@ from torch import Tensor
 
 from specviz.prob import dists
 from specviz.registry import knob
-from specviz.rules import Rule, TokenRule
+from specviz.rules import Rule
 from specviz.rules.inputs import knob_values
+from specviz.rules.member import MemberRule
 from specviz.sums.rows import before, pick
 from specviz.sums.sorted_rows import SortedRows
 from specviz.sums.tally import Outcome, Tally
 
 
 @dataclass(frozen=True)
-class TopK(TokenRule):
+class TopK(MemberRule):
     """Keeps n iff it is among the verifier's k likeliest (ties included), else draws from norm(max(1[top k] - draft, 0)).
 
     A token of verifier probability 0 is never among them: where fewer than k tokens are possible at all, it is those.
@@ -33,9 +34,9 @@ class TopK(TokenRule):
 
     k: int = knob(5, "How many of the verifier's favourites are kept.", low=1, high=1000, unit="tokens", scale="log")
 
-    def accept_probs(self, verifier_probs: Tensor, draft_probs: Tensor) -> Tensor:
+    def members(self, verifier_probs: Tensor) -> Tensor:
         kth = verifier_probs.topk(min(int(self.k), verifier_probs.shape[-1]), -1).values[..., -1:]
-        return ((verifier_probs >= kth) & (verifier_probs > 0)).to(verifier_probs.dtype)
+        return (verifier_probs >= kth) & (verifier_probs > 0)
 
     def residual_probs(self, verifier_probs: Tensor, draft_probs: Tensor, token: Tensor) -> Tensor:
         return dists.residual(self.accept_probs(verifier_probs, draft_probs), draft_probs)

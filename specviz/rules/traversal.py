@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from specviz.prob import dists
+from specviz.rules.base import children, post_order
 from specviz.rules.block import Block
 from specviz.types import DRAWINGS, Drawing, Verdict, Walk
 
@@ -36,7 +37,7 @@ class Traversal(Block):
         return frozenset(DRAWINGS)
 
     def judge_tree(self, parents: Sequence[int], verifier_probs: Tensor, draft_probs: Tensor, token: Tensor) -> Verdict:
-        behind = _children(parents)
+        behind = children(parents)
         draft = dists.at(draft_probs, token)  # [..., m]
         accept, residual = torch.empty_like(draft), torch.empty_like(draft_probs)
 
@@ -64,8 +65,8 @@ class Traversal(Block):
         """The first node, children before parents, whose uniform is below its accept_prob is kept with its path."""
         judged: set[int] = set()
         path: list[int] = []
-        behind = _children(parents)
-        for node in _post_order(behind):
+        behind = children(parents)
+        for node in post_order(behind):
             judged.add(node)
             if uniforms[node] < accept_prob[node]:
                 while node != TEXT:
@@ -74,18 +75,3 @@ class Traversal(Block):
                 break
         end = path[-1] if path else TEXT
         return Walk(tuple(path), tuple(sorted(judged | set(path))), behind[end][-1] if end in behind else None)
-
-
-def _children(parents: Sequence[int]) -> dict[int, list[int]]:
-    """The children of each node that has some, the eldest first."""
-    behind: dict[int, list[int]] = {}
-    for node, parent in enumerate(parents):
-        behind.setdefault(parent, []).append(node)
-    return behind
-
-
-def _post_order(behind: dict[int, list[int]], node: int = TEXT) -> Iterator[int]:
-    """The nodes below `node`, each after all that are below it."""
-    for child in behind.get(node, ()):
-        yield from _post_order(behind, child)
-        yield child

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from specviz.sets.base import chosen, normalised, others
-from specviz.sums.rows import Floats
+from specviz.sets.base import chosen, normalised
+from specviz.sums.arrivals import Arrivals
+from specviz.sums.rows import Floats, Indices
 from specviz.sums.sorted_rows import SortedRows
 from specviz.types import Drawing
 
-STEP = 0.3  # of ln t in the sum that stands for an integral over t; its error falls as exp(-pi^2 / STEP)
+PARTS = 128  # into which all that is left is divided at a time
+SLACK = 1e-15
 
 
 def least(verifier: Floats, draft: Floats, k: int, drawing: Drawing) -> Floats:
@@ -20,52 +22,40 @@ def least(verifier: Floats, draft: Floats, k: int, drawing: Drawing) -> Floats:
         law = normalised(np.where(fixed, 0.0, draft), np.zeros_like(draft))
         kept: Floats = np.where(fixed, verifier, np.minimum(verifier, law if drawing == "greedy" else 0.0)).sum(-1)
         return kept.clip(0, 1)
-    rows = SortedRows(verifier, draft)
-    inside = rows.draft_above.clip(
-        0, 1
-    )  # [B, V + 1]: beginnings in rising order of verifier/draft are ends in this one
-    within = inside**k if drawing == "iid" else np.stack([held(row, k) for row in rows.draft_sorted])
-    best: Floats = (1 + rows.verifier_above - within).min(-1)
+    rows = SortedRows(verifier, draft)  # beginnings in rising order of verifier/draft are ends in this one
+    if drawing == "iid":
+        best: Floats = (1 + rows.verifier_above - rows.draft_above.clip(0, 1) ** k).min(-1)
+    else:
+        best = np.array([_least(*row, k) for row in zip(rows.verifier_above, rows.draft_sorted)])
     return best.clip(0, 1)
 
 
-def held(draft: Floats, k: int) -> Floats:
-    """[V + 1]: for each i the chance that k draws without replacement from `draft` [V] are all among the tokens from i on;
-    of fewer than k tokens with mass, that all of these are.
+def _least(verifier_above: Floats, draft: Floats, k: int) -> float:
+    """For one place, drawn without replacement: `draft` [V] in the order of `verifier_above` [V + 1].
 
-    The draws are the first k arrivals of independent exponentials with rates `draft`: they are among the tokens of H iff k
-    of those arrive before any other does. That is an integral over the time t of this other one, and for one of k = 2 a sum.
+    Both terms rise with H, so that between two ends none is below the verifier of the smaller less the chance of the larger:
+    where that is not below what was found, nobody need look. What is left is divided again, until no set is between two.
     """
-    k = min(k, int(np.count_nonzero(draft)))
-    inside, outside = np.append(np.cumsum(draft[::-1])[::-1], 0.0).clip(0, 1), np.append(0.0, np.cumsum(draft))
-    if k == 1:
-        return np.where(outside > 0, inside, 1.0)
-    if k == 2:
-        # The sum over i in H of p_i (p(H) - p_i) / (1 - p_i), the likeliest token by itself.
-        top, odds = int(draft.argmax()), draft / others(draft[None])[0]
-        small = np.where(np.arange(len(draft)) == top, 0.0, odds)
-        rest = np.where(np.arange(len(draft)) == top, 0.0, draft)
-        sums = [np.append(np.cumsum(part[::-1])[::-1], 0.0) for part in (small, small * draft, rest)]
-        pairs = sums[0] * inside - sums[1]
-        pairs[: top + 1] += odds[top] * sums[2][: top + 1]
-        return np.where(outside > 0, pairs, 1.0).clip(0, 1)
-    total = np.zeros(len(inside))
-    for time in np.exp(np.arange(-40, np.log(40 / max(draft[draft > 0].min(), 1e-30)), STEP)):
-        arrives = outside * time * np.exp(-outside * time)
-        total += STEP * arrives * (1 - _fewer(draft, k, time))
-    return np.where(outside > 0, total, 1.0).clip(0, 1)
+    arrivals = Arrivals(draft, k)
+    weight = verifier_above + arrivals.above
+    ends = np.array([0, len(draft)])
+    held = arrivals.held(ends)
+    while True:
+        best = float((1 + verifier_above[ends] - held).min())
+        left = (np.diff(ends) > 1) & (1 + verifier_above[ends[1:]] - held[:-1] < best - SLACK)
+        if not left.any():
+            return best
+        new = _between(weight, ends[:-1][left], ends[1:][left])
+        order = np.argsort(np.concatenate([ends, new]), kind="stable")
+        ends = np.concatenate([ends, new])[order]
+        held = np.concatenate([held, arrivals.held(new)])[order]
 
 
-def _fewer(draft: Floats, k: int, time: float) -> Floats:
-    """[V + 1]: the chance that fewer than k of the tokens from i on have arrived by `time`."""
-    rates = draft * time
-    sure = rates > 36  # has arrived, to the last digit
-    rates = np.where(sure, 0.0, rates)
-    surely = np.append(np.cumsum(sure[::-1])[::-1], 0)
-    none = np.exp(-np.append(np.cumsum(rates[::-1])[::-1], 0.0))
-    odds, ways = np.expm1(rates), np.ones(len(draft) + 1)  # ways: the sum over j-subsets of the product of their odds
-    fewer = np.zeros(len(draft) + 1)
-    for j in range(k):
-        fewer += np.where(surely + j < k, none * ways, 0.0)
-        ways = np.append(np.cumsum((odds * ways[1:])[::-1])[::-1], 0.0)
-    return fewer.clip(0, 1)
+def _between(falling: Floats, first: Indices, last: Indices) -> Indices:
+    """Places between each of `first` [n] and its `last` [n] that divide the way from one to the other into even parts, of
+    those at hand; at least one each."""
+    parts = max(4, PARTS // len(first))
+    share = np.arange(1, parts) / parts
+    heights = falling[first, None] + (falling[last] - falling[first])[:, None] * share
+    places = len(falling) - falling[::-1].searchsorted(heights)
+    return np.unique(places.clip(first[:, None] + 1, last[:, None] - 1))

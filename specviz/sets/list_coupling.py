@@ -6,11 +6,11 @@ from math import comb
 import numpy as np
 
 from specviz.sets.base import SetRule
-from specviz.sets.best import STEP
 from specviz.sums.rows import Floats
 from specviz.sums.sorted_rows import SortedRows
 from specviz.types import Drawing
 
+STEP = 0.3  # of ln t in the sum that stands for an integral over t; its error falls as exp(-pi^2 / STEP)
 MOST_TOKENS = 128  # of which the acceptance of several siblings is computed exactly: every pair of them is looked at
 
 

@@ -9,7 +9,7 @@ estimate; its interval comes from how much texts differ and from the chance with
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from time import perf_counter
@@ -103,13 +103,13 @@ def advise(
     costs = measure_costs(pair, traces, lengths).drafting(readings)
     best: list[Advice] = []
     for name in names or [n for n in rules.names() if rules.get(n).scope == "token"]:
-        able = candidates(name, readings, costs, lengths, drafter)
+        settings = candidates(name, readings, costs, lengths, drafter)
         if spend is not None:
-            able = [advice for advice in able if advice.kl <= spend + 1e-12]
-            best += sorted(able, key=lambda advice: -advice.speedup)[:1]
+            settings = [advice for advice in settings if advice.kl <= spend + 1e-12]
+            best += sorted(settings, key=lambda advice: -advice.speedup)[:1]
         elif accept is not None:
-            able = [advice for advice in able if advice.accepted_per_round >= accept]
-            best += sorted(able, key=lambda advice: (round(advice.kl, 9), -advice.speedup))[:1]
+            settings = [advice for advice in settings if advice.accepted_per_round >= accept]
+            best += sorted(settings, key=lambda advice: (round(advice.kl, 9), -advice.speedup))[:1]
     return sorted(best, key=lambda advice: -advice.speedup)
 
 
@@ -120,19 +120,39 @@ def by_drafter(
     draft_length: int | None = None,
     most: int = MAX_POSITIONS,
 ) -> list[Advice]:
-    """Which drafter, and how long a draft? For each drafter of chains that can work with `pair` under `sps`, at its own defaults, the
-    draft length that should be fastest on texts like these; fastest first. Otherwise as `advise`."""
+    """Which drafter, and how long a draft? For each drafter of `able`, at its own defaults, the draft length that should be
+    fastest under `sps` on texts like these; fastest first. Otherwise as `advise`."""
+    advices = each_drafter(traces, pair, draft_length=draft_length, most=most)
+    return sorted(advices, key=lambda advice: -advice.speedup)
+
+
+def able(pair: Pair) -> list[Drafter]:
+    """The drafters of chains that can work with `pair` under `sps` and a text alone, at their own defaults."""
+    made = [
+        drafter
+        for drafter in map(drafters.make, drafters.names())
+        if drafter.drafts and not drafter.branches and not drafter.wants_samples
+    ]
+    return [drafter for drafter in made if drafter.refusal(rules.make("sps"), pair) is None]
+
+
+def each_drafter(
+    traces: Sequence[Trace],
+    pair: Pair,
+    *,
+    draft_length: int | None = None,
+    most: int = MAX_POSITIONS,
+) -> Iterator[Advice]:
+    """The answers of `by_drafter` one by one, in the order of `able`, each once it is known."""
     lengths = [draft_length] if draft_length else list(LENGTHS)
     most = min(
         most, MAX_ENTRIES // (pair.vocabulary * max(lengths))
     )  # every place may have a law for each token of a draft
-    costs, advices = measure_costs(pair, traces, lengths), []
-    for drafter in map(drafters.make, drafters.names()):
-        if drafter.drafts and not drafter.branches and drafter.refusal(rules.make("sps"), pair) is None:
-            readings = _readings(traces, pair, drafter, lengths, most)
-            able = candidates("sps", readings, costs.drafting(readings), lengths, drafter)
-            advices.append(max(able, key=lambda advice: advice.speedup))
-    return sorted(advices, key=lambda advice: -advice.speedup)
+    costs = measure_costs(pair, traces, lengths)
+    for drafter in able(pair):
+        readings = _readings(traces, pair, drafter, lengths, most)
+        best = candidates("sps", readings, costs.drafting(readings), lengths, drafter)
+        yield max(best, key=lambda advice: advice.speedup)
 
 
 def _readings(
@@ -230,21 +250,32 @@ def expect(acceptance: Array, kl: Array, offers: Offers, length: int) -> tuple[A
 def measure_costs(pair: Pair, traces: Sequence[Trace], lengths: Sequence[int] = LENGTHS) -> Costs:
     """Seconds of the models' forwards, timed here and now at the length of the texts, for rounds that draft up to `lengths`
     tokens by the draft model; the rest of a round as recorded."""
+    verify, draft = look_seconds(pair, traces, sorted({1, *(length + 1 for length in lengths)}), [1])
+    return Costs(draft.get(1, math.nan), verify, rest_seconds(traces))
+
+
+def look_seconds(
+    pair: Pair, traces: Sequence[Trace], verify: Sequence[int], draft: Sequence[int]
+) -> tuple[dict[int, float], dict[int, float]]:
+    """Seconds of a forward of the verifier, and of the draft model if there is one, over so many tokens behind the first text."""
     trace = traces[0]
-    tokens = [*trace.prompt_tokens, *trace.lanes[0].tokens][: pair.max_positions - max(lengths) - 2]
+    tokens = [*trace.prompt_tokens, *trace.lanes[0].tokens][: pair.max_positions - max(*verify, *draft) - 1]
+    forwards: list[tuple[Model, int]] = [(pair.verifier, n) for n in verify]
+    if pair.draft is not None:
+        forwards += [(pair.draft, n) for n in draft]
+    times = _times(forwards, tokens)
+    return dict(zip(verify, times)), dict(zip(draft, times[len(verify) :]))
+
+
+def rest_seconds(traces: Sequence[Trace]) -> float:
+    """What a recorded round took beside both models, the median."""
     rest = [
         max(r.seconds - r.draft_seconds - r.verify_seconds, 0.0)
         for trace in traces
         for lane in trace.lanes
         for r in lane.rounds[1:]
     ]
-    counts = sorted({1, *(length + 1 for length in lengths)})
-    forwards: list[tuple[Model, int]] = [(pair.verifier, n) for n in counts]
-    if pair.draft is not None:
-        forwards.append((pair.draft, 1))
-    times = _times(forwards, tokens)
-    draft = times[len(counts)] if len(times) > len(counts) else math.nan
-    return Costs(draft, dict(zip(counts, times)), median(rest) if rest else 0.0)
+    return median(rest) if rest else 0.0
 
 
 def _times(forwards: Sequence[tuple[Model, int]], tokens: list[int]) -> list[float]:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from specviz.backends import Head, Model, Pair
+from specviz.backends import Exit, Head, Model, Pair
 from specviz.drafters import Drafter
 from specviz.drafters.asks import next_probs
 from specviz.engine.playing import Playing
@@ -70,14 +70,18 @@ def read(trace: Trace, pair: Pair, drafter: Drafter, length: int, most: int) -> 
 
 def verifier_probs(trace: Trace, written: list[int], pair: Pair) -> Tensor:
     """[N, V]: the verifier's distribution at the place of each of the N tokens written behind the prompt of a trace."""
+    check_fit(trace, [*trace.prompt_tokens, *written], pair)
+    return next_probs(pair.verifier, trace.prompt_tokens, written, trace.sampling, pair.vocabulary)
+
+
+def check_fit(trace: Trace, tokens: list[int], pair: Pair) -> None:
+    """ValueError if another verifier made this trace, or these tokens of it are too many or none of the pair's."""
     _same(trace, "verifier", pair.verifier)
-    tokens = [*trace.prompt_tokens, *written]
     if max(tokens) >= pair.vocabulary or len(tokens) > pair.max_positions:
         raise ValueError(
             f"This run has token {max(tokens):,} and {len(tokens):,} positions; these models have {pair.vocabulary:,} tokens "
             f"and {pair.max_positions:,} positions."
         )
-    return next_probs(pair.verifier, trace.prompt_tokens, written, trace.sampling, pair.vocabulary)
 
 
 def draft_laws(trace: Trace, written: list[int], pair: Pair, drafter: Drafter) -> Tensor | None:
@@ -86,6 +90,8 @@ def draft_laws(trace: Trace, written: list[int], pair: Pair, drafter: Drafter) -
         _same(trace, "draft", pair.draft)
     if drafter.uses_head and pair.head is not None and "head" in trace.models:
         _same(trace, "head", pair.head)
+    if drafter.uses_exit and pair.exit is not None and "exit" in trace.models:
+        _same(trace, "exit", pair.exit)
     return drafter.laws(pair, trace.prompt_tokens, written, trace.sampling)
 
 
@@ -184,7 +190,7 @@ def _eldest(round_: Round) -> list[tuple[int, int]]:
     return eldest
 
 
-def _same(trace: Trace, role: str, model: Model | Head) -> None:
+def _same(trace: Trace, role: str, model: Model | Head | Exit) -> None:
     facts = trace.models.get(role)
     if facts is None or facts.revision != model.revision:
         other = "another" if facts is None else f"another {role} ({facts.id})"

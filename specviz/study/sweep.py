@@ -236,7 +236,7 @@ def _measured(pair: Pair, jobs: Sequence[batch.Job]) -> Generator[tuple[int, _An
 
 def _law_divergence(rule: Rule, rows: Rows) -> list[float]:
     """KL(output law || verifier) of each judged position, nats."""
-    law = rule.output_law(rows.verifier_probs, rows.draft_probs)
+    law = rule.output_law(rows.verifier_probs, rows.draft_probs) if rows.laws is None else rows.laws
     nats: list[float] = dists.kl(law, rows.verifier_probs).tolist()
     return nats
 

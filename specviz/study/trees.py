@@ -1,4 +1,4 @@
-"""Trees of candidates: how much of one is kept, exactly, and which shape pays."""
+"""Trees of candidates: which shape pays."""
 
 from __future__ import annotations
 
@@ -7,48 +7,36 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from specviz.rules import Rule
 from specviz.sums.rows import Floats
-from specviz.types import depths
 
 Shape = tuple["Shape", ...]  # of a node: the shapes below each of its children, the eldest first
-
-
-def expected_kept(rule: Rule, parents: Sequence[int], accept_prob: Sequence[float]) -> float:
-    """How many tokens of a draft are kept on average over its acceptance tests, given each node's parent and accept_prob.
-
-    A token rule reaches a node where its parent is kept and all its elders are refused. A block rule goes through the nodes
-    from the leaves on, each after all below it, and keeps the first that passes, with its path.
-    """
-    deep = depths(parents)
-    if rule.scope == "block":
-        order = sorted(range(len(parents)), key=lambda node: _ending(parents, node))
-        kept, left = 0.0, 1.0
-        for node in order:
-            kept += left * accept_prob[node] * (deep[node] + 1)
-            left *= 1 - accept_prob[node]
-        return kept
-    reached = {-1: 1.0}  # the chance that a node's next candidate is looked at
-    stays = {-1: 1.0}
-    for node, parent in enumerate(parents):
-        stays[node] = reached[parent] * accept_prob[node]
-        reached[parent] -= stays[node]
-        reached[node] = stays[node]
-    return sum(stays.values()) - 1
-
-
-def _ending(parents: Sequence[int], node: int) -> tuple[float, ...]:
-    """A key that puts each node behind all below it, and elder branches before younger ones: its path, and then no more."""
-    path = [float("inf")]
-    while node >= 0:
-        path.insert(0, node)
-        node = parents[node]
-    return tuple(path)
 
 
 def kept_by_rank(rounds: Iterable[tuple[Sequence[int], Sequence[int]]]) -> list[float]:
     """P[b]: how often exactly the candidate of rank b (from 0) was kept, of the places that offered so many and were reached.
     `rounds`: of each the parents of its nodes, and the path that was kept."""
+    return quotients(*count_by_rank(rounds))
+
+
+def quotients(above: Sequence[int], below: Sequence[int]) -> list[float]:
+    return [part / whole for part, whole in zip(above, below)]
+
+
+def written_by(chances: Sequence[float], levels: Sequence[Sequence[int]]) -> float:
+    """Tokens that a round writes on average with a tree of these levels (see `specviz.drafters.tree.widths`), if the candidate
+    of rank b is kept with chance chances[b] wherever it stands; the one that each round adds included."""
+    total, level = 1.0, [1.0]
+    for counts in levels:
+        ranks = (zip([node] * count, range(count)) for node, count in zip(level, counts, strict=True))
+        level = [
+            node * (chances[rank] if rank < len(chances) else 0.0) for siblings in ranks for node, rank in siblings
+        ]
+        total += sum(level)
+    return total
+
+
+def count_by_rank(rounds: Iterable[tuple[Sequence[int], Sequence[int]]]) -> tuple[list[int], list[int]]:
+    """The two counts that `kept_by_rank` is the quotient of."""
     kept: list[int] = []
     offered: list[int] = []
     for parents, path in rounds:
@@ -59,7 +47,7 @@ def kept_by_rank(rounds: Iterable[tuple[Sequence[int], Sequence[int]]]) -> list[
             for rank, node in enumerate(children):
                 offered[rank] += 1
                 kept[rank] += node in path
-    return [part / whole for part, whole in zip(kept, offered)]
+    return kept, offered
 
 
 @dataclass(frozen=True)

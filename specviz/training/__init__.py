@@ -1,8 +1,9 @@
-"""Recipes, each one command, that stop and go on: a pair from nothing, and a draft or a head for a verifier that is there.
+"""Recipes, each one command, that stop and go on: a pair from nothing, and a draft, a head or an exit for a verifier that is there.
 
     python -m specviz train --data DIR --out DIR --minutes 90
     python -m specviz train --verifier MODEL --out DIR --minutes 90
     python -m specviz train --verifier MODEL --head --out DIR --minutes 90
+    python -m specviz train --verifier MODEL --exit 8 --out DIR --minutes 90
 
 This module is cheap to import; torch is imported when the training runs.
 """
@@ -14,7 +15,7 @@ from pathlib import Path
 
 OF_ONE = {  # options that only one of the recipes knows
     "data": ("steps", "verifier_size", "no_compile"),
-    "verifier": ("head", "prompts", "texts", "tokens", "layers", "reads", "kept_tokens"),
+    "verifier": ("head", "exit", "prompts", "texts", "tokens", "layers", "reads", "kept_tokens"),
 }
 
 
@@ -47,6 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="train a head on its states instead: one block that reads them and writes ahead",
     )
+    add(
+        "--exit",
+        type=int,
+        metavar="E",
+        help="train an exit behind its layer E instead: with its first E layers it drafts for itself",
+    )
     add("--texts", type=Path, nargs="+", metavar="FILE", help="what it wrote for an earlier training (.npz, see"
         " specviz.training.texts): it reads that, and writes what is missing")  # fmt: skip
     add("--prompts", type=Path, nargs="+", metavar="FILE", help="what to ask it, besides what it asks itself: lines of text,"
@@ -55,9 +62,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--layers",
         metavar="N,N,...",
-        help="its layers that the draft begins with (default: the first, and three of the last), or the one of a head",
+        help="its layers that the draft begins with (default: the first, and three of the last), or the one of a head or an exit",
     )
-    add("--reads", metavar="N,N,...", help="the layers whose states a head reads; the last is always among them")
+    add(
+        "--reads",
+        metavar="N,N,...",
+        help="the layers whose states a head reads, or that are kept for an exit; the last is always among them",
+    )
     add("--kept-tokens", type=int, help="tokens that the draft knows, of those it writes most (default 8192)")
 
 

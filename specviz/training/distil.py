@@ -3,10 +3,10 @@
     1. written   the verifier writes: messages in its own taste, or those of --prompts, and its answers
     2. draft     learns the laws that the verifier had while it wrote, and is measured on texts that it does not learn
 
-or, with --head, a head on the verifier's states:
+or, with --head, a head on the verifier's states, or with --exit E an exit behind its layer E:
 
     2. states    the verifier reads what it wrote, and its states after several layers are kept
-    3. head      learns as the draft does
+    3. head      learns as the draft does; or exit
 
 Each shard of 1. and each checkpoint of 2. is kept in OUT/state, so a run that was stopped goes on with --resume; with
 --tokens and --draft-steps it comes to the same draft as one that was not. `state/draft/log.jsonl` has the overlap
@@ -33,7 +33,8 @@ from specviz.backends import Model, places
 from specviz.backends.cached import write_json
 from specviz.backends.tokenizer import Tokenizer, why_not
 from specviz.backends.weights import EMBEDDING, HEAD, Weights
-from specviz.training import cut, distil_head, export, loop, texts, writing
+from specviz.training import cut, distil_exit, distil_head, export, loop, texts, writing
+from specviz.training.exit import ExitModel
 from specviz.training.model import Size, inherit
 from specviz.training.optimizer import Both, ForCopies
 from specviz.training.prompts import Source
@@ -63,11 +64,18 @@ def settings(args: argparse.Namespace) -> argparse.Namespace:
     loop.above_zero(args, "minutes", "draft_steps", "tokens", "rows", "length", "kept_tokens")
     if args.layers and args.draft_size:
         raise ValueError("--draft-size is for a draft without copies of --layers: give one of the two")
-    if args.head and args.draft_size:
-        raise ValueError("--draft-size is for a draft; a head has the width of its verifier")
-    if args.reads and not args.head:
-        raise ValueError("--reads is for a --head")
+    if args.head and args.exit is not None:
+        raise ValueError("--head and --exit are two trainings: give one of the two, and the other with --resume later")
+    if on_states(args) and args.draft_size:
+        raise ValueError("--draft-size is for a draft; a head and an exit have the width of their verifier")
+    if args.reads and not on_states(args):
+        raise ValueError("--reads is for a --head or an --exit")
     return args
+
+
+def on_states(args: argparse.Namespace) -> bool:
+    """Whether it is a head or an exit that is trained."""
+    return bool(args.head) or args.exit is not None
 
 
 def train_draft(args: argparse.Namespace) -> int:
@@ -88,18 +96,24 @@ def train_draft(args: argparse.Namespace) -> int:
     torch.manual_seed(args.seed)
     kept = kept_tokens(state / "kept_tokens.json", shards, source, args.kept_tokens, len(head))
     rows = max(1, args.rows // 2)
-    if args.head:
+    if on_states(args):
         readings = Readings(shards, reads, state / "states")
         readings.read(verifier)
-        begun = distil_head.start(weights, kept, reads, layers[-1], head)
-        distil_head.fit(begun, verifier, shards.entries, layers[-1])
-        del verifier
-        run, ended = distil_head.train(
-            begun, readings, head.to(device), budget(args, shards), state / "head", rows, args.seed
-        )
+        role = "head" if args.head else "exit"
+        options = head.to(device), budget(args, shards), state / role, rows, args.seed
+        if args.head:
+            begun = distil_head.start(weights, kept, reads, layers[-1], head)
+            distil_head.fit(begun, verifier, shards.entries, layers[-1])
+            del verifier
+            run, ended = distil_head.train(begun, readings, *options)
+        else:
+            begun = distil_exit.start(weights, kept, args.exit, reads, layers[-1], head)
+            distil_exit.fit(begun, verifier, shards.entries, layers[-1])
+            del verifier
+            run, ended = distil_exit.train(begun, readings, *options)
         if ended:
-            export.save_head(args.out / "head", begun, folder, layers[-1])
-            export.save_facts(args.out, pair_facts(args, facts, tokenizer, shards, run, "head"))
+            export.save_on_states(args.out / role, begun, folder, layers[-1])
+            export.save_facts(args.out, pair_facts(args, facts, tokenizer, shards, run, role))
         return int(not ended)
     del verifier
     model = draft(weights, kept, layers, args.draft_size, head).to(device)
@@ -148,13 +162,13 @@ def folder_of(verifier: str, device: str) -> Path:
 
 
 def copied_layers(args: argparse.Namespace, weights: Weights) -> list[int]:
-    """The verifier's layers that the draft begins with, none if it has a size of its own; or the one that a head does."""
+    """The verifier's layers that the draft begins with, none if it has a size of its own; or the one that a head or an exit does."""
     count = weights.config["num_hidden_layers"]
     if args.draft_size:
         return []
-    layers = numbers("--layers", args.layers) or ([count - 1] if args.head else spread(count))
-    if args.head and len(layers) > 1:
-        raise ValueError(f"a head is one block: --layers names one layer, not {args.layers}")
+    layers = numbers("--layers", args.layers) or ([count - 1] if on_states(args) else spread(count))
+    if on_states(args) and len(layers) > 1:
+        raise ValueError(f"a head or an exit is one block: --layers names one layer, not {args.layers}")
     if odd := [layer for layer in layers if not 0 <= layer < count]:
         raise ValueError(f"the verifier has layers 0 to {count - 1}; got {odd[0]}")
     cut.size_of(weights.config, len(layers))  # says so if they cannot be copied
@@ -162,12 +176,19 @@ def copied_layers(args: argparse.Namespace, weights: Weights) -> list[int]:
 
 
 def read_layers(args: argparse.Namespace, weights: Weights) -> list[int]:
-    """Those whose states a head reads, the last of all among them: state 0 is the embedding, the others are behind layers."""
+    """Those whose states a head reads, or are kept for an exit, the last of all among them: state 0 is the embedding, the others
+    are behind layers."""
     count = weights.config["num_hidden_layers"]
     reads = numbers("--reads", args.reads) or distil_head.spread(count)
     if odd := [layer for layer in reads if not 0 <= layer <= count]:
         raise ValueError(f"the verifier has the states 0 to {count}; got {odd[0]}")
-    return sorted({*reads, count})
+    reads = sorted({*reads, count})
+    if args.exit is not None and (args.exit not in reads or not 1 <= args.exit < count):
+        allowed = ", ".join(str(layer) for layer in reads if 1 <= layer < count)
+        raise ValueError(
+            f"--exit is behind a layer whose states are kept, one of {allowed}, not {args.exit}: --reads says which are"
+        )
+    return reads
 
 
 def numbers(option: str, text: str | None) -> list[int]:
@@ -257,20 +278,20 @@ def held_out_texts(shards: Shards, rows: int, cool: bool) -> list:
 def pair_facts(
     args: argparse.Namespace, verifier: dict, tokenizer: Tokenizer, shards: Shards, run: loop.Run, role: str
 ) -> dict[str, object]:
-    """What pair.json says: the models, and where the draft's or the head's knowledge comes from. What another training put
+    """What pair.json says: the models, and where the draft's, the head's or the exit's knowledge comes from. What another training put
     there stays."""
     file = args.out / "pair.json"
     before = (
         json.loads(file.read_text(encoding="utf-8"))
         if file.is_file()
-        else {"drafter": "model" if role == "draft" else role}
+        else {"drafter": {"draft": "model", "head": "head", "exit": "early_exit"}[role]}
     )
     model = run.model
     log = [json.loads(line) for line in (run.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     curve = [{name: line[name] for name in ("step", "tokens", *OVERLAPS) if name in line} for line in log]
     return before | {
         "name": args.out.resolve().name,
-        "title": f"A {role} for {verifier['model']}",
+        "title": f"{'An' if role == 'exit' else 'A'} {role} for {verifier['model']}",
         "knows": "What its verifier knows.",
         "made_of": "Distilled on what the verifier itself wrote.",
         "licence": "that of the verifier",
@@ -281,6 +302,7 @@ def pair_facts(
             "size": asdict(model.size),
             "parameters": sum(p.numel() for p in model.parameters()),
             "kept_tokens": len(model.kept_tokens),
+            **({"layer": model.layer} if isinstance(model, ExitModel) else {}),
             "steps": run.step,
             "training_seconds": round(run.seconds),
             "passes": round(run.step / run.reader.per_pass(run.rows), 2),

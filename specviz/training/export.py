@@ -15,6 +15,7 @@ from torch import Tensor
 from specviz.backends.cached import sha256_of, write_json
 from specviz.backends.weights import EMBEDDING, HEAD
 from specviz.training.cut import CutLlama
+from specviz.training.exit import ExitModel
 from specviz.training.head import HeadModel
 from specviz.training.model import Llama, Size
 from specviz.training.tokenizer import END
@@ -85,13 +86,14 @@ def save_draft(folder: Path, model: CutLlama, verifier: Path, layers: Sequence[i
             shutil.copyfile(path, folder / path.name)
 
 
-def save_head(folder: Path, model: HeadModel, verifier: Path, layer: int) -> None:
-    """A head beside its verifier's folder, of which it began with a `layer`, as `backends.head` reads it."""
-    own = {"borrows": [EMBEDDING, HEAD], "reads": list(model.reads), "copied_layers": [layer]}
-    _save_beside(folder, model, verifier, own)
+def save_on_states(folder: Path, model: HeadModel | ExitModel, verifier: Path, layer: int) -> None:
+    """A head or an exit beside its verifier's folder, of which it began with a `layer`, as `backends.head` and `backends.exit` read
+    them."""
+    where = {"reads": list(model.reads)} if isinstance(model, HeadModel) else {"layer": model.layer}
+    _save_beside(folder, model, verifier, {"borrows": [EMBEDDING, HEAD], "copied_layers": [layer]} | where)
 
 
-def _save_beside(folder: Path, model: CutLlama | HeadModel, verifier: Path, own: dict) -> None:
+def _save_beside(folder: Path, model: CutLlama | HeadModel | ExitModel, verifier: Path, own: dict) -> None:
     """Weights and config.json, which says what is the model's `own` and not of every Llama."""
     folder.mkdir(parents=True, exist_ok=True)
     ends = {}
@@ -124,10 +126,10 @@ def save_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
 
 
 def save_facts(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Writes the pair.json of a folder: `facts`, and of each weight file in draft/, verifier/ and head/ its SHA-256."""
+    """Writes the pair.json of a folder: `facts`, and of each weight file in draft/, verifier/, head/ and exit/ its SHA-256."""
     sums = {
         role: {path.name: sha256_of(path) for path in sorted((folder / role).glob("*.safetensors"))}
-        for role in ("draft", "verifier", "head")
+        for role in ("draft", "verifier", "head", "exit")
     }
     write_json(
         folder / "pair.json",

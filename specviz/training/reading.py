@@ -1,11 +1,12 @@
 """A verifier reads texts, and what it thinks of every token is kept on disk: states of several layers, for a head to see.
 
 For each shard of texts a safetensors file: `states` [N, layers, width] in half precision and `log_sums` [N] of all its
-tokens, those of the prompts among them.
+tokens, those of the prompts among them. A head and an exit may learn from the same.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,7 +43,7 @@ class Readings:
                 texts = [entry.tokens for entry in self.entries if entry.shard == shard]
                 states, log_sums = read(verifier, texts, self.layers)
                 part = path.with_suffix(".part")
-                save_file({"states": states, "log_sums": log_sums}, part)
+                save_file({"states": states, "log_sums": log_sums}, part, metadata={"layers": json.dumps(self.layers)})
                 os.replace(part, path)
 
     def batch(self, entries: Sequence[Entry]) -> Batch:
@@ -69,7 +70,13 @@ class Readings:
 
     def _file(self, shard: int) -> Any:
         if shard not in self._files:
-            self._files[shard] = safe_open(self._path(shard), "pt")
+            self._files[shard] = file = safe_open(self._path(shard), "pt")
+            kept = (file.metadata() or {}).get("layers")  # older files do not say
+            if kept not in (None, json.dumps(self.layers)):
+                raise ValueError(
+                    f"{str(self.folder)!r} holds the states of the layers {kept}, not of {list(self.layers)}: give --reads those, or "
+                    "choose another --out."
+                )
         return self._files[shard]
 
 

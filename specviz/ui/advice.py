@@ -1,5 +1,6 @@
 """The advisor for the page: requests and answers are plain data, the work is done by `specviz.study`. A job of one of its
-questions makes one message: {"kind": "answer", "answer": {...}}, or an error.
+questions makes {"kind": "answer", "answer": {...}}, its last message, or an error. What is answered piece by piece makes
+{"kind": "part", "answer": {...}} before, each with all that is known so far.
 
 A goal is "spend" (at most `value` nats per judged token) or "accept" (at least `value` kept tokens per round).
 """
@@ -10,11 +11,11 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any, TypeGuard
 
-from specviz import registry, rules
+from specviz import drafters, registry, rules
 from specviz.backends import Pair
 from specviz.record.trace import Trace
 from specviz.registry import shown
-from specviz.study import advise, knob_curves
+from specviz.study import advise, knob_curves, shapes
 from specviz.ui import requests
 from specviz.ui.line import Message, Turn
 from specviz.ui.requests import MAX_LANES, Refused
@@ -22,15 +23,19 @@ from specviz.ui.requests import MAX_LANES, Refused
 POSITIONS = 1000  # of all lanes together: some seconds' work for a vocabulary of a few thousand,
 FEWEST = 200  # and no fewer for a larger one
 ENTRIES = 4_000_000  # positions times vocabulary
+DRAFTER_POSITIONS = 200  # each drafter drafts from every one of them
 MOST = {"spend": 1000.0, "accept": 32.0}
 UNITS = {"spend": "nats per token", "accept": "tokens per round"}
 
 
 def answered(turn: Turn, kind: str, text: str) -> Iterator[Message]:
     """The job of a question of one of the kinds in QUESTIONS, which came as JSON text."""
-    if kind not in QUESTIONS:
+    if kind == "drafters":
+        yield from drafter_messages(text, turn.pair)
+    elif kind in ANSWERS:
+        yield {"kind": "answer", "answer": ANSWERS[kind](text, turn.pair)}
+    else:
         raise Refused("", f"A question is one of {', '.join(QUESTIONS)}.")
-    yield {"kind": "answer", "answer": QUESTIONS[kind](text, turn.pair)}
 
 
 def answer(text: str, pair: Pair) -> dict[str, Any]:
@@ -46,26 +51,44 @@ def answer(text: str, pair: Pair) -> dict[str, Any]:
     if goal not in MOST:
         raise Refused("", "A goal is to spend at most so many nats, or to keep at least so many tokens.")
     value = _number(asked.get("value"), goal, MOST[goal], UNITS[goal])
-    length = asked.get("draft_length")
-    if length is not None and not _whole(length, 32):
-        raise Refused(
-            "draft_length", f"The draft length must be a whole number from 1 to 32 tokens; got {shown(length)}."
-        )
+    length = _length(asked)
     most = max(FEWEST, min(POSITIONS, ENTRIES // pair.vocabulary))
-    rows = []
     spend, accept = (value if name == goal else None for name in ("spend", "accept"))
-    for advice in advise.advise([trace], pair, spend=spend, accept=accept, draft_length=length, most=most):
-        rule = rules.parse(advice.rule)
-        rows.append(
-            {
-                "rule": advice.rule, "name": rule.name, "knobs": registry.values(rule), "drafter": advice.drafter,
-                "draft_length": advice.draft_length, "kept": advice.accepted_per_round, "interval": advice.interval, "kl": plain(advice.kl),
-                "speedup": advice.speedup, "speedup_interval": advice.speedup_interval,
-            }
-        )  # fmt: skip
+    rows = [
+        _row(advice)
+        for advice in advise.advise([trace], pair, spend=spend, accept=accept, draft_length=length, most=most)
+    ]
     able = {row["name"] for row in rows}
     missing = [name for name in rules.names() if rules.get(name).scope == "token" and name not in able]
     return {"rows": rows, "missing": missing, "texts": sum(bool(lane.rounds) for lane in trace.lanes)}
+
+
+def drafter_messages(text: str, pair: Pair) -> Iterator[Message]:
+    """What {trace, draft_length (null: each drafter's fastest)} asks for: which drafter should be fastest under `sps` on texts
+    like these, as
+
+    rows       as in `answer`, one for each drafter that is read already, fastest first
+    left       the drafters that are still to be read, in that order
+    missing    the drafters of chains that cannot work with these models
+    texts      how many texts were read
+    positions  of all of them together, at most
+    """
+    asked, trace = _request(text)
+    length = _length(asked)
+    left = [drafter.name for drafter in advise.able(pair)]
+    chains = [name for name in drafters.names() if drafters.make(name).drafts and not drafters.make(name).branches]
+    fixed = {
+        "missing": [name for name in chains if name not in left],
+        "texts": sum(bool(lane.rounds) for lane in trace.lanes),
+        "positions": DRAFTER_POSITIONS,
+    }
+    rows: list[dict[str, Any]] = []
+    yield {"kind": "part", "answer": {"rows": rows, "left": left, **fixed}}
+    for advice in advise.each_drafter([trace], pair, draft_length=length, most=DRAFTER_POSITIONS):
+        left = left[1:]
+        rows = sorted([*rows, _row(advice)], key=lambda row: -row["speedup"])
+        yield {"kind": "part", "answer": {"rows": rows, "left": left, **fixed}}
+    yield {"kind": "answer", "answer": {"rows": rows, "left": left, **fixed}}
 
 
 def tried(text: str, pair: Pair) -> dict[str, Any]:
@@ -100,6 +123,21 @@ def bought(text: str, pair: Pair) -> dict[str, Any]:
     return dict(knob_curves.bought(trace, lane, chosen, pair))
 
 
+def shaped(text: str, pair: Pair) -> dict[str, Any]:
+    """Which shape of draft suits the prompt of {trace}: `shapes.Shapes.to_data`."""
+    _, trace = _request(text)
+    return shapes.by_shape([trace], pair).to_data()
+
+
+def _row(advice: advise.Advice) -> dict[str, Any]:
+    rule = rules.parse(advice.rule)
+    return {
+        "rule": advice.rule, "name": rule.name, "knobs": registry.values(rule), "drafter": advice.drafter,
+        "draft_length": advice.draft_length, "kept": advice.accepted_per_round, "interval": advice.interval, "kl": plain(advice.kl),
+        "speedup": advice.speedup, "speedup_interval": advice.speedup_interval,
+    }  # fmt: skip
+
+
 def plain(value: float | None) -> float | str | None:
     """A number as JSON can hold it: "Infinity" stands for infinity, None for what is not known."""
     return value if value is None or math.isfinite(value) else None if math.isnan(value) else "Infinity"
@@ -108,6 +146,15 @@ def plain(value: float | None) -> float | str | None:
 def _request(text: str) -> tuple[dict[str, Any], Trace]:
     asked = requests.parsed(text)
     return asked, Trace.from_json(asked.get("trace"))
+
+
+def _length(asked: dict[str, Any]) -> int | None:
+    length = asked.get("draft_length")
+    if length is not None and not _whole(length, 32):
+        raise Refused(
+            "draft_length", f"The draft length must be a whole number from 1 to 32 tokens; got {shown(length)}."
+        )
+    return length
 
 
 def _whole(value: Any, high: int) -> TypeGuard[int]:
@@ -120,4 +167,5 @@ def _number(value: Any, field: str, high: float, unit: str) -> float:
     return float(value)
 
 
-QUESTIONS: dict[str, Callable[[str, Pair], dict[str, Any]]] = {"advise": answer, "tryout": tried, "buys": bought}
+ANSWERS: dict[str, Callable[[str, Pair], dict[str, Any]]] = {"advise": answer, "tryout": tried, "buys": bought}
+QUESTIONS = (*ANSWERS, "drafters")

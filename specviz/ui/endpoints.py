@@ -70,7 +70,7 @@ def add(desk: Desk, blocks: gr.Blocks) -> None:
 
         Parameters:
             prompt: the text that the models answer or go on with
-            rules: 1 to 5 of plain (the verifier alone), sps, block, traversal, k_seq, sampler_match, cactus, cactus_law, tas, top_k, interpolation, lenience, mentored, cascade_opt, cascade_token, fuzzy, exact_match; knobs as in cactus:delta=0.5, a drafter of its own as in sps@ngram
+            rules: 1 to 5 of plain (the verifier alone), sps, block, traversal, multi_path, k_seq, sampler_match, cactus, cactus_law, tas, top_k, interpolation, lenience, mentored, cascade_opt, cascade_token, fuzzy, exact_match; knobs as in cactus:delta=0.5, a drafter of its own as in sps@ngram
             drafter: what proposes tokens in the other lanes, such as model, ngram for copies from the text itself, or tree for several candidates for one place, as in tree:shape=3-2-1; left out, what suits the models
             pair: the models, by their name; left out, those that the page began with
             style: how the prompt is put to the models; left out, as a message where they chat
@@ -150,28 +150,32 @@ def add(desk: Desk, blocks: gr.Blocks) -> None:
                 yield message
 
     async def advise(
-        request: gr.Request, trace: str, spend: float | None = None, accept: float | None = None, draft_length: int | None = None, pair: str | None = None,
+        request: gr.Request, trace: str, spend: float | None = None, accept: float | None = None, drafters: bool = False, draft_length: int | None = None, pair: str | None = None,
     ) -> dict[str, Any]:  # fmt: skip
-        """Which knob value, for every rule, meets a goal, read off a recorded run of at least two lanes.
+        """Which knob value, for every rule, meets a goal, or which drafter is the fastest, read off a recorded run of at least
+        two lanes.
 
         Parameters:
             trace: the JSON text that compare gave
             spend: the goal, either at most so many nats per judged token
             accept: or at least so many kept tokens per round
-            draft_length: tokens drafted before the verifier looks; left out, each rule's fastest
+            drafters: or which drafter is the fastest under sps, which is lossless
+            draft_length: tokens drafted before the verifier looks; left out, each rule's or drafter's fastest
             pair: the models of the trace, by their name; left out, those that the page began with
         Returns:
-            a row for each rule that can, fastest first, and the names of those that cannot
+            a row for each rule or drafter that can, fastest first, and the names of those that cannot
         """
         with _refusals(desk, "advise"):
-            if (spend is None) == (accept is None):
+            if [spend is not None, accept is not None, bool(drafters)].count(True) != 1:
                 raise Refused(
-                    "spend", "Give one goal: spend, at most so many nats, or accept, at least so many tokens."
+                    "spend",
+                    "Give one goal: spend, at most so many nats, or accept, at least so many tokens, or drafters, the fastest.",
                 )
         goal, value = ("accept", accept) if spend is None else ("spend", spend)
         text = json.dumps({"trace": trace, "goal": goal, "value": value, "draft_length": draft_length})
-        work = partial(advice.answered, kind="advise", text=text)
-        return await _answer(ask(request, "advise", work, pair), "trace")
+        kind = "drafters" if drafters else "advise"
+        work = partial(advice.answered, kind=kind, text=text)
+        return await _answer(ask(request, kind, work, pair), "trace")
 
     async def judge(
         request: gr.Request, rule: str, verifier_probs: list[Any], draft_probs: list[Any], token: int | list[Any]

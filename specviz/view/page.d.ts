@@ -56,6 +56,7 @@ interface DrafterWords {
   source: string;
   uses_draft_model?: boolean;
   uses_head?: boolean;
+  uses_exit?: boolean;
   branches?: boolean;
   knobs: Knob[];
 }
@@ -163,6 +164,7 @@ interface Provenance {
   by: string | null;
   layer: number | null;
   matched: number | null;
+  sample: number | null;
   place: number | null;
   first: number;
   last: number;
@@ -257,6 +259,7 @@ interface State {
   live: boolean;
   playing: boolean;
   picked: { lane: number; key: number } | null;
+  asked: boolean;
   front: number;
   hideCut: boolean;
   withPlain: boolean;
@@ -270,6 +273,7 @@ interface State {
 interface Sizes {
   draft?: number | null;
   head?: number | null;
+  exit?: number | null;
   verifier: number;
 }
 

@@ -14,6 +14,13 @@ interface ProvenanceData {
   copied_from?: (number | null)[];
   matched?: (number | null)[];
   layer?: (number | null)[];
+  sample?: (number | null)[];
+}
+
+interface CandidatesData {
+  behind: number[];
+  kept_chance: number[];
+  optimum: (number | null)[];
 }
 
 interface RoundData {
@@ -34,6 +41,7 @@ interface RoundData {
   provenance?: ProvenanceData;
   chosen?: boolean[];
   law_prob?: number[];
+  candidates?: CandidatesData;
 }
 
 interface LaneData {
@@ -82,4 +90,5 @@ interface TraceData {
   continued?: Continued | null;
   system?: string | null;
   special?: number[];
+  samples?: number[][];
 }

@@ -10,7 +10,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from specviz.record.lane import Lane, LaneData
-from specviz.record.round import ProvenanceData, RoundData, SliceData
+from specviz.record.round import CandidatesData, ProvenanceData, RoundData, SliceData
 from specviz.record.trace import Continued, ModelFacts, Trace
 from specviz.types import Sampling
 
@@ -26,6 +26,7 @@ PLAIN: dict[Any, str] = {
 TYPES: tuple[tuple[str, Any], ...] = (
     ("SliceData", SliceData),
     ("ProvenanceData", ProvenanceData),
+    ("CandidatesData", CandidatesData),
     ("RoundData", RoundData),
     ("LaneData", LaneData),
     ("Sampling", Sampling),

@@ -299,7 +299,7 @@ def test_a_model_with_a_window_says_that_it_cannot(tmp_path):
     fine, and so are features."""
     make_mistral(tmp_path)
     model = backends.load(str(tmp_path))
-    assert model.can == {"features"}
+    assert model.can == {"features", "begin"}
     for one in (model.session(), model.batch(2, 40).session()):
         with pytest.raises(ValueError, match="cannot look at drafts that branch"):
             one.forward([1, 2, 3], parents=[-1, 0, 0])
@@ -324,18 +324,19 @@ USUAL = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4)
 )
 def test_what_models_of_other_shapes_say_of_themselves_is_true(kind, sizes, can, tmp_path):
     """Learned, rotary and no positions: a model that says it can look at a tree does so exactly, and those whose
-    attention goes by the place in the cache say that they cannot. Features come from all."""
+    attention goes by the place in the cache say that they cannot. Features come from all, and all can stop behind a layer."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     torch.manual_seed(0)
     config = AutoConfig.for_model(kind, **sizes, vocab_size=64, pad_token_id=0, bos_token_id=1, eos_token_id=2)
     AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
     model = Transformers(str(tmp_path))
-    assert model.can == ({"tree", "features"} if can else {"features"}) and model.layers == 2
+    assert model.can == {"features", "begin"} | ({"tree"} if can else set()) and model.layers == 2
     one, fresh = model.session(), model.session()
     seen, wanted = one.forward([5, 6, 7], features=[0, 1, 2]), fresh.forward([5, 6, 7], features=[0, 1, 2])
     assert [states.shape for states in seen.features.values()] == [(3, 32)] * 3
     torch.testing.assert_close(seen.features[2], wanted.features[2])
+    torch.testing.assert_close(model.session().begin([5, 6, 7], 1), wanted.features[1])
     if can:
         seen = one.forward([8, 9, 10, 11], parents=[-1, 0, 0, 2], features=[1])
         wanted = fresh.forward([8, 10, 11], features=[1])

@@ -78,7 +78,8 @@ def test_a_draft_keeps_to_its_budget(drafter, budget):
     pair = table_pair(5, stop=frozenset({STOP}))
     for seed in range(20):
         lane = settings_of("sps", drafter=drafter, seed=seed)
-        proposer = drafter.open(pair, pair.draft.session() if drafter.uses_draft_model else None)
+        asked = pair.draft if drafter.uses_draft_model else pair.verifier
+        proposer = drafter.open(pair, asked.session())
         before = proposer.seconds
         draft = Draft(len(PROMPT), budget, Sampling(), noise.Noise(lane.seed), 5, pair.stop_tokens)
         if budget:

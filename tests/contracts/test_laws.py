@@ -19,20 +19,24 @@ from specviz.engine.settings import Settings
 from specviz.prob import dists
 from specviz.record.running import run
 from specviz.rules.base import SiblingVerdict
+from specviz.rules.member import MemberRule
 from specviz.types import Sampling, Walk
 from tests.support import drafters as test_drafters
 from tests.support.drafters import WAY_DRAWN, WAYS, Candidates
 from tests.support.laws import law
 from tests.support.pairs import table_pair
 from tests.support.rule_cases import settings as rule_settings
-from tests.support.runs import choices, ended, rounds_of, settings_of, written
+from tests.support.runs import SAMPLES, choices, ended, rounds_of, settings_of, written
 
 EXACT, BROKEN = 1e-12, 1e-3  # largest deviation of a right loop, least of a broken one
 SHAPES = {"three": (3, 1), "tree": (2, 2)}  # candidates for one place, places
 
 
 def judges(name, way):
-    return WAY_DRAWN[way] in rules.make(name).drawings
+    """Whether the law of a rule is stated for candidates that come so. What a member rule writes depends on all candidates,
+    so that its law is stated for chosen ones that do not depend on a draw."""
+    rule = rules.make(name)
+    return WAY_DRAWN[way] in rule.drawings and not (way == "drawn_first" and isinstance(rule, MemberRule))
 
 
 SEVERAL = [(name, way) for name in rules.names() for way in WAYS if judges(name, way)]
@@ -46,9 +50,8 @@ def law_of(pair, rule, drafter, length, prompt=(0, 1, 0), draft_length=None, **o
     """The law of `length` tokens, for drafts that reach up to the last but one."""
     rule = settings_of(rule).rule if isinstance(rule, str) else rule
     draft_length = draft_length or max(1, length - 1)
-    return law(
-        pair, prompt, Settings(rule, draft_length=draft_length, max_new_tokens=length, drafter=drafter, **options)
-    )
+    options |= {"draft_length": draft_length, "max_new_tokens": length, "samples": SAMPLES}
+    return law(pair, prompt, Settings(rule, drafter=drafter, **options))
 
 
 def assert_exact(found):
@@ -82,11 +85,22 @@ def test_every_rule_and_drafter(name, drafter):
 def test_every_rule_that_judges_several_candidates(name, way, shape):
     """Three candidates for one place (of four tokens), and two candidates for each of two places, however they came."""
     width, levels = SHAPES[shape]
-    size = 4 if shape == "three" else 3
-    if name != "sps" and (way == "drawn" or (shape == "tree" and (way == "apart" or name == "traversal"))):
+    size, block = 4 if shape == "three" else 3, rules.get(name).scope == "block"
+    if name != "sps" and (way == "drawn" or (shape == "tree" and (way == "apart" or block))):
         size -= 1  # so many draws of so many tokens have too many ways to go through them for every rule
     found = law_of(table_pair(size, exact=True), name, Candidates(width=width, levels=levels, way=way), levels + 1)
     assert found.runs > 1
+    assert_exact(found)
+
+
+@pytest.mark.parametrize("way", ["drawn", "apart", "chosen", "drawn_last"])
+@pytest.mark.parametrize(
+    "rule", ["top_k:k=1", "top_k:k=2", "tas:epsilon=0.3,alpha=10", "tas:epsilon=0.3,fallback=sample"]
+)
+def test_member_rules_that_refuse(rule, way):
+    """At values that keep only some of four tokens: two candidates for one place, of which often none is a member."""
+    found = law_of(table_pair(4, exact=True), rules.parse(rule), Candidates(width=2, levels=1, way=way), 2)
+    assert way != "drawn" or 0.05 < found.accepted < 0.98
     assert_exact(found)
 
 
@@ -103,7 +117,7 @@ def test_lossless_under_every_sampling_and_end_of_text(name, sampling):
     several = [
         Candidates(2, 2, way)
         for way in ("apart", "drawn_first")
-        if judges(name, way) and (way == "apart" or name != "traversal")
+        if judges(name, way) and (way == "apart" or rules.get(name).scope != "block")
     ]
     chains = (drafters.make(d) for d in drafters.names() if works(name, d) and not drafters.make(d).branches)
     for drafter in [*chains, *several]:
@@ -299,7 +313,7 @@ def test_a_rule_that_lies_about_its_law_is_caught(monkeypatch, drafter):
 
 @pytest.mark.parametrize("name", rules.names())
 def test_refusals_are_sentences_for_exactly_the_rules_that_judge_one_candidate(name):
-    """A drafter with several candidates works under a rule iff that has a rule for the younger ones; the others refuse it,
+    """A drafter with several candidates works under every token rule that takes them as they come; the others refuse it,
     before anything runs, wherever it is asked for."""
     pair, rule = table_pair(3), rules.make(name)
     refusal = Candidates().refusal(rule, pair)
@@ -315,7 +329,7 @@ def test_refusals_are_sentences_for_exactly_the_rules_that_judge_one_candidate(n
             with pytest.raises(ValueError, match="several candidates for one place"):
                 start()
     for drafter in map(drafters.make, drafters.names()):
-        expected = drafter.branches and drafter.drawing not in rule.drawings
+        expected = drafter.branches and (drafter.drawing not in rule.drawings or rule.even > drafter.even)
         assert (drafter.refusal(rule, pair) is not None) == expected
 
 

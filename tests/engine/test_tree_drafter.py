@@ -11,6 +11,7 @@ from specviz import drafters, rules, sets
 from specviz.drafters import Draft
 from specviz.drafters.siblings import offer
 from specviz.drafters.tree import widths
+from specviz.engine.race import race
 from specviz.engine.settings import Settings
 from specviz.prob import dists, noise
 from specviz.record.running import run
@@ -190,7 +191,22 @@ def test_the_recorded_divergence_of_a_lifted_set_is_that_of_its_law():
     assert max(max(round_.column("kl_output_verifier")) for round_ in rounds if round_.nodes) > 0.05
 
 
-@pytest.mark.parametrize("rule,allowed", [("cactus", "picked"), ("k_seq", "iid")])
+@pytest.mark.parametrize("siblings", DRAWINGS)
+@pytest.mark.parametrize("rule", ["top_k:k=2", "tas:epsilon=0.3", "lenience", "cactus"])
+def test_the_recorded_divergence_of_a_place_is_that_of_what_is_written(rule, siblings):
+    """At the first place the eldest candidate bears KL(law || verifier) of the exact law, as enumerated; the younger bear
+    nothing."""
+    pair = table_pair(4, exact=True)
+    lane = Settings(rules.parse(rule), draft_length=1, max_new_tokens=2, drafter=tree("3", siblings))
+    written = law(pair, PROMPT, lane).written
+    verifier = pair.verifier.probs(PROMPT)
+    nats = float(dists.kl(torch.tensor([written[(token,)] for token in range(4)], dtype=torch.float64), verifier))
+    first = next(iter(race(pair, PROMPT, [lane])))
+    assert first.measures[0].columns["kl_output_verifier"] == pytest.approx(nats, abs=1e-10)
+    assert all(abs(younger.columns["kl_output_verifier"]) < 1e-12 for younger in first.measures[1:])
+
+
+@pytest.mark.parametrize("rule,allowed", [("k_seq", "iid")])
 def test_candidates_that_came_otherwise_are_refused_in_words(rule, allowed):
     """A rule that needs to know how candidates came says so before a run."""
     for siblings in DRAWINGS:

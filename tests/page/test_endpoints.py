@@ -167,6 +167,8 @@ def test_a_run_is_refused_as_in_the_page(client, pair, changes, argument, senten
         ("law", ["sps", VERIFIER, [0.5, 0.5]], "Error", "one vocabulary"),
         ("advise", ["{}"], "spend", "Give one goal"),
         ("advise", ["{}", 1], "trace", "not a specviz trace"),
+        ("advise", ["{}", 1, None, True], "spend", "Give one goal"),
+        ("advise", ["{}", None, None, True], "trace", "not a specviz trace"),
         ("sweep", [["magic"]], "rules", "no acceptance rule"),
         ("sweep", [["sps"], 10**6], "questions", "from 1 to 4,000"),
     ],

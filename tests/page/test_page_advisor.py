@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
 
-from specviz import rules
+from specviz import drafters, rules
+from specviz.study import advise
 from specviz.ui import advice
 from specviz.ui.requests import Refused
 from tests.page.test_page import pytestmark, run  # noqa: F401  (pytestmark: where there is no pair)
@@ -83,7 +85,46 @@ def test_the_table_is_the_advice_and_a_row_can_be_used_and_checked(tab, pair):
     ]
     assert kls == sorted(kls)
     ask(tab, "accept", "4.5")
-    assert "No setting of any rule reaches this" in tab.inner_text(".advisor .answer")
+    assert "No setting of any rule reaches this" in tab.inner_text(".advisor .advised")
+
+
+def test_the_fastest_drafter_is_found_and_used_in_all_lanes(tab, pair):
+    """The table is the advice, a row at a time; a row puts its drafter and length into the form and into every lane. A stop
+    keeps the rows that are complete, and says which drafters were not read."""
+    run(tab, max_new_tokens=24, seed=2, draft_length=4)
+    able = [drafter.name for drafter in advise.able(pair)]
+    tab.get_by_label("The fastest drafter").check()
+    tab.click("text=Find settings")
+    until(tab, "document.querySelector('.advice tbody tr')")
+    tab.click(".advisor .question >> text=Stop")
+    until(tab, "document.querySelector('.advisor').getAttribute('aria-busy') !== 'true'")
+    rows = tab.locator(".advice tbody tr").count()
+    unread = re.search(r"Not read: (.*?)\.", tab.inner_text(".advisor .aside"))
+    assert 1 <= rows and [*able[:rows], *(unread[1].split(", ") if unread else [])] == able
+    assert not unread or "Stopped" in tab.inner_text(".advisor .notice")
+
+    tab.click("text=Find settings")
+    until(tab, "document.querySelector('.advisor').getAttribute('aria-busy') !== 'true'")
+    assert complaint(tab) == ""
+    asked = json.dumps({"trace": tab.evaluate("specviz.state.raw"), "draft_length": 4})
+    *parts, whole = (message["answer"] for message in advice.drafter_messages(asked, pair))
+    assert [len(part["rows"]) for part in parts] == list(range(len(able) + 1)) and parts[0]["left"] == able
+    assert whole["left"] == [] and whole["missing"] == ["head"]
+    shown = {row.get_attribute("data-row"): row.inner_text() for row in tab.locator(".advice tbody tr").all()}
+    assert sorted(shown) == sorted(able)
+    for row in whole["rows"]:
+        words = shown[drafters.parse(row["drafter"]).name]
+        assert f"{row['kept']:.2f}" in words and f"{row['interval'][0]:.2f} to {row['interval'][1]:.2f}" in words
+    assert "head" in tab.inner_text(".advisor .aside")
+
+    tab.locator("[data-row=ngram] .outlined").click()
+    assert tab.evaluate("specviz.state.form.drafter.name") == "ngram"
+    assert tab.input_value("[data-field=drafter]") == "ngram" and tab.input_value("[data-field=draft_length]") == "4"
+    assert tab.evaluate("specviz.state.columns.every(({ drafter }) => !drafter)")
+    assert tab.locator("[data-row=ngram] .outlined").inner_text() == "In use"
+    tab.select_option("[data-field=drafter]", "suffix")
+    assert tab.locator("[data-row=suffix] .outlined").inner_text() == "In use"
+    assert tab.locator("[data-row=ngram] .outlined").inner_text() == "Use in all lanes"
 
 
 def test_bad_numbers_get_a_sentence_beside_the_field(tab):
@@ -130,6 +171,9 @@ def test_odd_questions(record, pair, change, says):
         advice.answer(
             json.dumps({"trace": record.to_json(), "goal": "spend", "value": 0.1, "draft_length": 4} | change), pair
         )
+    if change.keys() != {"goal"} and change.keys() != {"value"}:
+        with pytest.raises(ValueError, match=says):
+            list(advice.drafter_messages(json.dumps({"trace": record.to_json(), "draft_length": 4} | change), pair))
     with pytest.raises(Refused, match="not JSON that can be read"):
         advice.answer("[" * 5000, pair)
 

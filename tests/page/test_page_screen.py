@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.page.test_page import run
 from tests.support.browser import until, watched
 
 SEEN = """(selectors) => selectors.map((selector) => {
@@ -39,7 +40,8 @@ def test_legend_prompt_lanes_and_player_are_one_screen(chromium, home, width, he
 
 def test_a_phone_shows_text_and_player_first_and_a_sheet_for_a_token(chromium, home):
     """The lane's first lines and the player are on the first screen. Tapping a token opens the sheet, Escape and the
-    cross close it; the token that a run comes with does not open it."""
+    cross close it, and a tap on the same token opens it again; the token that the page picks does not, in a recorded run or
+    in one that streams in. What is said of an example is one line, which a tap unfolds."""
     context, page, wrong = opened(chromium, home, 390, 844, has_touch=True)
     assert page.evaluate(SEEN, [".promptbox", ".play", ".track"]) == []
     top, player = page.evaluate(
@@ -52,6 +54,16 @@ def test_a_phone_shows_text_and_player_first_and_a_sheet_for_a_token(chromium, h
     assert page.evaluate("document.querySelector('.drawer').getBoundingClientRect().bottom") <= 845
     page.click(".drawerclose")
     page.wait_for_selector(".inspector", state="hidden")
+    page.locator(".lane.front .text .t").first.tap()
+    page.wait_for_selector(".inspector", state="visible")
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".inspector", state="hidden")
+    high = "document.querySelector('.why').clientHeight"
+    folded = page.evaluate(high)
+    page.locator(".why span").tap()
+    assert 0 < folded < 22 and page.evaluate(high) > folded
+    run(page)
+    assert page.evaluate("specviz.pickedToken().fate") == "relaxed" and not page.is_visible(".inspector")
     context.close()
     assert wrong == []
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from specviz import registry, sets
-from specviz.sets import recursive
+from specviz.sets import best, recursive
 from specviz.sets.base import drawn, likeliest
-from specviz.sets.best import held
 from specviz.sets.list_coupling import ListCoupling, at_least
 from specviz.sets.two_step import selected
+from specviz.sums.arrivals import Arrivals
 from specviz.sums.sorted_rows import SortedRows
 from specviz.types import DRAWINGS
 
@@ -119,13 +119,39 @@ def test_the_optimum_is_the_linear_program(drawing):
         assert abs(sets.optimum(verifier, draft, k, drawing) - program(verifier, draft, k, drawing)) < PROGRAM
 
 
+def held(draft, k):
+    """[V + 1]: the chance that all of k draws without replacement are among the tokens from i on."""
+    return Arrivals(draft, k).held(np.arange(len(draft) + 1))
+
+
 def test_the_chance_that_all_draws_without_replacement_are_in_a_set():
-    """`held`, which integrates, against the sum over all ways; nearly certain and nearly impossible tokens included."""
+    """Which is an integral, against the sum over all ways; nearly certain and nearly impossible tokens included."""
     rows = [pair(seed, size=6, spread=spread)[1] for seed, spread in ((0, 0.5), (1, 3.0), (2, 8.0), (4, 15.0))]
     for draft, k in itertools.product(rows, (1, 2, 3, 4)):
         ways, chances = drawn(draft, k, "without_replacement")
         expected = [float(chances[(ways >= i).all(-1)].sum()) for i in range(7)]
-        assert np.abs(held(draft, k) - expected).max() < 1e-12
+        assert np.abs(held(draft, k) - expected).max() < EXACT
+
+
+@pytest.mark.parametrize("size,k", [(80, 5), (80, 64), (5000, 3), (5000, 16), (1000, 64)])
+def test_many_draws_from_many_tokens_are_in_a_set(size, k):
+    """Of equally likely tokens it is a quotient of binomials, exactly known for any number of tokens and draws."""
+    left = np.arange(size, -1, -1)[:, None]
+    expected = np.clip((left - np.arange(k)) / (size - np.arange(k)), 0, 1).prod(-1)
+    assert np.abs(held(np.full(size, 1 / size), k) - expected).max() < EXACT
+
+
+def test_the_optimum_without_replacement_leaves_no_set_out():
+    """What is not looked at, since it cannot be the least, is not the least: 300 tokens, every beginning, in parts of 128 and
+    of 4; tokens that weigh from 1e-9 to most of the mass."""
+    for seed, spread, k in itertools.product(range(4), (0.5, 2.0, 6.0), (2, 3, 5)):
+        verifier, draft = pair(seed, size=300, spread=spread)
+        rows = SortedRows(verifier, draft)
+        least = (1 + rows.verifier_above[0] - held(rows.draft_sorted[0], k)).min()
+        for parts in (128, 4):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(best, "PARTS", parts)
+                assert abs(sets.optimum(verifier, draft, k, "without_replacement") - least) < 1e-14
 
 
 @pytest.mark.parametrize("k", [2, 3])

@@ -12,31 +12,32 @@ from specviz import drafters, rules
 from specviz.drafters.tree import widths
 from specviz.engine.race import race
 from specviz.engine.settings import Settings
-from specviz.study.trees import best_shape, expected_kept, fastest_shape, kept_by_rank
+from specviz.study.trees import best_shape, fastest_shape, kept_by_rank
 from specviz.types import depths
 from tests.support.pairs import table_pair
 
 
 def every_outcome(rule, parents, accept):
-    """The mean number of kept tokens, by running the walk through every outcome of every test."""
-    mean = 0.0
+    """How often each node is kept, by running the walk through every outcome of every test."""
+    stays = [0.0] * len(parents)
     for passes in itertools.product([True, False], repeat=len(parents)):
         chance = 1.0
         for passed, prob in zip(passes, accept):
             chance *= prob if passed else 1 - prob
-        mean += chance * len(rule.walk(parents, accept, [0.0 if passed else 1.0 for passed in passes]).path)
-    return mean
+        for node in rule.walk(parents, accept, [0.0 if passed else 1.0 for passed in passes]).path:
+            stays[node] += chance
+    return stays
 
 
-@pytest.mark.parametrize("name", ["sps", "traversal", "block"])
-def test_expected_kept_is_the_mean_over_all_outcomes(name):
-    """For random trees of up to seven nodes (chains under a rule that judges only those)."""
+@pytest.mark.parametrize("name", rules.names())
+def test_what_stays_is_what_the_walk_keeps_over_all_outcomes(name):
+    """For random trees of up to seven nodes (chains under a rule that judges only those): the chance of each node."""
     rng, rule = random.Random(0), rules.make(name)
     for count in range(1, 8):
         tree = [rng.randrange(-1, node) for node in range(count)]
         for parents in (list(range(-1, count - 1)), *([tree] if rule.drawings else [])):
             accept = [rng.random() for _ in parents]
-            assert abs(expected_kept(rule, parents, accept) - every_outcome(rule, parents, accept)) < 1e-12
+            assert rule.stays(parents, accept) == pytest.approx(every_outcome(rule, parents, accept), abs=1e-12)
 
 
 def kept_and_expected(pair, prompt, rule, drafter, rounds, length=160):
@@ -47,7 +48,7 @@ def kept_and_expected(pair, prompt, rule, drafter, rounds, length=160):
         for step in race(pair, prompt, [lane], measured=False):
             draft, judgement = step.result.draft, step.result.judgement
             if judgement is not None:
-                pairs.append((len(step.result.walk.path), expected_kept(rule, draft.parents, judgement.accept_prob)))
+                pairs.append((len(step.result.walk.path), sum(rule.stays(draft.parents, judgement.accept_prob))))
             if len(pairs) == rounds:
                 return torch.tensor(pairs, dtype=torch.float64)
 

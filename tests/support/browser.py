@@ -138,7 +138,7 @@ def until(page, condition: str, arg=None, timeout: float = PATIENCE) -> None:
 WIDTHS = (360, 390, 820, 1001, 1181, 1280, 1440, 2560)  # px, at both ends of what the style sheets tell apart
 # What reaches beyond the right edge, though no scroll bar says so: the body hides it.
 BEYOND = """[...document.querySelectorAll('.sv *')].filter(node => node.checkVisibility({ visibilityProperty: true }) && node.getBoundingClientRect().right > innerWidth + 1
-  && node.getBoundingClientRect().width > 1 && !node.closest('.sr, .scroller, .examples, .answer, .text, .js-plotly-plot')).map(node => `${node.tagName}.${node.classList}: ${node.textContent.slice(0, 40)}`)"""
+  && node.getBoundingClientRect().width > 1 && !node.closest('.sr, .scroller, .examples, .text, .js-plotly-plot')).map(node => `${node.tagName}.${node.classList}: ${node.textContent.slice(0, 40)}`)"""
 
 
 def beyond(page, width: int) -> list[str]:

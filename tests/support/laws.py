@@ -7,18 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from specviz import registry, sets
 from specviz.backends import Pair
 from specviz.engine.decode import RoundResult, alone
 from specviz.engine.race import open_lane
 from specviz.engine.settings import Settings
 from specviz.prob import dists, noise
-from specviz.rules import Rule, TargetRule
+from specviz.rules import Rule, TokenRule
 
 ALMOST_NOTHING = 1e-14  # parts of [0, 1) narrower than this come from rounding, and are not gone through
 
@@ -153,7 +151,8 @@ def law(pair: Pair, prompt: Sequence[int], settings: Settings) -> Law:
     """The law of everything that these settings may write behind a prompt.
 
     What the rule states, at every place, given the text before it: the verifier's distribution, if nothing was judged there
-    or the rule is lossless; else the rule's own output law of the verifier's distribution and the eldest candidate's.
+    or the rule is lossless; else the rule's own output law of the verifier's distribution and the eldest candidate's, or of
+    all candidates, where it has one for them together.
     """
     result = Law()
     places: dict[object, list[float]] = {}
@@ -190,10 +189,11 @@ def place_law(pair: Pair, text: tuple[int, ...], settings: Settings, round_: Rou
         return verifier
     parents = round_.draft.parents
     siblings = [node for node, parent in enumerate(parents) if parent == parents[eldest]]
-    if len(siblings) > 1 and not isinstance(rule, TargetRule):
-        together = sets.make(f"{rule.name}_set", **registry.values(rule))  # of chosen candidates
-        tokens = np.array([round_.draft.path(siblings)])
-        return torch.from_numpy(together.emits(verifier.double().numpy()[None], None, tokens, "picked")[0])
+    if len(siblings) > 1 and isinstance(rule, TokenRule):
+        tokens = torch.tensor(round_.draft.path(siblings))
+        law = rule.law_of_siblings(verifier, round_.draft.probs[siblings].to(verifier), tokens)
+        if law is not None:
+            return law
     return rule.output_law(verifier, round_.draft.probs[eldest].to(verifier))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from specviz import backends
 from specviz.backends import Pair
-from tests.support.table import TableHead, TableModel
+from tests.support.table import TableExit, TableHead, TableModel
 
 
 class Letters:
@@ -36,14 +36,15 @@ def table_pair(
     exact: bool = False,
 ) -> Pair:
     """Two tables over `vocabulary` tokens, those of seeds 1 and 2 unless they are given. `stop`: tokens that end a text;
-    `drafting` False: no draft model and no head; `exact`: logits in float64, so that laws come out to its last digits."""
+    `drafting` False: no draft model, no head and no exit; `exact`: logits in float64, so that laws come out to its last digits."""
     verifier = verifier or TableModel(vocabulary, 1)
     draft = draft or TableModel(vocabulary, 2)
     if exact:
         verifier.logits, draft.logits = verifier.logits.double(), draft.logits.double()
-    return Pair(
-        draft if drafting else None, verifier, Letters(vocabulary, stop), {}, TableHead(draft) if drafting else None
-    )
+    pair = Pair(draft if drafting else None, verifier, Letters(vocabulary, stop), {})
+    if drafting:
+        pair.head, pair.exit = TableHead(draft), TableExit(draft)
+    return pair
 
 
 CHAT = (  # each message behind a token of its own; without a system message it says "Be kind."

@@ -12,11 +12,14 @@ from specviz.engine.decode import RoundResult, alone
 from specviz.engine.race import open_lane
 from specviz.engine.settings import Settings
 
+SAMPLES = ((1, 0, 0, 1, 1), (1, 0, 1, 1, 0), (0, 0, 1, 0, 1))  # of two tokens, for drafters that want samples
 FALSE_ALARM = 1e-6  # odds that a correct loop fails one test by chi-square
 
 
 def settings_of(spec: str, **options) -> Settings:
     """Settings of a rule by its spec, or of "plain"."""
+    if (drafter := options.get("drafter")) is not None and drafter.wants_samples:
+        options.setdefault("samples", SAMPLES)
     return Settings(None if spec == "plain" else rules.parse(spec), **options)
 
 

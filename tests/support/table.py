@@ -13,7 +13,7 @@ class TableModel:
     """`logits` [V + 1, V + 1, V]: the next token's logits after (second last, last); index V stands for "no token"."""
 
     name, id, revision, parameters, dtype, max_positions = "table", "table", "0", 0, "float32", 512
-    layers, threads, can = 1, 1, frozenset({"tree", "features"})
+    layers, threads, can = 2, 1, frozenset({"tree", "features", "begin"})
 
     def __init__(self, vocabulary: int, seed: int, spread: float = 1.0):
         generator = torch.Generator().manual_seed(seed)
@@ -42,7 +42,7 @@ class TableModel:
 
 
 class TableSession(Session):
-    """Features: layer 0 is the token, one-hot [V]; layer 1 its logits [V], which say all that the model knows."""
+    """Features: layers 0 and 1 are the token, one-hot [V]; layer 2 its logits [V], which say all that the model knows."""
 
     def __init__(self, model: TableModel):
         super().__init__(model)
@@ -58,8 +58,12 @@ class TableSession(Session):
             slot = start + parent if parent >= 0 else start - 1
             rows.append(table[self.seen[slot] if slot >= 0 else nobody, token])
         rows = torch.stack(rows)
-        features = {0: torch.nn.functional.one_hot(torch.tensor(shown.tokens), nobody).float(), 1: rows}
+        tokens = self._begin(shown.tokens, 1, None)
+        features = {0: tokens, 1: tokens, 2: rows}
         return Seen(rows[-shown.keep :], {layer: features[layer] for layer in shown.layers})
+
+    def _begin(self, tokens, layer, known):
+        return torch.nn.functional.one_hot(torch.tensor(tokens), self._model.vocabulary).float()
 
     def _rollback(self, length):
         del self.seen[length:]
@@ -101,3 +105,32 @@ class TableHeadSession:
     def _behind(self, state, token):
         self._last = (state + token) % self._model.vocabulary
         return self._model.logits[state, token]
+
+
+class TableExit:
+    """An exit behind layer 1, which says of every text what a `TableModel` does."""
+
+    name, id, revision, parameters, dtype, layer, kept = "table", "table", "0", 0, "float32", 1, None
+
+    def __init__(self, model: TableModel):
+        self.model = model
+
+    def session(self) -> TableExitSession:
+        return TableExitSession(self.model)
+
+
+class TableExitSession:
+    def __init__(self, model: TableModel):
+        self.seconds, self._model, self._seen = 0.0, model, []
+
+    @property
+    def length(self):
+        return len(self._seen)
+
+    def read(self, states):
+        self._seen += states.argmax(-1).tolist()
+        second, last = (self._model.vocabulary, *self._seen)[-2:]
+        return self._model.logits[second, last]
+
+    def rollback(self, length):
+        del self._seen[length:]

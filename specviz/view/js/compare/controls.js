@@ -242,9 +242,10 @@ function examples() {
   const chosen = current && boot.prompts.find((one) => one.text === current);
   const about = chosen ? [chosen.why, chosen.expected && `Expected answer: ${chosen.expected}.`] : null;
   const other = about || offline ? null : chat.other(current);
+  parts.why.classList.remove("unfolded");
   parts.why.replaceChildren(
-    (about ?? []).filter(Boolean).join(" "),
-    ...(other ? [other.words, " ", other.button] : []),
+    ...(about ? [el("span", null, about.filter(Boolean).join(" "))] : []),
+    ...(other ? [el("span", null, other.words), " ", other.button] : []),
   );
 }
 
@@ -291,7 +292,8 @@ export function build(models) {
       ),
     ]),
   );
-  parts.why = el("p.caption.why");
+  // In a small window it is one line, which a tap unfolds.
+  parts.why = el("p.caption.why", { onclick: () => parts.why.classList.toggle("unfolded") });
   const asking = chat.build();
   const proposing = drafter.build(compareDrafters);
   parts.settings = el(
@@ -319,7 +321,7 @@ export function build(models) {
         });
         parts.fields[name].addEventListener("change", () => notices.error(name, refusal(name)));
         const field = el("label.field", { title: help }, label, parts.fields[name]);
-        return name === "draft_length" ? [proposing.box, field, lengths()] : field;
+        return name === "draft_length" ? [proposing.box, proposing.about, field, lengths()] : field;
       }),
       asking.style,
     ),
@@ -358,7 +360,7 @@ export function build(models) {
     el("p.notice.promptnotice", { role: "status", "aria-live": "polite" }),
     el("div.underprompt", null, parts.examples, parts.settings, asking.system, models),
     el("p.error.settingserror", { role: "alert" }),
-    proposing.said,
+    proposing.error,
     parts.why,
   );
 }

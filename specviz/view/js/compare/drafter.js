@@ -185,7 +185,7 @@ export function build(compare) {
           "Compare",
         ),
   );
-  parts.about = el("p.caption");
+  parts.about = el("p.caption.aboutdrafter");
   parts.error = el("p.error", { role: "alert", "data-error": "drafter" });
-  return { box: parts.box, select: parts.select, said: [parts.error, parts.about] };
+  return { box: parts.box, about: parts.about, error: parts.error };
 }

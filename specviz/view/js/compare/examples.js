@@ -77,7 +77,7 @@ export function display(text, autoplay, columns) {
     const [, found] = worth(focus.lane);
     state.front = focus.index;
     emit("columns");
-    if (found[0]) pick(focus.lane.index, found[0].key);
+    if (found[0]) pick(focus.lane.index, found[0].key, false);
   }
   if (autoplay && !calm()) timeline.play(0);
   else setTime(Infinity);

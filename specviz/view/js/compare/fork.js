@@ -84,7 +84,7 @@ function back() {
   show(last.trace, last.source, last.raw, last.columns);
   returning = false;
   setTime(last.time);
-  if (last.picked) pick(last.picked.lane, last.picked.key);
+  if (last.picked) pick(last.picked.lane, last.picked.key, false);
   all(document, ".sv .lane .text")[state.front]?.focus({ preventScroll: true }); // the button is gone
 }
 

@@ -30,11 +30,11 @@ const parts = /** @type {Parts} */ ({});
 /** @type {{ run: Run | null, rounds: number, costs: Costs | null }} */
 let here = { run: null, rounds: -1, costs: null };
 
-// Whether a lane's drafted tokens cost something: a model or a head computed them.
+// Whether a lane's drafted tokens cost something: a model, a head or the verifier's first layers computed them.
 /** @param {Pick<Lane, "drafter">} given */
 export function drafts({ drafter }) {
-  const { uses_draft_model: model, uses_head: head } = drafters.words(drafter?.name ?? "");
-  return Boolean(model || head);
+  if (!drafter) return false;
+  return Boolean(drafters.words(drafter.name).uses_draft_model) || drafters.trained(drafter.name).length > 0;
 }
 
 // As the run on display took its time; null if it does not say.

@@ -49,10 +49,12 @@ export function titled(trace) {
 
 // "Draft 0.9 M, verifier 5.9 M parameters"
 /** @param {Sizes} sizes */
-function sized({ draft, head, verifier }) {
+function sized({ draft, head, exit, verifier }) {
   const size = `verifier ${count(verifier)} parameters`;
-  if (!draft && !head) return `V${size.slice(1)}, no draft model`;
-  const words = [draft && `draft ${count(draft)}`, head && `head ${count(head)}`, size].filter(Boolean).join(", ");
+  if (!draft && !head && !exit) return `V${size.slice(1)}, no draft model`;
+  const words = [draft && `draft ${count(draft)}`, head && `head ${count(head)}`, exit && `exit ${count(exit)}`, size]
+    .filter(Boolean)
+    .join(", ");
   return words[0].toUpperCase() + words.slice(1);
 }
 
@@ -72,7 +74,7 @@ export function suited(drafter) {
 
 // Whether a drafter can work with the chosen pair, as far as the page knows.
 /** @param {string} name */
-export const able = (name) => !drafters.words(name).uses_head || Boolean(facts(state.form.pair)?.parameters.head);
+export const able = (name) => drafters.trained(name).every((role) => facts(state.form.pair)?.parameters[role]);
 
 // The ways in which the chosen pair takes a prompt, and what its template says to the model by itself (null: not
 // known).
@@ -201,11 +203,12 @@ function draw() {
  * @returns {Sizes}
  */
 function used({ models }) {
-  /** @param {"uses_draft_model" | "uses_head"} what */
+  /** @param {"uses_draft_model" | "uses_head" | "uses_exit"} what */
   const by = (what) => onDisplay().lanes.some((lane) => lane.drafter && drafters.words(lane.drafter.name)[what]);
   return {
     draft: by("uses_draft_model") ? models.draft?.parameters : null,
     head: by("uses_head") ? models.head?.parameters : null,
+    exit: by("uses_exit") ? models.exit?.parameters : null,
     verifier: models.verifier.parameters,
   };
 }

@@ -5,12 +5,17 @@ import { named, prob } from "specviz/core/formats.js";
 import { onDisplay, pickedToken } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 import { svg, width } from "specviz/parts/svg.js";
+import * as chances from "specviz/compare/chances.js";
 
 const PILL = 34; // px: height of a node
-const TOP = 40; // of the names of the places
+const TOP = 40; // of the names of the places,
+const CHANCES = 24; // and of what is said of their candidates
 const JUDGED = 88; // a row with a node that was judged, and one without
 const UNREAD = 62;
 const OWN = 150; // px: of the verifier's own word
+const TIGHT = 170; // px from place to place: below it a node is said in letters,
+const STEP = 104; // and below this the picture is drawn smaller,
+const SMALLEST = 0.8; // but no smaller than this; a tree that is deeper still scrolls
 
 /**
  * @param {string} words
@@ -45,16 +50,17 @@ const LOOKS = {
   discarded: { fill: "none", edge: "var(--line2)", ink: "var(--ink3)", line: "var(--line2)", dash: "2 4" },
 };
 
-// What is said of a node below it.
+// What is said of a node below it; `letters`: in so few.
 /**
  * @param {Round} round
  * @param {Token} token
  * @param {number} elder
  */
-export function said(round, token, elder) {
+export function said(round, token, elder, letters = false) {
   const law = forest.lawOf(round, token);
-  const own = forest.chosen(round, token) ? "chosen" : law === null ? "" : `draft ${prob(law)}`;
-  const asked = token.judged >= 0 ? `${elder < 0 ? "verifier" : "what is left"} ${prob(token.verifier)}` : "";
+  const own = forest.chosen(round, token) ? "chosen" : law === null ? "" : `${letters ? "p" : "draft"} ${prob(law)}`;
+  const verifier = letters ? "q" : elder < 0 ? "verifier" : "what is left";
+  const asked = token.judged >= 0 ? `${verifier} ${prob(token.verifier)}` : "";
   return [own, asked].filter(Boolean).join(" · ");
 }
 
@@ -105,22 +111,43 @@ const curve = (x1, y1, x2, y2) => {
   return `M${x1},${y1}C${middle},${y1} ${middle},${y2} ${x2},${y2}`;
 };
 
-// The tree from left to right, in a picture `wide` px wide.
+// Whether there is so little room from place to place that less is said of a node.
+/**
+ * @param {number} depth
+ * @param {number} wide
+ */
+export const tight = (depth, wide) => spread(depth, wide).step < TIGHT;
+
+// Where the places of a tree stand in a picture `wide` px wide: the first, the steps between them, and how wide all is.
+/**
+ * @param {number} depth
+ * @param {number} wide
+ */
+function spread(depth, wide) {
+  const step = Math.min(280, (wide - OWN) / (depth + 1.15));
+  if (step >= TIGHT) return { first: Math.min(250, step * 1.15), step, total: wide };
+  const first = 150;
+  const close = Math.max(STEP, (wide - OWN - first) / depth);
+  return { first, step: close, total: Math.max(wide, first + close * depth + OWN) };
+}
+
+// The tree from left to right, in a picture `wide` px wide; `explain` is told of a place of which more is asked.
 /**
  * @param {Lane} lane
  * @param {Round} round
  * @param {Forest} forest
  * @param {number} wide
+ * @param {(place: number, chance: chances.Chance) => void} explain
  */
-export function drawn(lane, round, { nodes, root, rows, depth, own }, wide) {
-  const step = Math.min(280, Math.max(150, (wide - OWN) / (depth + 1.15)));
-  const first = Math.min(250, step * 1.15);
-  const total = Math.max(wide, first + step * depth + OWN);
-  const long = step < 180 ? 92 : 116;
+export function drawn(lane, round, { nodes, root, rows, depth, own }, wide, explain) {
+  const { first, step, total } = spread(depth, wide);
+  const letters = step < TIGHT;
+  const long = letters ? step - 58 : step < 180 ? 92 : 116;
   /** @param {number} place */
   const x = (place) => first + step * place;
   const judgedRows = new Set(nodes.filter(({ token }) => token.judged >= 0).map(({ row }) => Math.round(row)));
-  const tops = [TOP];
+  const known = [...chances.chances(round)];
+  const tops = [TOP + (known.length ? CHANCES : 0)];
   for (let row = 0; row < rows; row += 1) tops.push(tops[row] + (judgedRows.has(row) ? JUDGED : UNREAD));
   /** @param {number} row */
   const y = (row) => {
@@ -129,7 +156,7 @@ export function drawn(lane, round, { nodes, root, rows, depth, own }, wide) {
     return tops[low] + PILL / 2 + 6 + share * ((tops[low + 1] ?? tops[low]) - tops[low]);
   };
   const high = Math.max(tops[rows], y(root) + 40) + 8;
-  const room = step - 64;
+  const room = step - (letters ? 46 : 64);
   const picked = pickedToken();
   const sizes = new Map(
     nodes.map(({ slot, token }) => {
@@ -140,8 +167,9 @@ export function drawn(lane, round, { nodes, root, rows, depth, own }, wide) {
   /** @param {TreeNode} node */
   const sizeOf = ({ slot }) => /** @type {Size} */ (sizes.get(slot));
   let start = before(lane, round);
-  while (start.length > 2 && width(start, 16) + 20 > first - 96) start = `…${start.replace(/^…/, "").slice(1)}`;
-  const rootWide = Math.min(first - 96, width(start, 16) + 28);
+  const space = first - (letters ? 60 : 96);
+  while (start.length > 2 && width(start, 16) + 20 > space) start = `…${start.replace(/^…/, "").slice(1)}`;
+  const rootWide = Math.min(space, width(start, 16) + 28);
   /**
    * @param {number} parent
    * @returns {[number, number]}
@@ -181,9 +209,14 @@ export function drawn(lane, round, { nodes, root, rows, depth, own }, wide) {
     ];
   });
   const names = Array.from({ length: depth }, (_, i) => text(`place ${i + 1}`, x(i) + 4, 18, { fill: "var(--ink3)" }));
+  const above = known.map(([behind, chance]) => {
+    const place = behind < 0 ? 0 : round.shape.depths[behind] + 1;
+    return chances.drawn(chance, x(place) + 4, 30, step, () => explain(place, chance));
+  });
+  const size = Math.max(SMALLEST, Math.min(1, wide / total));
   return svg(
     "svg",
-    { class: "treepicture", width: total, height: high, viewBox: `0 0 ${total} ${high}` },
+    { class: "treepicture", width: total * size, height: high * size, viewBox: `0 0 ${total} ${high}` },
     svg(
       "defs",
       null,
@@ -195,13 +228,14 @@ export function drawn(lane, round, { nodes, root, rows, depth, own }, wide) {
     ),
     text("the text so far", 0, 18, { fill: "var(--ink3)" }),
     names,
+    above,
     own ? text("the verifier’s own word", x(depth) - 4, 18, { fill: "var(--ink3)" }) : null,
     lines,
     own ? ownWord(round, own, from, x(depth), y) : null,
     svg("rect", { x: 0, y: y(root) - PILL / 2, width: rootWide, height: PILL, rx: 6, fill: "var(--sunk)" }),
     text(start, rootWide / 2, y(root) + 5.5, { "text-anchor": "middle", "font-size": 16, fill: "var(--ink)" }),
     arcs,
-    nodes.map((node) => drawnNode(round, node, sizeOf(node), x(node.depth), y(node.row), picked)),
+    nodes.map((node) => drawnNode(round, node, { ...sizeOf(node), letters }, x(node.depth), y(node.row), picked)),
   );
 }
 
@@ -233,12 +267,12 @@ function ownWord(round, { token, row }, from, left, y) {
 /**
  * @param {Round} round
  * @param {TreeNode} treeNode
- * @param {Size} size
+ * @param {Size & { letters: boolean }} size
  * @param {number} left
  * @param {number} middle
  * @param {Token | null} picked
  */
-function drawnNode(round, { slot, token, elder, hidden }, { words, wide, long }, left, middle, picked) {
+function drawnNode(round, { slot, token, elder, hidden }, { words, wide, long, letters }, left, middle, picked) {
   const look = LOOKS[token.fate];
   const selected = picked?.key === token.key;
   const judged = token.judged >= 0;
@@ -276,7 +310,7 @@ function drawnNode(round, { slot, token, elder, hidden }, { words, wide, long },
       style: "unicode-bidi: isolate",
     }),
     judged ? bar(left + 2, middle + 23, long, token) : null,
-    text(said(round, token, elder), left + 2, middle + (judged ? 46 : 33), {
+    text(said(round, token, elder, letters), left + 2, middle + (judged ? 46 : 33), {
       "font-size": 12,
       fill: "var(--ink3)",
       ...HALO,
@@ -310,6 +344,7 @@ function spokenOf(round, token) {
 export function list(lane, round, { nodes, own }) {
   const picked = pickedToken();
   const end = round.shape.path.at(-1) ?? -1;
+  const known = chances.chances(round);
   /**
    * @param {number} parent
    * @returns {HTMLElement | null}
@@ -317,6 +352,8 @@ export function list(lane, round, { nodes, own }) {
   const items = (parent) => {
     const here = nodes.filter((node) => node.parent === parent).map((node) => item(node));
     if (own && parent === end) here.push(ownItem(own.token));
+    const chance = known.get(parent);
+    if (chance) here.unshift(el("li", null, chances.listed(chance)));
     return here.length ? el("ul", null, here) : null;
   };
   /**

@@ -149,7 +149,7 @@ function giveBack({ run, source, raw, time, picked }) {
   Object.assign(state.form, settings);
   emit("form");
   setTime(time);
-  if (picked) pick(picked.lane, picked.key);
+  if (picked) pick(picked.lane, picked.key, false);
 }
 
 /**
@@ -193,7 +193,7 @@ function notable(fresh) {
   const found = fresh
     .flatMap(([, round]) => round.tokens)
     .find((token) => token.fate === "relaxed" && shown().some(({ lane }) => lane.index === token.lane));
-  if (found) pick(found.lane, found.key);
+  if (found) pick(found.lane, found.key, false);
 }
 
 /** @param {string} text */

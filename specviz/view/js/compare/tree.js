@@ -7,6 +7,7 @@ import { label, nats, prob } from "specviz/core/formats.js";
 import { measured, onDisplay, pick, pickedToken, shown, state } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 import * as sets from "specviz/laws/sets.js";
+import * as chances from "specviz/compare/chances.js";
 import * as picture from "specviz/compare/picture.js";
 
 const NARROW = 720; // px: below it the tree is a list
@@ -18,10 +19,12 @@ const READING = {
     "This rule judges paths: what follows a node is looked at before the node, and the first that passes is kept with its path.",
 };
 const KEY = "Rounded: drawn. Square: chosen. The bar ends at φ, the line is the draw u: left of φ it is kept.";
+const LETTERS = "p: the draft’s, q: the verifier’s, or what is left of it.";
 /**
  * @typedef {{
  *   words: HTMLElement, count: HTMLElement, before: HTMLButtonElement, after: HTMLButtonElement,
  *   fold: HTMLButtonElement, body: HTMLElement, figures: HTMLElement, box: HTMLElement, reading: HTMLElement,
+ *   note: HTMLElement,
  * }} Parts
  */
 const parts = /** @type {Parts} */ ({});
@@ -183,16 +186,28 @@ function draw() {
   ]
     .filter(Boolean)
     .join(" · ");
-  set(parts.reading, `${READING[lane.scope]} ${KEY}`);
   set(parts.count, `round ${round.index + 1} of ${lane.rounds.length}`);
   [parts.before.disabled, parts.after.disabled] = [rounds[0] === round, rounds.at(-1) === round];
   parts.fold.hidden = !forest.tooTall(round, most);
   set(parts.fold, now.folded ? "Show every node" : "Fold what was never judged");
   const shownTree = forest.laid(round, now.folded);
+  const letters = wide >= NARROW && picture.tight(shownTree.depth, wide) ? ` ${LETTERS}` : "";
+  set(parts.reading, `${READING[lane.scope]} ${KEY}${letters}`);
   parts.body.replaceChildren(
-    wide < NARROW ? picture.list(lane, round, shownTree) : picture.drawn(lane, round, shownTree, wide),
+    wide < NARROW ? picture.list(lane, round, shownTree) : picture.drawn(lane, round, shownTree, wide, explain),
   );
+  set(parts.note, "");
   parts.figures.replaceChildren(figures(lane, round));
+}
+
+// What the numbers over a place are, below the picture; asked for again it is gone.
+/**
+ * @param {number} place
+ * @param {chances.Chance} chance
+ */
+function explain(place, chance) {
+  const words = `Place ${place + 1}. ${chances.sentence(chance)}`;
+  set(parts.note, parts.note.textContent === words ? "" : words);
 }
 
 // To the tree of the round on display, and to the selected node in it.
@@ -241,6 +256,7 @@ export function build() {
     ),
     (parts.reading = el("p.caption")),
     parts.body,
+    (parts.note = el("p.caption.treenote", { role: "status" })),
     parts.figures,
   );
   on("pick run columns ended theme", draw);

@@ -62,6 +62,13 @@ export function distinct(lanes) {
   return all.filter((one, i) => all.findIndex((other) => same(one, other)) === i);
 }
 
+// What a drafter needs that was trained on the verifier's states, by role: a head, an exit.
+/**
+ * @param {string} name
+ * @returns {("head" | "exit")[]}
+ */
+export const trained = (name) => /** @type {const} */ (["head", "exit"]).filter((role) => words(name)[`uses_${role}`]);
+
 // As many of these drafters (at most `count`) as are least alike, the first of them first: what asks a draft model, what
 // asks a head, and what asks no model at all, before two of a kind.
 /**
@@ -70,7 +77,7 @@ export function distinct(lanes) {
  */
 export function unlike(names, count) {
   /** @param {string} name */
-  const kind = (name) => `${Boolean(words(name).uses_draft_model)} ${Boolean(words(name).uses_head)}`;
+  const kind = (name) => `${Boolean(words(name).uses_draft_model)} ${trained(name)}`;
   /** @param {string} name */
   const alike = (name) => names.slice(0, names.indexOf(name)).filter((one) => kind(one) === kind(name)).length;
   return [...names].sort((one, other) => alike(one) - alike(other)).slice(0, count);

@@ -67,20 +67,22 @@ export function forget(run) {
 }
 
 // A question: its `answer`, or {error, field?}, or {stopped: a sentence} after `stop`; `say` gets sentences while it is
-// waited for. `kind` as in ui/advice.py.
+// waited for, `part` answers that are not whole yet. `kind` as in ui/advice.py.
 /**
  * @param {string} kind
  * @param {string | null} pair
  * @param {unknown} question
  * @param {(words: string) => void} say
+ * @param {(answer: any) => void} part
  */
-export function ask(kind, pair, question, say) {
+export function ask(kind, pair, question, say, part = () => {}) {
   let run = "";
   let stopped = false;
   /** @type {Promise<any>} */
   const answer = new Promise((resolve) => {
     run = begin("ask", { kind, pair, question: JSON.stringify(question) }, (message) => {
       if (message.kind === "wait") say(message.message);
+      else if (message.kind === "part") part(message.answer);
       else if (message.kind === "answer") resolve(message.answer);
       else resolve(stopped ? { stopped: message.message } : { error: message.message, field: message.field });
     });

@@ -8,7 +8,7 @@
 //   columns  the lanes as configured: {rule, knobs, drafter?, from}; `drafter`: its own; `from`: index of the run's lane
 //             it shows, or null
 //   costs    what a verifier call costs, see costs.js; null: as the run on display took its time
-//   picked   {lane, key} of the selected token, or null
+//   picked   {lane, key} of the selected token, or null; `asked`: whether a person picked it, or the page did
 // Events: run (another is on display), append (it has grown), time, pick, columns, whatif (a knob, of the column of
 // that
 // index), settings and form (changed by hand, or by the page), theme, ended (a run that streamed), rest (the playhead
@@ -29,6 +29,7 @@ export const state = {
   live: false,
   playing: false,
   picked: null,
+  asked: false,
   front: 0,
   hideCut: false,
   withPlain: true,
@@ -179,11 +180,13 @@ export function done(lane) {
   return state.live || state.time >= (state.run?.span ?? 0) ? lane.rounds.length : store.at(lane, state.time).done;
 }
 
+// `asked`: a person did, not the page for them.
 /**
  * @param {number | null} lane null: no token is selected from now on
  * @param {number} key
  */
-export function pick(lane, key = -1) {
+export function pick(lane, key = -1, asked = true) {
+  state.asked = asked;
   state.picked = lane === null ? null : { lane, key };
   emit("pick");
 }

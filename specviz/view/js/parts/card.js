@@ -118,7 +118,8 @@ export function watch(box, find) {
     if (!pointed || String(getSelection())) return;
     if (event.pointerType === "touch")
       setTimeout(() => show(inside(pointed.node, "bdi"), pointed.token, pointed.lane), 60);
-    const again = state.picked && state.picked.lane === pointed.lane.index && state.picked.key === pointed.token.key;
+    const again =
+      state.asked && state.picked && state.picked.lane === pointed.lane.index && state.picked.key === pointed.token.key;
     pick(again ? null : pointed.lane.index, pointed.token.key);
   });
   box.addEventListener("keydown", (event) => {

@@ -53,10 +53,16 @@ export function inputs(of, knobs, values, changed) {
       const pick = el(
         "select",
         { "aria-label": name, onchange: (e) => change(e.currentTarget.value) },
-        knob.choices.map((word) => el("option", { value: word }, word)),
+        knob.choices.map((word) => el("option", { value: word }, word.replaceAll("_", " "))),
       );
       pick.value = values[knob.name];
-      return el("label.knob.choice", { title }, el("i", null, symbol(knob.name)), pick);
+      const long = knob.choices.some((word) => word.length > 9);
+      return el(
+        long ? "label.knob.choice.long" : "label.knob.choice",
+        { title },
+        el("i", null, symbol(knob.name)),
+        pick,
+      );
     }
     const text = el("input", {
       type: "text",
@@ -77,7 +83,8 @@ export function inputs(of, knobs, values, changed) {
       change(value);
       if (range) range.value = String(scale(knob).to(Number(value) || 0));
     });
-    return el(range ? "label.knob.main" : "label.knob", { title }, el("i", null, symbol(knob.name)), range, text);
+    const looks = range ? "label.knob.main" : knob.form ? "label.knob.form" : "label.knob";
+    return el(looks, { title }, el("i", null, symbol(knob.name)), range, text);
   });
 }
 

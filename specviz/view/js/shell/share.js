@@ -26,7 +26,7 @@ export function restore(wanted) {
   }
   if (wanted.at !== null && state.run) setTime(wanted.at * state.run.span);
   const there = wanted.pick && state.run?.lanes[wanted.pick[0]]?.tokens[wanted.pick[1]];
-  if (there) pick(there.lane, there.key);
+  if (there) pick(there.lane, there.key, false);
   const ignored = [...wanted.ignored, ...(wanted.pick && state.run && !there ? ["selection"] : [])];
   if (ignored.length) notices.notice(without(ignored));
 }

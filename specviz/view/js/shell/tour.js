@@ -84,7 +84,7 @@ function see(scene, time, token = null) {
   state.front = scene.index;
   emit("columns");
   setTime(time);
-  pick(token ? scene.lane.index : null, token?.key);
+  pick(token ? scene.lane.index : null, token?.key, false);
 }
 
 function build() {
