@@ -4,6 +4,7 @@ import { favourite } from "specviz/laws/laws.js";
 /** @type {Twin} */
 export default {
   stroke: ["ink3", 1.25, "7 3", "triangle-up", "longdash"],
+  each: true,
   law(verifier) {
     const best = favourite(verifier);
     return { accept: best, target: null, residual: () => best };

@@ -13,6 +13,7 @@ const barAt = (nats, { epsilon, alpha }) => Math.min(epsilon, alpha * Math.exp(-
 export default {
   symbols: { epsilon: "ε", alpha: "α" },
   stroke: ["ink2", 1.5, "5 3", "square", "dash"],
+  each: true,
   law(verifier, draft, knobs) {
     const bar = barAt(entropy(verifier), knobs);
     const rest = knobs.fallback === "greedy" ? favourite(verifier) : verifier;

@@ -5,6 +5,7 @@ import { leftover } from "specviz/laws/laws.js";
 export default {
   symbols: { k: "k" },
   stroke: ["ink3", 1.25, "", "triangle-down-open", "solid"],
+  each: true,
   law(verifier, draft, { k }) {
     const kth = [...verifier].sort((a, b) => b - a)[Math.min(k, verifier.length) - 1];
     const liked = verifier.map((q) => (q >= kth && q > 0 ? 1 : 0));

@@ -25,6 +25,8 @@ class SetRule:
     drawings: ClassVar[tuple[Drawing, ...]]  # how siblings may come for it; the first is the usual way
     summary: ClassVar[str]  # one plain sentence
     formula: ClassVar[str]  # X_i sibling i, p_i its law, p the draft, q the verifier
+    helps: ClassVar[str]  # one or two plain sentences: what it is good for
+    hurts: ClassVar[str]  # and what not
     source: ClassVar[str]  # the paper
 
     def __post_init__(self) -> None:

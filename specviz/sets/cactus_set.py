@@ -29,6 +29,8 @@ class CactusSet(SetRule):
         "Cactus on a chosen set: the siblings are lifted together, and the budget holds for what is really written."
     )
     formula = "g = min(1, q(S) + √(2δ q(S) (1 − q(S)))); solver exact: the largest g with KL(g ‖ q(S)) ≤ δ\nwrite q g / q(S) on S, q (1 − g) / (1 − q(S)) off it\nacceptance: g"
+    helps = "With chosen siblings and a budget of divergence: what is written costs exactly what was allowed, however many siblings there are."
+    hurts = "It is not lossless. Where the siblings have little of the verifier's mass the budget buys little, and taylor overspends where it lifts far."
     source = "specviz, after Hao & Mou, ICLR 2026 (arXiv 2604.04987)"
 
     delta: float = knob(

@@ -21,6 +21,8 @@ class GreedyMulti(SetRule):
     drawings = ("greedy",)
     summary = "The likeliest tokens are always offered, and one more is drawn: the best that can be done with those."
     formula = "T the k − 1 likeliest of p, p′ = norm(p without T), X drawn from p′\nkeep X with chance min(1, q(X) / p′(X)), else draw y from norm(max(q − p′, 0)), which is accepted where y is in T\nacceptance: q(T) + Σ outside T of min(q, p′)"
+    helps = "With a sure draft model: its likeliest tokens are offered for certain, and one more is drawn so that nothing is lost. No rule keeps more of siblings that come so."
+    hurts = "With a draft that spreads its mass: likely tokens of the draft that the verifier does not want take the places of others."
     source = "Hu et al. 2025 (arXiv 2502.18779), greedy draft sampling"
 
     def accepts(self, verifier: Floats, draft: Floats, k: int, drawing: Drawing) -> Floats:

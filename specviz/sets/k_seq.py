@@ -22,6 +22,8 @@ class KSeq(SetRule):
     drawings = ("iid",)
     summary = "All siblings are judged alike, each a little more strictly than if it were the only one."
     formula = "β(g) = Σ min(p, q/g), g from 1 to k with 1 − (1 − β)^k = g β\nkeep X_i with chance min(1, q(X_i) / (g p(X_i))), in order; none kept: draw from norm(q − g min(p, q/g))"
+    helps = "With several independent siblings: one number, found once for a place, makes up for judging them alike. It keeps at least 1 − 1/e of what the best rule could."
+    hurts = "It takes independent siblings only, which repeat each other; those drawn without replacement offer more, and other rules keep more of them."
     source = "Sun et al. 2023, SpecTr (arXiv 2310.15141), Alg. 2"
 
     def accepts(self, verifier: Floats, draft: Floats, k: int, drawing: Drawing) -> Floats:

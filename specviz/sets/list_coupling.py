@@ -27,6 +27,10 @@ class ListCoupling(SetRule):
     drawings = ("iid",)
     summary = "Draft and verifier read the same noise, so the text does not depend on the draft, and they mostly agree."
     formula = "X_j = argmin E^j(x) / p(x), y = argmin min_j E^j(x) / q(x)\nacceptance of one: Σ_x 1 / Σ_y max(p(y)/p(x), q(y)/q(x))"
+    helps = (
+        "When the text must not depend on who drafts: two drafters, or none, give the same tokens from the same noise."
+    )
+    hurts = "Who never looks at a sibling cannot make up for one that was refused: it falls short of the optimum. Its acceptance is known exactly for few tokens only."
     source = "Daliri et al. 2024 (arXiv 2408.07978); Rowan et al. 2025 (arXiv 2506.05632)"
 
     def accepts(self, verifier: Floats, draft: Floats, k: int, drawing: Drawing) -> Floats:

@@ -22,6 +22,10 @@ class Naive(SetRule):
     drawings = ("iid", "without_replacement", "greedy", "picked")
     summary = "The verifier draws its own token, and it is kept if it is one of the siblings."
     formula = "draw y from q; keep it iff y is one of X_1 … X_k\nacceptance with independent siblings: Σ q(x) (1 − (1 − p(x))^k)"
+    helps = "Where nothing but the verifier's own sampler is at hand: the siblings may come in any way, and their laws are never read. On picked siblings it is what EAGLE does."
+    hurts = (
+        "Where many tokens are fine its own draw is seldom among a few siblings, however good the draft: it keeps few."
+    )
     source = "Sun et al. 2023, baseline of SpecTr (arXiv 2310.15141)"
 
     def accepts(self, verifier: Floats, draft: Floats, k: int, drawing: Drawing) -> Floats:

@@ -24,6 +24,8 @@ class Recursive(SetRule):
     drawings = ("iid", "without_replacement", "picked")
     summary = "Each sibling is judged strictly, against what the refusal of its elder left of the verifier."
     formula = "q_1 = q; keep X_i with chance min(1, q_i(X_i) / p_i(X_i)), else q_(i+1) = norm(max(q_i − p_i, 0))\nnone kept: draw from q_(k+1)"
+    helps = "With siblings drawn without replacement, on any tree: each of them is judged for what is still missing, and the law of each is all that must be known."
+    hurts = "With independent siblings, which repeat each other: k_seq mostly keeps more of them. It does not look at the younger when it judges the elder, so it falls short of the optimum."
     source = "Miao et al. 2024, SpecInfer (arXiv 2305.09781); Jeon et al. 2024, RSD (arXiv 2402.14160); Yang et al. 2024, MCSD (arXiv 2401.06706)"
 
     def accepts(self, verifier: Floats, draft: Floats, k: int, drawing: Drawing) -> Floats:

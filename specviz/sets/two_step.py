@@ -18,8 +18,9 @@ class TwoStep(SetRule):
 
     Which laws a selection can have: those with p_I(H) >= draft(H)^k for every set H of tokens, since siblings that are all
     in H leave no other choice. Of these the one closest to the verifier is found without a linear program: in rising order
-    of verifier/draft, p_I has the slopes of the least concave curve above draft(H)^k over verifier(H). So this shows the
-    best two steps; the paper's linear program for two siblings attains it, its tournament for more falls short.
+    of verifier/draft, p_I has the slopes of the least concave curve above draft(H)^k over verifier(H). For two siblings that is
+    the optimum of the paper's own linear program, over weights w_ij with p_I(i) = p(i)^2 + sum over j of 2 w_ij p(i) p(j) and
+    w_ij + w_ji = 1. For more the paper selects by a tournament of such pairs; this is the best selection instead.
     """
 
     name = "two_step"
@@ -28,7 +29,9 @@ class TwoStep(SetRule):
         "One sibling is selected with weights that favour what the verifier lacks, and that one is judged strictly."
     )
     formula = "select I with weights such that X_I has law p_I, p_I(H) ≥ p(H)^k for every H\nkeep X_I with chance min(1, q(X_I) / p_I(X_I)), else draw from norm(max(q − p_I, 0))\nacceptance: Σ min(q, p_I)"
-    source = "Khisti et al. 2025 (arXiv 2410.18234)"
+    helps = "As the yardstick for independent siblings: no rule keeps more of them. With two it is what the paper's linear program finds."
+    hurts = "The weights of the selection must be solved for at every place, over the whole vocabulary; the paper cuts that short for large ones. With more than two siblings the paper selects by a tournament, which keeps less than is shown here."
+    source = "Khisti et al. 2025 (arXiv 2410.18234): its two steps, with the best selection for any number of siblings"
 
     def accepts(self, verifier: Floats, draft: Floats, k: int, drawing: Drawing) -> Floats:
         return least(verifier, draft, k, drawing)

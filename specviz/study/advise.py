@@ -128,12 +128,13 @@ def by_drafter(
 
 def able(pair: Pair) -> list[Drafter]:
     """The drafters of chains that can work with `pair` under `sps` and a text alone, at their own defaults."""
-    made = [
-        drafter
-        for drafter in map(drafters.make, drafters.names())
-        if drafter.drafts and not drafter.branches and not drafter.wants_samples
-    ]
-    return [drafter for drafter in made if drafter.refusal(rules.make("sps"), pair) is None]
+    return [drafter for drafter in chains() if drafter.refusal(rules.make("sps"), pair) is None]
+
+
+def chains() -> list[Drafter]:
+    """The drafters of chains that need a text alone, at their own defaults."""
+    made = map(drafters.make, drafters.names())
+    return [drafter for drafter in made if drafter.drafts and not drafter.branches and not drafter.wants_samples]
 
 
 def each_drafter(

@@ -9,7 +9,7 @@ both models at so many nodes. The intervals say what one more run on such a prom
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Literal, NamedTuple
 
@@ -71,16 +71,6 @@ class Shapes:
     intervals: list[tuple[float, float]]
     clock: Clock
     advices: list[ShapeAdvice]
-
-    def to_data(self) -> dict[str, Any]:
-        """The same as JSON can hold it; a clock by number of tokens, [[tokens, seconds], ...]."""
-        seconds = {role: [list(row) for row in getattr(self.clock, role).items()] for role in ("verify", "draft")}
-        return {
-            "chances": self.chances,
-            "intervals": [list(interval) for interval in self.intervals],
-            "clock": {**seconds, "rest": self.clock.rest},
-            "advices": [asdict(advice) for advice in self.advices],
-        }
 
 
 def by_shape(traces: Sequence[Trace], pair: Pair, *, rule: Rule | None = None, clock: Clock | None = None) -> Shapes:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any, TypeGuard
 
-from specviz import drafters, registry, rules
+from specviz import registry, rules
 from specviz.backends import Pair
 from specviz.record.trace import Trace
 from specviz.registry import shown
@@ -69,16 +69,15 @@ def drafter_messages(text: str, pair: Pair) -> Iterator[Message]:
 
     rows       as in `answer`, one for each drafter that is read already, fastest first
     left       the drafters that are still to be read, in that order
-    missing    the drafters of chains that cannot work with these models
+    missing    the drafters of `advise.chains` that cannot work with these models
     texts      how many texts were read
     positions  of all of them together, at most
     """
     asked, trace = _request(text)
     length = _length(asked)
     left = [drafter.name for drafter in advise.able(pair)]
-    chains = [name for name in drafters.names() if drafters.make(name).drafts and not drafters.make(name).branches]
     fixed = {
-        "missing": [name for name in chains if name not in left],
+        "missing": [drafter.name for drafter in advise.chains() if drafter.name not in left],
         "texts": sum(bool(lane.rounds) for lane in trace.lanes),
         "positions": DRAFTER_POSITIONS,
     }
@@ -124,9 +123,19 @@ def bought(text: str, pair: Pair) -> dict[str, Any]:
 
 
 def shaped(text: str, pair: Pair) -> dict[str, Any]:
-    """Which shape of draft suits the prompt of {trace}: `shapes.Shapes.to_data`."""
+    """Which shape of draft suits the prompt of {trace}: a chain, the usual tree, the best, a dynamic one, as
+
+    rows     as in `answer`, with what is more in `shapes.ShapeAdvice`: {kind, nodes, levels, measured}
+    chances  how often exactly the first, the second, ... candidate for a place was kept
+    """
     _, trace = _request(text)
-    return shapes.by_shape([trace], pair).to_data()
+    found = shapes.by_shape([trace], pair)
+    rows = [
+        _row(advice)
+        | {"kind": advice.kind, "nodes": advice.nodes, "levels": advice.levels, "measured": advice.measured}
+        for advice in found.advices
+    ]
+    return {"rows": rows, "chances": found.chances}
 
 
 def _row(advice: advise.Advice) -> dict[str, Any]:
@@ -167,5 +176,10 @@ def _number(value: Any, field: str, high: float, unit: str) -> float:
     return float(value)
 
 
-ANSWERS: dict[str, Callable[[str, Pair], dict[str, Any]]] = {"advise": answer, "tryout": tried, "buys": bought}
+ANSWERS: dict[str, Callable[[str, Pair], dict[str, Any]]] = {
+    "advise": answer,
+    "tryout": tried,
+    "buys": bought,
+    "shapes": shaped,
+}
 QUESTIONS = (*ANSWERS, "drafters")

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from specviz.ui.desk import Desk
     from specviz.ui.models import Loading
 
-KINDS = {"run", "sweep", "verify", "advise", "drafters", "tryout", "buys", "judge", "law"}
+KINDS = {"run", "sweep", "verify", "advise", "drafters", "shapes", "tryout", "buys", "judge", "law"}
 LOG = logging.getLogger("specviz.jobs")
 STARTED = time.time()
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"

@@ -44,7 +44,7 @@ WORDS = (
     "spends",
     "servers",
 )
-SET_WORDS = ("summary", "formula", "source", "lossless", "drawings")
+SET_WORDS = ("summary", "formula", "helps", "hurts", "source", "lossless", "drawings")
 PLAIN = {
     "summary": "The verifier alone, one token per call. What the others are measured against.", "formula": "draw y from q; write y", "helps": "As the yardstick: its text and its speed are what every rule is held against.",
     "hurts": "The big model is called once for every token, which is slow.", "source": "", "lossless": True, "scope": "token", "flips": None, "loose_below": False, "spends": None, "servers": {}, "knobs": [],

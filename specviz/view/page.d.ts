@@ -103,6 +103,7 @@ interface Twin {
   flip?(facts: Facts, knobs: Knobs): number;
   again?(facts: Facts): number;
   whole?: boolean;
+  each?: boolean;
   pairwise?: boolean;
   contour?(knobs: Knobs, draft: number): number;
   because?(facts: Facts, knobs: Knobs): string;

@@ -109,7 +109,7 @@ def test_the_fastest_drafter_is_found_and_used_in_all_lanes(tab, pair):
     asked = json.dumps({"trace": tab.evaluate("specviz.state.raw"), "draft_length": 4})
     *parts, whole = (message["answer"] for message in advice.drafter_messages(asked, pair))
     assert [len(part["rows"]) for part in parts] == list(range(len(able) + 1)) and parts[0]["left"] == able
-    assert whole["left"] == [] and whole["missing"] == ["head"]
+    assert whole["left"] == [] and "head" in whole["missing"]
     shown = {row.get_attribute("data-row"): row.inner_text() for row in tab.locator(".advice tbody tr").all()}
     assert sorted(shown) == sorted(able)
     for row in whole["rows"]:

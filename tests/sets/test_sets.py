@@ -168,6 +168,33 @@ def test_the_selection_of_two_steps_is_possible_and_optimal(k):
         assert abs(np.minimum(law, verifier).sum() - sets.optimum(verifier, draft, k, "iid")) < EXACT
 
 
+def test_two_steps_for_two_siblings_are_the_papers_linear_program():
+    """Maximise sum z with z_i <= q_i and z_i <= p_I(i) = p_i^2 + sum over j of 2 w_ij p_i p_j, w_ij + w_ji = 1 (Khisti et al.,
+    importance weights): the acceptance that is stated."""
+    for seed in range(6):
+        verifier, draft = pair(seed, size=5, spread=1.5)
+        pairs = list(itertools.combinations(range(5), 2))  # the variables: z [5], then w_ij for i < j
+        limits, bounds = np.zeros((5, 5 + len(pairs))), draft**2
+        limits[:, :5] = np.eye(5)
+        for column, (i, j) in enumerate(pairs, 5):
+            limits[i, column] -= 2 * draft[i] * draft[j]
+            limits[j, column] += 2 * draft[i] * draft[j]
+            bounds[j] += 2 * draft[i] * draft[j]
+        ends = [*((0, q) for q in verifier), *((0, 1) for _ in pairs)]
+        aim = np.append(-np.ones(5), np.zeros(len(pairs)))
+        solved = linprog(aim, limits, bounds, bounds=ends, method="highs")
+        assert abs(-solved.fun - float(sets.make("two_step").acceptance(verifier, draft, 2))) < PROGRAM
+
+
+@every_rule
+def test_every_rule_says_what_it_is_good_for(name):
+    """In sentences, for its page."""
+    rule = sets.make(name)
+    for words in (rule.summary, rule.helps, rule.hurts):
+        assert words[0].isupper() and words.endswith(".")
+    assert rule.formula and rule.source
+
+
 def test_list_coupling_is_what_shared_noise_does():
     """20,000 races of four tokens for each k: law and acceptance within 4.5 standard errors (odds of a false alarm below
     1 in 8,000 for all 18 numbers), and never below its bound."""

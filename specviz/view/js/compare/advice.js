@@ -14,6 +14,7 @@ import { key } from "specviz/parts/key.js";
  *   rule: string, name: string, knobs: Knobs, drafter: string, draft_length: number, kept: number,
  *   interval: [number, number], kl: number, speedup: number, speedup_interval: [number, number], attempt?: number,
  *   tried?: { kept: number, kl: Num, inside: boolean },
+ *   kind?: string, nodes?: number, measured?: boolean,
  * }} Row
  */
 
@@ -57,7 +58,22 @@ const inUse = (row) =>
   state.form.draft_length === row.draft_length &&
   !state.columns.some(({ drafter }) => drafter);
 
-/** @type {Record<"rules" | "drafters", Subject>} */
+/** @type {Record<string, string>} by kind of shape */
+const SHAPES = {
+  chain: "chain",
+  static: "the usual tree",
+  best: "the best tree",
+  dynamic: "dynamic tree",
+};
+
+// What a shape is for the drafter: its own knob where it has one.
+/** @param {Row} row */
+const shapeOf = (row) => {
+  const { name, knobs } = drafterOf(row);
+  return typeof knobs.shape === "string" ? knobs.shape : row.kind === "chain" ? `${row.draft_length} in a row` : name;
+};
+
+/** @type {Record<"rules" | "drafters" | "shapes", Subject>} */
 export const SUBJECTS = {
   rules: {
     head: "rule",
@@ -72,6 +88,14 @@ export const SUBJECTS = {
     name: (row) => drafterOf(row).name,
     label: (row) => drafters.label(drafterOf(row)),
     title: (row) => el("span", { title: drafters.words(drafterOf(row).name).summary }, drafterOf(row).name),
+    use: (row) => (inUse(row) ? "In use" : "Use in all lanes"),
+    used: inUse,
+  },
+  shapes: {
+    head: "shape",
+    name: (row) => row.kind ?? "",
+    label: (row) => drafters.label(drafterOf(row)),
+    title: (row) => el("span", { title: drafters.words(drafterOf(row).name).summary }, SHAPES[row.kind ?? ""]),
     use: (row) => (inUse(row) ? "In use" : "Use in all lanes"),
     used: inUse,
   },
@@ -138,13 +162,23 @@ function realRun(row, subject, check) {
  * @param {Acts} acts
  */
 function line(row, { subject, most, fixedLength }, { check, use }) {
-  const drafts = `drafts ${row.draft_length}`;
+  const drafts = subject === SUBJECTS.shapes ? shapeOf(row) : `drafts ${row.draft_length}`;
   const settings = [
     cell("setting", knobsOf(row), fixedLength ? null : el("span.caption", null, drafts)),
     cell("divergence", el("b", null, nats(row.kl))),
   ];
   const [setting, divergence] =
-    subject === SUBJECTS.rules ? settings : [el("td.drafts", { "data-label": "setting" }, drafts), null];
+    subject === SUBJECTS.rules
+      ? settings
+      : [
+          el(
+            "td.drafts",
+            { "data-label": "setting" },
+            drafts,
+            row.nodes ? el("span.caption", null, `${row.nodes} ${row.nodes === 1 ? "node" : "nodes"}`) : null,
+          ),
+          null,
+        ];
   const words = subject.use(row);
   return el(
     "tr",

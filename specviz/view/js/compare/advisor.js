@@ -49,6 +49,14 @@ const GOALS = {
     busy: "The forwards of the models are timed, then every drafter drafts along the texts again.",
     lead: () => "Under sps, which loses nothing: fastest first",
   },
+  shapes: {
+    words: ["A chain or a tree of candidates"],
+    title: "What the draft model should draft, and of how many nodes, if nothing may be lost: under the rule sps.",
+    asks: "shapes",
+    subject: advice.SUBJECTS.shapes,
+    busy: "Short runs of a wide tree on this prompt tell how often each candidate is kept; then the forwards are timed: half a minute.",
+    lead: () => "Under sps, which loses nothing: fastest first",
+  },
 };
 const FIND = "Find settings";
 /**
@@ -62,7 +70,7 @@ const parts = /** @type {Parts} */ ({ goals: {} });
 let goal = "spend";
 /**
  * @typedef {{ goal: string, value: number | string, fixedLength: boolean, subject: advice.Subject, trace: string, run: Run }} Asked
- * @typedef {{ rows: advice.Row[], missing: string[], texts: number, left?: string[], positions?: number }} Given
+ * @typedef {{ rows: advice.Row[], missing: string[], texts: number, left?: string[], positions?: number, chances?: number[] }} Given
  */
 /** @type {(Given & Asked) | null} */
 let answer = null;
@@ -165,7 +173,7 @@ function use(row) {
   if (!answer) return;
   if (state.live || busy) return say("", "A run is going on. Wait for its end.");
   const { subject } = answer;
-  const where = subject === advice.SUBJECTS.drafters ? useDrafter(row) : useRule(row);
+  const where = subject === advice.SUBJECTS.rules ? useRule(row) : useDrafter(row);
   inside(parts.table, `[data-row="${subject.name(row)}"] .try`)?.focus({ preventScroll: true });
   say(`${subject.label(row)} is in ${where} now, drafting ${row.draft_length}. Press Run to see it write.`);
 }
@@ -243,7 +251,7 @@ function draw() {
 
 // What holds for the whole answer.
 /** @param {Given & Asked} answer */
-function asides({ rows, missing, texts, subject, left = [], positions, run }) {
+function asides({ rows, missing, texts, subject, left = [], positions, chances = [], run }) {
   const old = run === state.run ? "" : "Read from the run before the one on display. ";
   if (subject === advice.SUBJECTS.drafters) {
     const unread = left.length && !busy ? `Not read: ${left.join(", ")}. ` : "";
@@ -251,6 +259,16 @@ function asides({ rows, missing, texts, subject, left = [], positions, run }) {
     return (
       `${old}${unread}${unable}From at most ${positions} tokens of ${texts} texts of one prompt, each drafter at its own ` +
       "defaults: other prompts may differ by more, most of all for drafters that copy. Drafters of trees are not among them."
+    );
+  }
+  if (subject === advice.SUBJECTS.shapes) {
+    const each = chances.map((chance) => `${Math.round(100 * chance)} %`).join(", ");
+    const ranks = chances.length
+      ? `The first, the second, … candidate for a place was the one kept in ${each} of cases. `
+      : "";
+    return (
+      `${old}${ranks}Measured in eight short runs on this prompt; the dynamic tree in runs of its own. The best tree is that of ` +
+      "Sequoia’s program for these chances and the times of the forwards here and now."
     );
   }
   const rest = rows.length && missing.length ? `No setting reaches it: ${missing.join(", ")}. ` : "";

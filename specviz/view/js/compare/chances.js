@@ -32,7 +32,8 @@ export function sentence({ kept, best, count }) {
 /** @param {Chance} chance */
 const words = ({ kept, best }) => (best === null ? prob(kept) : `${prob(kept)}, best ${prob(best)}`);
 
-const ROOMY = 160; // px from column to column: above it the picture says "kept", and its bars are long
+const ROOMY = 160; // px from column to column: above it the picture says "kept", and its bars are long;
+const BARE = 125; // below this it has no bars
 
 // The two numbers over a column, from `x` on, with `room` px to the next one: a bar that is filled as far as the chance, with a tick at the most.
 /**
@@ -44,7 +45,7 @@ const ROOMY = 160; // px from column to column: above it the picture says "kept"
  */
 export function drawn(chance, x, y, room, explain) {
   const { kept, best } = chance;
-  const long = room > ROOMY ? 44 : 24;
+  const long = room > ROOMY ? 44 : room > BARE ? 24 : 0;
   const at = x + long * Math.min(1, best ?? 0);
   return svg(
     "g",
@@ -63,14 +64,14 @@ export function drawn(chance, x, y, room, explain) {
     },
     svg("title", null, sentence(chance)),
     svg("rect", { x: x - 4, y: y - 8, width: room - 8, height: 24, fill: "transparent" }),
-    svg("rect", { x, y, width: long, height: 8, rx: 2, fill: "var(--sunk)" }),
-    svg("rect", { x, y, width: Math.max(1, long * kept), height: 8, rx: 2, fill: "var(--ink3)" }),
-    best === null
+    long ? svg("rect", { x, y, width: long, height: 8, rx: 2, fill: "var(--sunk)" }) : null,
+    long ? svg("rect", { x, y, width: Math.max(1, long * kept), height: 8, rx: 2, fill: "var(--ink3)" }) : null,
+    best === null || !long
       ? null
       : svg("line", { x1: at, x2: at, y1: y - 3, y2: y + 11, stroke: "var(--amber)", "stroke-width": 2.5 }),
     svg(
       "text",
-      { x: x + long + 7, y: y + 8, "font-size": 12, fill: "var(--ink2)" },
+      { x: x + long + (long ? 7 : 0), y: y + 8, fill: "var(--ink2)" },
       `${room > ROOMY ? "kept " : ""}${words(chance)}`,
     ),
   );

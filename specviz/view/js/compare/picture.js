@@ -1,5 +1,4 @@
-// The picture of a round's tree, and the same as a list with indents. Both are of what core/forest.js has laid out.
-import { el } from "specviz/core/dom.js";
+// The picture of a round's tree, of what core/forest.js has laid out; compare/treelist.js is the same as a list.
 import * as forest from "specviz/core/forest.js";
 import { named, prob } from "specviz/core/formats.js";
 import { onDisplay, pickedToken } from "specviz/core/state.js";
@@ -16,6 +15,8 @@ const OWN = 150; // px: of the verifier's own word
 const TIGHT = 170; // px from place to place: below it a node is said in letters,
 const STEP = 104; // and below this the picture is drawn smaller,
 const SMALLEST = 0.8; // but no smaller than this; a tree that is deeper still scrolls
+const SIZE = 12.5; // px: of the words beside the nodes,
+const LARGER = 13.5; // and where all is drawn smaller
 
 /**
  * @param {string} words
@@ -23,10 +24,10 @@ const SMALLEST = 0.8; // but no smaller than this; a tree that is deeper still s
  * @param {number} y
  * @param {Record<string, string | number | null>} more
  */
-const text = (words, x, y, more = {}) => svg("text", { x, y, "font-size": 12.5, fill: "var(--ink2)", ...more }, words);
+const text = (words, x, y, more = {}) => svg("text", { x, y, fill: "var(--ink2)", ...more }, words);
 // A token as a word: without the space that leads it, unless it is nothing else.
 /** @param {Token} token */
-const plain = (token) => named(token.text.replace(/^ +(?=\S)/, ""));
+export const plain = (token) => named(token.text.replace(/^ +(?=\S)/, ""));
 /**
  * @param {string} name
  * @param {number} room
@@ -96,7 +97,7 @@ function bar(x, y, long, token) {
       fill: token.fate === "relaxed" ? "var(--amber)" : "var(--mute)",
     }),
     svg("line", { x1: at, x2: at, y1: y - 3, y2: y + 11, stroke: "var(--ink)", "stroke-width": 2 }),
-    text(`φ ${prob(token.accept)}`, x + long + 8, y + 8, { "font-size": 12, ...HALO }),
+    text(`φ ${prob(token.accept)}`, x + long + 8, y + 8, HALO),
   );
 }
 
@@ -126,7 +127,7 @@ export const tight = (depth, wide) => spread(depth, wide).step < TIGHT;
 function spread(depth, wide) {
   const step = Math.min(280, (wide - OWN) / (depth + 1.15));
   if (step >= TIGHT) return { first: Math.min(250, step * 1.15), step, total: wide };
-  const first = 150;
+  const first = 130;
   const close = Math.max(STEP, (wide - OWN - first) / depth);
   return { first, step: close, total: Math.max(wide, first + close * depth + OWN) };
 }
@@ -167,7 +168,7 @@ export function drawn(lane, round, { nodes, root, rows, depth, own }, wide, expl
   /** @param {TreeNode} node */
   const sizeOf = ({ slot }) => /** @type {Size} */ (sizes.get(slot));
   let start = before(lane, round);
-  const space = first - (letters ? 60 : 96);
+  const space = first - (letters ? 56 : 96);
   while (start.length > 2 && width(start, 16) + 20 > space) start = `…${start.replace(/^…/, "").slice(1)}`;
   const rootWide = Math.min(space, width(start, 16) + 28);
   /**
@@ -205,7 +206,11 @@ export function drawn(lane, round, { nodes, root, rows, depth, own }, wide, expl
         "stroke-width": 1.3,
         "marker-end": "url(#sv-leaves)",
       }),
-      text(words, left - 34, (top + bottom) / 2 + 4, { fill: "var(--red-ink)", "text-anchor": "end", ...HALO }),
+      text(words, left - (letters ? 3 : 34), (top + bottom) / 2 + 4, {
+        fill: "var(--red-ink)",
+        "text-anchor": "end",
+        ...HALO,
+      }),
     ];
   });
   const names = Array.from({ length: depth }, (_, i) => text(`place ${i + 1}`, x(i) + 4, 18, { fill: "var(--ink3)" }));
@@ -216,7 +221,13 @@ export function drawn(lane, round, { nodes, root, rows, depth, own }, wide, expl
   const size = Math.max(SMALLEST, Math.min(1, wide / total));
   return svg(
     "svg",
-    { class: "treepicture", width: total * size, height: high * size, viewBox: `0 0 ${total} ${high}` },
+    {
+      class: "treepicture",
+      "font-size": size < 0.97 ? LARGER : SIZE,
+      width: total * size,
+      height: high * size,
+      viewBox: `0 0 ${total} ${high}`,
+    },
     svg(
       "defs",
       null,
@@ -260,7 +271,7 @@ function ownWord(round, { token, row }, from, left, y) {
       "text-decoration": bonus ? "underline dotted" : "underline",
       ...HALO,
     }),
-    text(bonus ? "bonus: nothing refused" : "in place of the refused", left, y(row) + 26, { ...HALO, "font-size": 12 }),
+    text(bonus ? "bonus: nothing refused" : "in place of the refused", left, y(row) + 26, HALO),
   );
 }
 
@@ -311,11 +322,10 @@ function drawnNode(round, { slot, token, elder, hidden }, { words, wide, long, l
     }),
     judged ? bar(left + 2, middle + 23, long, token) : null,
     text(said(round, token, elder, letters), left + 2, middle + (judged ? 46 : 33), {
-      "font-size": 12,
       fill: "var(--ink3)",
       ...HALO,
     }),
-    hidden ? text(`+${hidden} behind it`, left + wide + 8, middle + 5, { "font-size": 12, fill: "var(--ink3)" }) : null,
+    hidden ? text(`+${hidden} behind it`, left + wide + 8, middle + 5, { fill: "var(--ink3)" }) : null,
   );
 }
 
@@ -324,7 +334,7 @@ function drawnNode(round, { slot, token, elder, hidden }, { words, wide, long, l
  * @param {Round} round
  * @param {Token} token
  */
-function spokenOf(round, token) {
+export function spokenOf(round, token) {
   const place = store.places(round).find(({ slots }) => slots.includes(token.slot));
   const rank =
     place && place.slots.length > 1 ? `candidate ${place.slots.indexOf(token.slot) + 1} of ${place.slots.length}` : "";
@@ -333,73 +343,4 @@ function spokenOf(round, token) {
   return [named(token.text), `place ${token.position - round.start + 1}`, rank, token.fate, law, judged]
     .filter(Boolean)
     .join(", ");
-}
-
-// The same as a list, one candidate below the other, those behind a node indented under it.
-/**
- * @param {Lane} lane
- * @param {Round} round
- * @param {Forest} forest
- */
-export function list(lane, round, { nodes, own }) {
-  const picked = pickedToken();
-  const end = round.shape.path.at(-1) ?? -1;
-  const known = chances.chances(round);
-  /**
-   * @param {number} parent
-   * @returns {HTMLElement | null}
-   */
-  const items = (parent) => {
-    const here = nodes.filter((node) => node.parent === parent).map((node) => item(node));
-    if (own && parent === end) here.push(ownItem(own.token));
-    const chance = known.get(parent);
-    if (chance) here.unshift(el("li", null, chances.listed(chance)));
-    return here.length ? el("ul", null, here) : null;
-  };
-  /**
-   * @param {TreeNode} treeNode
-   * @returns {HTMLElement}
-   */
-  const item = ({ slot, token, elder, hidden }) => {
-    const fill = el("i");
-    const tick = el("b");
-    if (token.judged >= 0) {
-      fill.style.width = `${100 * token.accept}%`;
-      tick.style.left = `${100 * token.uniform}%`;
-    }
-    const older = nodes.find((node) => node.slot === elder);
-    const share = older?.token.fate === "rejected" && token.judged >= 0 ? forest.left(lane, older.token) : null;
-    return el(
-      "li",
-      null,
-      share === null ? null : el("p.leaves", null, `its elder leaves ${Math.round(100 * share)} %`),
-      el(
-        `button.listnode${forest.chosen(round, token) ? ".chosen" : ""}`,
-        {
-          type: "button",
-          "data-slot": slot,
-          "aria-pressed": String(picked?.key === token.key),
-          "aria-label": spokenOf(round, token),
-        },
-        el(`span.t.${token.fate}`, null, el("bdi", null, plain(token))),
-        token.judged >= 0 ? el("span.listbar", null, fill, tick) : null,
-        token.judged >= 0 ? el("span.phi", null, `φ ${prob(token.accept)}`) : null,
-        el("small", null, said(round, token, elder), hidden ? ` · +${hidden} behind it` : ""),
-      ),
-      items(slot),
-    );
-  };
-  /** @param {Token} token */
-  const ownItem = (token) =>
-    el(
-      "li",
-      null,
-      el(
-        "p.listown",
-        null,
-        el(`span.t.${token.fate}`, null, el("bdi", null, plain(token))),
-        el("small", null, token.fate === "bonus" ? "bonus: nothing refused" : "in place of the refused"),
-      ),
-    );
-  return el("div.treelist", null, items(-1));
 }

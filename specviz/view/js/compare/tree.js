@@ -9,6 +9,7 @@ import * as store from "specviz/core/store.js";
 import * as sets from "specviz/laws/sets.js";
 import * as chances from "specviz/compare/chances.js";
 import * as picture from "specviz/compare/picture.js";
+import * as treelist from "specviz/compare/treelist.js";
 
 const NARROW = 720; // px: below it the tree is a list
 /** @type {Record<string, string>} by the scope of a rule */
@@ -194,7 +195,7 @@ function draw() {
   const letters = wide >= NARROW && picture.tight(shownTree.depth, wide) ? ` ${LETTERS}` : "";
   set(parts.reading, `${READING[lane.scope]} ${KEY}${letters}`);
   parts.body.replaceChildren(
-    wide < NARROW ? picture.list(lane, round, shownTree) : picture.drawn(lane, round, shownTree, wide, explain),
+    wide < NARROW ? treelist.list(lane, round, shownTree) : picture.drawn(lane, round, shownTree, wide, explain),
   );
   set(parts.note, "");
   parts.figures.replaceChildren(figures(lane, round));

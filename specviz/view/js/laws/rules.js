@@ -125,8 +125,16 @@ export function keptWords(lane, facts) {
   return words;
 }
 
-// A lane's judged tokens under other knobs: key -> {fate}. `first` is the key of the first changed
-// fate. What follows that token never happened: it is counterfactual.
+// Whether another candidate for its place was judged before it.
+/** @type {(lane: Lane, token: Token) => boolean} */
+function younger(lane, token) {
+  const { parents } = lane.rounds[token.round].shape;
+  return parents.indexOf(parents[token.slot]) !== token.slot;
+}
+
+// A lane's judged tokens under other knobs: key -> {fate}. A younger candidate is left out, unless its rule judges each by
+// itself: it would be judged against something else. `first` is the key of the first changed fate. What follows that token
+// never happened: it is counterfactual.
 /**
  * @param {Run} run
  * @param {Lane} lane
@@ -139,6 +147,7 @@ export function whatIf(run, lane, knobs) {
   let first = null;
   lane.tokens.forEach((token) => {
     if (token.judged < 0 || token.fate === "discarded") return;
+    if (!same && !twins[lane.rule]?.each && younger(lane, token)) return;
     const was = token.fate !== "rejected";
     const kept = same ? was : keeps(lane, factsOf(run, token), knobs);
     if (kept === null) return;

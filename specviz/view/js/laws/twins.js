@@ -5,6 +5,7 @@
 //   flip(facts, knobs)           where its fate changes, see Rule.flip_point; for traces without it
 //   again(facts)                 from which value of the knob on it is kept again, beyond its flip
 //   whole: true                  the fate depends on whole distributions: accept does not decide it
+//   each: true                   every candidate for a place is judged by itself, against the verifier
 //   pairwise: true               accept depends on the token's own two probabilities alone
 //   contour(knobs, draft)        the verifier probability from which on it always keeps
 //   because(facts, knobs)        why it kept a token that a strict check refuses: a sentence
