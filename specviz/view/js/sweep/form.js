@@ -1,11 +1,11 @@
-// What a sweep is asked: rules with the values of a knob, families of questions, and how they are decoded. A line is
-// said to Python as the command line says it: cactus:delta=0.1,0.3,1
+// What a sweep is asked: rules with the values of a knob, families of questions, and how they are decoded.
 import { boot, defaults } from "specviz/core/boot.js";
 import { all, el, set } from "specviz/core/dom.js";
 import { emit } from "specviz/core/events.js";
 import { symbol } from "specviz/core/formats.js";
 import * as about from "specviz/parts/about.js";
 import { key } from "specviz/parts/key.js";
+import { choicesOf, knobOf, line, spec, usual, usualWords } from "specviz/sweep/lines.js";
 
 const MOST = 12; // lines
 /** @type {[string, string, string][]} */
@@ -24,90 +24,11 @@ const FIELDS = [
  * }} Parts
  */
 const parts = /** @type {Parts} */ ({ fields: {}, errors: {} });
-/**
- * A rule with the values of its knobs: `text` holds those of the first, `words` those of each that takes words.
- * @typedef {{ rule: string, text: string, words: Record<string, string[]> }} Line
- */
+/** @typedef {import("specviz/sweep/lines.js").Line} Line */
 /** @type {Line[]} */
 let lines = [];
 /** @type {Set<string>} */
 let families = new Set();
-
-const rules = () => boot.rules;
-/** @param {number | string} value */
-const number = (value) => String(+Number(value).toPrecision(6));
-/** @param {string} rule */
-const knobOf = (rule) => (rules()[rule]?.knobs || []).find((knob) => !knob.choices) || null;
-
-/** @param {string} rule */
-const choicesOf = (rule) =>
-  (rules()[rule]?.knobs || []).flatMap((knob) => (knob.choices ? [{ ...knob, choices: knob.choices }] : []));
-/** @param {string} text */
-const trimmed = (text) => text.split(",").map((part) => part.trim());
-/**
- * @param {string} rule
- * @returns {Record<string, string[]>}
- */
-const usualWords = (rule) => Object.fromEntries(choicesOf(rule).map((knob) => [knob.name, [String(knob.default)]]));
-
-// A rule named without a value is at its default; an empty field is not.
-/**
- * @param {unknown} given
- * @returns {Line}
- */
-function line(given) {
-  const [, rule, rest] = /** @type {RegExpExecArray} */ (/^([^:]*):?(.*)$/s.exec(String(given)));
-  const knob = knobOf(rule);
-  /** @type {Map<string | undefined, string[]>} */
-  const values = new Map(); // of each knob, as they are written
-  let last = knob?.name ?? "";
-  trimmed(rest).forEach((part) => {
-    const [, name, value] = /^(\w+)\s*=\s*(.*)$/s.exec(part) ?? [null, last, part];
-    last = name;
-    values.set(name, [...(values.get(name) ?? []), value]);
-  });
-  const words = usualWords(rule);
-  choicesOf(rule).forEach(({ name, choices }) => {
-    const some = values.get(name);
-    if (!some?.every((value) => choices.includes(value))) return;
-    words[name] = choices.filter((word) => some.includes(word));
-    values.delete(name);
-  });
-  const own = values.get(knob?.name) ?? [];
-  values.delete(knob?.name);
-  const others = [...values].map(([name, some]) => `${name ? `${name}=` : ""}${some.join(", ")}`);
-  const text = [rest || !knob ? own.join(", ") : number(knob.default), ...others].filter(Boolean).join(", ");
-  return { rule, text, words };
-}
-
-/** @param {Line} line */
-function spec({ rule, text, words }) {
-  const knob = knobOf(rule);
-  const chosen = choicesOf(rule)
-    .filter(({ name, default: one }) => words[name].join() !== one)
-    .map(({ name }) => `${name}=${words[name].join(",")}`);
-  const numbers = knob ? [`${/^\s*\w+\s*=/.test(text) ? "" : `${knob.name}=`}${trimmed(text).join(",")}`] : [];
-  const all = [...numbers, ...chosen].join(",");
-  return all ? `${rule}:${all}` : rule;
-}
-
-// Values worth a first look at a knob.
-/** @param {Knob | null} knob */
-function usual(knob) {
-  if (!knob) return "";
-  const { low, high } = knob;
-  const middle = Number(knob.default);
-  const values =
-    knob.type === "int"
-      ? [2, 5, 20]
-      : knob.scale === "log" && middle > 0
-        ? [middle / 10, middle / 3, middle, middle * 3]
-        : [0.1, 0.3, 0.5];
-  const fitting = values.filter(
-    (value) => (low === null || value > low || (value === low && !knob.open_low)) && (high === null || value <= high),
-  );
-  return (fitting.length ? fitting : [middle]).map((value) => number(value.toPrecision(1))).join(", ");
-}
 
 // How many settings the lines come to, plain decoding included; Python counts again.
 function settings() {
@@ -153,7 +74,7 @@ function drawLines(focus) {
             changed();
           },
         },
-        Object.keys(rules())
+        Object.keys(boot.rules)
           .filter((name) => name !== "plain")
           .map((name) => el("option", { value: name }, name)),
       );
@@ -209,7 +130,7 @@ function drawLines(focus) {
               el("i", null, symbol(knob.name)),
               text,
             )
-          : el("span.values.none", null, rules()[one.rule]?.lossless ? "no knob, lossless" : "no knob"),
+          : el("span.values.none", null, boot.rules[one.rule]?.lossless ? "no knob, lossless" : "no knob"),
         choicesOf(one.rule).map((each) => choice(one, each)),
         cut,
         error,
@@ -253,8 +174,8 @@ function choice(one, { name, help, choices }) {
 
 function addLine() {
   const used = lines.map((one) => one.rule);
-  const known = [...boot.openings.nextLines, ...Object.keys(rules())];
-  const rule = known.find((name) => rules()[name] && name !== "plain" && !used.includes(name)) ?? used[0];
+  const known = [...boot.openings.nextLines, ...Object.keys(boot.rules)];
+  const rule = known.find((name) => boot.rules[name] && name !== "plain" && !used.includes(name)) ?? used[0];
   lines.push({ rule, text: usual(knobOf(rule)), words: usualWords(rule) });
   drawLines(`select:${lines.length - 1}`);
   changed();
@@ -301,7 +222,7 @@ export function fill(request) {
   /** @type {Record<string, unknown>} */
   const wanted = { ...usualRequest, ...request };
   const specs = (Array.isArray(wanted.rules) ? wanted.rules : usualRequest.rules).filter(
-    (one) => Object.hasOwn(rules(), line(one).rule) && line(one).rule !== "plain",
+    (one) => Object.hasOwn(boot.rules, line(one).rule) && line(one).rule !== "plain",
   );
   lines = (specs.length ? specs : usualRequest.rules).slice(0, MOST).map(line);
   families = new Set(
@@ -328,7 +249,8 @@ export function fill(request) {
 function fits(name, value) {
   if (name === "rules")
     return (
-      Array.isArray(value) && value.every((one) => Object.hasOwn(rules(), line(one).rule) && line(one).rule !== "plain")
+      Array.isArray(value) &&
+      value.every((one) => Object.hasOwn(boot.rules, line(one).rule) && line(one).rule !== "plain")
     );
   if (name === "families") return Array.isArray(value) && value.every((one) => Object.hasOwn(parts.families, one));
   return FIELDS.some(([field]) => field === name) && ["number", "string"].includes(typeof value);
