@@ -36,6 +36,7 @@ interface Knob {
 }
 
 interface RuleWords {
+  servers?: Record<string, string>; // their options that come to the same
   summary: string;
   formula: string;
   helps: string;
@@ -50,6 +51,7 @@ interface RuleWords {
 }
 
 interface DrafterWords {
+  servers?: Record<string, string>; // their options that come to the same
   summary: string;
   source: string;
   uses_draft_model?: boolean;
@@ -311,6 +313,23 @@ interface PairFacts extends Omit<Pair, "name"> {
   ids?: string[];
 }
 
+// What the playground opens with, see openings.json; `focus`: a rule, and which of its rows.
+interface Preset {
+  name: string;
+  tokens: [name: string, draft: number, verifier: number][];
+  drafted: number;
+  knobs: Record<string, Knobs[]>;
+  focus: [rule: string, row: number];
+}
+
+interface SetPreset {
+  name: string;
+  tokens: Preset["tokens"];
+  candidates: number;
+  drawing: string;
+  knobs: Knobs;
+}
+
 interface Boot {
   version: string;
   rules: Record<string, RuleWords>;
@@ -328,8 +347,8 @@ interface Boot {
     nextLanes: string[];
     nextLines: string[];
     unfolded: string[];
-    presets: Record<string, { name: string; tokens: [string, number, number][]; drafted: number; knobs: any; focus: any }>;
-    sets: Record<string, any>;
+    presets: Record<string, Preset>;
+    sets: Record<string, SetPreset>;
   };
   plots: string[];
   plotly: string;
@@ -572,4 +591,48 @@ interface SweepWords {
   name: string | null;
   pair: string | null;
   regimes: Regime[];
+}
+
+// What a run is asked for, as it goes to Python, see compare/controls.js: what cannot be a number goes as it was typed.
+interface LaneRequest {
+  rule: string | null;
+  knobs?: Knobs;
+  drafter?: Drafter | null;
+}
+
+interface RunRequest {
+  prompt: string;
+  pair: string | null;
+  style: string | null;
+  system?: string | null;
+  temperature: number | string;
+  top_k: number | string;
+  top_p: number | string;
+  draft_length: number | string;
+  max_new_tokens: number | string;
+  seed: number | string;
+  drafter?: Drafter;
+  lanes: LaneRequest[];
+}
+
+// What a link asks for, see shell/links.js; `at`: the playhead, as a share of the run.
+interface Wanted {
+  form: Record<string, any>;
+  columns: Column[];
+  continued: object | null;
+  costs?: Costs;
+  pick: [lane: number, key: number] | null;
+  at: number | null;
+  ignored: string[];
+}
+
+// A place in the head of the page, see shell/sections.js.
+interface Place {
+  words: string;
+  key: string;
+  page: HTMLElement;
+  pack(): string;
+  unpack(text: string): void;
+  opened(): void;
+  closed(): void;
 }

@@ -7,6 +7,7 @@ import { claim } from "specviz/core/answers.js";
 import { boot } from "specviz/core/boot.js";
 import * as costs from "specviz/core/costs.js";
 import * as estimates from "specviz/core/estimates.js";
+import * as measures from "specviz/core/measures.js";
 import * as store from "specviz/core/store.js";
 import { rejudged } from "specviz/laws/rejudged.js";
 import { load } from "specviz/laws/twins.js";
@@ -25,7 +26,7 @@ const runs = readdirSync(new URL("assets/recorded/", HERE)).map((name) =>
 );
 const lanes = (rule) =>
   runs.flatMap((run) => run.lanes.filter((lane) => lane.rule === rule).map((lane) => [run, lane]));
-const whole = (lane) => store.figures({ lanes: [lane] }, 0, Infinity);
+const whole = (lane) => measures.figures({ lanes: [lane] }, 0, Infinity);
 
 function sums(above, below) {
   const total = (value) => above.reduce((all, a, i) => all + value(a, below[i]), 0);

@@ -7,6 +7,7 @@ import * as codes from "specviz/core/codes.js";
 import * as continued from "specviz/core/continued.js";
 import * as drafters from "specviz/core/drafters.js";
 import * as formats from "specviz/core/formats.js";
+import * as measures from "specviz/core/measures.js";
 import * as pairs from "specviz/core/pairs.js";
 import * as pieces from "specviz/core/pieces.js";
 import * as provenance from "specviz/core/provenance.js";
@@ -27,7 +28,7 @@ const beside = (room) =>
 await Promise.all([load(beside("rules")), sets.load(beside("sets"))]);
 
 export const specviz = {
-  ...{ agreement, codes, continued, drafters, formats, pairs, pieces, provenance, store },
+  ...{ agreement, codes, continued, drafters, formats, measures, pairs, pieces, provenance, store },
   ...{ laws, rules, sets, twins, links, servers, snippets },
   ...boot,
   ...state,

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { specviz } from "./pure.js";
 
-const { store, continued } = specviz;
+const { store, measures, continued } = specviz;
 
 const round = (start, clock, more) => ({
   ...{ start, clock, seconds: 1, draft_seconds: 0.25, drafted: [1, 2], kept: 1, emitted: [1, 3], origin: "resampled" },
@@ -46,7 +46,7 @@ test("a round's tokens have their fates, places and text", () => {
   );
   assert.equal(store.text(lane), "acac");
   assert.equal(store.writtenAt(lane, 8).text, "c");
-  assert.deepEqual(store.lengths(lane, 2), [0, 2]);
+  assert.deepEqual(measures.lengths(lane, 2), [0, 2]);
 });
 
 test("at a time rounds are over, drafting or checking", () => {
@@ -57,7 +57,7 @@ test("at a time rounds are over, drafting or checking", () => {
 });
 
 test("figures are of the rounds that are over, and infinite ones stay so", () => {
-  const figures = store.figures(run(), 0, 1);
+  const figures = measures.figures(run(), 0, 1);
   assert.deepEqual([figures.accepted_per_round, figures.emitted_per_round, figures.acceptance_rate], [1, 2, 0.5]);
   assert.deepEqual([figures.mean_kl, figures.speedup], [Infinity, null]);
 });

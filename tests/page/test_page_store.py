@@ -20,8 +20,8 @@ READ = """lane => { const run = specviz.store.open({ lanes: [lane], pieces: {} }
     uniforms: drafted.map(tokens => tokens.map(token => token.uniform ?? null)),
     added: view.rounds.map(round => round.tokens.slice(round.given.drafted.length).map(token => token.position)),
     counts: { rounds: sum.rounds, drafted: sum.drafted, judged: sum.judged, accepted: sum.kept, emitted: sum.emitted, relaxed: sum.relaxed },
-    slots: specviz.store.bySlot(view, Infinity).map(slot => [slot.drafted, slot.judged, slot.conditional, slot.unconditional]),
-    lengths: specviz.store.lengths(view, Infinity),
+    slots: specviz.measures.bySlot(view, Infinity).map(slot => [slot.drafted, slot.judged, slot.conditional, slot.unconditional]),
+    lengths: specviz.measures.lengths(view, Infinity),
   }; }"""
 
 

@@ -278,7 +278,7 @@ def test_labels_do_not_collide(tab, width):
             for other in boxes[:i]:
                 apart = one[1] <= other[0] or other[1] <= one[0] or one[3] <= other[2] or other[3] <= one[2]
                 assert apart, f"{words}: {one[4]!r} on {other[4]!r}"
-        focus = tab.evaluate("specviz.check.title(specviz.play.now.focus)")
+        focus = tab.evaluate("specviz.title.title(specviz.play.now.focus)")
         assert any(focus in one[4] for one in boxes), f"{words}: {focus} has no label"
     tab.set_viewport_size({"width": 1440, "height": 1000})
 

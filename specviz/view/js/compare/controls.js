@@ -127,17 +127,14 @@ function typed(name) {
 
 // What goes to Python; numbers that are no numbers go as they were typed, and come back as a sentence.
 export function settings() {
-  /** @type {Record<string, unknown>} */
   const form = { pair: state.form.pair, prompt: parts.prompt.value, ...chat.settings() };
-  FIELDS.forEach(([name]) => {
-    form[name] = typed(name);
-  });
+  const fields = Object.fromEntries(FIELDS.map(([name]) => [name, typed(name)]));
   const lanes = state.columns.map(({ rule, knobs, drafter }) => ({
     rule: rule === "plain" ? null : rule,
     knobs,
     ...(drafter && rule !== "plain" ? { drafter } : {}),
   }));
-  return { ...form, drafter: state.form.drafter, lanes };
+  return /** @type {RunRequest} */ ({ ...form, ...fields, drafter: state.form.drafter, lanes });
 }
 
 // The same with a plain lane behind the others, to measure the speed-up against.

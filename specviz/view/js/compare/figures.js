@@ -4,8 +4,8 @@ import * as costs from "specviz/core/costs.js";
 import { el, set } from "specviz/core/dom.js";
 import { telling } from "specviz/core/estimates.js";
 import { fixed, nats, percent } from "specviz/core/formats.js";
+import * as measures from "specviz/core/measures.js";
 import { done, measured, state } from "specviz/core/state.js";
-import * as store from "specviz/core/store.js";
 import { rejudged } from "specviz/laws/rejudged.js";
 import * as card from "specviz/parts/card.js";
 import * as hardware from "specviz/compare/hardware.js";
@@ -19,7 +19,7 @@ const times = (value) => `${fixed(value)}×`;
 const share = (digits) => (value) => `${percent(value, digits)} %`;
 
 /** @typedef {(value: number) => string} Show */
-/** @typedef {Partial<ReturnType<typeof store.figures>> & { estimated?: number | null }} Figures */
+/** @typedef {Partial<ReturnType<typeof measures.figures>> & { estimated?: number | null }} Figures */
 /** @typedef {NonNullable<ReturnType<NonNullable<ReturnType<typeof rejudged>>["at"]>>} Again */
 /** @typedef {"emitted_per_round" | "speedup" | "estimated" | "relaxed_share"} Big */
 /** @typedef {"accepted_per_round" | "acceptance_rate" | "mean_kl" | "tokens_per_second"} Small */
@@ -247,7 +247,7 @@ export function draw(view, column, lane, rounds) {
   const { run } = state;
   const plain = run?.lanes.find((one) => one.rule === "plain");
   /** @type {Figures} */
-  const f = run && lane ? store.figures(run, lane.index, rounds, plain ? done(plain) : null) : {};
+  const f = run && lane ? measures.figures(run, lane.index, rounds, plain ? done(plain) : null) : {};
   const drafting = lane && lane.rule !== "plain";
   const turned = run && drafting ? rejudged(run, lane, column.knobs) : null;
   const again = turned && rounds ? turned.at(rounds) : null;

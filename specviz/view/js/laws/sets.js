@@ -208,6 +208,7 @@ export function judge(name, verifier, draft, k, drawing, knobs = {}, most = opti
  * @param {Probs} draft
  * @param {string} drawing
  * @param {Record<string, Knobs>} knobs
+ * @returns {{ k: number, optimum: number, rules: Record<string, ReturnType<typeof judge>> }[]}
  */
 export function table(verifier, draft, drawing, knobs = {}) {
   return Array.from({ length: MOST }, (_, i) => {

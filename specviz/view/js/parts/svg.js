@@ -12,7 +12,7 @@ const widths = new Map();
 /**
  * @template {keyof SVGElementTagNameMap} Tag
  * @param {Tag} tag
- * @param {Record<string, any> | null} attributes
+ * @param {Attributes<SVGElementTagNameMap[Tag]> | null} [attributes]
  * @param {...any} children
  * @returns {SVGElementTagNameMap[Tag]}
  */
@@ -26,14 +26,14 @@ export function svg(tag, attributes, ...children) {
 /**
  * @template {Element} Kind
  * @param {Kind} node
- * @param {Record<string, any>} attributes
+ * @param {Record<string, unknown>} attributes
  * @returns {Kind}
  */
 export function put(node, attributes) {
   for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    if (typeof value === "function") node.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
     else if (value === null || value === undefined || value === false) node.removeAttribute(name);
-    else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value === true ? "" : value);
+    else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value === true ? "" : String(value));
   }
   return node;
 }

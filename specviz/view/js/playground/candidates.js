@@ -10,9 +10,20 @@ import * as play from "specviz/playground/play.js";
 import { state } from "specviz/playground/play.js";
 import * as siblings from "specviz/playground/siblings.js";
 
-const parts = { rows: new Map(), near: false, stale: true };
-export let now = null; // as `sets.table` gives it
+/** @typedef {{ acceptance: number, kl: number, short: number, law: Probs }} Outcome of a rule */
+/** @typedef {ReturnType<typeof rowOf>} Row */
+/**
+ * @typedef {{
+ *   stale: boolean, opening: HTMLElement, error: HTMLElement, body: HTMLElement,
+ *   presets: Record<string, HTMLButtonElement>, counts: HTMLInputElement[], drawings: HTMLInputElement[],
+ *   near: boolean, rows: Map<string, Row>,
+ * }} Parts
+ */
+const parts = /** @type {Parts} */ ({ rows: new Map(), near: false, stale: true });
+/** @type {ReturnType<typeof sets.table>} */
+export let now; // undefined until it was drawn
 
+/** @param {number} share */
 const tenths = (share) => (100 * share).toFixed(1);
 const HELP = {
   acceptance: "Chance that the token written is one of the candidates, a lucky hit of the residual included. Exact.",
@@ -27,12 +38,12 @@ function sentence() {
   const { k, drawing } = state.sets;
   const { optimum, rules } = now[k - 1];
   const single = 1 - laws.tv(state.draft, state.verifier);
-  const said = Object.entries(rules).filter(([, one]) => one);
-  const lossless = said
-    .filter(([name]) => boot.sets[name].lossless)
-    .sort(([, a], [, b]) => b.acceptance - a.acceptance);
+  const said = Object.entries(rules).flatMap(([name, one]) => (one ? [{ name, ...one }] : []));
+  const lossless = said.filter(({ name }) => boot.sets[name].lossless).sort((a, b) => b.acceptance - a.acceptance);
   const [first] = lossless;
+  /** @param {string} name */
   const strong = (name) => el("b", null, name);
+  /** @type {(string | Node)[]} */
   const out = [
     k === 1 ? "One candidate" : `${["", "", "Two", "Three", "Four"][k]} candidates, ${sets.DRAWINGS[drawing]}`,
     optimum > 1 - 5e-4
@@ -40,10 +51,10 @@ function sentence() {
       : `: no lossless rule can write one of them more than ${tenths(optimum)} % of the time. `,
   ];
   if (first) {
-    const reach = lossless.filter(([, { acceptance }]) => acceptance > optimum - 5e-7).map(([name]) => name);
+    const reach = lossless.filter(({ acceptance }) => acceptance > optimum - 5e-7).map(({ name }) => name);
     const joined = reach.flatMap((name, i) => [i ? (i === reach.length - 1 ? " and " : ", ") : "", strong(name)]);
     if (reach.length) out.push(...joined, reach.length > 1 ? " reach that. " : " reaches that. ");
-    else out.push(strong(first[0]), ` comes closest with ${tenths(first[1].acceptance)} %. `);
+    else out.push(strong(first.name), ` comes closest with ${tenths(first.acceptance)} %. `);
   }
   if (drawing === "without_replacement" && k > 1) {
     const independent = sets.optimum(state.verifier, state.draft, k, "iid");
@@ -55,9 +66,10 @@ function sentence() {
     );
   else if (k > 1 || drawing !== "iid") out.push(`One sampled draft is kept ${tenths(single)} %.`);
   said
-    .filter(([name, { kl }]) => sets.sets[name].spends && kl > 0)
-    .forEach(([name, { acceptance, kl }]) => {
+    .filter(({ kl }) => kl > 0)
+    .forEach(({ name, acceptance, kl }) => {
       const knob = sets.sets[name].spends;
+      if (!knob) return;
       const budget = state.sets.knobs[name][knob];
       const within = kl <= budget * (1 + 1e-9);
       out.push(
@@ -72,6 +84,7 @@ function sentence() {
   return out;
 }
 
+/** @param {string} name */
 function knobs(name) {
   const values = { ...state.sets.knobs[name] };
   return inputs(name, boot.sets[name].knobs, values, () => {
@@ -81,41 +94,51 @@ function knobs(name) {
   });
 }
 
+/** @param {string} name */
 const about = (name) =>
   boot.sets[name] ? `${boot.sets[name].summary}\n${boot.sets[name].formula}\n${boot.sets[name].source}` : null;
 
+/**
+ * @param {string} name
+ */
 function rowOf(name) {
+  /**
+   * @param {string} kind
+   * @param {...any} children
+   */
   const cell = (kind, ...children) => el(`td.${kind}`, { role: "cell" }, ...children);
-  const made = { name, at: Array.from({ length: sets.MOST }, () => cell("k.right")), of: "" };
-  made.at.forEach((node, i) => {
+  const at = Array.from({ length: sets.MOST }, () => cell("k.right"));
+  at.forEach((node, i) => {
     node.dataset.label = `${i + 1}:`;
   });
-  made.knobs = cell("knobcell");
-  made.short = cell("short.right");
-  made.kl = cell("kl.right");
-  made.spark = svg("svg", { class: "spark", role: "img", height: 26 });
-  made.law = cell("law", made.spark);
-  made.note = cell("note");
-  Object.assign(made.short.dataset, { label: "short of best", unit: " points" });
-  Object.assign(made.kl.dataset, { label: "KL", unit: " nats" });
+  const [knobs, short, kl, note] = [cell("knobcell"), cell("short.right"), cell("kl.right"), cell("note")];
+  const sketch = svg("svg", { class: "spark", role: "img", height: 26 });
+  Object.assign(short.dataset, { label: "short of best", unit: " points" });
+  Object.assign(kl.dataset, { label: "KL", unit: " nats" });
   const mark = svg("svg", { width: 16, height: 14, viewBox: "-8 -7 16 14", "aria-hidden": "true" });
   if (sets.sets[name]) mark.append(shape(sets.sets[name].stroke, 4));
   else mark.append(svg("line", { x1: -8, x2: 8, y1: 0, y2: 0, stroke: "var(--amber)", "stroke-width": 3.5 }));
-  made.node = el(
+  const node = el(
     "tr",
     { role: "row" },
     el("th.rule", { role: "rowheader", scope: "row" }, el("span.setname", { title: about(name) }, mark, name)),
-    made.knobs,
-    made.at,
-    made.short,
-    made.kl,
-    made.law,
-    made.note,
+    knobs,
+    at,
+    short,
+    kl,
+    cell("law", sketch),
+    note,
   );
-  return made;
+  return { node, at, knobs, short, kl, spark: sketch, note, of: "" }; // `of`: the knobs that stand there
 }
 
 // What stands in a row, for the rule of that name or for the optimum.
+/**
+ * @param {Row} made
+ * @param {(number | null)[]} cells
+ * @param {(Pick<Outcome, "short" | "kl"> & { law?: Probs }) | null} one
+ * @param {string} words
+ */
 function fill(made, cells, one, words) {
   const { k } = state.sets;
   made.at.forEach((node, i) => {
@@ -134,6 +157,10 @@ function fill(made, cells, one, words) {
   if (one?.law) spark(made.spark, one.law, state.verifier, (i) => named(state.names[i]));
 }
 
+/**
+ * @param {string} name
+ * @param {Outcome | null} one
+ */
 const note = (name, one) => {
   if (!one) {
     const ways = boot.sets[name].drawings.map((drawing) => sets.DRAWINGS[drawing]);
@@ -146,9 +173,11 @@ const note = (name, one) => {
 function rows() {
   const { k } = state.sets;
   const { rules } = now[k - 1];
+  /** @param {string} name */
   const row = (name) => {
-    if (!parts.rows.has(name)) parts.rows.set(name, rowOf(name));
-    return parts.rows.get(name);
+    const made = parts.rows.get(name) ?? rowOf(name);
+    parts.rows.set(name, made);
+    return made;
   };
   const top = row("optimum");
   fill(
@@ -202,6 +231,14 @@ function fresh() {
   siblings.render({ names, draft, verifier, k, drawing, table: now, covered: sets.covered(draft, k, drawing) });
 }
 
+/**
+ * @template {string | number} Value
+ * @param {string} name
+ * @param {string} words
+ * @param {[value: Value, label: string, title: string | null][]} options
+ * @param {(value: Value) => void} change
+ * @returns {[HTMLElement, HTMLInputElement[]]}
+ */
 function choices(name, words, options, change) {
   const radios = options.map(([value]) =>
     el("input", { type: "radio", name: `sv-${name}`, value, onchange: () => change(value) }),
@@ -215,6 +252,7 @@ function choices(name, words, options, change) {
   return [node, radios];
 }
 
+/** @type {Record<string, string>} */
 const MEANING = {
   iid: "Each candidate is drawn from the draft, whatever the others are.",
   without_replacement: "Each candidate is drawn from the draft without its elders.",
@@ -224,8 +262,9 @@ const MEANING = {
 
 // To what is dragged.
 function toBars() {
+  /** @type {SVGElement | null} */
   const grip = document.querySelector(".playbars [data-grip]");
-  grip?.closest("section").scrollIntoView({ behavior: calm() ? "auto" : "smooth", block: "start" });
+  grip?.closest("section")?.scrollIntoView({ behavior: calm() ? "auto" : "smooth", block: "start" });
   grip?.focus({ preventScroll: true });
 }
 
@@ -239,6 +278,7 @@ export function build() {
       el("button", { type: "button", "aria-pressed": "false", onclick: () => play.chooseSets(key) }, name),
     ]),
   );
+  /** @type {[number, string, null][]} */
   const counts = Array.from({ length: sets.MOST }, (_, i) => [i + 1, String(i + 1), null]);
   const [many, manyInputs] = choices("candidates", "Candidates", counts, (k) => play.changeSets({ k }));
   const [drawn, drawnInputs] = choices(
@@ -248,6 +288,11 @@ export function build() {
     (drawing) => play.changeSets({ drawing }),
   );
   [parts.counts, parts.drawings] = [manyInputs, drawnInputs];
+  /**
+   * @param {string} words
+   * @param {string} kind
+   * @param {Record<string, unknown>} more
+   */
   const th = (words, kind = "", more = {}) => el(`th${kind}`, { role: "columnheader", scope: "col", ...more }, words);
   const numbers = Array.from({ length: sets.MOST }, (_, i) =>
     th(i ? String(i + 1) : "acceptance of 1", ".right.k", { title: HELP.acceptance }),
@@ -310,7 +355,7 @@ export function build() {
   );
   new IntersectionObserver(
     (entries) => {
-      parts.near = entries.at(-1).isIntersecting;
+      parts.near = Boolean(entries.at(-1)?.isIntersecting);
       if (parts.near && play.now) fresh();
     },
     { rootMargin: "300px" },

@@ -1,29 +1,31 @@
 // Acceptance against true divergence: a mark per row, a thin line per knob, and the frontier no rule can cross.
 import { boot } from "specviz/core/boot.js";
 import { el, set } from "specviz/core/dom.js";
-import { nats, percent, symbol } from "specviz/core/formats.js";
+import { nats, percent } from "specviz/core/formats.js";
 import { stroke } from "specviz/laws/twins.js";
 import * as card from "specviz/parts/card.js";
 import { head } from "specviz/parts/figure.js";
-import { glyph, put, svg, width } from "specviz/parts/svg.js";
+import { glyph, put, svg } from "specviz/parts/svg.js";
 import * as labels from "specviz/playground/labels.js";
+import { groups, text, words } from "specviz/playground/naming.js";
 import * as play from "specviz/playground/play.js";
 import { state } from "specviz/playground/play.js";
+import { title } from "specviz/playground/title.js";
+
+/** @typedef {import("specviz/playground/play.js").Row} Row */
+/** @typedef {import("specviz/playground/labels.js").Point} Point */
+/** @typedef {import("specviz/playground/naming.js").At} At */
+/** @typedef {import("specviz/playground/naming.js").Frame} Frame */
+/** @typedef {import("specviz/playground/naming.js").Group} Group */
+/** @typedef {import("specviz/playground/naming.js").Hidden} Hidden */
 
 const FIGURE = 760; // px wide, in a figure
-const parts = {};
-const places = new Map(); // where each label stood last, so that it stays there while bars move
+/** @typedef {{  svg: SVGSVGElement, holder: HTMLElement, caption: HTMLElement, beyond: HTMLElement }} Parts */
+const parts = /** @type {Parts} */ ({});
 let axes = { x: 0.1, y: 0 };
 
+/** @param {Point[]} points */
 const path = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)},${y.toFixed(1)}`).join("");
-const number = (value) => String(+Number(value).toPrecision(3)).replace("e-", "e−");
-// "δ 0.1", or the number alone where the symbol is but a letter
-export function knobWords(one) {
-  const knob = play.mainKnob(one.rule);
-  const sign = knob && symbol(knob.name);
-  return knob ? `${/^[a-z]$/.test(sign) ? "" : `${sign} `}${number(one.knobs[knob.name])}` : "";
-}
-
 // The range worth seeing: all of the frontier's rise, and the rows near it. What lies outside is named at the edge.
 function range() {
   const { frontier, rows, focus } = play.now;
@@ -37,6 +39,12 @@ function range() {
 }
 
 // Round values between `from` and `to`, counted from `anchor`.
+/**
+ * @param {number} from
+ * @param {number} to
+ * @param {number} many
+ * @param {number} anchor
+ */
 const ticksOf = (from, to, many, anchor) => {
   const step =
     [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20].find(
@@ -49,88 +57,15 @@ const ticksOf = (from, to, many, anchor) => {
   );
 };
 
-const plain = (one) => stroke(one.rule).symbol.startsWith("hexagon"); // a rule without a mark of its own
-
-// Rows that lie on one another share a label.
-function groups(at, box, most) {
-  const found = [];
-  const hidden = { right: [], below: [], same: [] };
-  [...play.now.rows]
-    .sort(
-      (a, b) =>
-        (b.id === state.focus) - (a.id === state.focus) ||
-        (b.rule === play.now.focus.rule) - (a.rule === play.now.focus.rule) ||
-        plain(a) - plain(b),
-    )
-    .forEach((one) => {
-      const [x, y] = at(one.kl, one.acceptance);
-      if (x > box.right + 0.5) return hidden.right.push(one);
-      if (y > box.bottom + 0.5) return hidden.below.push(one);
-      const twin = found.find((other) => Math.hypot(other.x - x, other.y - y) < 4);
-      if (twin) twin.rows.push(one);
-      else found.push({ x, y, rows: [one] });
-      return null;
-    });
-  const named = new Set();
-  found.forEach((group) => {
-    const words = [];
-    group.rows.forEach((one) => {
-      const full = [one.rule, knobWords(one)].filter(Boolean).join(" ");
-      if (words.length < most)
-        words.push(
-          named.has(one.rule) && knobWords(one) && one.id !== state.focus
-            ? group.rows.length > 1
-              ? full
-              : knobWords(one)
-            : group.rows.length > 2 && one.id !== state.focus
-              ? one.rule
-              : full,
-        );
-      named.add(one.rule);
-    });
-    group.words = words.join(", ") + (group.rows.length > most ? ` +${group.rows.length - most}` : "");
-    group.strong = group.rows.some((one) => one.id === state.focus);
-    group.key = group.rows.map((one) => one.id).join(" ");
-  });
-  return { found, hidden };
-}
-
-function text(words, x, y, more = {}) {
-  return svg(
-    "text",
-    {
-      x,
-      y,
-      "font-size": 11.5,
-      fill: "var(--ink2)",
-      stroke: "var(--ground)",
-      "stroke-width": 3.5,
-      "stroke-linejoin": "round",
-      "paint-order": "stroke",
-      ...more,
-    },
-    words,
-  );
-}
-
-// A thin line from a mark to a label that stands away from it.
-function leader(spot, x, y, color) {
-  const [tx, ty] = labels.nearest(spot, x, y);
-  const far = Math.hypot(tx - x, ty - y) || 1;
-  return far < 15
-    ? null
-    : svg("line", {
-        x1: x + ((tx - x) / far) * 7,
-        y1: y + ((ty - y) / far) * 7,
-        x2: tx,
-        y2: ty,
-        stroke: color,
-        "stroke-width": 1,
-      });
-}
-
+/**
+ * @param {At} at
+ * @param {Frame} box
+ * @param {boolean} narrow
+ */
 function grid(at, box, narrow) {
+  /** @param {string} anchor */
   const quiet = (anchor) => ({ "text-anchor": anchor, "font-size": 11, fill: "var(--ink3)" });
+  /** @param {number} tick */
   const level = (tick) => at(0, tick)[1];
   return svg(
     "g",
@@ -153,6 +88,11 @@ function grid(at, box, narrow) {
 }
 
 // The line of a knob: {points, node}. A knob that only jumps shows its few points, and only while its rule is in focus.
+/**
+ * @param {import("specviz/playground/play.js").Line} line
+ * @param {At} at
+ * @param {(point: Point) => boolean} seen
+ */
 function trace(line, at, seen) {
   const own = line.rule === play.now.focus.rule;
   const { color, width: wide, dash } = stroke(line.rule);
@@ -186,11 +126,13 @@ function trace(line, at, seen) {
   };
 }
 
+/** @param {Group} group */
 function mark(group) {
   const focus = () => {
     state.focus = group.rows[0].id;
     play.changed("focus");
   };
+  /** @param {PointerEvent & { currentTarget: Element }} event */
   const hover = (event) => {
     if (event.pointerType === "mouse") tell(event.currentTarget, group);
   };
@@ -209,66 +151,6 @@ function mark(group) {
   );
 }
 
-// Words: what the region means, then the rule in focus, the frontier, and the rest.
-function words(found, curve, lines, box) {
-  const out = svg("g");
-  const marks = found.map(({ x, y, strong }) => {
-    const room = strong ? 10 : 6;
-    return { left: x - room, right: x + room, top: y - room, bottom: y + room };
-  });
-  const limit = (x) => {
-    let y = curve[0][1];
-    for (const point of curve) {
-      if (point[0] > x) break;
-      y = Math.min(y, point[1]);
-    }
-    return y;
-  };
-  const seats = labels.placer({
-    marks,
-    lines,
-    above: limit,
-    last: places,
-    edge: { left: box.left + 2, right: box.edge - 2, top: box.ceiling, bottom: box.bottom - 1 },
-  });
-  const phrase = "no rule can be here";
-  const spot = region(limit, box, width(phrase, 12) + 6, marks);
-  seats.take(spot);
-  out.append(text(phrase, spot.left + 3, spot.top + 12, { "font-size": 12, fill: "var(--ink2)" }));
-  const label = (key, shown, x, y, tall, low, style, color) => {
-    const seat = seats.find(key, x, y, width(shown, style["font-size"], style["font-weight"]) + 6, tall, low);
-    const line = seat && leader(seat, x, y, color);
-    if (line) out.append(line);
-    if (seat) out.append(text(shown, seat.left + 3, seat.top + tall - 3.5, style));
-  };
-  const best = () =>
-    label(
-      "best",
-      "best any rule can do",
-      ...curve[Math.round((curve.length - 1) * 0.62)],
-      16,
-      22,
-      { "font-size": 12, "font-weight": 600, fill: "var(--amber-ink)" },
-      "var(--amber)",
-    );
-  const ordered = [...found].sort((a, b) => b.strong - a.strong || b.rows.length - a.rows.length);
-  ordered.forEach((group, i) => {
-    if (i === 1) best();
-    label(
-      group.key,
-      group.words,
-      group.x,
-      group.y,
-      15,
-      group.y < box.top + 4 ? 6 : 0,
-      group.strong ? { "font-size": 11.5, fill: "var(--ink)", "font-weight": 600 } : { "font-size": 11.5 },
-      "var(--ink3)",
-    );
-  });
-  if (ordered.length < 2) best();
-  return out;
-}
-
 export function render(wide = parts.holder.clientWidth) {
   if (!wide) return;
   range();
@@ -276,10 +158,16 @@ export function render(wide = parts.holder.clientWidth) {
   const narrow = wide < 520;
   const tall = narrow ? 330 : 372;
   const box = { left: 44, right: wide - (narrow ? 12 : 40), edge: wide, ceiling: 12, top: 34, bottom: tall - 58 };
+  /**
+   * @param {number} kl
+   * @param {number} acceptance
+   * @returns {Point}
+   */
   const at = (kl, acceptance) => [
     Number.isFinite(kl) ? box.left + (kl / axes.x) * (box.right - box.left) : Infinity,
     box.bottom - ((acceptance - axes.y) / (1 - axes.y)) * (box.bottom - box.top),
   ];
+  /** @param {Point} point */
   const seen = ([x, y]) => Number.isFinite(x) && x <= box.right && y <= box.bottom + 6;
 
   const curve = frontier.curve(90).map((point) => at(point.kl, point.acceptance));
@@ -330,41 +218,24 @@ export function render(wide = parts.holder.clientWidth) {
   describe(frontier);
 }
 
-// The best place for words inside the hatched region.
-function region(limit, box, wide, marks) {
-  for (let top = box.ceiling + 30; top >= box.ceiling; top -= 4) {
-    for (let left = box.left + 12; left < box.left + 120; left += 12) {
-      const spot = { left, right: left + wide, top, bottom: top + 17 };
-      if (
-        spot.bottom < limit(spot.right) - 4 &&
-        spot.right < box.right &&
-        marks.every((other) => labels.apart(spot, other))
-      )
-        return spot;
-    }
-  }
-  return { left: box.left + 12, right: box.left + 12 + wide, top: box.ceiling + 1, bottom: box.ceiling + 18 };
-}
-
+/**
+ * @param {Element} node
+ * @param {Group} group
+ */
 function tell(node, group) {
-  card.tell(
-    node,
-    group.rows
-      .map((one) => [one.rule, knobWords(one)].filter(Boolean).join(" "))
-      .slice(0, 4)
-      .join(", "),
-    [
-      `Accepts ${percent(group.rows[0].acceptance, 1)} % at ${nats(group.rows[0].kl)} nats.`,
-      group.rows[0].short > 5e-4
-        ? `The best rule accepts ${percent(group.rows[0].short, 1)} points more there.`
-        : "No rule accepts more there.",
-      boot.rules[group.rows[0].rule].summary,
-    ],
-  );
+  card.tell(node, group.rows.map(title).slice(0, 4).join(", "), [
+    `Accepts ${percent(group.rows[0].acceptance, 1)} % at ${nats(group.rows[0].kl)} nats.`,
+    group.rows[0].short > 5e-4
+      ? `The best rule accepts ${percent(group.rows[0].short, 1)} points more there.`
+      : "No rule accepts more there.",
+    boot.rules[group.rows[0].rule].summary,
+  ]);
 }
 
 // Rows beyond the edges of the plot, in words under it.
+/** @param {Hidden} hidden */
 function outside({ right, below }) {
+  /** @param {Row} one */
   const say = (one) => [
     el(
       "button.link",
@@ -375,10 +246,14 @@ function outside({ right, below }) {
           play.changed("focus");
         },
       },
-      [one.rule, knobWords(one)].filter(Boolean).join(" "),
+      title(one),
     ),
     ` ${percent(one.acceptance)} % at ${nats(one.kl)}`,
   ];
+  /**
+   * @param {Row[]} rows
+   * @param {string} lead
+   */
   const list = (rows, lead) =>
     rows.length
       ? [
@@ -388,9 +263,10 @@ function outside({ right, below }) {
           ". ",
         ]
       : [];
-  parts.beyond.replaceChildren(...[list(right, "Further right → "), list(below, "Further down ↓ ")].flat(Infinity));
+  parts.beyond.replaceChildren(...[list(right, "Further right → "), list(below, "Further down ↓ ")].flat(2));
 }
 
+/** @param {import("specviz/playground/play.js").Now["frontier"]} frontier */
 function describe(frontier) {
   const reach =
     frontier.outside > 0
@@ -412,20 +288,21 @@ function figure() {
   const { frontier, rows, focus } = play.now;
   const drawn = () => {
     render(FIGURE);
-    const copy = parts.svg.cloneNode(true);
+    const copy = /** @type {SVGSVGElement} */ (parts.svg.cloneNode(true));
     render();
     return copy;
   };
+  /**
+   * @param {string} series
+   * @param {{ kl: number, acceptance: number }} at
+   * @param {string} more
+   */
   const point = (series, { kl, acceptance }, more = "") => [series, kl, 100 * acceptance, more];
   return {
     title: "Acceptance against true divergence",
     subtitle: "Each mark is a rule, each thin line its knob; beyond the thick line no rule can be.",
     axes: AXES,
-    foot: [
-      `${state.names.length} tokens`,
-      `in focus: ${[focus.rule, knobWords(focus)].filter(Boolean).join(" ")}`,
-      "exact",
-    ],
+    foot: [`${state.names.length} tokens`, `in focus: ${title(focus)}`, "exact"],
     draw: drawn,
     rows: [
       ["series", ...AXES, "knobs"],

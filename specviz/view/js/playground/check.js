@@ -4,20 +4,41 @@ import { named, nats, percent, prob } from "specviz/core/formats.js";
 import * as laws from "specviz/laws/laws.js";
 import { heads } from "specviz/parts/heads.js";
 import { put, svg } from "specviz/parts/svg.js";
-import * as chart from "specviz/playground/chart.js";
 import * as play from "specviz/playground/play.js";
 import { state } from "specviz/playground/play.js";
 import * as rounds from "specviz/playground/rounds.js";
+import { title } from "specviz/playground/title.js";
+
+/** @typedef {ReturnType<typeof laws.sampler>} Sampler */
 
 const ROUNDS = 20000;
-const parts = {};
+/**
+ * @typedef {{
+ *   rule: HTMLElement, words: HTMLElement, phi: HTMLElement, strict: HTMLElement, tick: HTMLElement,
+ *   zero: HTMLElement, one: HTMLElement, body: HTMLElement, spent: HTMLElement, seed: HTMLInputElement,
+ *   step: HTMLButtonElement, button: HTMLButtonElement, verdict: HTMLElement, error: HTMLElement,
+ *   rows: HTMLElement, funnel: SVGSVGElement, result: HTMLElement,
+ * }} Parts
+ */
+const parts = /** @type {Parts} */ ({});
 let going = 0; // animation frame
+/** @type {{ sampler: Sampler, trail: [number, number][], of: string } | null} */
 let drawn = null; // {sampler, trail, of}: what was drawn, and for which numbers
+/** @type {{ sampler: Sampler, of: string } | null} */
 let slow = null; // {sampler, of}: the same of the rounds that are played in sight
 
+/**
+ * @param {number} p
+ * @param {number} rounds
+ */
 const errorOf = (p, rounds) => Math.sqrt((p * (1 - p)) / rounds);
 
 // How many standard errors a share drawn lies from the exact chance.
+/**
+ * @param {number} share
+ * @param {number} exact
+ * @param {number} rounds
+ */
 function off(share, exact, rounds) {
   const p = Math.min(1, Math.max(0, exact));
   const error = p < 1e-12 || p > 1 - 1e-12 ? 0 : errorOf(p, rounds);
@@ -25,14 +46,11 @@ function off(share, exact, rounds) {
 }
 
 // Standard errors with a sign, unless they come to nothing.
+/** @param {number} errors */
 function apart(errors) {
   if (errors === Infinity) return "impossible";
   const size = Math.abs(errors).toFixed(1);
   return Number(size) === 0 ? "0" : `${errors < 0 ? "−" : "+"}${size}`;
-}
-
-export function title(one) {
-  return [one.rule, chart.knobWords(one)].filter(Boolean).join(" ");
 }
 
 export function render() {
@@ -63,6 +81,10 @@ export function render() {
   const rest = focus.residual(n);
   const unused = never || focus.accept[n] >= 1 ? "unused" : "";
   const most = Math.max(...state.draft, ...state.verifier, ...(target || []), ...rest, ...focus.law);
+  /**
+   * @param {number | null} p
+   * @param {string} look
+   */
   const value = (p, look) =>
     el(
       "td",
@@ -160,6 +182,7 @@ function start() {
 }
 
 function frame() {
+  if (!drawn) return;
   const { sampler, trail } = drawn;
   const until = performance.now() + 6;
   while (sampler.rounds < ROUNDS && performance.now() < until && sampler.rounds < (trail.at(-1)?.[0] || 0) * 1.12 + 40)
@@ -186,9 +209,9 @@ function results() {
   if (!played) return null;
   const { focus } = play.now;
   const rows = [
-    ["kept", kept / played, focus.acceptance],
-    ...written.map((count, i) => [state.names[i], count / played, Math.min(1, focus.law[i])]),
-  ].map(([name, share, exact]) => ({ name, share, exact, off: off(share, exact, played) }));
+    { name: "kept", share: kept / played, exact: focus.acceptance },
+    ...written.map((count, i) => ({ name: state.names[i], share: count / played, exact: Math.min(1, focus.law[i]) })),
+  ].map((one) => ({ ...one, off: off(one.share, one.exact, played) }));
   parts.rows.replaceChildren(
     ...rows.map((one, i) =>
       el(
@@ -211,18 +234,25 @@ function results() {
       `${worst <= 4 ? "Drawn and exact agree." : "Drawn and exact disagree."} If all is right, one of these ` +
       `${rows.length} numbers lies beyond 4 in about 1 check of ${odds.toLocaleString("en")}.`,
   );
-  funnel(focus.acceptance);
+  funnel(drawn.trail, focus.acceptance);
   return null;
 }
 
 // The acceptance drawn so far, inside the band of two standard errors around the exact one.
-function funnel(exact) {
-  const [wide, tall, left] = [Math.max(240, parts.funnel.parentNode.clientWidth), 104, 54];
+/**
+ * @param {[number, number][]} trail
+ * @param {number} exact
+ */
+function funnel(trail, exact) {
+  const [wide, tall, left] = [Math.max(240, parts.funnel.parentElement?.clientWidth ?? 0), 104, 54];
   const first = 40;
   const reach = Math.max(0.02, 3 * errorOf(exact, first));
+  /** @param {number} count */
   const x = (count) => left + (Math.log(Math.max(first, count) / first) / Math.log(ROUNDS / first)) * (wide - left - 8);
+  /** @param {number} value */
   const y = (value) => 44 - Math.max(-1, Math.min(1, (value - exact) / reach)) * 36;
   const grid = Array.from({ length: 41 }, (_, i) => first * (ROUNDS / first) ** (i / 40));
+  /** @param {number} sign */
   const side = (sign) =>
     grid.map((count) => `${x(count).toFixed(1)},${y(exact + sign * 2 * errorOf(exact, count)).toFixed(1)}`);
   put(parts.funnel, {
@@ -231,6 +261,12 @@ function funnel(exact) {
     viewBox: `0 0 ${wide} ${tall}`,
     "aria-label": `Acceptance drawn so far against the exact ${percent(exact, 2)} %`,
   });
+  /**
+   * @param {string} words
+   * @param {number} at
+   * @param {string} anchor
+   * @param {Record<string, unknown>} extra
+   */
   const label = (words, at, anchor, extra = {}) =>
     svg("text", { x: at, y: 100, "font-size": 11, fill: "var(--ink3)", "text-anchor": anchor, ...extra }, words);
   parts.funnel.replaceChildren(
@@ -245,7 +281,7 @@ function funnel(exact) {
       "stroke-dasharray": "3 3",
     }),
     svg("polyline", {
-      points: drawn.trail.map(([count, share]) => `${x(count).toFixed(1)},${y(share).toFixed(1)}`).join(" "),
+      points: trail.map(([count, share]) => `${x(count).toFixed(1)},${y(share).toFixed(1)}`).join(" "),
       fill: "none",
       stroke: "var(--ink)",
       "stroke-width": 1.6,
@@ -275,6 +311,10 @@ export function build() {
     "aria-label": "Seed of the check",
     autocomplete: "off",
   });
+  /**
+   * @param {() => void} onclick
+   * @param {string} words
+   */
   const outlined = (onclick, words = "") => el("button.plainbutton.outlined", { type: "button", onclick }, words);
   [parts.step, parts.button] = [outlined(step), outlined(start)];
   parts.verdict = el("p.caption", { role: "status" });

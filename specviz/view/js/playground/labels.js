@@ -1,14 +1,33 @@
 // Room for the labels of a plot: each near its mark, off the marks, lines and labels that are there already.
 
+/** @typedef {[x: number, y: number]} Point */
+/** @typedef {{ left: number, right: number, top: number, bottom: number }} Box */
+/** @typedef {Box & { place: string, total: number }} Spot of a label, and what it costs to stand there */
+
 const DISTANCES = [9, 13, 20, 30, 42, 58, 78, 100];
 const TURNS = 16;
 const NEVER = 400; // a label that would lie on another, or on a mark, is left out
 
+/**
+ * @param {number} x
+ * @param {number} y
+ * @param {Box} box
+ */
 const inside = (x, y, box) => x > box.left && x < box.right && y > box.top && y < box.bottom;
+/**
+ * @param {Box} a
+ * @param {Box} b
+ */
 export const apart = (a, b) => a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top;
 
 // Points along a line, a few pixels apart.
+/**
+ * @param {Point[]} points
+ * @param {number} gap
+ * @returns {Point[]}
+ */
 export function dense(points, gap) {
+  /** @type {Point[]} */
   const out = [];
   for (let i = 1; i < points.length; i += 1) {
     const [[ax, ay], [bx, by]] = [points[i - 1], points[i]];
@@ -19,6 +38,12 @@ export function dense(points, gap) {
 }
 
 // Where a line from (x, y) meets a label.
+/**
+ * @param {Box} spot
+ * @param {number} x
+ * @param {number} y
+ * @returns {Point}
+ */
 export const nearest = (spot, x, y) => [
   Math.min(spot.right, Math.max(spot.left, x)),
   Math.min(spot.bottom - 3, Math.max(spot.top + 3, y)),
@@ -26,11 +51,20 @@ export const nearest = (spot, x, y) => [
 
 // marks: boxes; lines: points to keep off; edge: the box labels stay in; above(x): labels higher than this cost a
 // little; last: a Map that remembers the place of each label, so that it stays there while things move.
+/**
+ * @param {{ marks: Box[], lines: Point[], edge: Box, above: (x: number) => number, last: Map<string, string> }} given
+ */
 export function placer({ marks, lines, edge, above, last }) {
   const taken = [...marks];
   const strokes = [...lines];
+  /**
+   * @param {Box} spot
+   * @param {number} x
+   * @param {number} y
+   */
   const way = (spot, x, y) => dense([[x, y], nearest(spot, x, y)], 5);
 
+  /** @param {Box} spot */
   function cost(spot) {
     if (spot.left < edge.left || spot.right > edge.right || spot.top < edge.top || spot.bottom > edge.bottom)
       return Infinity;
@@ -42,7 +76,17 @@ export function placer({ marks, lines, edge, above, last }) {
   }
 
   // The cheapest place for a label of (x, y), or null. `low`: how much it would rather stand below.
+  /**
+   * @param {string} key
+   * @param {number} x
+   * @param {number} y
+   * @param {number} wide
+   * @param {number} tall
+   * @param {number} low
+   * @returns {Spot | null}
+   */
   function find(key, x, y, wide, tall, low = 0) {
+    /** @type {Spot | null} */
     let best = null;
     for (const distance of DISTANCES) {
       for (let turn = 0; turn < TURNS; turn += 1) {
@@ -74,5 +118,7 @@ export function placer({ marks, lines, edge, above, last }) {
     return best;
   }
 
-  return { find, take: (spot) => taken.push(spot) };
+  /** @param {Box} spot */
+  const take = (spot) => taken.push(spot);
+  return { find, take };
 }

@@ -8,8 +8,30 @@ import * as sets from "specviz/laws/sets.js";
 export const MAX_TOKENS = 12;
 const MAX_ROWS = 24;
 const NAME_LENGTH = 24;
+/** @typedef {{ id: number, rule: string, knobs: Knobs }} Setting of a rule, which has a row */
+/** @typedef {Setting & Judged & { lossless: boolean, short: number }} Row what it comes to; `short` of the best rule */
+/** @typedef {{ kl: number, acceptance: number, value: number }} Point of a knob */
+/**
+ * What the main knob of some rows does from end to end; `steps`: it only jumps between a few.
+ * @typedef {{ rule: string, rows: number[], points: Point[], distinct: number, steps: boolean }} Line
+ */
+/**
+ * @typedef {{
+ *   frontier: ReturnType<typeof laws.frontier>, strict: number[], rows: Row[], lines: Line[], focus: Row,
+ * }} Now
+ */
+/**
+ * @typedef {{
+ *   names: string[], draft: Probs, verifier: Probs, token: number, rows: Setting[], focus: number, preset: string | null,
+ *   sets: { k: number, drawing: string, knobs: Record<string, Knobs>, preset: string | null },
+ *   moving: boolean, open: boolean,
+ * }} State
+ */
+
+/** @type {((what: string) => void)[]} */
 const hearers = [];
 
+/** @type {State} */
 export const state = {
   names: [],
   draft: [],
@@ -23,22 +45,34 @@ export const state = {
   moving: false,
   open: false,
 };
-export let now = null;
+/** @type {Now} */
+export let now; // undefined until a preset is chosen
 let ids = 0;
 
 const known = () => boot.rules;
 const ruleNames = () => Object.keys(known()).filter((rule) => laws.knows(rule));
 export const missing = () => Object.keys(known()).filter((rule) => rule !== "plain" && !laws.knows(rule));
+/** @param {string} rule */
 export const knobsOf = (rule) => known()[rule].knobs;
+/** @param {string} rule */
 export const mainKnob = (rule) => knobsOf(rule).find((knob) => !knob.choices) || null;
+/**
+ * @param {string} rule
+ * @param {Knobs} knobs
+ */
 const row = (rule, knobs) => ({ id: (ids += 1), rule, knobs: { ...defaults(rule), ...knobs } });
 
-function normalised(weights) {
-  const total = weights.reduce((a, b) => a + b, 0);
-  return total > 0 ? weights.map((weight) => weight / total) : weights.map(() => 1 / weights.length);
-}
+/** @param {Probs} weights */
+const normalised = (weights) => laws.normalised(laws.sum(weights) > 0 ? weights : weights.map(() => 1));
 
 // Sets one probability; the others keep their proportions (in `from`, where they still have some) and fill the rest.
+/**
+ * @param {Probs} probs
+ * @param {number} index
+ * @param {number} value
+ * @param {Probs} from
+ * @returns {Probs}
+ */
 export function moved(probs, index, value, from = probs) {
   const rest = from.reduce((total, p, i) => (i === index ? total : total + p), 0);
   const fixed = Math.min(1, Math.max(0, value));
@@ -48,15 +82,20 @@ export function moved(probs, index, value, from = probs) {
 }
 
 // "delta must be from 0 to 10 nats." for a value a knob does not take, else "".
+/**
+ * @param {Knob} knob
+ * @param {unknown} value
+ */
 export function refusal(knob, value) {
   if (knob.choices)
-    return knob.choices.includes(value) ? "" : `${knob.name} must be one of ${knob.choices.join(", ")}.`;
+    return knob.choices.includes(String(value)) ? "" : `${knob.name} must be one of ${knob.choices.join(", ")}.`;
   if (typeof value !== "number" || !Number.isFinite(value)) return `${knob.name} must be a number${range(knob)}.`;
   if (knob.type === "int" && !Number.isInteger(value)) return `${knob.name} must be a whole number${range(knob)}.`;
   const below = knob.low !== null && (value < knob.low || (knob.open_low && value === knob.low));
   return below || (knob.high !== null && value > knob.high) ? `${knob.name} must be a number${range(knob)}.` : "";
 }
 
+/** @param {Knob} knob */
 function range(knob) {
   if (knob.low === null) return "";
   const top = knob.high === null ? "" : knob.open_low ? ` and at most ${knob.high}` : ` to ${knob.high}`;
@@ -67,35 +106,45 @@ function range(knob) {
 }
 
 // Places 0..1 on a knob's slider and back; also the values its line in the plot is drawn through.
+/** @param {Knob} knob */
 export function scale(knob) {
   const low = knob.low ?? 0;
   const high = Math.min(knob.high ?? 10, knob.type === "int" ? Math.max(low + 1, state.names.length) : 10);
   if (knob.type === "int")
     return {
+      /** @param {number} value */
       to: (value) => (value - low) / (high - low),
+      /** @param {number} at */
       from: (at) => Math.round(low + at * (high - low)),
       steps: high - low,
     };
   if (knob.scale === "log") {
     const floor = low > 0 ? low : high / 1e5;
     return {
+      /** @param {number} value */
       to: (value) => (value <= floor ? 0 : Math.min(1, Math.log(value / floor) / Math.log(high / floor))),
+      /** @param {number} at */
       from: (at) => (at <= 0 ? (knob.open_low ? floor : low) : floor * (high / floor) ** at),
       steps: 0,
     };
   }
   const least = knob.open_low ? low + (high - low) / 1000 : low;
   return {
+    /** @param {number} value */
     to: (value) => (value - low) / (high - low),
+    /** @param {number} at */
     from: (at) => Math.max(least, low + at * (high - low)),
     steps: 0,
   };
 }
 
 // What the knob of a row does from end to end: points {kl, acceptance, value}. `steps`: it only jumps between a few.
-function line(one, count) {
-  const knob = mainKnob(one.rule);
-  if (!knob) return null;
+/**
+ * @param {Setting} one
+ * @param {Knob} knob
+ * @param {number} count
+ */
+function line(one, knob, count) {
   const at = scale(knob);
   const many = at.steps || count;
   const points = Array.from({ length: many + 1 }, (_, i) => {
@@ -121,19 +170,24 @@ function compute() {
       short: Math.max(0, frontier.best(judged.kl) - judged.acceptance),
     };
   });
+  /** @type {Map<string, Line>} */
   const drawn = new Map();
   rows.forEach((one) => {
     const words = knobsOf(one.rule)
       .filter((knob) => knob !== mainKnob(one.rule))
       .map((knob) => one.knobs[knob.name]);
     const key = [one.rule, ...words].join(" ");
-    if (!drawn.has(key)) drawn.set(key, { rule: one.rule, rows: [], ...line(one, state.moving ? 24 : 40) });
-    drawn.get(key).rows.push(one.id);
+    const knob = mainKnob(one.rule);
+    if (!knob) return;
+    const same = drawn.get(key) ?? { rule: one.rule, rows: [], ...line(one, knob, state.moving ? 24 : 40) };
+    same.rows.push(one.id);
+    drawn.set(key, same);
   });
-  now = { frontier, strict, rows, lines: [...drawn.values()].filter((one) => one.points) };
-  now.focus = rows.find((one) => one.id === state.focus) || rows[0];
+  const focus = rows.find((one) => one.id === state.focus) || rows[0];
+  now = { frontier, strict, rows, lines: [...drawn.values()], focus };
 }
 
+/** @param {(what: string) => void} hear */
 export const on = (hear) => hearers.push(hear);
 
 export function changed(what = "probs") {
@@ -145,6 +199,7 @@ export function changed(what = "probs") {
   hearers.forEach((hear) => hear(what));
 }
 
+/** @param {string} key */
 export function choose(key) {
   const { tokens, drafted, knobs, focus } = boot.openings.presets[key];
   const [rule, place] = focus;
@@ -160,6 +215,7 @@ export function choose(key) {
 }
 
 // A pair that shows something of several candidates; the rules of one draft stay as they are.
+/** @param {string} key */
 export function chooseSets(key) {
   const { tokens, candidates: k, drawing, knobs } = boot.openings.sets[key];
   state.names = tokens.map(([name]) => name);
@@ -171,16 +227,25 @@ export function chooseSets(key) {
   changed("preset");
 }
 
+/**
+ * @param {Record<string, Knobs>} knobs
+ * @returns {Knobs}
+ */
 const flat = (knobs) => Object.assign({}, ...Object.values(knobs));
 
 // The knobs of every rule that judges several candidates, at their defaults but for `wanted`, where that fits.
+/** @param {Knobs | undefined} wanted */
 function knobsOfSets(wanted) {
+  /** @param {Knob} knob */
   const given = (knob) => wanted && Object.hasOwn(wanted, knob.name) && !refusal(knob, wanted[knob.name]);
-  const of = (name) => boot.sets[name].knobs.map((knob) => [knob.name, given(knob) ? wanted[knob.name] : knob.default]);
+  /** @param {string} name */
+  const of = (name) =>
+    boot.sets[name].knobs.map((knob) => [knob.name, given(knob) ? wanted?.[knob.name] : knob.default]);
   return Object.fromEntries(Object.keys(sets.sets).map((name) => [name, Object.fromEntries(of(name))]));
 }
 
 // Other candidates for the same two distributions.
+/** @param {Partial<typeof state.sets>} change */
 export function changeSets(change) {
   state.sets = { ...state.sets, ...change, preset: null };
   changed("sets");
@@ -197,8 +262,13 @@ export function addToken() {
   return "";
 }
 
+/** @param {number} index */
 export function removeToken(index) {
   if (state.names.length <= 2) return "At least 2 tokens are needed.";
+  /**
+   * @template Value
+   * @param {Value[]} values
+   */
   const without = (values) => values.filter((_, i) => i !== index);
   state.names = without(state.names);
   state.draft = normalised(without(state.draft));
@@ -209,6 +279,10 @@ export function removeToken(index) {
 }
 
 // A name as it may be kept, and a sentence where it is not what was typed.
+/**
+ * @param {number} index
+ * @param {string} text
+ */
 export function rename(index, text) {
   const letters = [...text.replace(/\s+/g, " ").trim()];
   if (!letters.length) return "A token needs a name; the old one stays.";
@@ -218,6 +292,7 @@ export function rename(index, text) {
 }
 
 // Splits a row: the same rule once more, its main knob a little tighter.
+/** @param {number} id */
 export function addRow(id) {
   const at = state.rows.findIndex((one) => one.id === id);
   if (state.rows.length >= MAX_ROWS) return `The table holds at most ${MAX_ROWS} rows.`;
@@ -235,15 +310,17 @@ export function addRow(id) {
   return "";
 }
 
+/** @param {number} id */
 export function removeRow(id) {
   const gone = state.rows.find((one) => one.id === id);
   state.rows = state.rows.filter((one) => one !== gone);
-  if (state.focus === id) state.focus = (state.rows.find((one) => one.rule === gone.rule) || state.rows[0]).id;
+  if (state.focus === id) state.focus = (state.rows.find((one) => one.rule === gone?.rule) || state.rows[0]).id;
   changed("rows");
 }
 
 // The state as text for the address: base64url of JSON.
 export function pack() {
+  /** @param {Probs} probs */
   const short = (probs) => probs.map((p) => +p.toPrecision(15));
   const rows = state.rows.map(({ rule, knobs }) => [rule, knobs]);
   const value = {
@@ -260,7 +337,9 @@ export function pack() {
 }
 
 // Takes a packed state over. Throws a sentence, and changes nothing, where it is not one.
+/** @param {string} text */
 export function unpack(text) {
+  /** @type {any} of a stranger's making */
   let value = null;
   try {
     if (text.length < 40000) value = decode(text);
@@ -270,6 +349,7 @@ export function unpack(text) {
   if (value === null || typeof value !== "object")
     throw new Error("The playground link is damaged, so it was ignored.");
   const size = Array.isArray(value.names) ? value.names.length : 0;
+  /** @param {unknown} list */
   const probs = (list) =>
     Array.isArray(list) &&
     list.length === size &&
@@ -279,16 +359,17 @@ export function unpack(text) {
     value.v === 1 &&
     size >= 2 &&
     size <= MAX_TOKENS &&
-    value.names.every((name) => typeof name === "string" && name) &&
+    value.names.every((/** @type {unknown} */ name) => typeof name === "string" && name) &&
     probs(value.draft) &&
     probs(value.verifier) &&
     Array.isArray(value.rows);
   if (!fine)
     throw new Error("The playground link does not hold two distributions over 2 to 12 tokens, so it was ignored.");
+  /** @type {Setting[]} */
   const rows = value.rows
     .slice(0, MAX_ROWS)
-    .filter((one) => Array.isArray(one) && ruleNames().includes(one[0]))
-    .map(([rule, knobs]) => {
+    .filter((/** @type {unknown} */ one) => Array.isArray(one) && ruleNames().includes(one[0]))
+    .map((/** @type {[string, Knobs]} */ [rule, knobs]) => {
       const given = knobsOf(rule).filter(
         (knob) => knobs && Object.hasOwn(knobs, knob.name) && !refusal(knob, knobs[knob.name]),
       );
@@ -297,7 +378,7 @@ export function unpack(text) {
   ruleNames().forEach((rule) => {
     if (!rows.some((one) => one.rule === rule)) rows.push(row(rule, {}));
   });
-  state.names = value.names.map((name) => [...name].slice(0, NAME_LENGTH).join(""));
+  state.names = value.names.map((/** @type {string} */ name) => [...name].slice(0, NAME_LENGTH).join(""));
   state.draft = normalised(value.draft);
   state.verifier = normalised(value.verifier);
   state.token = Number.isInteger(value.token) && value.token >= 0 && value.token < size ? value.token : 0;

@@ -13,11 +13,18 @@ import * as check from "specviz/playground/check.js";
 import * as play from "specviz/playground/play.js";
 import { state } from "specviz/playground/play.js";
 import * as table from "specviz/playground/table.js";
+import { title } from "specviz/playground/title.js";
 
-const parts = {};
+/**
+ * @typedef {{
+ *   opening: HTMLElement, spoken: HTMLElement, error: HTMLElement, presets: Record<string, HTMLButtonElement>,
+ * }} Parts
+ */
+const parts = /** @type {Parts} */ ({});
 const TITLE = "Drag a bar: every rule follows, exactly";
 let ticket = 0;
 
+/** @param {number} value */
 const few = (value) =>
   value < 5e-6
     ? "0"
@@ -26,8 +33,10 @@ const few = (value) =>
       : value < 0.995
         ? value.toPrecision(2)
         : String(+value.toPrecision(3));
+/** @param {number} i */
 const token = (i) => el("bdi.tok", null, named(state.names[i]));
 
+/** @param {number} ratio */
 function times(ratio) {
   if (ratio >= 1.95 && ratio < 2.05) return "twice as often as";
   if (ratio >= 9.5) return `${Math.round(ratio)} times as often as`;
@@ -59,7 +68,7 @@ function sentence() {
   else
     out.push("The verifier wants ", token(n), " more often than the draft says it, so a strict check always keeps it.");
   const phi = focus.accept[n];
-  const name = check.title(focus);
+  const name = title(focus);
   const lead = [" ", el("b", null, name)];
   if (draft > 0) {
     const target = focus.target ? focus.target(n) : null;
@@ -123,18 +132,19 @@ function remember() {
     if (!state.open || state.moving) return;
     emit("address");
     const { focus } = play.now;
-    set(parts.spoken, `${check.title(focus)} accepts ${percent(focus.acceptance, 1)} % at ${nats(focus.kl)} nats.`);
+    set(parts.spoken, `${title(focus)} accepts ${percent(focus.acceptance, 1)} % at ${nats(focus.kl)} nats.`);
   }, 350);
 }
 
 // What the address holds of it, if anything; a damaged part gets a sentence.
+/** @param {string} text */
 function unpack(text) {
   set(parts.error, "");
   if (text) {
     try {
       play.unpack(text);
     } catch (error) {
-      set(parts.error, error.message);
+      set(parts.error, error instanceof Error ? error.message : String(error));
     }
   }
   if (!play.now) play.choose("worked");

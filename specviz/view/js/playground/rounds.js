@@ -6,28 +6,38 @@ import { put, svg, width } from "specviz/parts/svg.js";
 import * as play from "specviz/playground/play.js";
 import { state } from "specviz/playground/play.js";
 
+/** @typedef {import("specviz/playground/check.js").Sampler} Sampler */
+/** @typedef {ReturnType<Sampler["once"]>} Toss a round: the drafted token, the draw, and what became of it */
+/** @typedef {ReturnType<typeof places>} Places */
+
 const TALL = 376;
 const ROWS = { draft: 78, names: 94, chip: 122, bar: 146, residual: 254, written: 350 }; // px from the top
 const PACE = 340; // ms between rounds that play by themselves
-const parts = {};
+/** @typedef {{  said: HTMLElement, stage: SVGSVGElement, box: HTMLElement }} Parts */
+const parts = /** @type {Parts} */ ({});
+/** @type {Toss | null} */
 let round = null; // the one on display: {token, uniform, kept, word}, see laws.js
 let step = 0; // what is seen of it: 1 the drafted word, 2 the draw, 3 kept or refused, 4 the word in its place
+/** @type {{ kept: number, rewritten: number }[]} */
 let counts = []; // of each word, how often it was {kept, rewritten} since the numbers last changed
 let timer = 0;
 
 const done = () => !round || step >= (round.kept ? 3 : 4);
+/** @param {number} i */
 const word = (i) => el("bdi.tok", null, named(state.names[i]));
 
 // Whether a round stands half way.
 export const underWay = () => !done();
 
 function count() {
+  if (!round) return;
   const one = counts[round.word];
   if (round.kept) one.kept += 1;
   else one.rewritten += 1;
 }
 
 // One step further: into the next round of `sampler`, where the last one is over.
+/** @param {Sampler} sampler */
 export function forward(sampler) {
   halt();
   if (done()) [round, step] = [sampler.once(), 0];
@@ -37,6 +47,11 @@ export function forward(sampler) {
 }
 
 // Some rounds, one after the other; at once for who wants no motion. `ended` is called behind the last.
+/**
+ * @param {Sampler} sampler
+ * @param {number} many
+ * @param {() => void} ended
+ */
 export function several(sampler, many, ended) {
   halt();
   if (!done()) {
@@ -110,25 +125,53 @@ function sentence() {
   ];
 }
 
+/** @param {number} total */
 function tally(total) {
   const kept = counts.reduce((sum, one) => sum + one.kept, 0);
   return [`${kept} of ${total} kept so far; in the long run ${percent(play.now.focus.acceptance, 1)} %.`];
 }
 
 // Where things stand, for a stage of this width.
+/** @param {number} wide */
 function places(wide) {
   const each = (wide - 16) / state.names.length;
-  return { each, centre: (i) => 8 + each * (i + 0.5), left: 8, right: wide - 8, bar: Math.min(34, each * 0.5) };
+  /** @param {number} i */
+  const centre = (i) => 8 + each * (i + 0.5);
+  return {
+    each,
+    centre,
+    left: 8,
+    right: wide - 8,
+    bar: Math.min(34, each * 0.5),
+  };
 }
 
+/**
+ * @param {string} words
+ * @param {number} x
+ * @param {number} y
+ * @param {Record<string, unknown>} more
+ */
 const text = (words, x, y, more = {}) => svg("text", { x, y, "font-size": 11.5, fill: "var(--ink3)", ...more }, words);
 
+/**
+ * @param {string} name
+ * @param {number} room
+ */
 function shortened(name, room) {
   const shown = [...named(name)];
   const fits = Math.max(2, Math.floor(room / 7.2));
   return shown.length > fits ? `${shown.slice(0, fits - 1).join("")}…` : shown.join("");
 }
 
+/**
+ * @param {Probs} probs
+ * @param {Places} at
+ * @param {number} base
+ * @param {number} tall
+ * @param {(chosen: boolean) => Record<string, unknown>} look
+ * @param {number} chosen
+ */
 function columns(probs, at, base, tall, look, chosen) {
   const most = Math.max(...probs, 1e-9);
   return probs.map((p, i) => {
@@ -144,6 +187,12 @@ function columns(probs, at, base, tall, look, chosen) {
 }
 
 // A word in a box, in the place of its column.
+/**
+ * @param {number} i
+ * @param {Places} at
+ * @param {number} y
+ * @param {{ box?: object, text?: object, struck?: boolean }} look
+ */
 function chip(i, at, y, look = {}) {
   const name = shortened(state.names[i], Math.max(60, at.each));
   const wide = width(name, 12) * 1.12 + 16;
@@ -189,6 +238,10 @@ function chip(i, at, y, look = {}) {
 }
 
 // Lets a mark fall from where it came; nothing moves for who wants no motion.
+/**
+ * @param {Element} node
+ * @param {number} from
+ */
 function fall(node, from) {
   if (!calm())
     node.animate(
@@ -201,8 +254,12 @@ function fall(node, from) {
     );
 }
 
-function acceptance(at) {
-  const phi = play.now.focus.accept[round.token];
+/**
+ * @param {Toss} toss
+ * @param {Places} at
+ */
+function acceptance({ token }, at) {
+  const phi = play.now.focus.accept[token];
   const long = at.right - at.left;
   const y = ROWS.bar;
   return [
@@ -214,9 +271,13 @@ function acceptance(at) {
   ];
 }
 
-function draw(at) {
-  const x = at.left + (at.right - at.left) * round.uniform;
-  const label = `u = ${prob(round.uniform)}`;
+/**
+ * @param {Toss} toss
+ * @param {Places} at
+ */
+function draw({ uniform }, at) {
+  const x = at.left + (at.right - at.left) * uniform;
+  const label = `u = ${prob(uniform)}`;
   const half = width(label, 12, 600) / 2 + 14; // off the 0 and the 1
   return svg(
     "g",
@@ -232,6 +293,7 @@ function draw(at) {
 }
 
 // The words written so far, piled up: filled are kept ones, blue those of the residual.
+/** @param {Places} at */
 function written(at) {
   const most = Math.max(8, ...counts.map((one) => one.kept + one.rewritten));
   const unit = 48 / most;
@@ -240,11 +302,11 @@ function written(at) {
     text("written so far: filled was kept, blue rewritten", at.left, ROWS.written - 52),
     counts.flatMap(({ kept, rewritten }, i) =>
       [
-        [kept, 0, "var(--ink2)"],
-        [rewritten, kept, "var(--blue)"],
+        { many: kept, below: 0, fill: "var(--ink2)" },
+        { many: rewritten, below: kept, fill: "var(--blue)" },
       ]
-        .filter(([many]) => many)
-        .map(([many, below, fill]) =>
+        .filter(({ many }) => many)
+        .map(({ many, below, fill }) =>
           svg("rect", {
             x: at.centre(i) - at.bar / 2,
             y: ROWS.written - unit * (below + many),
@@ -282,7 +344,8 @@ export function render(moves = false) {
     ROWS.chip,
     refused ? { struck: true, text: { fill: "var(--red-ink)" }, box: { stroke: "var(--line2)" } } : {},
   );
-  const mark = step >= 2 ? draw(at) : null;
+  const toss = round;
+  const mark = step >= 2 ? draw(toss, at) : null;
   const rest = refused ? play.now.focus.residual(round.token) : null;
   const rewriting =
     refused && step >= 4
@@ -307,10 +370,10 @@ export function render(moves = false) {
       text(shortened(name, at.each - 4), at.centre(i), ROWS.names + 1, {
         "text-anchor": "middle",
         "font-family": "var(--mono)",
-        fill: i === round.token ? "var(--ink)" : "var(--ink2)",
+        fill: i === toss.token ? "var(--ink)" : "var(--ink2)",
       }),
     ),
-    ...acceptance(at),
+    ...acceptance(toss, at),
     drafted,
     ...(mark ? [mark] : []),
     ...(rest
@@ -332,7 +395,7 @@ export function render(moves = false) {
   );
   if (!moves) return;
   if (step === 1) fall(drafted, ROWS.draft - ROWS.chip - 10);
-  if (step === 2) fall(mark, -40);
+  if (mark && step === 2) fall(mark, -40);
   if (rewriting) fall(rewriting, -50);
 }
 

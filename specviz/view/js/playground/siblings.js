@@ -6,28 +6,64 @@ import { head } from "specviz/parts/figure.js";
 import { nudge } from "specviz/parts/nudge.js";
 import { put, shape, svg, width } from "specviz/parts/svg.js";
 
+/** @typedef {[x: number, y: number]} Point */
+/**
+ * What is drawn.
+ * @typedef {Pick<import("specviz/playground/play.js").State, "names" | "draft" | "verifier"> & {
+ *   k: number, drawing: string, table: ReturnType<typeof sets.table>, covered: number[],
+ * }} Shown
+ */
+/** @typedef {{ name: string, points: Point[], look: Twin["stroke"], strong?: boolean }} Line of [k, acceptance] */
+
 const FIGURE = 760; // px wide, in a figure
 const TALL = 300;
-const parts = {};
-let shown = null; // {names, draft, verifier, k, drawing, table, covered} as last drawn
+/**
+ * @typedef {{
+ *   fresh: () => void, covercaption: HTMLElement, cover: SVGSVGElement, chart: SVGSVGElement,
+ *   chartbox: HTMLElement, coverbox: HTMLElement,
+ * }} Parts
+ */
+const parts = /** @type {Parts} */ ({});
+/** @type {Shown | null} */
+let shown = null; // as last drawn
 
+/** @param {Point[]} points */
 const path = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)},${y.toFixed(1)}`).join("");
+/**
+ * @param {string} words
+ * @param {number} x
+ * @param {number} y
+ * @param {Record<string, unknown>} more
+ */
 const text = (words, x, y, more = {}) => svg("text", { x, y, "font-size": 11.5, fill: "var(--ink2)", ...more }, words);
+/** @param {string} anchor */
 const quiet = (anchor) => ({ "text-anchor": anchor, "font-size": 11, fill: "var(--ink3)" });
 
 // The lines of the plot: {name, points: [k, acceptance], how it is drawn}.
+/**
+ * @param {Shown["table"]} table
+ * @returns {Line[]}
+ */
 function lines(table) {
   return Object.keys(sets.sets)
     .map((name) => ({
       name,
-      points: table.filter(({ rules }) => rules[name]).map(({ k, rules }) => [k, rules[name].acceptance]),
+      points: table.flatMap(({ k, rules }) =>
+        rules[name] ? [/** @type {Point} */ ([k, rules[name].acceptance])] : [],
+      ),
       look: sets.sets[name].stroke,
     }))
     .filter(({ points }) => points.length);
 }
 
 // Labels at the right end of lines, apart from each other; lines that end in one place share one.
+/**
+ * @param {Pick<Line, "name" | "points" | "strong">[]} drawn
+ * @param {(k: number, acceptance: number) => Point} at
+ * @param {{ right: number, top: number, bottom: number }} box
+ */
 function ends(drawn, at, box) {
+  /** @type {{ x: number, y: number, names: string[], strong?: boolean, line?: number }[]} */
   const found = [];
   drawn.forEach(({ name, points, strong }) => {
     const [x, y] = at(...points[points.length - 1]);
@@ -55,9 +91,14 @@ function ends(drawn, at, box) {
   );
 }
 
-function chart(wide) {
+/**
+ * @param {Shown} shown
+ * @param {number} wide
+ */
+function chart(shown, wide) {
   const { table } = shown;
   const drawn = lines(table);
+  /** @type {Pick<Line, "name" | "points" | "strong">} */
   const best = { name: "optimum", points: table.map(({ k, optimum }) => [k, optimum]), strong: true };
   const names = [best, ...drawn].map(({ name }) => name);
   const box = {
@@ -68,6 +109,11 @@ function chart(wide) {
   };
   const values = [best, ...drawn].flatMap(({ points }) => points.map(([, acceptance]) => acceptance));
   const low = Math.floor(Math.max(0, Math.min(...values) - 0.04) * 10) / 10;
+  /**
+   * @param {number} k
+   * @param {number} acceptance
+   * @returns {Point}
+   */
   const at = (k, acceptance) => [
     box.left + ((k - 1) / (sets.MOST - 1)) * (box.right - box.left),
     box.bottom - ((acceptance - low) / (1 - low)) * (box.bottom - box.top),
@@ -127,12 +173,17 @@ function chart(wide) {
 }
 
 // Of each token: the draft's probability as an outline, the chance to be among the candidates filled, the verifier's as a tick.
-function cover(wide) {
+/**
+ * @param {Shown} shown
+ * @param {number} wide
+ */
+function cover(shown, wide) {
   const { covered } = shown;
   const box = { left: 44, right: wide - 8, top: 20, bottom: TALL - 44 };
   const each = (box.right - box.left) / shown.names.length;
   const most = Math.max(...covered, ...shown.verifier, 0.1);
   const ceiling = [0.1, 0.2, 0.4, 0.6, 0.8, 1].find((value) => value >= most - 1e-9) ?? 1;
+  /** @param {number} value */
   const y = (value) => box.bottom - (Math.min(value, ceiling) / ceiling) * (box.bottom - box.top);
   const bar = Math.min(46, each * 0.56);
   const fits = Math.max(2, Math.floor((each - 4) / 7.3));
@@ -200,7 +251,8 @@ function cover(wide) {
   );
 }
 
-const words = () => `${shown.k} ${shown.k === 1 ? "candidate" : "candidates"}, ${sets.DRAWINGS[shown.drawing]}`;
+/** @param {Shown} shown */
+const words = (shown) => `${shown.k} ${shown.k === 1 ? "candidate" : "candidates"}, ${sets.DRAWINGS[shown.drawing]}`;
 
 export function render(next = shown) {
   shown = next;
@@ -212,22 +264,33 @@ export function render(next = shown) {
   put(parts.chart, {
     "aria-label": `Acceptance against the number of candidates, ${sets.DRAWINGS[shown.drawing]}. The table below holds the numbers.`,
   });
-  if (parts.chartbox.clientWidth) chart(parts.chartbox.clientWidth);
-  if (parts.coverbox.clientWidth) cover(parts.coverbox.clientWidth);
+  if (parts.chartbox.clientWidth) chart(shown, parts.chartbox.clientWidth);
+  if (parts.coverbox.clientWidth) cover(shown, parts.coverbox.clientWidth);
 }
 
 // Both for a talk, at a width of their own.
+/**
+ * @param {string} title
+ * @param {string} subtitle
+ * @param {string[]} axes
+ * @param {(shown: Shown, wide: number) => void} draw
+ * @param {() => SVGSVGElement} node
+ * @param {(shown: Shown) => Cell[][]} rows
+ * @returns {() => Figure | null}
+ */
 function figure(title, subtitle, axes, draw, node, rows) {
   return () => {
     parts.fresh();
-    draw(FIGURE);
-    const copy = node().cloneNode(true);
+    if (!shown) return null;
+    draw(shown, FIGURE);
+    const copy = /** @type {SVGSVGElement} */ (node().cloneNode(true));
     render();
-    return { title, subtitle, axes, foot: [words(), "exact"], draw: () => copy, rows: rows() };
+    return { title, subtitle, axes, foot: [words(shown), "exact"], draw: () => copy, rows: rows(shown) };
   };
 }
 
 // `fresh` is called before anything is saved: what is far off the screen may not have been drawn yet.
+/** @param {() => void} fresh */
 export function build(fresh) {
   parts.fresh = fresh;
   parts.covercaption = el("p.caption");
@@ -258,13 +321,11 @@ export function build(fresh) {
           axes[0],
           cover,
           () => parts.cover,
-          () => [
+          ({ names, covered, draft, verifier }) => [
             ["series", ...axes[0]],
-            ...[
-              ["among the candidates", shown.covered],
-              ["draft", shown.draft],
-              ["verifier", shown.verifier],
-            ].flatMap(([series, probs]) => probs.map((p, i) => [series, shown.names[i], 100 * p])),
+            ...Object.entries({ "among the candidates": covered, draft, verifier }).flatMap(([series, probs]) =>
+              probs.map((p, i) => [series, names[i], 100 * p]),
+            ),
           ],
         ),
         el("span.badge.exact", null, "exact"),
@@ -283,12 +344,10 @@ export function build(fresh) {
           axes[1],
           chart,
           () => parts.chart,
-          () => [
+          ({ table }) => [
             ["series", ...axes[1]],
-            ...shown.table.map(({ k, optimum }) => ["optimum", k, 100 * optimum]),
-            ...lines(shown.table).flatMap(({ name, points }) =>
-              points.map(([k, acceptance]) => [name, k, 100 * acceptance]),
-            ),
+            ...table.map(({ k, optimum }) => ["optimum", k, 100 * optimum]),
+            ...lines(table).flatMap(({ name, points }) => points.map(([k, acceptance]) => [name, k, 100 * acceptance])),
           ],
         ),
         el("span.badge.exact", null, "exact"),

@@ -6,14 +6,23 @@ import { twins } from "specviz/laws/twins.js";
 import * as about from "specviz/parts/about.js";
 import { csv } from "specviz/parts/csv.js";
 import { glyph, spark, svg } from "specviz/parts/svg.js";
-import * as chart from "specviz/playground/chart.js";
 import * as play from "specviz/playground/play.js";
 import { state } from "specviz/playground/play.js";
+import { knobWords } from "specviz/playground/title.js";
 
-const parts = { rows: new Map() };
+/** @typedef {import("specviz/playground/play.js").Setting} Setting */
+/** @typedef {ReturnType<typeof rowOf>} Row */
+/**
+ * @typedef {{
+ *   phi: HTMLElement, body: HTMLElement, error: HTMLElement, absent: HTMLElement, fold: HTMLButtonElement,
+ *   rows: Map<number, Row>,
+ * }} Parts
+ */
+const parts = /** @type {Parts} */ ({ rows: new Map() });
 let unfolded = false; // all rules, not the first few
 let wait = false; // the order rests while a knob is being moved
 
+/** @param {number | string} value */
 const number = (value) => String(+Number(value).toPrecision(4));
 const HEADS = [
   ["rule", ""],
@@ -26,6 +35,7 @@ const HEADS = [
   ["", ""],
   ["", ""],
 ];
+/** @type {Record<string, string>} */
 const HELP = {
   "acceptance, %": "Chance that a drafted token is kept, over all tokens the draft may say. Exact.",
   "KL, nats": "How far what is really written strays from the verifier: KL(output law ‖ verifier). Exact.",
@@ -35,10 +45,12 @@ const HELP = {
     "What this position really writes under the rule. The ticks are what the verifier alone would write.",
 };
 
+/** @param {Setting} one */
 function knobs(one) {
   return play.knobsOf(one.rule).map((knob) => {
     const sign = symbol(knob.name);
     const title = `${knob.name}: ${knob.help}${knob.unit ? ` (${knob.unit})` : ""}`;
+    /** @param {number | string} value */
     const change = (value) => {
       one.knobs = { ...one.knobs, [knob.name]: value };
       play.changed("knobs");
@@ -46,7 +58,7 @@ function knobs(one) {
     if (knob.choices) {
       const pick = el(
         "select",
-        { "aria-label": `${one.rule} ${knob.name}`, onchange: () => change(pick.value) },
+        { "aria-label": `${one.rule} ${knob.name}`, onchange: (event) => change(event.currentTarget.value) },
         knob.choices.map((word) => el("option", { value: word }, word)),
       );
       pick.value = one.knobs[knob.name];
@@ -65,7 +77,7 @@ function knobs(one) {
         : null;
     const place = () => {
       if (slider) {
-        slider.value = Math.round(1000 * play.scale(knob).to(one.knobs[knob.name]));
+        slider.value = String(Math.round(1000 * play.scale(knob).to(one.knobs[knob.name])));
         slider.setAttribute("aria-valuetext", number(one.knobs[knob.name]));
       }
     };
@@ -98,14 +110,16 @@ function knobs(one) {
   });
 }
 
+/** @param {Setting} one */
 function rowOf(one) {
-  const made = {
-    one,
-    mark: svg("svg", { width: 16, height: 14, viewBox: "-8 -7 16 14", "aria-hidden": "true" }, glyph(one.rule, 4)),
-  };
-  made.worth = el("span.worth");
+  const mark = svg("svg", { width: 16, height: 14, viewBox: "-8 -7 16 14", "aria-hidden": "true" }, glyph(one.rule, 4));
+  const worth = el("span.worth");
+  /**
+   * @param {string} name
+   * @param {...any} children
+   */
   const cell = (name, ...children) => el(`td.${name}`, { role: "cell" }, ...children);
-  made.name = el(
+  const name = el(
     "button.rulename",
     {
       type: "button",
@@ -115,18 +129,18 @@ function rowOf(one) {
         play.changed("focus");
       },
     },
-    made.mark,
+    mark,
     one.rule,
-    made.worth,
+    worth,
   );
-  made.phi = cell("phi.right");
-  made.bar = el("i.bar");
-  made.accepts = el("span.num");
-  made.kl = cell("kl.right");
-  made.short = cell("short.right");
-  made.spark = svg("svg", { class: "spark", role: "img", height: 26 });
-  made.note = cell("note");
-  made.add = el(
+  const phi = cell("phi.right");
+  const bar = el("i.bar");
+  const accepts = el("span.num");
+  const kl = cell("kl.right");
+  const short = cell("short.right");
+  const sketch = svg("svg", { class: "spark", role: "img", height: 26 });
+  const remark = cell("note");
+  const add = el(
     "button.iconbutton",
     {
       type: "button",
@@ -137,7 +151,7 @@ function rowOf(one) {
     },
     "+",
   );
-  made.cut = el(
+  const cut = el(
     "button.iconbutton",
     {
       type: "button",
@@ -147,41 +161,39 @@ function rowOf(one) {
     },
     "×",
   );
-  made.node = el(
+  const accepted = cell("acc", el("span.barbox", null, bar), accepts);
+  const node = el(
     "tr",
     { role: "row" },
     el(
       "th.rule",
       { role: "rowheader", scope: "row" },
-      made.name,
+      name,
       about.button(one.rule, () => one.knobs),
     ),
     cell("knobcell", knobs(one)),
-    made.phi,
-    cell("acc", el("span.barbox", null, made.bar), made.accepts),
-    made.kl,
-    made.short,
-    cell("law", made.spark),
-    made.note,
-    cell("edit", made.add, made.cut),
+    phi,
+    accepted,
+    kl,
+    short,
+    cell("law", sketch),
+    remark,
+    cell("edit", add, cut),
   );
   // For a narrow page, where there is no head.
-  const labels = { phi: ["φ", " %"], kl: ["KL", " nats"], short: ["short of best", " points"] };
-  Object.entries(labels).forEach(([part, [label, unit]]) => Object.assign(made[part].dataset, { label, unit }));
-  made.accepts.parentNode.dataset.unit = " %";
-  return made;
+  Object.assign(phi.dataset, { label: "φ", unit: " %" });
+  Object.assign(kl.dataset, { label: "KL", unit: " nats" });
+  Object.assign(short.dataset, { label: "short of best", unit: " points" });
+  accepted.dataset.unit = " %";
+  return { node, name, worth, phi, bar, accepts, kl, short, spark: sketch, note: remark, cut };
 }
 
+/** @param {import("specviz/playground/play.js").Row} one */
 const note = (one) =>
   one.lossless
     ? "lossless"
-    : twins[one.rule].note
-      ? twins[one.rule].note
-      : one.kl === Infinity
-        ? "writes what the verifier rules out"
-        : one.kl < 1e-12
-          ? "as the verifier, here"
-          : "";
+    : (twins[one.rule].note ??
+      (one.kl === Infinity ? "writes what the verifier rules out" : one.kl < 1e-12 ? "as the verifier, here" : ""));
 
 export function render() {
   const { rows, focus } = play.now;
@@ -194,9 +206,9 @@ export function render() {
   const n = state.token;
   parts.phi.replaceChildren("φ of ", el("bdi.tok", null, named(state.names[n])), ", %");
   rows.forEach((one) => {
-    if (!parts.rows.has(one.id)) parts.rows.set(one.id, rowOf(state.rows.find((row) => row.id === one.id)));
-    const made = parts.rows.get(one.id);
-    set(made.worth, chart.knobWords(one));
+    const made = parts.rows.get(one.id) ?? rowOf(/** @type {Setting} */ (state.rows.find(({ id }) => id === one.id)));
+    parts.rows.set(one.id, made);
+    set(made.worth, knobWords(one));
     set(made.phi, state.draft[n] > 0 ? percent(one.accept[n]) : "–");
     made.phi.title =
       state.draft[n] > 0 ? "Chance that this token is kept once it was drafted." : "The draft never says this token.";
@@ -225,20 +237,21 @@ function sort() {
   const busy =
     wait ||
     state.moving ||
-    (parts.body.contains(document.activeElement) && document.activeElement.matches("input, select"));
+    (parts.body.contains(document.activeElement) && document.activeElement?.matches("input, select"));
   const placed = [...parts.body.children];
   if (busy && placed.length === parts.rows.size) return;
   const order = [...play.now.rows]
     .sort((a, b) => b.acceptance - a.acceptance || a.kl - b.kl)
-    .map((one) => parts.rows.get(one.id).node);
+    .flatMap((one) => parts.rows.get(one.id)?.node ?? []);
   if (order.every((node, i) => node === placed[i])) return;
-  const active = document.activeElement;
+  const active = /** @type {HTMLElement | null} */ (document.activeElement);
   parts.body.append(...order);
-  if (parts.body.contains(active)) active.focus({ preventScroll: true });
+  if (parts.body.contains(active)) active?.focus({ preventScroll: true });
 }
 
 function data() {
   const { frontier, rows } = play.now;
+  /** @param {{ kl: number, acceptance: number }} given */
   const point = ({ kl, acceptance }) => ({ kl, acceptance });
   return {
     specviz: "playground",
@@ -322,6 +335,12 @@ export function build() {
       words === "phi" ? parts.phi : words,
     ),
   );
+  /**
+   * @param {string} words
+   * @param {string} name
+   * @param {() => string} make
+   * @param {string} type
+   */
   const save = (words, name, make, type) =>
     el(
       "button",

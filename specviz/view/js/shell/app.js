@@ -1,9 +1,9 @@
 // Puts the page together, shows the first recorded run, and hands over to Python once Gradio is there.
 import { boot, defaults, offline } from "specviz/core/boot.js";
-import { el, set } from "specviz/core/dom.js";
+import { el, inside, set } from "specviz/core/dom.js";
 import { emit, on } from "specviz/core/events.js";
 import * as live from "specviz/core/live.js";
-import { MAX_LANES, state } from "specviz/core/state.js";
+import { MAX_LANES, onDisplay, state } from "specviz/core/state.js";
 import * as sets from "specviz/laws/sets.js";
 import * as twins from "specviz/laws/twins.js";
 import * as advisor from "specviz/compare/advisor.js";
@@ -29,9 +29,12 @@ import * as sections from "specviz/shell/sections.js";
 import * as share from "specviz/shell/share.js";
 import * as tour from "specviz/shell/tour.js";
 
+/** @type {HTMLButtonElement | undefined} */
 let themeButton;
-let host = null; // what holds the page: first in the body, then where Gradio wants it
+/** @type {HTMLElement} */
+let host; // what holds the page: first in the body, then where Gradio wants it
 
+/** @param {string} name */
 function stored(name) {
   try {
     return localStorage.getItem(name);
@@ -40,6 +43,7 @@ function stored(name) {
   }
 }
 
+/** @param {string | null} wanted */
 function theme(wanted) {
   const dark = wanted ? wanted === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   document.documentElement.dataset.theme = dark ? "dark" : "light";
@@ -58,6 +62,10 @@ function toggleTheme() {
   theme(next);
 }
 
+/**
+ * @param {Fate} fate
+ * @param {string} words
+ */
 const mark = (fate, words) => el(`span.t.${fate}`, null, el("bdi", null, words));
 
 function page() {
@@ -94,7 +102,7 @@ function page() {
   const hideSwitch = el("label.switch", null, hide, "Hide cut tokens");
   const ask = controls.build(el("div.lanetools", null, models.build()));
   const versions = el("span");
-  on("run", () => set(versions, models.foot(state.run.trace)));
+  on("run", () => set(versions, models.foot(onDisplay().trace)));
   const node = el(
     "div.sv",
     null,
@@ -162,7 +170,7 @@ function page() {
   );
   lanes.mount(box, tabs);
   projector.build(node);
-  node.querySelector(".top .actions").prepend(tour.button(node));
+  inside(node, ".top .actions").prepend(tour.button(node));
   themeButton.before(credits.button());
   keys.build();
   sections.mount(node);
@@ -178,12 +186,14 @@ async function start() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     if (!stored("specviz-theme")) theme(null);
   });
+  /** @type {Wanted | null} */
   let wanted = null;
+  /** @type {URL | null} */
   let elsewhere = null;
   try {
     if (!offline) [wanted, elsewhere] = [links.read(location.hash), links.traceAt(location.hash)];
   } catch (error) {
-    notices.error("prompt", error.message);
+    notices.error("prompt", error instanceof Error ? error.message : String(error));
   }
   if (offline) return display(offline, true);
   const example =
@@ -205,23 +215,25 @@ async function start() {
   } catch {
     /* without a recorded run the page waits for Run */
   }
-  if (elsewhere) whenConnected(() => share.openAt(elsewhere));
-  if (!wanted) return;
-  Object.assign(state.form, wanted.form);
-  state.columns = wanted.columns;
+  const [away, asked] = [elsewhere, wanted];
+  if (away) whenConnected(() => share.openAt(away));
+  if (!asked) return;
+  Object.assign(state.form, asked.form);
+  state.columns = asked.columns;
   emit("columns");
   emit("form");
   const again = () => {
     if (restoreOnce) {
       restoreOnce = false;
-      share.restore(wanted);
+      share.restore(asked);
     }
   };
   let restoreOnce = true;
   on("ended", again);
-  whenConnected(() => controls.run(wanted.continued ? { continued: wanted.continued } : {}));
+  whenConnected(() => controls.run(asked.continued ? { continued: asked.continued } : {}));
 }
 
+/** @param {() => void} act */
 function whenConnected(act) {
   if (live.wire()) act();
   else on("connected", act);
@@ -240,9 +252,14 @@ export async function open() {
 }
 
 // Called by the component when Gradio has mounted it.
+/**
+ * @param {HTMLElement} element
+ * @param {Wire} wire
+ */
 export async function attach(element, wire) {
-  const place = element.querySelector(".sv-host");
-  const active = document.activeElement;
+  /** @type {HTMLElement & { moveBefore?: (node: Node, before: Node | null) => void }} */
+  const place = inside(element, ".sv-host");
+  const active = /** @type {HTMLElement | null} */ (document.activeElement);
   if (host.isConnected && place.moveBefore)
     place.moveBefore(host, null); // keeps focus and scrolling
   else {

@@ -1,11 +1,12 @@
 // "Use it from code": a dialog with the settings as they are now, as Python, gradio_client, curl and a command.
 import { offline } from "specviz/core/boot.js";
-import { el, set } from "specviz/core/dom.js";
+import { el, inside, set } from "specviz/core/dom.js";
 import { dialog as make, fill, open as show } from "specviz/parts/dialog.js";
 import * as controls from "specviz/compare/controls.js";
 import { servers } from "specviz/shell/servers.js";
 import { snippets } from "specviz/shell/snippets.js";
 
+/** @type {Record<string, string>} */
 const ABOUT = {
   Python: "In a Python with specviz installed; no page is needed.",
   gradio_client:
@@ -14,10 +15,15 @@ const ABOUT = {
   "Command line": "Decodes on your own machine, and shows the text in the colours of its fates.",
 };
 const TITLE = "Use it from code";
-let dialog = null;
+/** @type {HTMLDialogElement} */
+let dialog;
 
 const address = () => (offline ? null : new URL(".", location.href).href);
 
+/**
+ * @param {HTMLElement} button
+ * @param {string} text
+ */
 async function copy(button, text) {
   let words = "Copied";
   try {
@@ -29,10 +35,11 @@ async function copy(button, text) {
   setTimeout(() => set(button, "Copy"), 1800);
 }
 
+/** @param {{ name: string, text: string, about?: string }} given */
 function part({ name, text, about = ABOUT[name] }) {
   const button = el(
     "button.plainbutton",
-    { type: "button", "aria-label": `Copy the ${name} text`, onclick: () => copy(button, text) },
+    { type: "button", "aria-label": `Copy the ${name} text`, onclick: (event) => copy(event.currentTarget, text) },
     "Copy",
   );
   return el(
@@ -45,6 +52,7 @@ function part({ name, text, about = ABOUT[name] }) {
 }
 
 // What servers are told for the same lanes.
+/** @param {RunRequest} settings */
 function deployed(settings) {
   return servers(settings).map(({ server, text, missing }) =>
     part({ name: server, text, about: missing.length ? `It has no ${missing.join(", no ")}.` : "" }),
@@ -52,9 +60,10 @@ function deployed(settings) {
 }
 
 // Opens it, asked for by `item` of a menu.
+/** @param {HTMLElement} item */
 export function open(item) {
   const settings = controls.request();
-  if (!dialog) build(item.closest(".menu").querySelector("button"));
+  if (!dialog) build(inside(/** @type {HTMLElement} */ (item.closest(".menu")), "button"));
   fill(
     dialog,
     TITLE,
@@ -73,6 +82,7 @@ export function open(item) {
   show(dialog);
 }
 
+/** @param {HTMLElement} opener */
 function build(opener) {
   dialog = make("codedialog");
   dialog.addEventListener("close", () => opener.focus());

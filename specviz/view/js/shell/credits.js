@@ -23,6 +23,7 @@ const CACTUS = `@inproceedings{hao2026cactus,
   note      = {arXiv:2604.04987}
 }`;
 
+/** @param {string} version */
 const own = (version) => `@software{specviz,
   title   = {specviz: acceptance rules in speculative decoding, seen token by token},
   author  = {{The specviz authors}},
@@ -31,11 +32,14 @@ const own = (version) => `@software{specviz,
   license = {Apache-2.0}
 }`;
 
+/** @param {string} address */
 const link = (address) =>
   el("a", { href: `https://${address}`, target: "_blank", rel: "noreferrer" }, address.replace("/abs/", " "));
 
+/** @type {HTMLDialogElement} */
 let box;
 
+/** @param {string} version */
 function build(version) {
   const bibtex = `${own(version)}\n\n${CACTUS}`;
   const copy = el("button.plainbutton.outlined", { type: "button" }, "Copy BibTeX");

@@ -1,6 +1,6 @@
 // The keys of the page, and the list of them (key ?).
 import { offline } from "specviz/core/boot.js";
-import { el } from "specviz/core/dom.js";
+import { el, hit } from "specviz/core/dom.js";
 import { dialog } from "specviz/parts/dialog.js";
 import * as projector from "specviz/shell/projector.js";
 import * as tour from "specviz/shell/tour.js";
@@ -17,7 +17,11 @@ const KEYS = [
 ];
 if (!offline) KEYS.unshift(["Enter", "in the prompt: run (Shift+Enter breaks the line)"]);
 
+/** @type {HTMLDialogElement | undefined} */
 let box;
+
+/** @type {Record<string, () => void>} by key */
+const ACTS = { "?": list, f: () => projector.toggle(), t: tour.start };
 
 export function list() {
   box ??= dialog(
@@ -40,12 +44,11 @@ export function list() {
   box.showModal();
 }
 
+/** @param {KeyboardEvent} event */
 function pressed(event) {
   if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey) return;
-  if (event.target.closest?.("input, textarea, select, dialog, .menu")) return;
-  const act = { "?": list, f: () => projector.toggle(), t: () => tour.start() }[
-    event.key.length === 1 ? event.key.toLowerCase() : ""
-  ];
+  if (hit(event, "input, textarea, select, dialog, .menu")) return;
+  const act = ACTS[event.key.toLowerCase()];
   if (!act) return;
   event.preventDefault();
   act();

@@ -8,15 +8,21 @@ import * as pairs from "specviz/core/pairs.js";
 import { MAX_LANES, state } from "specviz/core/state.js";
 import * as store from "specviz/core/store.js";
 
+/** @type {(keyof Sampling)[]} */
+const SAMPLED = ["temperature", "top_k", "top_p"];
+
+/** @param {unknown} value */
 const plain = (value) => ["string", "number"].includes(typeof value);
 
 // Whether something is given as a drafter of which not all can be read.
+/** @param {any} value */
 function odd(value) {
   const read = value && drafters.readable(value);
   return Boolean(value) && (!read || Object.entries(value.knobs || {}).some(([name, one]) => read.knobs[name] !== one));
 }
 
 // The address of a trace that the page's own address asks for, or null. Throws a sentence for one that no page can fetch.
+/** @param {string} hash */
 export function traceAt(hash) {
   const found = /[#&]trace=([^&]*)/.exec(hash);
   if (!found) return null;
@@ -31,6 +37,10 @@ export function traceAt(hash) {
 
 // {form, columns, continued, pick, at, ignored} from the address; `at` is the playhead as a share of the run, null
 // without one; `ignored` names what is not understood. Throws a sentence for garbage.
+/**
+ * @param {string} hash
+ * @returns {Wanted | null}
+ */
 export function read(hash) {
   const found = /[#&]run=([^&]*)/.exec(hash);
   if (!found) return null;
@@ -54,8 +64,10 @@ export function read(hash) {
     (origin && !continued.readable(origin)) || (at !== null && !(typeof at === "number" && at >= 0 && at <= 1));
   if (damaged) throw new Error("This link is damaged, so its settings were ignored.");
   const known = boot.rules;
+  /** @type {string[]} */
   const ignored = [];
-  const columns = lanes.map((lane) => {
+  /** @type {Column[]} */
+  const columns = lanes.map((/** @type {any} of a stranger's making */ lane) => {
     const rule = lane && (lane.rule === null ? "plain" : lane.rule);
     if (typeof rule !== "string" || !Object.hasOwn(known, rule))
       throw new Error("This link names a rule that does not exist here, so its settings were ignored.");
@@ -68,6 +80,7 @@ export function read(hash) {
     if (odd(lane.drafter)) ignored.push(`drafter of ${rule}`);
     return { rule, knobs, drafter: rule === "plain" ? null : drafters.readable(lane.drafter), from: null };
   });
+  /** @type {Wanted["form"]} */
   const clean = {};
   Object.entries(form).forEach(([name, value]) => {
     if (Object.hasOwn(state.form, name) && (plain(value) || value === null)) clean[name] = value;
@@ -94,16 +107,24 @@ export function read(hash) {
     columns,
     continued: origin,
     ...(set ? { costs: set } : {}),
-    pick: picked ? pick : null,
+    pick: picked ? [pick[0], pick[1]] : null,
     at,
     ignored,
   };
 }
 
 // Whether a trace is the run these settings ask for.
+/**
+ * @param {TraceData} trace
+ * @param {Wanted} wanted
+ */
 export function matches(trace, wanted) {
   const form = wanted.form;
   if (wanted.continued || trace.continued) return false;
+  /**
+   * @param {LaneData} lane
+   * @param {Column} column
+   */
   const drafted = (lane, column) =>
     lane.draft_length === form.draft_length &&
     drafters.same(drafters.parse(lane.drafter), column.drafter ?? form.drafter);
@@ -122,12 +143,7 @@ export function matches(trace, wanted) {
         Object.entries(lane.knobs || {}).every(([name, value]) => String(value) === String(column.knobs[name])),
     ),
   );
-  if (
-    !same ||
-    lanes.includes(-1) ||
-    !["temperature", "top_k", "top_p"].every((name) => trace.sampling[name] === form[name])
-  )
-    return false;
+  if (!same || lanes.includes(-1) || !SAMPLED.every((name) => trace.sampling[name] === form[name])) return false;
   wanted.columns.forEach((column, i) => {
     column.from = lanes[i];
   });

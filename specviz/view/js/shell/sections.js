@@ -2,18 +2,22 @@
 // at a time, and has a part of the address to itself, as in #play=...
 // A place is
 //   {words, key, page, pack() -> text for the address, unpack(text), opened(), closed()}
-import { el, set } from "specviz/core/dom.js";
+import { el, inside, set } from "specviz/core/dom.js";
 import { on } from "specviz/core/events.js";
 import { state } from "specviz/core/state.js";
 import * as card from "specviz/parts/card.js";
 import * as timeline from "specviz/compare/timeline.js";
 
+/** @type {Place[]} */
 const places = [];
-const parts = {};
+/** @typedef {{  root: HTMLElement, compare: HTMLElement, nav: HTMLElement, copy: HTMLButtonElement }} Parts */
+const parts = /** @type {Parts} */ ({});
+/** @type {Place | null} */
 let now = null; // the place that is open; null is Compare
 let resume = false;
 
 // The address with a place's own part, whatever else is in the hash left as it was.
+/** @param {Place | null} place */
 function address(place) {
   const others = location.hash
     .replace(/^#/, "")
@@ -41,6 +45,7 @@ function named() {
 }
 
 async function copy() {
+  if (!now) return;
   const own = `${location.href.split("#")[0]}#${now.key}=${now.pack()}`;
   let words = "Link copied";
   try {
@@ -53,6 +58,10 @@ async function copy() {
   setTimeout(() => set(parts.copy, "Copy link"), 1800);
 }
 
+/**
+ * @param {Place | null} place
+ * @param {boolean} push
+ */
 function show(place, push = true) {
   const was = now;
   if (push && was !== place) history.pushState(history.state, "", address(place));
@@ -87,8 +96,13 @@ function rest() {
   timeline.pause();
 }
 
+/**
+ * @param {string} words
+ * @param {Place | null} place
+ */
 const tab = (words, place) => el("button", { type: "button", onclick: () => show(place) }, words);
 
+/** @param {Place} place */
 export function add(place) {
   places.push(place);
   place.page.hidden = true;
@@ -97,13 +111,14 @@ export function add(place) {
   parts.root.append(place.page);
 }
 
+/** @param {HTMLElement} node */
 export function mount(node) {
   parts.root = node;
-  parts.compare = node.querySelector(":scope > .page");
+  parts.compare = inside(node, ":scope > .page");
   parts.nav = el("nav.sections", { "aria-label": "Sections" }, tab("Compare", null));
-  node.querySelector(".top .brand").after(parts.nav);
+  inside(node, ".top .brand").after(parts.nav);
   parts.copy = el("button.plainbutton", { type: "button", hidden: true, onclick: copy }, "Copy link");
-  node.querySelector(".top .actions").prepend(parts.copy);
+  inside(node, ".top .actions").prepend(parts.copy);
   on("address", remember);
   on("run time", () => {
     if (now)

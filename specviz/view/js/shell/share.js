@@ -2,19 +2,23 @@
 import { boot, offline } from "specviz/core/boot.js";
 import { encode, without } from "specviz/core/codes.js";
 import * as continued from "specviz/core/continued.js";
-import { download, el, pause, set } from "specviz/core/dom.js";
+import { all, download, el, inside, pause, set } from "specviz/core/dom.js";
 import { emit } from "specviz/core/events.js";
 import * as live from "specviz/core/live.js";
 import * as pairs from "specviz/core/pairs.js";
-import { pick, setTime, show, state } from "specviz/core/state.js";
+import { onDisplay, pick, setTime, show, state } from "specviz/core/state.js";
 import * as controls from "specviz/compare/controls.js";
 import * as notices from "specviz/compare/notices.js";
 import * as timeline from "specviz/compare/timeline.js";
 import { open as openCode } from "specviz/shell/code.js";
 
+/** @typedef {[title: string, words: string, act: (button: HTMLElement) => void]} Item of a menu */
+
+/** @type {HTMLInputElement} */
 let file;
 
 // Selection and playhead of a link, once its run is on display, and what of the link was left out.
+/** @param {Wanted} wanted */
 export function restore(wanted) {
   if (wanted.costs) {
     state.costs = wanted.costs;
@@ -22,16 +26,17 @@ export function restore(wanted) {
   }
   if (wanted.at !== null && state.run) setTime(wanted.at * state.run.span);
   const there = wanted.pick && state.run?.lanes[wanted.pick[0]]?.tokens[wanted.pick[1]];
-  if (there) pick(wanted.pick[0], wanted.pick[1], false);
+  if (there) pick(there.lane, there.key, false);
   const ignored = [...wanted.ignored, ...(wanted.pick && state.run && !there ? ["selection"] : [])];
   if (ignored.length) notices.notice(without(ignored));
 }
 
 export function link() {
   const settings = controls.settings();
+  /** @type {Record<string, unknown>} */
   const value = { v: 1, ...settings };
   const origin = continued.origin(state.run);
-  if (origin && settings.prompt === state.run.trace.prompt && state.form.style === state.run.trace.style)
+  if (origin && settings.prompt === state.run?.trace.prompt && state.form.style === state.run.trace.style)
     Object.assign(value, { continued: origin, style: state.form.style });
   if (state.costs) value.costs = state.costs;
   if (state.picked) value.pick = [state.picked.lane, state.picked.key];
@@ -40,6 +45,7 @@ export function link() {
   return `${location.href.split("#")[0]}#run=${encode(value)}`;
 }
 
+/** @param {HTMLElement} button */
 async function copyLink(button) {
   const url = link();
   history.replaceState(null, "", url);
@@ -51,9 +57,13 @@ async function copyLink(button) {
   }
 }
 
+/**
+ * @param {HTMLElement} button
+ * @param {string} words
+ */
 function flash(button, words) {
-  const label = button.querySelector("span") || button;
-  const was = button.dataset.label || label.textContent;
+  const label = all(button, "span")[0] ?? button;
+  const was = button.dataset.label || (label.textContent ?? "");
   button.dataset.label = was;
   set(label, words);
   setTimeout(() => set(label, was), 1800);
@@ -71,6 +81,10 @@ function saveTrace() {
 }
 
 // A file that the server makes of the run: `specviz.exports` has one for each name.
+/**
+ * @param {string} name
+ * @param {HTMLElement} button
+ */
 async function saveExport(name, button) {
   if (!state.raw || !live.wire()) return notices.notice("This run has not ended yet.");
   flash(button, "Packing…");
@@ -83,9 +97,12 @@ async function saveExport(name, button) {
   );
 }
 
+/** @type {Record<string, number>} along a menu, by key */
+const STEPS = { ArrowDown: 1, ArrowUp: -1 };
 const LARGEST = 100_000_000; // bytes of a trace that is worth reading
 const UNREADABLE = "This file is too large or cannot be read.";
 
+/** @param {File} given */
 async function open(given) {
   notices.clearErrors();
   try {
@@ -97,6 +114,7 @@ async function open(given) {
 }
 
 // Opens the trace at an address, which is asked as a stranger: without cookies, and without saying where from.
+/** @param {URL} url */
 export async function openAt(url) {
   notices.notice(`Fetching the trace from ${url.host}…`);
   try {
@@ -113,8 +131,11 @@ export async function openAt(url) {
 }
 
 // The text of an answer, read no further than a trace may be long.
+/** @param {Response} answer */
 async function bounded(answer) {
+  if (!answer.body) throw new Error();
   const reader = answer.body.getReader();
+  /** @type {Uint8Array<ArrayBuffer>[]} */
   const parts = [];
   for (let length = 0; ;) {
     const { done, value } = await reader.read();
@@ -129,6 +150,10 @@ async function bounded(answer) {
 }
 
 // Shows the trace in a text, once the server has checked it.
+/**
+ * @param {string} text
+ * @param {string} name
+ */
 async function imported(text, name) {
   await pause();
   if (!live.wire()) return notices.error("prompt", "The page is still connecting. Try again in a moment.");
@@ -151,7 +176,7 @@ function verify() {
     live.stop(run);
     notices.notice("Stopping…");
   };
-  const run = live.begin("verify", { trace: json(), pair: pairs.made(state.run.trace) }, (message) => {
+  const run = live.begin("verify", { trace: json(), pair: pairs.made(onDisplay().trace) }, (message) => {
     if (message.kind === "wait") return notices.notice(`Re-running to verify: ${message.message}`, stop);
     notices.notice(message.same || stopped ? message.message : "");
     if (!message.same && !stopped) notices.error("prompt", message.message);
@@ -159,15 +184,20 @@ function verify() {
   notices.notice("Re-running to verify…", stop);
 }
 
+/**
+ * @param {string} name
+ * @param {Item[]} items
+ */
 function menu(name, items) {
   const box = el("div", { hidden: true, role: "menu", "aria-label": name });
   const button = el("button.plainbutton", { type: "button", "aria-haspopup": "menu", "aria-expanded": "false" }, name);
+  /** @param {boolean} on */
   const toggle = (on) => {
     box.hidden = !on;
     button.setAttribute("aria-expanded", String(on));
-    if (on) box.querySelector("button").focus();
+    if (on) inside(box, "button").focus();
   };
-  button.addEventListener("click", () => toggle(box.hidden));
+  button.addEventListener("click", () => toggle(Boolean(box.hidden)));
   items.forEach(([title, words, act]) =>
     box.append(
       el(
@@ -187,18 +217,19 @@ function menu(name, items) {
   );
   const holder = el("div.menu", null, button, box);
   document.addEventListener("pointerdown", (event) => {
-    if (!holder.contains(event.target)) toggle(false);
+    if (!(event.target instanceof Node && holder.contains(event.target))) toggle(false);
   });
   holder.addEventListener("keydown", (event) => {
     if (event.key === "Escape") {
       toggle(false);
       button.focus();
     }
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const step = STEPS[event.key];
     if (!step || box.hidden) return;
     event.preventDefault();
-    const all = [...box.querySelectorAll("button")];
-    all[(all.indexOf(document.activeElement) + step + all.length) % all.length].focus();
+    const buttons = all(box, "button");
+    const at = buttons.findIndex((one) => one === document.activeElement);
+    buttons[(at + step + buttons.length) % buttons.length].focus();
   });
   return holder;
 }
@@ -213,12 +244,16 @@ export function build() {
     id: "sv-file",
   });
   file.addEventListener("change", () => {
-    if (file.files[0]) open(file.files[0]);
+    const [chosen] = file.files ?? [];
+    if (chosen) open(chosen);
     file.value = "";
   });
+  /** @type {Item} */
   const code = ["Code", offline ? "As Python and a command" : "As Python, gradio_client, curl and a command", openCode];
+  /** @type {Item} */
   const trace = ["Trace", "The whole run as JSON", saveTrace];
   if (offline) return [menu("Export", [trace, code])];
+  /** @type {Item[]} */
   const exported = boot.exports.map(({ name, summary }) => [
     name[0].toUpperCase() + name.slice(1),
     summary.replace(/\.$/, ""),

@@ -1,20 +1,41 @@
 // A guided tour over the live page: each card lights its part and moves the playhead of the run on display to a round
 // that shows what the card speaks of. Space or an arrow goes on, Escape ends it. Cards whose round the run does not have
 // are left out.
-import { el, set } from "specviz/core/dom.js";
+import { all, el, hit, set } from "specviz/core/dom.js";
 import { emit, on } from "specviz/core/events.js";
 import { fixed, named, nats, percent } from "specviz/core/formats.js";
-import { pick, setTime, shown, state } from "specviz/core/state.js";
-import * as store from "specviz/core/store.js";
+import * as measures from "specviz/core/measures.js";
+import { onDisplay, pick, setTime, shown, state } from "specviz/core/state.js";
 import { parts as partsOf } from "specviz/compare/narration.js";
 import * as sheet from "specviz/compare/sheet.js";
 import * as timeline from "specviz/compare/timeline.js";
 
-const parts = {};
-let cards = []; // {title, words, at: a selector, or a function that gives the element, show()}
+/**
+ * @typedef {{
+ *   light: HTMLElement, title: HTMLElement, words: HTMLElement, count: HTMLElement, before: HTMLButtonElement,
+ *   next: HTMLButtonElement, card: HTMLElement, box: HTMLElement,
+ * }} Parts
+ */
+const parts = /** @type {Parts} */ ({});
+/**
+ * A card; `at`: the selector of what it lights, or a function that gives the element; `drawer`: it is in the sheet.
+ * @typedef {{
+ *   title: string, words: string, at: string | (() => HTMLElement | null | undefined), drawer?: boolean,
+ *   show: () => void,
+ * }} Card
+ */
+/** @typedef {ReturnType<typeof partsOf>} Parted */
+/** @typedef {Parted & { lane: Lane, index: number, round: Round }} Scene */
+
+/** @type {Card[]} */
+let cards = [];
+/** @type {Record<string, number>} cards on, by key */
+const STEPS = { " ": 1, ArrowRight: 1, ArrowLeft: -1, PageDown: 1, PageUp: -1 };
 let place = 0;
+/** @type {HTMLElement | null} */
 let back = null; // what had the focus
 
+/** @param {Token} token */
 const quoted = (token) => `“${named(token.text)}”`;
 
 // The rounds that the cards are about: one with tokens kept, one refused and some unread, one kept whole, one with leniency.
@@ -22,6 +43,10 @@ function scenes() {
   const lanes = shown().filter(({ lane }) => lane.rule !== "plain");
   const lossy = lanes.filter(({ lane }) => !lane.lossless);
   const all = [...lossy.reverse(), ...lanes].map(({ lane, index }) => ({ lane, index }));
+  /**
+   * @param {(parts: Parted) => unknown} wanted
+   * @returns {Scene | null}
+   */
   const find = (wanted) => {
     for (const { lane, index } of all) {
       const round = lane.rounds.find((one) => wanted(partsOf(one)));
@@ -39,9 +64,22 @@ function scenes() {
   };
 }
 
-const textOf = (index) => () => document.querySelector(`.sv .text[data-lane="${index}"]`)?.closest(".lane");
+/**
+ * @param {number} index
+ * @returns {() => HTMLElement | null}
+ */
+const textOf = (index) => () => all(document, `.sv .lane:has(.text[data-lane="${index}"])`)[0] ?? null;
+/**
+ * @param {number} from
+ * @param {number} to
+ */
 const middle = (from, to) => (from + to) / 2;
 
+/**
+ * @param {Pick<Scene, "lane" | "index">} scene
+ * @param {number} time
+ * @param {Token | null} token
+ */
 function see(scene, time, token = null) {
   state.front = scene.index;
   emit("columns");
@@ -51,8 +89,9 @@ function see(scene, time, token = null) {
 
 function build() {
   const { refusal, whole, lenient, first } = scenes();
+  /** @type {Card[]} */
   const made = [];
-  if (refusal) {
+  if (refusal?.refused) {
     const { round, index, drafted, refused, unread, rewritten } = refusal;
     const kept = refusal.kept.filter(({ fate }) => fate === "accepted");
     made.push(
@@ -84,7 +123,7 @@ function build() {
       show: () => see(refusal, round.to, refused),
     });
   }
-  if (whole)
+  if (whole?.extra)
     made.push({
       title: "A clean round earns one more",
       words: `Here all ${whole.drafted.length} drafted tokens were kept. The verifier has read them anyway, so it adds ${quoted(whole.extra)} for nothing: ${whole.drafted.length + 1} tokens for one call.`,
@@ -103,7 +142,7 @@ function build() {
   }
   if (first) {
     const { lane, index } = lenient ?? first;
-    const figures = store.figures(state.run, lane.index, lane.rounds.length, null);
+    const figures = measures.figures(onDisplay(), lane.index, lane.rounds.length, null);
     made.push({
       title: "What it costs",
       words: `Over this text ${lane.label} wrote ${fixed(figures.emitted_per_round)} tokens per call of the verifier. What it writes differs from the verifier's own distribution by ${nats(figures.mean_kl)} nats a token${lane.lossless ? ": nothing, it is lossless" : ", exactly computed; a lossless rule's figure is 0"}. Turn a knob: the recorded tokens change at once.`,
@@ -116,7 +155,7 @@ function build() {
 
 function light() {
   const { at } = cards[place];
-  const target = typeof at === "string" ? document.querySelector(`.sv ${at}`) : at();
+  const target = typeof at === "string" ? all(document, `.sv ${at}`)[0] : at();
   if (!target) return;
   target.scrollIntoView({ block: "nearest" });
   const rect = target.getBoundingClientRect();
@@ -138,6 +177,7 @@ function light() {
     Math.max(12, Math.min(innerWidth - wide - 12, x)),
     Math.max(12, Math.min(innerHeight - tall - 12, y)),
   ]);
+  /** @param {number[]} given */
   const covered = ([x, y]) =>
     Math.max(0, Math.min(rect.right, x + wide) - Math.max(rect.left, x)) *
     Math.max(0, Math.min(rect.bottom, y + tall) - Math.max(rect.top, y));
@@ -145,6 +185,7 @@ function light() {
   Object.assign(parts.card.style, { left: `${x}px`, top: `${y}px` });
 }
 
+/** @param {number} to */
 function go(to) {
   if (to < 0) return;
   if (to >= cards.length) return end();
@@ -160,12 +201,13 @@ function go(to) {
   requestAnimationFrame(light);
 }
 
+/** @param {KeyboardEvent} event */
 function keys(event) {
   if (event.altKey || event.ctrlKey || event.metaKey) return;
-  const by = { " ": 1, ArrowRight: 1, ArrowLeft: -1, PageDown: 1, PageUp: -1 }[event.key];
+  const by = STEPS[event.key];
   if (event.key === "Escape") end();
   else if (by && !(event.key === " " && event.target === parts.before)) go(place + by);
-  else if (event.key === "Enter" && event.target.closest(".tourcard")) return;
+  else if (event.key === "Enter" && hit(event, ".tourcard")) return;
   else if (event.key !== "Tab") return;
   else return trap(event);
   event.preventDefault();
@@ -173,9 +215,10 @@ function keys(event) {
 }
 
 // Tab stays among the card's buttons.
+/** @param {KeyboardEvent} event */
 function trap(event) {
-  const buttons = [...parts.card.querySelectorAll("button:not([disabled])")];
-  const at = buttons.indexOf(document.activeElement);
+  const buttons = all(parts.card, "button:not([disabled])");
+  const at = buttons.findIndex((one) => one === document.activeElement);
   buttons[(at + (event.shiftKey ? -1 : 1) + buttons.length) % buttons.length].focus();
   event.preventDefault();
 }
@@ -185,7 +228,7 @@ function end() {
   removeEventListener("keydown", keys, true);
   removeEventListener("resize", light);
   sheet.open(false);
-  (back?.isConnected ? back : document.querySelector(".sv .tourbutton"))?.focus();
+  (back?.isConnected ? back : all(document, ".sv .tourbutton")[0])?.focus();
 }
 
 export function start() {
@@ -193,7 +236,7 @@ export function start() {
   timeline.pause();
   cards = build();
   if (!cards.length) return;
-  back = document.activeElement;
+  back = /** @type {HTMLElement | null} */ (document.activeElement);
   parts.box.hidden = false;
   addEventListener("keydown", keys, true);
   addEventListener("resize", light);
@@ -202,7 +245,12 @@ export function start() {
 }
 
 // The button that begins it; its cards go into `node`, the page.
+/** @param {HTMLElement} node */
 export function button(node) {
+  /**
+   * @param {string} words
+   * @param {() => void} act
+   */
   const press = (words, act) => el("button.plainbutton", { type: "button", onclick: act }, words);
   parts.light = el("div.tourlight");
   parts.title = el("h2");

@@ -1,6 +1,6 @@
 // How many drafted tokens a round kept.
+import * as measures from "specviz/core/measures.js";
 import { done, measured, shown } from "specviz/core/state.js";
-import * as store from "specviz/core/store.js";
 import { layout, note } from "specviz/parts/plotly.js";
 import { focusLane, room } from "specviz/compare/tools.js";
 
@@ -28,7 +28,7 @@ function lengths(ink) {
   const look = rows.map(({ lane }) => (lane === front ? 3 : (free.shift() ?? 3)));
   let most = 0;
   const data = rows.map(({ lane }, at) => {
-    const counts = store.lengths(lane, done(lane));
+    const counts = measures.lengths(lane, done(lane));
     const total = counts.reduce((a, b) => a + b, 0) || 1;
     const y = Array.from(
       { length: Number(lane.given.draft_length) + 1 || counts.length },

@@ -1,12 +1,12 @@
 // How often the first, second, ... drafted token was kept.
 import { percent } from "specviz/core/formats.js";
+import * as measures from "specviz/core/measures.js";
 import { done, measured, shown } from "specviz/core/state.js";
-import * as store from "specviz/core/store.js";
 import { stroke } from "specviz/laws/twins.js";
 import { layout, note, spread } from "specviz/parts/plotly.js";
 import { focusLane, likely, room, whiskers } from "specviz/compare/tools.js";
 
-/** @typedef {ReturnType<typeof store.bySlot>[number]} Slot */
+/** @typedef {ReturnType<typeof measures.bySlot>[number]} Slot */
 
 // The counts behind a share.
 /**
@@ -40,7 +40,7 @@ function position(ink, mode) {
   let deepest = 1;
   const data = rows.map(({ lane, title, nth }) => {
     const look = stroke(lane.rule, nth);
-    const slots = store.bySlot(lane, done(lane)).filter((slot) => counts(slot, all)[1] > 0);
+    const slots = measures.bySlot(lane, done(lane)).filter((slot) => counts(slot, all)[1] > 0);
     deepest = Math.max(deepest, Number(lane.given.draft_length) || slots.length);
     const y = slots.map((slot) => 100 * ((all ? slot.unconditional : slot.conditional) ?? 0));
     if (y.length) ends.push({ y: y[y.length - 1], text: title, bold: lane === front });
