@@ -88,7 +88,8 @@ def test_three_lanes_stream_and_their_figures_are_those_of_the_engine(tab):
         assert counted[:5] == [wanted[name] for name in ("rounds", "judged", "accepted", "relaxed", "emitted")]
         assert counted[5] == pytest.approx(wanted["mean_kl"] or 0, rel=1e-9)
         by_slot = tab.evaluate(
-            "i => specviz.measures.bySlot(specviz.state.run.lanes[i], 1e9).map(s => [s.conditional, s.unconditional])", i
+            "i => specviz.measures.bySlot(specviz.state.run.lanes[i], 1e9).map(s => [s.conditional, s.unconditional])",
+            i,
         )
         assert by_slot == [[row["conditional"], row["unconditional"]] for row in metrics.acceptance_by_position(lane)]
         assert tab.evaluate(
