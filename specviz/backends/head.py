@@ -36,9 +36,9 @@ class LlamaHead:
             self.reads = tuple(int(layer) for layer in weights.config["specviz"]["reads"])
             width = weights.config["hidden_size"]
             gains = [weights[f"norm_features.{i}.weight"] for i in range(len(self.reads))]
-            self.fuse = Matrix(weights["fuse.weight"] * torch.cat(gains) * width**0.5, False)
+            self.fuse = Matrix(weights["fuse.weight"] * torch.cat(gains) * width**0.5)
             gain = torch.cat([weights["norm_token.weight"], weights["norm_state.weight"]])
-            self.mix = Matrix(weights["mix.weight"] * gain * width**0.5, False)
+            self.mix = Matrix(weights["mix.weight"] * gain * width**0.5)
         except KeyError as error:
             raise ModelError(
                 f"The head in {str(folder)!r} lacks {error}; the folder is damaged or holds none."

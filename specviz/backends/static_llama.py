@@ -85,7 +85,7 @@ class StaticLlama:
         width = self._embed.shape[1]
         self._least = torch.tensor((width * self._config["rms_norm_eps"]) ** 0.5)
         gain = width**0.5  # a norm here gives rows of length 1, not of mean square 1
-        twice = self.threads == 1
+        twice = self.parameters <= ONE_CORE  # of a larger one the memory is dearer
         self._weights: list[tuple[Matrix, ...]] = []  # of each layer
         for i in range(self.layers):
             w = {k: weights[f"model.layers.{i}.{v}.weight"] for k, v in _NAMES.items()}

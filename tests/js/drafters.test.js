@@ -55,7 +55,16 @@ test("a drafted token knows the span it was copied from, and what stands around 
   const [lane] = run.lanes;
   const token = lane.tokens.find(({ slot, round }) => round === 1 && slot === 1);
   const known = provenance.of(run, token);
-  assert.deepEqual(known, { by: "ngram", layer: null, matched: 2, place: 5, first: 4, last: 6, begin: 7 });
+  assert.deepEqual(known, {
+    by: "ngram",
+    layer: null,
+    matched: 2,
+    place: 5,
+    first: 4,
+    last: 6,
+    begin: 7,
+    sample: null,
+  });
   assert.equal(
     provenance.sentence(run, token, known),
     "Proposed by ngram. Copied from the prompt, 3 tokens back, after a match of 2 tokens.",

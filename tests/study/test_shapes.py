@@ -80,7 +80,7 @@ def test_the_jackknife_of_a_mean_is_students_interval():
 
 
 def test_an_answer_has_each_kind_fastest_first(answer):
-    """With the chances that all of it comes from, in JSON and back; every interval holds its value, and every drafter can be
+    """With the chances that all of it comes from; every interval holds its value, and every drafter can be
     made and has as many nodes as it says."""
     assert {row.kind for row in answer.advices} == {"chain", "static", "best", "dynamic"}
     speeds = [row.speedup for row in answer.advices]
@@ -93,9 +93,6 @@ def test_an_answer_has_each_kind_fastest_first(answer):
         assert 0 <= low <= row.accepted_per_round <= high <= row.levels
         assert row.speedup_interval[0] <= row.speedup <= row.speedup_interval[1]
         assert drafters.parse(row.drafter).nodes(row.draft_length) >= row.nodes
-    data = json.loads(json.dumps(answer.to_data()))
-    assert [row["drafter"] for row in data["advices"]] == [row.drafter for row in answer.advices]
-    assert data["clock"]["verify"][0] == [1, 1.0]
 
 
 def test_costs_decide(pair):

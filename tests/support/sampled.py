@@ -1,0 +1,129 @@
+"""What every drafter writes under every lossless rule, by sampling, on the small pair's real models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from specviz import backends, drafters, registry, rules
+from specviz.backends import Pair
+from specviz.drafters import Drafter
+from specviz.drafters.asks import next_probs
+from specviz.engine import batch
+from specviz.engine.settings import Settings
+from specviz.rules import Rule
+from specviz.types import Sampling
+
+PROMPT = "The dog saw the cat. The cat saw the dog. The cat saw"  # repeats itself, for drafters that copy
+NARROW = Sampling(temperature=1.5, top_k=3)  # so few tokens that the law of three can be written down
+TOKENS, LENGTH = 3, 2  # written, and drafted in a round: rounds follow each other
+SAMPLES_SEED = 2**40  # none of the texts has these
+
+
+class Lens:
+    """An exit that nothing was trained for: the verifier's own output layer on a state in its midst."""
+
+    name, id, revision, parameters, dtype, layer, kept = "lens", "lens", "0", 0, "float32", 3, None
+
+    def __init__(self, verifier):
+        self.verifier = verifier
+
+    def session(self) -> LensSession:
+        return LensSession(self.verifier)
+
+
+class LensSession:
+    def __init__(self, verifier):
+        self.length, self.seconds, self._verifier = 0, 0.0, verifier
+
+    def read(self, states: Tensor) -> Tensor:
+        self.length += len(states)
+        return self._verifier.logits(states[-1:])[0]
+
+    def rollback(self, length: int) -> None:
+        self.length = min(self.length, length)
+
+
+class Behind:
+    """A head that is the draft model, and leaves the verifier's states unread."""
+
+    name, id, revision, parameters, dtype, reads, kept = "behind", "behind", "0", 0, "float32", (3,), None
+
+    def __init__(self, draft):
+        self.draft = draft
+
+    def session(self) -> BehindSession:
+        return BehindSession(self.draft)
+
+
+class BehindSession:
+    def __init__(self, draft):
+        self._session = draft.session()
+        self.rollback = self._session.rollback
+
+    @property
+    def length(self) -> int:
+        return self._session.length
+
+    @property
+    def seconds(self) -> float:
+        return self._session.seconds
+
+    def read(self, tokens, features) -> Tensor:
+        assert all(len(states) == len(tokens) for states in features.values())
+        return self._session.forward(tokens, 1).logits[0]
+
+    def go_on(self, token: int) -> Tensor:
+        return self._session.forward([token], 1).logits[0]
+
+
+def small() -> Pair:
+    """The small pair, with something in the place of a head and of an exit."""
+    pair = backends.load_pair("small")
+    pair.head, pair.exit = Behind(pair.draft), Lens(pair.verifier)
+    return pair
+
+
+def combinations(pair: Pair) -> Iterator[tuple[Rule, Drafter]]:
+    """Every lossless rule with every drafter that it can judge."""
+    for rule in [rules.make(name) for name in rules.names() if rules.get(name).lossless]:
+        for drafter in map(eager, drafters.names()):
+            if drafter.drafts and drafter.refusal(rule, pair) is None:
+                yield rule, drafter
+
+
+def eager(name: str) -> Drafter:
+    """A drafter that drafts wherever it can: one that copies does so behind a single token."""
+    short = any(info["name"] == "shortest" for info in registry.knobs(type(drafters.make(name))))
+    return drafters.make(name, **({"shortest": 1} if short else {}))
+
+
+def law(pair: Pair) -> dict[tuple[int, ...], float]:
+    """The verifier's exact law of what it writes behind the prompt."""
+    prompt, laws = pair.encode(PROMPT, "tiny"), {(): 1.0}
+    for _ in range(TOKENS):
+        longer = {}
+        for text, chance in laws.items():
+            probs = next_probs(pair.verifier, [*prompt, *text], [0], NARROW, pair.vocabulary)[0]
+            longer |= {(*text, token): chance * float(probs[token]) for token in probs.nonzero().flatten().tolist()}
+        laws = longer
+    assert not any(pair.stop_tokens.intersection(text) for text in laws), "no text ends early"
+    return laws
+
+
+def written(pair: Pair, texts: int) -> dict[tuple[str, str], list[batch.Written]]:
+    """For each rule and drafter so many texts, all with different seeds."""
+    prompt, each = pair.encode(PROMPT, "tiny"), list(combinations(pair))
+    asking = Settings(rules.make("sps"), NARROW, LENGTH, TOKENS + 5, SAMPLES_SEED, eager("consensus"))
+    samples = tuple(map(tuple, batch.samples(pair, prompt, [asking])))
+    jobs = [
+        (prompt, Settings(rule, NARROW, LENGTH, TOKENS, number * texts + seed, drafter, samples))
+        for number, (rule, drafter) in enumerate(each)
+        for seed in range(texts)
+    ]
+    made = batch.write(pair, jobs)
+    return {
+        (rule.name, drafter.name): made[number * texts : (number + 1) * texts]
+        for number, (rule, drafter) in enumerate(each)
+    }
