@@ -61,7 +61,7 @@ const GOALS = {
 const FIND = "Find settings";
 /**
  * @typedef {{
- *   length: HTMLSelectElement, asked: boolean, button: HTMLButtonElement, status: HTMLElement, error: HTMLElement,
+ *   length: HTMLSelectElement, drafting: HTMLElement, asked: boolean, button: HTMLButtonElement, status: HTMLElement, error: HTMLElement,
  *   table: HTMLElement, box: HTMLElement,
  *   goals: Record<string, { label: HTMLElement, input: HTMLInputElement | null, error: HTMLElement }>,
  * }} Parts
@@ -281,6 +281,7 @@ function asides({ rows, missing, texts, subject, left = [], positions, chances =
 /** @param {string} name */
 function choose(name) {
   goal = name;
+  parts.drafting.hidden = name === "shapes"; // which has lengths of its own
   Object.entries(parts.goals).forEach(([key, { label }]) => label.classList.toggle("chosen", key === name));
 }
 
@@ -353,6 +354,7 @@ export function build() {
       parts.asked = true;
     },
   });
+  parts.drafting = el("label.field", null, "Drafting", parts.length);
   parts.button = el(
     "button.plainbutton.outlined",
     { type: "button", onclick: () => (busy ? asking?.stop() : ask()) },
@@ -375,7 +377,7 @@ export function build() {
       "div.question",
       null,
       el("div.goals", { role: "radiogroup", "aria-label": "Goal" }, Object.keys(GOALS).map(option)),
-      el("label.field", null, "Drafting", parts.length),
+      parts.drafting,
       parts.button,
     ),
     parts.status,
