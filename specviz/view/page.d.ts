@@ -123,6 +123,8 @@ interface SetTwin {
 interface SetWords {
   summary: string;
   formula: string;
+  helps: string;
+  hurts: string;
   source: string;
   lossless: boolean;
   drawings: string[];

@@ -38,13 +38,15 @@ const settings = (knobs) =>
     .map(([name, value]) => (typeof value === "number" ? `${symbol(name)} ${number(value)}` : String(value)))
     .join(", ");
 
-// A "?" beside a rule's name; `knobs` gives the setting the picture is drawn with.
+// A "?" beside a rule's name; `knobs` gives the setting the picture is drawn with. `siblings`: of a rule over several
+// candidates for one place.
 /**
  * @param {string} rule
  * @param {() => Knobs} knobs
+ * @param {boolean} [siblings]
  */
-export function button(rule, knobs) {
-  if (!words(rule).summary) return null; // a trace may name a rule that is not here
+export function button(rule, knobs, siblings = false) {
+  if (!siblings && !words(rule).summary) return null; // a trace may name a rule that is not here
   return el(
     "button.iconbutton.about",
     {
@@ -53,7 +55,7 @@ export function button(rule, knobs) {
       title: `What ${rule} does, and when it hurts`,
       "aria-haspopup": "dialog",
       "data-about": rule,
-      onclick: (event) => open(rule, knobs(), event.currentTarget),
+      onclick: (event) => (siblings ? openSiblings : open)(rule, knobs(), event.currentTarget),
     },
     "?",
   );
@@ -71,16 +73,16 @@ function sourced(text) {
 }
 
 /**
- * @param {string} rule
+ * @param {Knob[]} all
  * @param {Knobs} knobs
  */
-function knobList(rule, knobs) {
+function knobList(all, knobs) {
   /** @param {Knob} knob */
   const here = (knob) => {
     const value = knobs[knob.name] ?? knob.default;
     return String(value) === String(knob.default) ? "" : `, here ${number(value)}`;
   };
-  return words(rule).knobs.map((knob) => [
+  return all.map((knob) => [
     el("dt", null, el("b", null, knob.name), symbol(knob.name) === knob.name ? null : ` ${symbol(knob.name)}`),
     el(
       "dd",
@@ -279,38 +281,83 @@ function picture() {
 }
 
 /**
+ * @param {string} name
+ * @param {...any} content
+ */
+const part = (name, ...content) => [el("h3", null, name), ...content];
+
+/**
+ * @param {string} name
+ * @param {{ lossless: boolean }} rule
+ */
+const heading = (name, { lossless }) => [
+  el("h2", null, name),
+  el("span.caption", null, lossless ? "lossless" : "lossy"),
+];
+
+// What it does, and when to use it and when not.
+/** @param {Pick<RuleWords, "summary" | "helps" | "hurts" | "lossless">} rule */
+const inWords = ({ summary, helps, hurts, lossless }) => [
+  el("p.lead", null, summary),
+  el("p", null, el("b", null, "It helps "), lower(helps)),
+  el("p", null, el("b", null, "It hurts: "), lower(hurts)),
+  el(
+    "p",
+    null,
+    lossless
+      ? "Lossless: whatever the draft, the text is distributed exactly as the verifier's."
+      : "Lossy: what is written is not distributed as the verifier's; how far it strays is counted as " +
+          "KL(output law ‖ verifier).",
+  ),
+];
+
+// A rule over siblings; its picture is the playground it stands in.
+/**
+ * @param {string} name
+ * @param {Knobs} knobs
+ * @param {HTMLElement} from
+ */
+function openSiblings(name, knobs, from) {
+  const rule = boot.sets[name];
+  shown = { rule: name, knobs };
+  opener = from;
+  drawn = 0;
+  if (!dialog) build();
+  const list = knobList(rule.knobs, knobs);
+  fill(
+    dialog,
+    `About ${name}`,
+    heading(name, rule),
+    ...inWords(rule),
+    ...part(
+      "Formula",
+      el("p.formula", null, rule.formula),
+      el("p.caption", null, "p is the draft model's probabilities, q the verifier's, k the number of candidates."),
+    ),
+    ...(list.length ? part("Knobs", el("dl.knoblist", null, list)) : []),
+    ...(rule.source ? part("Source", el("p", null, sourced(rule.source))) : []),
+  );
+  show(dialog);
+}
+
+/**
  * @param {string} rule
  * @param {Knobs} knobs
  * @param {HTMLElement} from
  */
 export function open(rule, knobs, from) {
-  const { summary, formula, helps, hurts, source, lossless } = words(rule);
+  const { formula, source } = words(rule);
   const known = laws.knows(rule);
   shown = { rule, knobs: { ...defaults(rule), ...knobs } };
   opener = from;
   drawn = 0;
   if (!dialog) build();
-  /**
-   * @param {string} name
-   * @param {...any} content
-   */
-  const part = (name, ...content) => [el("h3", null, name), ...content];
-  const list = knobList(rule, shown.knobs);
+  const list = knobList(words(rule).knobs, shown.knobs);
   fill(
     dialog,
     `About ${rule}`,
-    [key(rule), el("h2", null, rule), el("span.caption", null, lossless ? "lossless" : "lossy")],
-    el("p.lead", null, summary),
-    el("p", null, el("b", null, "It helps "), lower(helps)),
-    el("p", null, el("b", null, "It hurts: "), lower(hurts)),
-    el(
-      "p",
-      null,
-      lossless
-        ? "Lossless: whatever the draft, the text is distributed exactly as the verifier's."
-        : "Lossy: what is written is not distributed as the verifier's; how far it strays is counted as " +
-            "KL(output law ‖ verifier).",
-    ),
+    [key(rule), ...heading(rule, words(rule))],
+    ...inWords(words(rule)),
     ...part(
       "Formula",
       el("p.formula", null, formula),

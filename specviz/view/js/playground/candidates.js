@@ -1,4 +1,5 @@
 // Several candidates for one place: how many, how they are drawn, and what each rule over them does, exactly.
+import * as about from "specviz/parts/about.js";
 import { boot } from "specviz/core/boot.js";
 import { calm, el, set } from "specviz/core/dom.js";
 import { named, nats, number, symbol } from "specviz/core/formats.js";
@@ -95,8 +96,7 @@ function knobs(name) {
 }
 
 /** @param {string} name */
-const about = (name) =>
-  boot.sets[name] ? `${boot.sets[name].summary}\n${boot.sets[name].formula}\n${boot.sets[name].source}` : null;
+const aboutOf = (name) => boot.sets[name] && about.button(name, () => state.sets.knobs[name] ?? {}, true);
 
 /**
  * @param {string} name
@@ -121,7 +121,12 @@ function rowOf(name) {
   const node = el(
     "tr",
     { role: "row" },
-    el("th.rule", { role: "rowheader", scope: "row" }, el("span.setname", { title: about(name) }, mark, name)),
+    el(
+      "th.rule",
+      { role: "rowheader", scope: "row" },
+      el("span.setname", { title: boot.sets[name]?.summary ?? null }, mark, name),
+      aboutOf(name),
+    ),
     knobs,
     at,
     short,
