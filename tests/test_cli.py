@@ -270,7 +270,7 @@ def test_json_to_standard_output_is_json_alone(capsys):
         (["generate", "--prompt", " "], "The prompt is empty"),
         (["generate", "--prompt", "a " * 40_000], "characters; at most"),
         (["generate", "--prompt", "a " * 5_000], "tokens long"),
-        (["generate", *PROMPT, "--rule", "magic"], "no acceptance rule called 'magic'. There are: block, "),
+        (["generate", *PROMPT, "--rule", "magic"], "no acceptance rule called 'magic'. There are: alignment, block, "),
         (["generate", *PROMPT, "--rule", "cactus", "--set", "delta=-1"], "delta must be from 0"),
         (
             ["generate", *PROMPT, "--rule", "cactus", "--set", "size=1"],
@@ -289,7 +289,7 @@ def test_json_to_standard_output_is_json_alone(capsys):
         ),
         (
             ["generate", *PROMPT, "--drafter", "magic"],
-            "no drafter called 'magic'. There are: dynamic, head, hybrid, model, ngram, nothing, stand, suffix, tree.",
+            "no drafter called 'magic'. There are: consensus, dynamic, early_exit, head, hybrid, model, ngram, nothing, stand, suffix, tree.",
         ),
         (["compare", *PROMPT, "--rule", "sps", "--drafter", "ngram:longest=99"], "longest must be from 1 to 16 tokens"),
         (["generate", *PROMPT, "--drafter", "ngram:width=1"], "has no parameter 'width'. It takes: longest, shortest."),

@@ -70,7 +70,7 @@ def add(desk: Desk, blocks: gr.Blocks) -> None:
 
         Parameters:
             prompt: the text that the models answer or go on with
-            rules: 1 to 5 of plain (the verifier alone), sps, block, traversal, multi_path, k_seq, sampler_match, cactus, cactus_law, tas, top_k, interpolation, lenience, mentored, cascade_opt, cascade_token, fuzzy, exact_match; knobs as in cactus:delta=0.5, a drafter of its own as in sps@ngram
+            rules: 1 to 5 of plain (the verifier alone), sps, block, traversal, multi_path, k_seq, sampler_match, cactus, cactus_law, tas, top_k, interpolation, contrastive, alignment, lenience, mentored, cascade_opt, cascade_token, fuzzy, exact_match; knobs as in cactus:delta=0.5, a drafter of its own as in sps@ngram
             drafter: what proposes tokens in the other lanes, such as model, ngram for copies from the text itself, or tree for several candidates for one place, as in tree:shape=3-2-1; left out, what suits the models
             pair: the models, by their name; left out, those that the page began with
             style: how the prompt is put to the models; left out, as a message where they chat

@@ -28,6 +28,7 @@ SAYS = {
     "accept",
     "flip",
     "again",
+    "each",
     "whole",
     "pairwise",
     "contour",

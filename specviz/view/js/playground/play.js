@@ -6,7 +6,7 @@ import * as laws from "specviz/laws/laws.js";
 import * as sets from "specviz/laws/sets.js";
 
 export const MAX_TOKENS = 12;
-const MAX_ROWS = 24;
+const MAX_ROWS = 32;
 const NAME_LENGTH = 24;
 /** @typedef {{ id: number, rule: string, knobs: Knobs }} Setting of a rule, which has a row */
 /** @typedef {Setting & Judged & { lossless: boolean, short: number }} Row what it comes to; `short` of the best rule */
