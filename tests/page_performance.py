@@ -109,7 +109,7 @@ def serve(stamps: Path) -> None:
                 yield step
 
     running.race = stamped
-    cli.main(["page"])
+    cli.main(["page", "--pair", "small"])
 
 
 def tasks(chromium, page, act) -> tuple[object, list[float], list[float]]:
