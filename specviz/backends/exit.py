@@ -31,7 +31,7 @@ class LlamaExit:
             weights = Weights(folder, verifier)
             self.layer = int(weights.config["specviz"]["layer"])
             gain = weights["norm_state.weight"] * weights.config["hidden_size"] ** 0.5
-            self.bridge = Matrix(weights["bridge.weight"] * gain, self.block.threads == 1)
+            self.bridge = Matrix(weights["bridge.weight"] * gain)
         except KeyError as error:
             raise ModelError(
                 f"The exit in {str(folder)!r} lacks {error}; the folder is damaged or holds none."

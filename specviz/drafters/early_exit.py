@@ -9,7 +9,7 @@ from torch import Tensor
 from specviz.drafters import TOKENS, TOKENS_HELP, Drafter, Proposer
 from specviz.drafters.asks import Begin, Looked
 from specviz.drafters.draft import Draft, Provenance
-from specviz.drafters.head import whole_law
+from specviz.drafters.head import along, whole_law
 from specviz.registry import knob
 from specviz.types import Walk
 
@@ -86,6 +86,4 @@ class EarlyExitProposer(Proposer):
         self._session.rollback(len(text) - 1)
 
     def settled(self, length: int, draft: Draft, walk: Walk, seen: Looked) -> None:
-        states = seen.features[self._exit.layer]
-        unseen = len(states) - len(draft)
-        self._add(states[[*range(unseen), *(unseen + node for node in walk.path)]])
+        self._add(along(seen.features[self._exit.layer], draft, walk))

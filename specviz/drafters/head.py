@@ -88,8 +88,13 @@ class HeadProposer(Proposer):
 
     def settled(self, length: int, draft: Draft, walk: Walk, seen: Looked) -> None:
         for layer, states in seen.features.items():
-            unseen = len(states) - len(draft)
-            self._add({layer: states[[*range(unseen), *(unseen + node for node in walk.path)]]})
+            self._add({layer: along(states, draft, walk)})
+
+
+def along(states: Tensor, draft: Draft, walk: Walk) -> Tensor:
+    """Of the verifier's states [n, width] of a look at the text's end and a draft, those of the text and of the nodes kept."""
+    unseen = len(states) - len(draft)
+    return states[[*range(unseen), *(unseen + node for node in walk.path)]]
 
 
 def whole_law(logits: Tensor, kept: Tensor | None, draft: Draft) -> Tensor:

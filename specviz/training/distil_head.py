@@ -10,8 +10,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,20 +52,46 @@ def start(weights: Weights, kept: Tensor, reads: Sequence[int], layer: int, outp
 
 def fit(model: HeadModel, verifier: Model, entries: Sequence[Entry], layer: int) -> None:
     """Lets the verifier read some of the texts, and has the head begin as `HeadModel.fit` says."""
+    texts = fitted(entries)
+    states, _ = read(verifier, texts, [layer, verifier.layers])
+    places = torch.arange(len(states))[torch.cat([torch.arange(len(text)) < len(text) - 1 for text in texts])]
+    model.fit(torch.cat(texts)[places + 1], states[places, 1].float(), states[places + 1, 0].float())
+
+
+def fitted(entries: Sequence[Entry]) -> list[Tensor]:
+    """The tokens [n] of some texts, FITTED of them and a few more in all."""
     texts, count = [], 0
     for entry in entries:
         if not entry.held_out and count < FITTED:
             texts.append(entry.tokens.long())
             count += len(entry.tokens)
-    states, _ = read(verifier, texts, [layer, verifier.layers])
-    places = torch.arange(count)[torch.cat([torch.arange(len(text)) < len(text) - 1 for text in texts])]
-    model.fit(torch.cat(texts)[places + 1], states[places, 1].float(), states[places + 1, 0].float())
+    return texts
 
 
 def train(
     model: HeadModel, readings: Readings, output: Tensor, budget: loop.Budget, state: Path, rows: int, seed: int
 ) -> tuple[loop.Run, bool]:
-    """The run that trains a head, on the device of `output`, and whether it came to its end."""
+    """As `learn`, of a head."""
+
+    def rounded(model: HeadModel, *of: Any) -> list[float]:
+        return [round(share, 4) for share in overlap(model, *of)]
+
+    return learn(model, distill_loss, rounded, readings, output, budget, state, rows, seed)
+
+
+def learn(
+    model: Any,
+    loss: Callable[..., Tensor],
+    overlap: Callable[..., Any],
+    readings: Readings,
+    output: Tensor,
+    budget: loop.Budget,
+    state: Path,
+    rows: int,
+    seed: int,
+) -> tuple[loop.Run, bool]:
+    """The run that trains a head or an exit on `readings`, on the device of `output`, and whether it came to its end. `loss` and
+    `overlap` are those of its module."""
     device = output.device
     model.to(device)
     rows_of_output = output[model.kept_tokens.long()]
@@ -73,13 +100,11 @@ def train(
         state,
         model,
         Reader(readings, seed),
-        lambda model, *batch: distill_loss(model, *batch, output=rows_of_output, soft=soft(run.progress)),
+        lambda model, *batch: loss(model, *batch, output=rows_of_output, soft=soft(run.progress)),
         budget,
         rows=rows,
         measure=lambda: {
-            name: [round(share, 4) for share in overlap(model, batches, output, SAMPLINGS[name])]
-            for name, batches in held_out.items()
-            if batches
+            name: overlap(model, batches, output, SAMPLINGS[name]) for name, batches in held_out.items() if batches
         },
         device=device,
         optimizer=ForHead,

@@ -15,15 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from specviz.backends.weights import Weights
 from specviz.prob import dists
 from specviz.training.cut import Lent
-from specviz.training.head import RIDGE, Batch, Body, Disagreement
-from specviz.training.model import Norm, Size, normal, rope
+from specviz.training.head import Batch, Body, Disagreement, OnStates, least_squares
+from specviz.training.model import Norm, Size, normal
 from specviz.types import Sampling
 
 
-class ExitModel(nn.Module):
+class ExitModel(OnStates):
     """`states(features)`: what stands before its output layer. `output` [K, width]: the verifier's rows; `layer`: of the verifier,
     behind which it is; `at`: the number of that among the layers that a batch has."""
 
@@ -35,25 +34,12 @@ class ExitModel(nn.Module):
         self.bridge = nn.Linear(size.width, size.width, bias=False)
         normal(self)
         self.lm_head = Lent(output)
-        self.register_buffer("kept_tokens", kept_tokens)
-        cos, sin = rope(size.positions, size.head, size.theta)
-        self.register_buffer("cos", cos, persistent=False)
-        self.register_buffer("sin", sin, persistent=False)
-
-    def copy(self, weights: Weights, layer: int) -> None:
-        """Takes this layer of the verifier, and its last norm, for a start."""
-        state = {"model.norm.weight": weights["model.norm.weight"]}
-        for name in self.model.layers[0].state_dict():
-            state[f"model.layers.0.{name}"] = weights[f"model.layers.{layer}.{name}"]
-        self.load_state_dict(state, strict=False)
+        self._tables(kept_tokens)
 
     @torch.no_grad()
     def fit(self, states: Tensor, goals: Tensor) -> None:
         """The map by least squares: from the verifier's states [N, width] to what its copied layer gets, `goals` [N, width]."""
-        seen = self.norm_state(states)
-        squares = seen.T @ seen
-        squares += RIDGE * len(seen) * torch.eye(len(squares), device=squares.device)
-        self.bridge.weight.copy_(torch.linalg.solve(squares, seen.T @ goals).T)
+        self.bridge.weight.copy_(least_squares(self.norm_state(states), goals))
 
     def states(self, features: Tensor) -> Tensor:
         """Of the verifier's states [B, T, width] behind its layer: [B, T, width]."""

@@ -49,7 +49,36 @@ class Body(nn.Module):
         self.norm = Norm(size.width, size.epsilon)
 
 
-class HeadModel(nn.Module):
+class OnStates(nn.Module):
+    """A block on the verifier's states: the one that begins as a copy of the verifier's, in `model`, and what it needs to know of
+    places and tokens."""
+
+    size: Size
+    model: Body
+
+    def copy(self, weights: Weights, layer: int) -> None:
+        """Takes this layer of the verifier, and its last norm, for a start."""
+        state = {"model.norm.weight": weights["model.norm.weight"]}
+        for name in self.model.layers[0].state_dict():
+            state[f"model.layers.0.{name}"] = weights[f"model.layers.{layer}.{name}"]
+        self.load_state_dict(state, strict=False)
+
+    def _tables(self, kept_tokens: Tensor) -> None:
+        self.register_buffer("kept_tokens", kept_tokens)
+        cos, sin = rope(self.size.positions, self.size.head, self.size.theta)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+
+
+def least_squares(seen: Tensor, goals: Tensor) -> Tensor:
+    """The matrix [out, in] that makes `goals` [N, out] of `seen` [N, in] best, with RIDGE."""
+    squares = seen.T @ seen
+    squares += RIDGE * len(seen) * torch.eye(len(squares), device=squares.device)
+    solution: Tensor = torch.linalg.solve(squares, seen.T @ goals).T
+    return solution
+
+
+class HeadModel(OnStates):
     """`states(tokens, features, steps)`: its states after each number of steps. `embedding` [V, width], `output` [K, width]
     are the verifier's rows; `reads` of its layers are seen."""
 
@@ -63,17 +92,7 @@ class HeadModel(nn.Module):
         self.mix = nn.Linear(2 * size.width, size.width, bias=False)
         normal(self)
         self.embedding, self.lm_head = Lent(embedding), Lent(output)
-        self.register_buffer("kept_tokens", kept_tokens)
-        cos, sin = rope(size.positions, size.head, size.theta)
-        self.register_buffer("cos", cos, persistent=False)
-        self.register_buffer("sin", sin, persistent=False)
-
-    def copy(self, weights: Weights, layer: int) -> None:
-        """Takes this layer of the verifier, and its last norm, for a start."""
-        state = {"model.norm.weight": weights["model.norm.weight"]}
-        for name in self.model.layers[0].state_dict():
-            state[f"model.layers.0.{name}"] = weights[f"model.layers.{layer}.{name}"]
-        self.load_state_dict(state, strict=False)
+        self._tables(kept_tokens)
 
     @torch.no_grad()
     def fit(self, tokens: Tensor, states: Tensor, goals: Tensor) -> None:
@@ -85,9 +104,7 @@ class HeadModel(nn.Module):
         self.fuse.weight[:, last] = torch.diag(gain)  # as its own states are behind a norm
         fused = F.linear(self.norm_features[-1](states), self.fuse.weight[:, last])
         seen = torch.cat([self.norm_token(F.embedding(tokens, self.embedding.weight)), self.norm_state(fused)], -1)
-        squares = seen.T @ seen
-        squares += RIDGE * len(seen) * torch.eye(len(squares), device=squares.device)
-        self.mix.weight.copy_(torch.linalg.solve(squares, seen.T @ goals).T)
+        self.mix.weight.copy_(least_squares(seen, goals))
 
     def fused(self, features: Tensor) -> Tensor:
         """The verifier's states [..., layers, width] as one [..., width]."""
