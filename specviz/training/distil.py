@@ -107,8 +107,8 @@ def train_draft(args: argparse.Namespace) -> int:
     facts = {"model": args.verifier, "revision": verifier.revision, "parameters": verifier.parameters}
     check(verifier, weights[HEAD], source)
     teacher = teachers.of(verifier, weights, device)
+    shards = Shards(state / "written", verifier.revision)
     del verifier
-    shards = Shards(state / "written", str(facts["revision"]))
     readings = Readings(shards, reads, state / "states") if on_states(args) else None
     texts.add(args.texts or [], teacher, shards, readings)
     write(teacher, source, shards, readings, args, rows_of(device))
@@ -288,6 +288,8 @@ def kept_tokens(file: Path, shards: Shards, source: Source, args: argparse.Names
         always = source.frame.stops | set(source.frame.closing[:1])
         write_json(file, chosen or shards.frequent(args.kept_tokens, frozenset(always), vocabulary).tolist())
     known = json.loads(file.read_text())
+    if max(known) >= vocabulary:
+        raise ValueError("--begin knows tokens that this verifier does not have: it is for another one.")
     if chosen not in (None, known):
         raise ValueError("--begin knows other tokens than the training in --out: choose another --out.")
     return torch.tensor(known, dtype=torch.int32)
@@ -329,7 +331,7 @@ def pair_facts(
             "writing_seconds": round(shards.seconds),
             "prompts": [file.name for file in args.prompts or []],
             "seed": args.seed,
-            **({"began_with": args.begin.name} if args.begin else {}),
+            **({"began_with": export.sums(args.begin)} if args.begin else {}),
             "curve": [line for line in curve if any(name in line for name in SAMPLINGS)],
         },
     }

@@ -11,7 +11,7 @@ and the last what stands behind the last norm, before the output layer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -56,9 +56,9 @@ def of(verifier: Model, weights: Weights, device: torch.device) -> Teacher:
 
 
 class InStep:
-    """See the head of this file; `size` is that of the whole model."""
+    """See the head of this file; `weights` has the tensors by their names, `size` is that of the whole model."""
 
-    def __init__(self, weights: Weights, size: Size, device: torch.device):
+    def __init__(self, weights: Weights | Mapping[str, Tensor], size: Size, device: torch.device):
         self.layers, self._size, self._device = size.layers, size, device
         kind = self._kind = machine.number_type(device)
 
@@ -143,7 +143,8 @@ class InStep:
         x = self._normed(x) * self._last_norm
         if self.layers in self._shown:
             shown[self.layers] = x.half()
-        return x, torch.stack([shown[layer] for layer in self._shown], 2)
+        empty = x.new_empty(*x.shape[:2], 0, x.shape[2])
+        return x, torch.stack([shown[layer] for layer in self._shown], 2) if shown else empty
 
     def _attend(self, number: int, parts: Tensor, start: int, out: Matrix) -> Tensor:
         """What a layer's attention adds; parts [B, n, heads * head and twice groups * head]: queries, keys, values."""
