@@ -253,7 +253,7 @@ def test_a_head_goes_on(out, folder, tmp_path, monkeypatch):
     begun, new = ["--begin", out / "head"], ["--out", tmp_path / "new"]
     for options, words in (
         ([*begun, "--head", "--layers", 0], "leave it out"),
-        (begun, "holds a head, which asks for --head"),
+        (begun, "is of a training by --head"),
         (["--begin", folder, "--head"], "holds no draft, head or exit"),
     ):
         with pytest.raises(ValueError, match=words):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from specviz.backends.weights import KEPT
 
-KINDS = {"draft": "neither --head nor --exit", "head": "--head", "exit": "--exit {layer}"}  # what each asks for
+ASKED_BY = {"draft": "neither --head nor --exit", "head": "--head", "exit": "--exit {layer}"}
 
 
 def settle(args: argparse.Namespace) -> None:
@@ -27,7 +27,7 @@ def settle(args: argparse.Namespace) -> None:
         raise ValueError(f"--begin: {str(args.begin)!r} holds no draft, head or exit of a training: {error}") from error
     asked = "head" if args.head else "draft" if args.exit is None else "exit"
     if kind != asked or (kind == "exit" and own["layer"] != args.exit):
-        raise ValueError(f"--begin: {str(args.begin)!r} holds a {kind}, which asks for {KINDS[kind].format(**own)}")
+        raise ValueError(f"--begin: {str(args.begin)!r} is of a training by {ASKED_BY[kind].format(**own)}: give that")
     said: dict[str, Any] = {"layers": ",".join(map(str, copied)) or None, "kept_tokens": None, "draft_size": None}
     if kind == "head":
         said["reads"] = ",".join(map(str, own["reads"]))

@@ -13,7 +13,7 @@ With --begin FOLDER it goes on from a draft, a head or an exit that such a train
 Each shard of 1. and each checkpoint of 2. is kept in OUT/state, so a run that was stopped goes on with --resume; with
 --tokens and --draft-steps it comes to the same draft as one that was not. `state/draft/log.jsonl` has the overlap
 sum(min(verifier, draft)) on the held-out answers, now and then: at temperature 1, and as `overlap_cool` sampled as people do;
-of a head for the first, second, ... drafted token.
+of a head for the first, second, ... drafted token. The settings of the allocator that `recipe` names make it a fifth faster.
 """
 
 from __future__ import annotations
