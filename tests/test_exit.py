@@ -32,7 +32,7 @@ def folder(tmp_path_factory):
 def out(folder, tmp_path_factory):
     """What one quick run of the recipe makes."""
     made = tmp_path_factory.mktemp("exit")
-    more = ["--quick", "--tokens", 1500, "--draft-steps", 20, "--kept-tokens", 400, "--reads", "1,2"]
+    more = ["--quick", "--tokens", 1500, "--draft-steps", 20, "--kept-tokens", 400, "--reads", "1,2", "--layers", 0]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shards, "HELD_OUT", 5)
         assert training.run(arguments("--verifier", folder, "--exit", 1, "--out", made, *more)) == 0
@@ -45,10 +45,11 @@ def pair(out):
 
 
 def test_a_quick_run_raises_the_overlap(out):
-    """On held-out answers: least squares make a beginning, and training goes on from there."""
+    """On held-out answers: least squares make a beginning, here with the first layer, which knows little, and training goes on from
+    there."""
     log = [json.loads(line) for line in (out / "state" / "exit" / "log.jsonl").read_text().splitlines()]
     measured = [line["overlap"] for line in log if "overlap" in line]
-    assert measured[0] > 0.4 and measured[-1] > measured[0]
+    assert measured[0] > 0.2 and measured[-1] > measured[0] + 0.1
     facts = json.loads((out / "pair.json").read_text())
     assert facts["drafter"] == "early_exit" and facts["exit"]["layer"] == 1 and facts["exit"]["kept_tokens"] == 400
 

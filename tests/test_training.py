@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specviz import backends, tasks, training
-from specviz.training import data, evaluate, export, loop, optimizer, tokenizer, written
+from specviz.training import data, evaluate, export, loop, machine, optimizer, tokenizer, written
 from specviz.training.model import Llama, Size, inherit
 
 STORY = "Once upon a time there was a {} named {}. {} liked to play in the {} with Lily and Tom.\nThey were happy."
@@ -207,6 +207,14 @@ def test_the_verifier_writes_what_the_draft_reads(folder, pair, words):
         ids, weights, ended = reader.document("tiny")
         assert (*ids[2:], end) in whole if ended else tuple(ids[2:]) in whole
         assert len(weights) == len(ids) and weights[:2] == [1.0, 0.0]
+
+
+def test_without_a_compiler_nothing_is_compiled(monkeypatch):
+    """On a processor torch.compile needs a C++ compiler; without one, or where it is not wanted, the function itself is used."""
+    device = torch.device("cpu")
+    assert machine.compiled(abs, device, wanted=False) is abs
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    assert machine.compiled(abs, device) is abs
 
 
 # Learning

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 PAYS = 400_000  # multiplications from which a packed matrix is faster; a call costs some ten microseconds more
 
 
-def pack(weight: Tensor) -> Tensor | None:
-    """A float32 weight [out, in] as oneDNN wants it for a few rows; None where there is no oneDNN."""
-    if not torch.backends.mkldnn.is_available() or weight.dtype != torch.float32 or weight.device.type != "cpu":
+def pack(weight: Tensor, rows: int = 8) -> Tensor | None:
+    """A float32 or bfloat16 weight [out, in] as oneDNN wants it for about so many rows; None where there is no oneDNN."""
+    known = weight.dtype in (torch.float32, torch.bfloat16) and weight.device.type == "cpu"
+    if not known or not torch.backends.mkldnn.is_available():
         return None
-    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), 8)
+    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), rows)
     return packed
 
 
@@ -30,10 +31,10 @@ def enough(weight: Tensor) -> int:
 
 class Matrix:
     """A weight [out, in], packed; and with `twice`, for its memory once more, also as a single row is multiplied fastest by:
-    in three quarters of the packed one's time, on one thread as on two."""
+    in three quarters of the packed one's time, on one thread as on two. `rows`: how many it will mostly multiply at once."""
 
-    def __init__(self, weight: Tensor, twice: bool = True):
-        self._packed = pack(weight)
+    def __init__(self, weight: Tensor, twice: bool = True, rows: int = 8):
+        self._packed = pack(weight, rows)
         self._enough: float = 0
         if self._packed is None or twice:
             self._single = weight.t().contiguous()  # up to twice as fast as [out, in]
@@ -68,7 +69,8 @@ def pack_linears(model: nn.Module) -> None:
     """Puts a PackedLinear in the place of every plain nn.Linear of a model, which takes that memory once more."""
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if type(child) is nn.Linear and (packed := pack(child.weight)) is not None:
+            plain = type(child) is nn.Linear and child.weight.dtype == torch.float32
+            if plain and (packed := pack(child.weight)) is not None:
                 setattr(parent, name, PackedLinear(child, packed))
 
 

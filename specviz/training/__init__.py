@@ -14,8 +14,8 @@ import argparse
 from pathlib import Path
 
 OF_ONE = {  # options that only one of the recipes knows
-    "data": ("steps", "verifier_size", "no_compile"),
-    "verifier": ("head", "exit", "prompts", "texts", "tokens", "layers", "reads", "kept_tokens"),
+    "data": ("steps", "verifier_size"),
+    "verifier": ("head", "exit", "begin", "prompts", "texts", "tokens", "layers", "reads", "kept_tokens"),
 }
 
 
@@ -38,10 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=1)
     add("--resume", action="store_true", help="go on where an interrupted run in --out stopped")
     add("--threads", type=int, help="processor threads (default: all)")
+    add(
+        "--no-compile", action="store_true", help="do without torch.compile, as where there is no C++ compiler (slower)"
+    )
     add = parser.add_argument_group("with --data").add_argument
     add("--steps", type=int, help="optimizer steps of the verifier, instead of minutes (reproducible)")
     add("--verifier-size", metavar="LxW", help="layers x width (default 6x256)")
-    add("--no-compile", action="store_true", help="do without torch.compile (no C++ compiler needed, slower)")
     add = parser.add_argument_group("with --verifier").add_argument
     add(
         "--head",
@@ -54,6 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="E",
         help="train an exit behind its layer E instead: with its first E layers it drafts for itself",
     )
+    add("--begin", type=Path, metavar="FOLDER", help="go on from the draft, head or exit in this folder, which an earlier training"
+        " made, such as assets/pairs/smollm2/head")  # fmt: skip
     add("--texts", type=Path, nargs="+", metavar="FILE", help="what it wrote for an earlier training (.npz, see"
         " specviz.training.texts): it reads that, and writes what is missing")  # fmt: skip
     add("--prompts", type=Path, nargs="+", metavar="FILE", help="what to ask it, besides what it asks itself: lines of text,"

@@ -18,13 +18,10 @@ from torch import Tensor, nn
 
 from specviz.backends.weights import Weights
 from specviz.prob import dists
-from specviz.training.loop import weighted
+from specviz.training.loss import Compute, disagreement, losses
 from specviz.training.model import Body, Size, normal
 from specviz.training.shards import Batch
-from specviz.training.writing import COOL
 from specviz.types import Sampling
-
-COOL_SHARE = 0.5  # of the total variation at the temperature of COOL in the loss; that at 1 has 1
 
 
 def size_of(config: dict[str, Any], layers: int) -> Size:
@@ -36,6 +33,7 @@ def size_of(config: dict[str, Any], layers: int) -> Size:
         config.get("model_type") == "llama"
         and head * heads == width
         and not (config.get("attention_bias") or config.get("mlp_bias"))
+        and config.get("hidden_act", "silu") == "silu"
         and rope.get("rope_type", "default") == "default"
     )
     if not plain:
@@ -77,9 +75,12 @@ class CutLlama(nn.Module):
             self.model.embed_tokens, self.lm_head = Lent(embedding), Lent(output)
         self.register_buffer("kept_tokens", kept_tokens)
 
+    def states(self, tokens: Tensor) -> Tensor:
+        """What stands before the output layer, [B, T, width]."""
+        return self.model.through(F.embedding(tokens, self.model.embed_tokens.weight))
+
     def forward(self, tokens: Tensor, wanted: Tensor) -> Tensor:
-        embedded = F.embedding(tokens, self.model.embed_tokens.weight)
-        return F.linear(self.model.through(embedded)[wanted], self.lm_head.weight)
+        return F.linear(self.states(tokens)[wanted], self.lm_head.weight)
 
     def copy(self, weights: Weights, layers: Sequence[int]) -> None:
         """Takes these layers of the verifier, and its last norm, for a start."""
@@ -91,27 +92,21 @@ class CutLlama(nn.Module):
 
 
 def distill_loss(
-    model: CutLlama, tokens: Tensor, weights: Tensor, states: Tensor, log_sums: Tensor, *, output: Tensor
+    model: CutLlama,
+    tokens: Tensor,
+    weights: Tensor,
+    states: Tensor,
+    log_sums: Tensor,
+    *,
+    output: Tensor,
+    soft: float,
+    compute: Compute = losses,
 ) -> Tensor:
-    """KL(verifier || draft) within the kept tokens, times the verifier's mass there, and the total variation over the
-    whole vocabulary, which is what strict speculative sampling refuses. `output` [K, width]: the verifier's rows."""
+    """Per token, see `training.loss`. `output` [K, width]: the verifier's rows."""
     wanted = weights > 0
-    logits = model(tokens, wanted).float()
-    mine = F.log_softmax(logits, -1)
-    theirs = kept_law(states, log_sums, output)
-    probs, cool = theirs.exp(), torch.softmax(theirs / COOL.temperature, -1)
-    mass = probs.sum(-1).clamp(1e-6, 1.0)
-    kl = (probs * (theirs - mine)).sum(-1) - mass * mass.log()
-    tv = ((probs - mine.exp()).abs().sum(-1) + 1 - mass) / 2
-    cool_tv = (cool - torch.softmax(logits / COOL.temperature, -1)).abs().sum(-1) / 2
-    return weighted(kl + tv + COOL_SHARE * cool_tv, weights[wanted])
-
-
-def kept_law(states: Tensor, log_sums: Tensor, output: Tensor) -> Tensor:
-    """ln of the verifier's probabilities [M, K] of the tokens whose output rows [K, width] these are: they sum to less
-    than 1. Exact in float32 on any device, but for the half precision of the states [M, width]."""
-    with torch.autocast(states.device.type, enabled=False), torch.no_grad():
-        return F.linear(states.float(), output) - log_sums[:, None]
+    each, mine = weights[wanted], model.states(tokens)[wanted]
+    total = disagreement(mine[None], model.lm_head.weight, each[None], states, log_sums, output, soft, compute)
+    return total / each.sum().clamp_min(1e-6)
 
 
 @torch.inference_mode()

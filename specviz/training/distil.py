@@ -3,10 +3,12 @@
     1. written   the verifier writes: messages in its own taste, or those of --prompts, and its answers
     2. draft     learns the laws that the verifier had while it wrote, and is measured on texts that it does not learn
 
-or, with --head, a head on the verifier's states, or with --exit E an exit behind its layer E:
+or, with --head, a head on the verifier's states, or with --exit E an exit behind its layer E, for which its states after several
+layers are kept while it writes:
 
-    2. states    the verifier reads what it wrote, and its states after several layers are kept
-    3. head      learns as the draft does; or exit
+    2. head      learns as the draft does; or exit
+
+With --begin FOLDER it goes on from a draft, a head or an exit that such a training made.
 
 Each shard of 1. and each checkpoint of 2. is kept in OUT/state, so a run that was stopped goes on with --resume; with
 --tokens and --draft-steps it comes to the same draft as one that was not. `state/draft/log.jsonl` has the overlap
@@ -22,8 +24,8 @@ import json
 import random
 import time
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,32 +34,47 @@ from specviz import backends
 from specviz.backends import Model, places
 from specviz.backends.cached import write_json
 from specviz.backends.tokenizer import Tokenizer, why_not
-from specviz.backends.weights import EMBEDDING, HEAD, Weights
-from specviz.training import cut, distil_exit, distil_head, export, loop, texts, writing
+from specviz.backends.weights import HEAD, KEPT, Weights
+from specviz.training import (
+    begin,
+    cut,
+    distil_draft,
+    distil_exit,
+    distil_head,
+    export,
+    loop,
+    machine,
+    teachers,
+    texts,
+    writing,
+)
 from specviz.training.exit import ExitModel
-from specviz.training.model import Size, inherit
-from specviz.training.optimizer import Both, ForCopies
+from specviz.training.learning import SAMPLINGS, Options
+from specviz.training.optimizer import Both, ForBegun, ForCopies, ForHead, Scaled
 from specviz.training.prompts import Source
 from specviz.training.reading import Readings
-from specviz.training.shards import Reader, Shards
-from specviz.training.writing import COOL, HOT, Text
+from specviz.training.shards import Shards, words
+from specviz.training.teachers import Teacher
+from specviz.training.writing import Text
 from specviz.types import ModelError
 
 MINUTES = 90.0
 WRITING_SHARE = 0.5  # of the minutes
 QUICK_TOKENS = 5_000
 KEPT_TOKENS = 8192
-ROWS = {"cpu": 48, "cuda": 256}  # texts written at a time
-TURNS = 4  # so many times as many make a shard: at its end the last texts have the machine to themselves
-HELD_OUT_TEXTS = 48  # for each of the two overlaps
+ROWS = {torch.float32: 48, torch.bfloat16: 160}  # texts written in step, and of a shard
+ROWS_OF_GPU = 256
 WRONG = 0.02  # total variation between the verifier's law and that of its states, beyond rounding
+TRAININGS: dict[str, Any] = {"draft": distil_draft, "head": distil_head, "exit": distil_exit}
 
 
 def settings(args: argparse.Namespace) -> argparse.Namespace:
     """The arguments with every default filled in."""
     args = argparse.Namespace(**vars(args))
+    if args.begin:
+        begin.settle(args)
     if args.quick:
-        args.rows, args.length = 8, 96
+        args.rows, args.length, args.no_compile = 8, 96, True
         args.tokens, args.draft_steps = args.tokens or QUICK_TOKENS, args.draft_steps or 40
     args.minutes = args.minutes or MINUTES
     args.kept_tokens = args.kept_tokens or KEPT_TOKENS
@@ -88,62 +105,72 @@ def train_draft(args: argparse.Namespace) -> int:
     source = Source.of(tokenizer, args.prompts or [], args.length // 2)
     verifier = backends.load(str(folder), device=device.type)
     facts = {"model": args.verifier, "revision": verifier.revision, "parameters": verifier.parameters}
-    head = weights[HEAD]
-    check(verifier, head, source)
+    check(verifier, weights[HEAD], source)
+    teacher = teachers.of(verifier, weights, device)
     shards = Shards(state / "written", verifier.revision)
-    texts.add(shards, args.texts or [], verifier)
-    write(verifier, source, shards, args)
-    torch.manual_seed(args.seed)
-    kept = kept_tokens(state / "kept_tokens.json", shards, source, args.kept_tokens, len(head))
-    rows = max(1, args.rows // 2)
-    if on_states(args):
-        readings = Readings(shards, reads, state / "states")
-        readings.read(verifier)
-        role = "head" if args.head else "exit"
-        options = head.to(device), budget(args, shards), state / role, rows, args.seed
-        if args.head:
-            begun = distil_head.start(weights, kept, reads, layers[-1], head)
-            distil_head.fit(begun, verifier, shards.entries, layers[-1])
-            del verifier
-            run, ended = distil_head.train(begun, readings, *options)
-        else:
-            begun = distil_exit.start(weights, kept, args.exit, reads, layers[-1], head)
-            distil_exit.fit(begun, verifier, shards.entries, layers[-1])
-            del verifier
-            run, ended = distil_exit.train(begun, readings, *options)
-        if ended:
-            export.save_on_states(args.out / role, begun, folder, layers[-1])
-            export.save_facts(args.out, pair_facts(args, facts, tokenizer, shards, run, role))
-        return int(not ended)
     del verifier
-    model = draft(weights, kept, layers, args.draft_size, head).to(device)
-    head = head.to(device)
-    held_out = {name: held_out_texts(shards, rows, cool) for name, cool in OVERLAPS.items()}
-    run = loop.Run(
-        state / "draft",
-        model,
-        Reader(shards, args.seed),
-        partial(cut.distill_loss, output=head[kept.long()]),
-        budget(args, shards),
-        rows=rows,
-        measure=lambda: {
-            name: cut.overlap(model, batches, head, COOL if OVERLAPS[name] else HOT)
-            for name, batches in held_out.items()
-            if batches
-        },
-        device=device,
-        optimizer=ForCopies if layers else Both,
+    readings = Readings(shards, reads, state / "states") if on_states(args) else None
+    texts.add(args.texts or [], teacher, shards, readings)
+    write(teacher, source, shards, readings, args, rows_of(device))
+    if readings:
+        readings.complete(teacher)
+    torch.manual_seed(args.seed)
+    kept = kept_tokens(state / "kept_tokens.json", shards, source, args, weights.config["vocab_size"])
+    model = started(args, weights, kept, layers, reads, teacher, shards)
+    del teacher
+    role = role_of(args)
+    options = Options(
+        state / role, budget(args, shards), max(1, args.rows // 2), args.seed, device, rates(args), not args.no_compile
     )
-    if not run.resume():
-        run.log(**run.measure())
-    if not run.train():
+    run, ended = TRAININGS[role].train(model, readings or shards, weights[HEAD], options)
+    if not ended:
         return 1
-    export.save_draft(args.out / "draft", model, folder, layers)
-    export.save_facts(args.out, pair_facts(args, facts, tokenizer, shards, run, "draft"))
+    if role == "draft":
+        export.save_draft(args.out / role, model, folder, layers)
+    else:
+        export.save_on_states(args.out / role, model, folder, layers[-1])
+    export.save_facts(args.out, pair_facts(args, facts, tokenizer, shards, run, role))
     return 0
 
 
-OVERLAPS = {"overlap": False, "overlap_cool": True}  # name in the log -> whether it is of answers sampled by COOL
+def role_of(args: argparse.Namespace) -> str:
+    return "head" if args.head else "draft" if args.exit is None else "exit"
+
+
+def started(
+    args: argparse.Namespace,
+    weights: Weights,
+    kept: Tensor,
+    layers: list[int],
+    reads: list[int],
+    teacher: Teacher,
+    shards: Shards,
+) -> Any:
+    """The model before it learns: as --begin left it, or copies of layers, and in front of them what least squares make."""
+    head = weights[HEAD]
+    model: Any
+    if args.head:
+        model = distil_head.start(weights, kept, reads, layers[-1], head)
+    elif args.exit is not None:
+        model = distil_exit.start(weights, kept, args.exit, reads, layers[-1], head)
+    else:
+        model = distil_draft.start(weights, kept, layers, args.draft_size, head)
+    if args.begin:
+        begin.load(model, args.begin)
+    elif args.head:
+        distil_head.fit(model, teacher, shards.entries, layers[-1])
+    elif args.exit is not None:
+        distil_exit.fit(model, teacher, shards.entries, layers[-1])
+    return model
+
+
+def rates(args: argparse.Namespace) -> type[Scaled]:
+    """The optimizer that suits what is known already."""
+    if args.begin:
+        return ForBegun
+    if on_states(args):
+        return ForHead
+    return Both if args.draft_size else ForCopies
 
 
 def folder_of(verifier: str, device: str) -> Path:
@@ -221,20 +248,30 @@ def check(verifier: Model, head: Tensor, source: Source) -> None:
     )
 
 
-def write(verifier: Model, source: Source, shards: Shards, args: argparse.Namespace) -> None:
+def rows_of(device: torch.device) -> int:
+    """Texts written in step, and of a shard."""
+    return ROWS_OF_GPU if device.type == "cuda" else ROWS[machine.number_type(device)]
+
+
+def write(
+    teacher: Teacher, source: Source, shards: Shards, readings: Readings | None, args: argparse.Namespace, rows: int
+) -> None:
     """Adds shards until there are as many tokens, or minutes of writing, as the arguments say."""
-    rows = ROWS["cuda" if torch.cuda.is_available() else "cpu"]
-    texts = rows * TURNS
+    layers = readings.layers if readings else (teacher.layers,)
     if args.tokens:
-        texts = min(texts, -(-args.tokens // args.length) + 1)
+        rows = min(rows, -(-args.tokens // args.length) + 1)
     while shards.written < args.tokens if args.tokens else shards.seconds < 60 * args.minutes * WRITING_SHARE:
         began, number = time.monotonic(), len(shards)
         answers, made = shards.answers(number - 1), []
-        for index in range(texts):
+        for index in range(rows):
             rng = random.Random(f"{args.seed} {number} {index}")
             made.append(Text(source.draw(rng, answers), source.frame, args.length, rng))
-        ended = list(writing.write(verifier, made, min(rows, texts), args.length))
-        shards.add(ended, time.monotonic() - began)
+        writing.write(teacher, made, args.length, layers)
+        made = [text for text in made if not text.lost]
+        if not made:
+            raise ValueError("The verifier ended none of the messages it was to write: give it --prompts to answer.")
+        states, log_sums = torch.cat([text.states for text in made]), torch.cat([text.log_sums for text in made])
+        texts.keep(words(made), states, log_sums, shards, readings, time.monotonic() - began)
         print(json.dumps({"written": shards.written, "seconds": round(shards.seconds)}), flush=True)
 
 
@@ -244,35 +281,18 @@ def budget(args: argparse.Namespace, shards: Shards) -> loop.Budget:
     return loop.Budget(minutes=max(args.minutes - shards.seconds / 60, args.minutes * (1 - WRITING_SHARE)))
 
 
-def kept_tokens(file: Path, shards: Shards, source: Source, count: int, vocabulary: int) -> Tensor:
-    """The ids that the draft knows, [K] int32, as they were chosen when the training began."""
+def kept_tokens(file: Path, shards: Shards, source: Source, args: argparse.Namespace, vocabulary: int) -> Tensor:
+    """The ids that the draft knows, [K] int32, as they were chosen when the training began. ValueError if --begin chose others."""
+    chosen = begin.weights(args.begin)[KEPT].tolist() if args.begin else None
     if not file.exists():
         always = source.frame.stops | set(source.frame.closing[:1])
-        write_json(file, shards.frequent(count, frozenset(always), vocabulary).tolist())
-    return torch.tensor(json.loads(file.read_text()), dtype=torch.int32)
-
-
-def draft(weights: Weights, kept: Tensor, layers: list[int], size: str | None, head: Tensor) -> cut.CutLlama:
-    """The draft at its start: copies of layers, or random ones; borrowing what it can from a verifier of its width."""
-    embedding, output = weights[EMBEDDING], head[kept.long()]
-    if size is None:
-        model = cut.CutLlama(cut.size_of(weights.config, len(layers)), kept, embedding, output)
-        model.copy(weights, layers)
-        return model
-    positions = weights.config.get("max_position_embeddings", 2048)
-    shape = Size.parse(size, vocabulary=len(head), positions=positions)
-    if shape.width == head.shape[1]:
-        return cut.CutLlama(shape, kept, embedding, output)
-    model = cut.CutLlama(shape, kept)
-    inherit(model.model.embed_tokens.weight, embedding)
-    inherit(model.lm_head.weight, output)
-    return model
-
-
-def held_out_texts(shards: Shards, rows: int, cool: bool) -> list:
-    entries = [entry for entry in shards.entries if entry.held_out and entry.cool == cool][:HELD_OUT_TEXTS]
-    entries.sort(key=lambda entry: len(entry.tokens))
-    return [shards.batch(entries[start : start + rows]) for start in range(0, len(entries), max(1, rows))]
+        write_json(file, chosen or shards.frequent(args.kept_tokens, frozenset(always), vocabulary).tolist())
+    known = json.loads(file.read_text())
+    if max(known) >= vocabulary:
+        raise ValueError("--begin knows tokens that this verifier does not have: it is for another one.")
+    if chosen not in (None, known):
+        raise ValueError("--begin knows other tokens than the training in --out: choose another --out.")
+    return torch.tensor(known, dtype=torch.int32)
 
 
 def pair_facts(
@@ -288,7 +308,7 @@ def pair_facts(
     )
     model = run.model
     log = [json.loads(line) for line in (run.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-    curve = [{name: line[name] for name in ("step", "tokens", *OVERLAPS) if name in line} for line in log]
+    curve = [{name: line[name] for name in ("step", "tokens", *SAMPLINGS) if name in line} for line in log]
     return before | {
         "name": args.out.resolve().name,
         "title": f"{'An' if role == 'exit' else 'A'} {role} for {verifier['model']}",
@@ -311,6 +331,7 @@ def pair_facts(
             "writing_seconds": round(shards.seconds),
             "prompts": [file.name for file in args.prompts or []],
             "seed": args.seed,
-            "curve": [line for line in curve if "overlap" in line or "overlap_cool" in line],
+            **({"began_with": export.sums(args.begin)} if args.begin else {}),
+            "curve": [line for line in curve if any(name in line for name in SAMPLINGS)],
         },
     }

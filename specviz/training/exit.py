@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from specviz.prob import dists
 from specviz.training.cut import Lent
-from specviz.training.head import Batch, Body, Disagreement, OnStates, least_squares
+from specviz.training.head import Batch, Body, OnStates, least_squares
+from specviz.training.loss import Compute, disagreement, losses
 from specviz.training.model import Norm, Size, normal
 from specviz.types import Sampling
 
@@ -58,15 +59,14 @@ def distill_loss(
     *,
     output: Tensor,
     soft: float,
+    compute: Compute = losses,
 ) -> Tensor:
-    """Per token, as that of a head (see `head.Disagreement`)."""
-    states = model.states(features[:, :, model.at])[:, 1:]
+    """Per token, see `training.loss`."""
     wanted = weights > 0
-    truth, output = features[:, 1:, -1][wanted], output.to(states.dtype)
-    total: Tensor = Disagreement.apply(  # type: ignore[no-untyped-call]
-        states[wanted][None], weights[wanted][None], truth, log_sums[wanted], output, soft
-    )
-    return total / weights.sum().clamp_min(1e-6)
+    states, each = model.states(features[:, :, model.at])[:, 1:][wanted], weights[wanted]
+    truth = features[:, 1:, -1][wanted]
+    total = disagreement(states[None], output, each[None], truth, log_sums[wanted], output, soft, compute)
+    return total / each.sum().clamp_min(1e-6)
 
 
 @torch.inference_mode()

@@ -127,14 +127,16 @@ def save_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
 
 def save_facts(folder: Path, facts: Mapping[str, Any]) -> None:
     """Writes the pair.json of a folder: `facts`, and of each weight file in draft/, verifier/, head/ and exit/ its SHA-256."""
-    sums = {
-        role: {path.name: sha256_of(path) for path in sorted((folder / role).glob("*.safetensors"))}
-        for role in ("draft", "verifier", "head", "exit")
-    }
+    hashes = {role: sums(folder / role) for role in ("draft", "verifier", "head", "exit")}
     write_json(
         folder / "pair.json",
-        {**facts, **{role: facts[role] | {"sha256": files} for role, files in sums.items() if files}},
+        {**facts, **{role: facts[role] | {"sha256": files} for role, files in hashes.items() if files}},
     )
+
+
+def sums(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each weight file in a folder."""
+    return {path.name: sha256_of(path) for path in sorted(folder.glob("*.safetensors"))}
 
 
 def load(folder: Path) -> Llama:

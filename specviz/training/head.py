@@ -14,7 +14,6 @@ Sources: Li et al. 2024 (EAGLE), Li et al. 2025 (EAGLE-3: states of several laye
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -22,9 +21,9 @@ from torch import Tensor, nn
 
 from specviz.backends.weights import Weights
 from specviz.prob import dists
-from specviz.training.cut import COOL_SHARE, Lent
+from specviz.training.cut import Lent
+from specviz.training.loss import Compute, disagreement, losses
 from specviz.training.model import Layer, Norm, Size, normal, rope, rotate
-from specviz.training.writing import COOL
 from specviz.types import Sampling
 
 STEPS = (
@@ -33,7 +32,6 @@ STEPS = (
 MEASURED = 4  # and in the overlap
 FADING = 0.8  # weight of each further one in the loss
 RIDGE = 0.04  # of the places' number: what least squares add to the squares, so that few texts do
-ROWS = 64  # laws that are computed together in the loss, so that they stay in a core's cache
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 """tokens [B, T + 2], padded with 0; weights [B, T] of the token behind each place, two further; and of the verifier the
@@ -159,66 +157,6 @@ def _later(x: Tensor, places: int) -> Tensor:
     return F.pad(x[:, :, : x.shape[2] - places], (0, 0, places, 0)) if places else x
 
 
-class Disagreement(torch.autograd.Function):
-    """The loss of `cut.distill_loss`, of several states against one law, with its gradient made on the way: no law outlives
-    the few ROWS that it is computed with, which is what makes it fast.
-
-    states [S, M, width] of the head, weights [S, M]; truth [M, width] and log_sums [M]: the verifier's; output [K, width].
-    Gives the weighted sum of soft * KL + TV + COOL_SHARE * TV at COOL's temperature.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, states: Tensor, weights: Tensor, truth: Tensor, log_sums: Tensor, output: Tensor, soft: float
-    ) -> Tensor:
-        with torch.autocast(states.device.type, enabled=False):
-            gradient, total = Disagreement._both(states, weights, truth, log_sums, output, soft)
-        ctx.save_for_backward(gradient)
-        return total
-
-    @staticmethod
-    def _both(
-        states: Tensor, weights: Tensor, truth: Tensor, log_sums: Tensor, output: Tensor, soft: float
-    ) -> tuple[Tensor, Tensor]:
-        gradient, total = torch.zeros_like(states), states.new_zeros((), dtype=torch.float32)
-        back = output.t().contiguous()
-        truth, states = truth.to(output.dtype), states.to(output.dtype)
-        for first in range(0, len(truth), ROWS):
-            part = slice(first, first + ROWS)
-            theirs = F.linear(truth[part], output).float() - log_sums[part, None]
-            probs, cool = theirs.exp(), torch.softmax(theirs / COOL.temperature, -1)
-            mass = probs.sum(-1, keepdim=True)
-            entropy = (probs * theirs).sum(-1) - mass[:, 0] * mass[:, 0].clamp_min(1e-6).log()
-            for step in range(len(states)):
-                logits = F.linear(states[step, part], output).float()
-                mine = torch.log_softmax(logits, -1)
-                loss = soft * (entropy - (probs * mine).sum(-1))
-                mine.exp_()
-                slope = soft * (mass * mine - probs)
-                apart, more = _variation(mine, probs)
-                loss += apart + (1 - mass[:, 0]) / 2
-                slope += more
-                apart, more = _variation(torch.softmax(logits / COOL.temperature, -1), cool)
-                loss += COOL_SHARE * apart
-                slope += more * (COOL_SHARE / COOL.temperature)
-                total += (loss * weights[step, part]).sum()
-                slope *= weights[step, part, None]
-                gradient[step, part] = F.linear(slope.to(output.dtype), back).to(gradient.dtype)
-        return gradient, total
-
-    @staticmethod
-    def backward(ctx: Any, *up: Tensor) -> tuple[Tensor | None, ...]:
-        return ctx.saved_tensors[0] * up[0], None, None, None, None, None
-
-
-def _variation(mine: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
-    """sum |mine - theirs| / 2 of laws [n, K], and its gradient by the logits of `mine`."""
-    apart = mine - theirs
-    side = apart.sign().mul_(0.5)
-    size = (apart * side).sum(-1)
-    return size, mine * (side - (mine * side).sum(-1, keepdim=True))
-
-
 def distill_loss(
     model: HeadModel,
     tokens: Tensor,
@@ -228,6 +166,7 @@ def distill_loss(
     *,
     output: Tensor,
     soft: float,
+    compute: Compute = losses,
 ) -> Tensor:
     """Per token, with weights FADING ** step for the steps."""
     states = torch.stack(model.states(tokens[:, 1:-1], features[:, :-1], STEPS))
@@ -238,8 +177,7 @@ def distill_loss(
     )
     each = (weights * fading[:, None, None] * reached[:, None])[:, wanted]
     truth = features[:, 1:, -1][wanted]
-    output = output.to(states.dtype)  # that of the forward under autocast
-    total: Tensor = Disagreement.apply(states[:, wanted], each, truth, log_sums[wanted], output, soft)  # type: ignore[no-untyped-call]
+    total = disagreement(states[:, wanted], output, each, truth, log_sums[wanted], output, soft, compute)
     return total / (weights.sum() * fading.sum()).clamp_min(1e-6)
 
 

@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from specviz.training.machine import precision
 from specviz.training.model import Llama
 from specviz.training.optimizer import Both, Scaled
 
@@ -210,12 +211,6 @@ def save_whole(value, file: Path) -> None:
     part = file.with_suffix(".part")
     torch.save(value, part)
     os.replace(part, file)
-
-
-def precision(device: torch.device):
-    """bfloat16 on a GPU, and on a processor with matrix units for it (AMX); float32 elsewhere, where that is faster."""
-    asked = getattr(torch.cpu, "get_capabilities", dict)
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" or bool(asked().get("amx_bf16")))
 
 
 def losses_on(model: Llama, held_out: dict, device: torch.device) -> dict[str, float]:

@@ -90,18 +90,14 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(size.width, size.key_heads * size.head, bias=False)
         self.o_proj = nn.Linear(size.width, size.width, bias=False)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: tuple | None = None) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         batch, length, width = x.shape
         # one matrix product for the three projections: a third of the call overhead
         weight = torch.cat([self.q_proj.weight, self.k_proj.weight, self.v_proj.weight])
         parts = F.linear(x, weight).view(batch, length, -1, self.head).transpose(1, 2)
         q, k, v = parts.split([self.heads, self.groups, self.groups], dim=1)
         q, k = rotate(q, cos, sin).to(v.dtype), rotate(k, cos, sin).to(v.dtype)
-        if cache is not None:
-            keys, values, start = cache
-            keys[:, :, start : start + length], values[:, :, start : start + length] = k, v
-            k, v = keys[:, :, : start + length], values[:, :, : start + length]
-        out = F.scaled_dot_product_attention(q, k, v, is_causal=length > 1, enable_gqa=self.groups < self.heads)
+        out = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=self.groups < self.heads)
         return self.o_proj(out.transpose(1, 2).reshape(batch, length, width))
 
 
@@ -125,26 +121,9 @@ class Layer(nn.Module):
         self.post_attention_layernorm = Norm(size.width, size.epsilon)
         self.mlp = Mlp(size)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: tuple | None = None) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), cos, sin, cache)
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin)
         return x + self.mlp(self.post_attention_layernorm(x))
-
-
-class Cache:
-    """Keys and values of the tokens seen, each [B, groups, positions, head], for decoding in steps.
-
-    The first call may hold many tokens, every later one a single token per row.
-    """
-
-    def __init__(self, size: Size, rows: int, positions: int, device: torch.device):
-        shape = (rows, size.key_heads, positions, size.head)
-        self.layers = [
-            (torch.zeros(shape, device=device), torch.zeros(shape, device=device)) for _ in range(size.layers)
-        ]
-        self.length = 0
-
-    def keep(self, rows: Tensor) -> None:
-        self.layers = [(keys[rows], values[rows]) for keys, values in self.layers]
 
 
 class Body(nn.Module):
@@ -159,18 +138,14 @@ class Body(nn.Module):
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
 
-    def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
-        return self.through(self.embed_tokens(tokens), cache)
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.through(self.embed_tokens(tokens))
 
-    def through(self, x: Tensor, cache: Cache | None = None) -> Tensor:
+    def through(self, x: Tensor) -> Tensor:
         """The layers and the last norm over embedded tokens x [B, T, width]."""
-        start = cache.length if cache else 0
-        stop = start + x.shape[1]
-        cos, sin = self.cos[start:stop], self.sin[start:stop]
-        for number, layer in enumerate(self.layers):
-            x = layer(x, cos, sin, (*cache.layers[number], start) if cache else None)
-        if cache:
-            cache.length = stop
+        cos, sin = self.cos[: x.shape[1]], self.sin[: x.shape[1]]
+        for layer in self.layers:
+            x = layer(x, cos, sin)
         return self.norm(x)
 
 
@@ -205,8 +180,8 @@ class Llama(nn.Module):
         self.model = Body(size)
         normal(self)
 
-    def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
-        return F.linear(self.model(tokens, cache), self.model.embed_tokens.weight)
+    def forward(self, tokens: Tensor) -> Tensor:
+        return F.linear(self.model(tokens), self.model.embed_tokens.weight)
 
     def parameters_outside_embedding(self) -> int:
         return sum(p.numel() for p in self.parameters()) - self.model.embed_tokens.weight.numel()

@@ -2,6 +2,7 @@
 
 Muon: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"
 (momentum 0.95 with Nesterov, five Newton-Schulz steps, quintic coefficients of that text).
+Its steps as large as Adam's: Liu et al. 2025, "Muon is scalable for LLM training".
 Adam: Kingma & Ba 2015. `scale` in [0, 1] is the schedule's place, set before every step.
 """
 
@@ -10,27 +11,34 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from specviz.training.machine import number_type
+
 MUON_RATE = 0.02
 ADAM_RATE = 0.003
 COPIES_RATE = 0.002
 HEAD_RATES = 0.01, 0.0015  # of Muon and Adam
+BEGUN_RATE = 0.001  # of both
+LIKE_ADAM = 0.2  # root mean square of what Adam's steps mostly are, over its rate (Liu et al. 2025)
 
 
 def orthogonal(update: Tensor, steps: int = 5) -> Tensor:
-    """The nearest (semi-)orthogonal matrices to update [..., m, n], roughly."""
+    """The nearest (semi-)orthogonal matrices to update [..., m, n], roughly; in bfloat16 where that is fast, as in the source."""
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = update.shape[-2] > update.shape[-1]
-    x = update.mT if tall else update
+    x = (update.mT if tall else update).to(number_type(update.device))
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(steps):
         square = x @ x.mT
         x = a * x + (b * square + c * square @ square) @ x
-    return x.mT if tall else x
+    return (x.mT if tall else x).to(update.dtype)
 
 
 class Muon(torch.optim.Optimizer):
-    def __init__(self, matrices, rate: float = MUON_RATE, momentum: float = 0.95):
+    """`like_adam`: steps as large as Adam's would be at that rate, so that both can have one."""
+
+    def __init__(self, matrices, rate: float = MUON_RATE, momentum: float = 0.95, like_adam: bool = False):
         super().__init__(list(matrices), dict(lr=rate, momentum=momentum))
+        self._like_adam = like_adam
 
     @torch.no_grad()
     def step(self, closure=None):
@@ -48,9 +56,9 @@ class Muon(torch.optim.Optimizer):
                     state["momentum"].lerp_(matrix.grad, 1 - group["momentum"])
                     gradients.append(matrix.grad.lerp(state["momentum"], group["momentum"]))
                 updates = orthogonal(torch.stack(gradients))
-                rate = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
+                size = LIKE_ADAM * max(shape) ** 0.5 if self._like_adam else max(1.0, shape[0] / shape[1]) ** 0.5
                 for matrix, update in zip(matrices, updates):
-                    matrix.add_(update, alpha=-rate)
+                    matrix.add_(update, alpha=-group["lr"] * size)
 
 
 class Scaled:
@@ -88,11 +96,13 @@ class ForCopies(Scaled):
 class Both(Scaled):
     """Muon and Adam, for a model that begins at random."""
 
-    def __init__(self, model: nn.Module, muon: float = MUON_RATE, adam: float = ADAM_RATE):
+    def __init__(self, model: nn.Module, muon: float = MUON_RATE, adam: float = ADAM_RATE, like_adam: bool = False):
         words = ("embed_tokens.weight", "lm_head.weight")
         matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and not name.endswith(words)]
         others = [p for name, p in model.named_parameters() if p.ndim != 2 or name.endswith(words)]
-        super().__init__(Muon(matrices, muon), torch.optim.Adam(others, lr=adam, betas=(0.9, 0.95), eps=1e-10))
+        super().__init__(
+            Muon(matrices, muon, like_adam=like_adam), torch.optim.Adam(others, lr=adam, betas=(0.9, 0.95), eps=1e-10)
+        )
 
 
 class ForHead(Both):
@@ -100,3 +110,10 @@ class ForHead(Both):
 
     def __init__(self, model: nn.Module):
         super().__init__(model, *HEAD_RATES)
+
+
+class ForBegun(Both):
+    """The same at one small rate for all, for a model that was trained before."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__(model, BEGUN_RATE, BEGUN_RATE, like_adam=True)

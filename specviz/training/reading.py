@@ -1,7 +1,8 @@
-"""A verifier reads texts, and what it thinks of every token is kept on disk: states of several layers, for a head to see.
+"""What a verifier thinks of every token of its texts, on disk: states of several layers, for a head to see.
 
 For each shard of texts a safetensors file: `states` [N, layers, width] in half precision and `log_sums` [N] of all its
-tokens, those of the prompts among them. A head and an exit may learn from the same.
+tokens, those of the prompts among them. They are kept while the verifier writes; texts of which they were not are read. A head
+and an exit may learn from the same.
 """
 
 from __future__ import annotations
@@ -17,12 +18,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from specviz.backends import Forward, Model
 from specviz.training.head import Batch
 from specviz.training.shards import ASKED_WEIGHT, Entry, Shards
+from specviz.training.teachers import Teacher
 from specviz.training.writing import GIVEN, SAID
-
-TOGETHER = 8  # texts read in one forward
 
 
 class Readings:
@@ -34,17 +33,23 @@ class Readings:
         self.entries = shards.entries
         self._files: dict[int, Any] = {}
         folder.mkdir(parents=True, exist_ok=True)
+        if self._path(0).exists():
+            self._file(0)
 
-    def read(self, verifier: Model) -> None:
-        """Has the verifier read the shards that it has not read yet."""
+    def add(self, shard: int, states: Tensor, log_sums: Tensor) -> None:
+        """Those of all tokens of a shard, [N, layers, width] float16 and [N]."""
+        path = self._path(shard)
+        part = path.with_suffix(".part")
+        save_file({"states": states, "log_sums": log_sums}, part, metadata={"layers": json.dumps(self.layers)})
+        os.replace(part, path)
+
+    def complete(self, teacher: Teacher) -> None:
+        """Has the verifier read the shards of which nothing is kept."""
         for shard in range(len(self.shards)):
-            path = self._path(shard)
-            if not path.exists():
+            if not self._path(shard).exists():
                 texts = [entry.tokens for entry in self.entries if entry.shard == shard]
-                states, log_sums = read(verifier, texts, self.layers)
-                part = path.with_suffix(".part")
-                save_file({"states": states, "log_sums": log_sums}, part, metadata={"layers": json.dumps(self.layers)})
-                os.replace(part, path)
+                states, log_sums = teacher.read(texts, self.layers)
+                self.add(shard, torch.cat(states), torch.cat(log_sums))
 
     def batch(self, entries: Sequence[Entry]) -> Batch:
         longest = max(len(entry.tokens) for entry in entries)
@@ -78,19 +83,3 @@ class Readings:
                     "choose another --out."
                 )
         return self._files[shard]
-
-
-@torch.inference_mode()
-def read(verifier: Model, texts: Sequence[Tensor], layers: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Of texts [n] each, one after the other: states [N, layers, width] in half precision, and the log_sums [N]."""
-    states: list[Tensor] = [torch.empty(0)] * len(texts)
-    log_sums = list(states)
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-    for first in range(0, len(order), TOGETHER):
-        some = order[first : first + TOGETHER]
-        batch = verifier.batch(len(some), max(len(texts[i]) for i in some))
-        seen = batch.forward([Forward(batch.session(), texts[i].tolist(), features=tuple(layers)) for i in some])
-        for i, each in zip(some, seen):
-            states[i] = torch.stack([each.features[layer].to("cpu", torch.float16) for layer in layers], 1)
-            log_sums[i] = each.logits.float().logsumexp(-1).cpu()
-    return torch.cat(states), torch.cat(log_sums)

@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 
 from specviz import tasks
-from specviz.training import data, export, loop, tokenizer, written
+from specviz.training import data, export, loop, machine, tokenizer, written
 from specviz.training.model import Llama, Size, inherit
 
 MINUTES = 90.0
@@ -70,7 +70,7 @@ def train_pair(args: argparse.Namespace) -> int:
     held_out = {
         style: rows for style in data.MIX if (rows := data.held_out(texts, words, style, HELD_OUT_ROWS, args.length))
     }
-    compiled = partial(torch.compile, dynamic=False) if not args.no_compile else (lambda function: function)
+    compiled = partial(machine.compiled, device=device, wanted=not args.no_compile)
 
     def part(
         name: str,

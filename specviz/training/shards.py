@@ -59,6 +59,16 @@ class Entry:
         return int(hashlib.sha256(before.encode()).hexdigest(), 16) % HELD_OUT == 0
 
 
+def words(texts: Sequence[Text]) -> dict[str, Tensor]:
+    """Of texts what a shard has of them, but for states and log_sums."""
+    return {
+        "tokens": torch.tensor([token for text in texts for token in text.tokens], dtype=torch.int32),
+        "roles": torch.tensor([role for text in texts for role in text.roles], dtype=torch.uint8),
+        "lengths": torch.tensor([len(text.tokens) for text in texts], dtype=torch.int32),
+        "cool": torch.tensor([text.answering is COOL for text in texts]),
+    }
+
+
 class Shards:
     """The shards of a folder, in order. ValueError if one was written by a verifier of another `revision` (None: of any)."""
 
@@ -79,30 +89,11 @@ class Shards:
         """Tokens that the verifier wrote."""
         return sum(entry.written for entry in self.entries)
 
-    def add(self, texts: Sequence[Text], seconds: float) -> None:
-        """A shard more: the texts that are not lost, at least one."""
-        texts = [text for text in texts if not text.lost]
-        if not texts:
-            raise ValueError("The verifier ended none of the messages it was to write: give it --prompts to answer.")
-        self._add(
-            {
-                "tokens": torch.tensor([token for text in texts for token in text.tokens], dtype=torch.int32),
-                "roles": torch.tensor([role for text in texts for role in text.roles], dtype=torch.uint8),
-                "lengths": torch.tensor([len(text.tokens) for text in texts], dtype=torch.int32),
-                "cool": torch.tensor([text.answering is COOL for text in texts]),
-                "states": torch.stack([state for text in texts for state in text.states]),
-                "log_sums": torch.tensor([value for text in texts for value in text.log_sums]),
-            },
-            seconds,
-        )
-
-    def add_read(self, texts: dict[str, Tensor], states: Tensor, log_sums: Tensor, seconds: float) -> None:
-        """A shard more: `texts` as in a shard, and of all their tokens the verifier's last states and log_sums."""
+    def add(self, texts: dict[str, Tensor], states: Tensor, log_sums: Tensor, seconds: float) -> None:
+        """A shard more: `texts` as in a shard, and of all their tokens the verifier's last states [N, width] and log_sums [N]."""
         starts = torch.cumsum(texts["lengths"], 0) - texts["lengths"]
         behind = (texts["roles"] != GIVEN).index_fill(0, starts.long(), False).roll(-1)  # what is written behind these
-        self._add(texts | {"states": states[behind], "log_sums": log_sums[behind]}, seconds)
-
-    def _add(self, tensors: dict[str, Tensor], seconds: float) -> None:
+        tensors = texts | {"states": states[behind], "log_sums": log_sums[behind]}
         path = self.folder / f"{len(self):05d}.safetensors"
         part = path.with_suffix(".part")
         save_file(tensors, part, metadata={"verifier": self.revision, "seconds": json.dumps(seconds)})

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from specviz.backends import Model
-from specviz.training.reading import read
+from specviz.training.reading import Readings
 from specviz.training.shards import Entry, Shards
+from specviz.training.teachers import Teacher
 
 TOGETHER = 256  # texts of a shard
 
@@ -50,9 +50,10 @@ def load(path: Path) -> dict[str, Tensor]:
     return tensors | {"roles": tensors["roles"].to(torch.uint8), "cool": tensors["cool"].bool()}
 
 
-def add(shards: Shards, paths: Sequence[Path], verifier: Model) -> None:
+def add(paths: Sequence[Path], teacher: Teacher, shards: Shards, readings: Readings | None) -> None:
     """Has the verifier read the texts of files that it wrote, and adds them to the shards, but for those that are there."""
     known = len(shards)
+    layers = readings.layers if readings else (teacher.layers,)
     for path in paths:
         texts = load(path)
         tokens, roles = (texts[name].split(texts["lengths"].tolist()) for name in ("tokens", "roles"))
@@ -61,14 +62,28 @@ def add(shards: Shards, paths: Sequence[Path], verifier: Model) -> None:
                 known -= 1
                 continue
             began, part = time.monotonic(), slice(first, first + TOGETHER)
-            states, log_sums = read(verifier, tokens[part], [verifier.layers])
             made = {
                 "tokens": torch.cat(tokens[part]),
                 "roles": torch.cat(roles[part]),
                 "lengths": texts["lengths"][part],
                 "cool": texts["cool"][part],
             }
-            shards.add_read(made, states[:, 0], log_sums, time.monotonic() - began)
+            keep(made, *map(torch.cat, teacher.read(tokens[part], layers)), shards, readings, time.monotonic() - began)
+
+
+def keep(
+    words: dict[str, Tensor],
+    states: Tensor,
+    log_sums: Tensor,
+    shards: Shards,
+    readings: Readings | None,
+    seconds: float,
+) -> None:
+    """Adds a shard of `words`, with the states [N, layers, width] of all tokens, and the log_sums [N]; the readings, if there are
+    any, first: a shard without them is read again."""
+    if readings:
+        readings.add(len(shards), states, log_sums)
+    shards.add(words, states[:, -1], log_sums, seconds)
 
 
 def main(arguments: list[str] | None = None) -> int:
