@@ -29,7 +29,18 @@ from specviz.backends.pair import (
     pairs,
     use_threads,
 )
-from specviz.backends.session import Batch, Exit, ExitSession, Forward, Head, HeadSession, Model, Seen, Session
+from specviz.backends.session import (
+    Batch,
+    Exit,
+    ExitSession,
+    Forward,
+    Head,
+    HeadSession,
+    Lookahead,
+    Model,
+    Seen,
+    Session,
+)
 
 __all__ = [
     "Batch",
@@ -38,6 +49,7 @@ __all__ = [
     "Forward",
     "Head",
     "HeadSession",
+    "Lookahead",
     "Model",
     "Pair",
     "PairFacts",

@@ -16,13 +16,13 @@ from specviz import registry
 from specviz.assets import ASSETS
 from specviz.backends import cached, memory, places
 from specviz.backends.places import Located, Progress, Published
-from specviz.backends.session import Exit, Head, Model
+from specviz.backends.session import Exit, Head, Lookahead, Model
 from specviz.backends.tokenizer import Tokenizer, differences
 from specviz.types import ModelError, Sampling
 
 PAIRS = ASSETS / "pairs"  # a folder for each
 ROLES = ("draft", "verifier")
-TRAINED = ("head", "exit")  # what is trained on a verifier's states, in folders of these names
+TRAINED = ("head", "exit", "lookahead")  # what is trained on a verifier's states, in folders of these names
 RENAMED = {"shipped": "small"}  # what recorded traces call a pair, and its name today
 MAX_PROMPT_CHARACTERS = 50_000
 
@@ -30,7 +30,7 @@ MAX_PROMPT_CHARACTERS = 50_000
 @dataclass(frozen=True)
 class PairFacts:
     """What the pair.json of a folder says about the two models in it, which are in its folders draft/ and verifier/ but
-    for those whose `weights` are elsewhere, and those that it gives by name. It may do without a draft, and have head/ and exit/."""
+    for those whose `weights` are elsewhere, and those that it gives by name. It may do without a draft, and have folders of `TRAINED`."""
 
     name: str
     title: str
@@ -111,6 +111,7 @@ class Pair:
     styles: dict[str, str]  # name of a way to put a prompt -> what it is for
     head: Head | None = None  # on the verifier's states
     exit: Exit | None = None  # behind one of its layers
+    lookahead: Lookahead | None = None  # tokens behind its texts
     facts: PairFacts | None = None  # of a pair with a pair.json
     source: PairSource | None = None  # the arguments of `load_pair` that load the same again, if that made it
     folders: dict[str, str] = field(default_factory=dict)  # role -> the folder, or Hub id, that transformers reads
@@ -122,9 +123,9 @@ class Pair:
         return [self.verifier] if self.draft is None else [self.draft, self.verifier]
 
     @property
-    def parts(self) -> dict[str, Model | Head | Exit]:
-        """All that has weights, by role: a draft, a head and an exit if there are some, and the verifier."""
-        parts = {"draft": self.draft, "verifier": self.verifier, "head": self.head, "exit": self.exit}
+    def parts(self) -> dict[str, Model | Head | Exit | Lookahead]:
+        """All that has weights, by role: the verifier, and what else there is."""
+        parts = {"draft": self.draft, "verifier": self.verifier} | {role: getattr(self, role) for role in TRAINED}
         return {role: part for role, part in parts.items() if part is not None}
 
     @cached_property
@@ -296,6 +297,11 @@ def _load_facts(facts: PairFacts, source: PairSource, progress: Progress | None)
 
         exit_ = LlamaExit(facts.folder / "exit", pair.verifier)
         exit_.id, pair.exit = f"{own}/exit", exit_
+    if "lookahead" in facts.parameters:
+        from specviz.backends.lookahead import LookaheadTokens
+
+        lookahead = LookaheadTokens(facts.folder / "lookahead", pair.verifier)
+        lookahead.id, pair.lookahead = f"{own}/lookahead", lookahead
     return pair
 
 

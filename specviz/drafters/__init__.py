@@ -100,6 +100,10 @@ class Drafter:
         return False
 
     @property
+    def uses_lookahead(self) -> bool:
+        return False
+
+    @property
     def wants_samples(self) -> int:
         """How many other samples of the same prompt it wants to be `given`."""
         return 0
@@ -112,6 +116,10 @@ class Drafter:
     def reads(self, pair: Pair) -> tuple[int, ...]:
         """The verifier's layers whose states it wants to see."""
         return ()
+
+    def ahead(self, pair: Pair) -> int:
+        """How many look-ahead tokens it wants behind each token that the verifier looks at."""
+        return 0
 
     def nodes(self, length: int) -> int:
         """The most nodes in a draft of at most `length` tokens on a path. One that `branches` has more than a chain."""
@@ -136,8 +144,14 @@ class Drafter:
                 f"The drafter {self.name} needs an exit trained for its verifier, and {pair.verifier.id} comes without one: "
                 "see `specviz train --exit`."
             )
+        if self.uses_lookahead and pair.lookahead is None:
+            return (
+                f"The drafter {self.name} needs look-ahead tokens trained for its verifier, and {pair.verifier.id} comes without: "
+                "see `specviz train --lookahead`."
+            )
         for need, wanted, words in (
             ("tree", self.branches, "look at several candidates for one place at once"),
+            ("ahead", self.uses_lookahead, "take look-ahead tokens"),
             ("begin", self.uses_exit, "stop behind some of its layers"),
             ("features", bool(self.reads(pair)), "show the states of its layers"),
         ):
@@ -169,8 +183,8 @@ class Proposer:
 
     def saw(self, seen: Looked) -> None:
         """What the verifier saw of the next n tokens of the text, before the first draft all but the last: by layer its states
-        [n, width], for a drafter that `reads`, and its distributions [n, V] behind them, for one that `reads_probs`. What was
-        seen of a draft comes with `settled`."""
+        [n, width], for a drafter that `reads`, and its distributions [n, V] behind them, for one that `reads_probs`; what
+        look-ahead tokens behind the last say, for one that wants some `ahead`. What was seen of a draft comes with `settled`."""
 
     async def propose(self, text: list[int], draft: Draft) -> None:
         """Adds tokens that may follow `text` to `draft`, while it has `room`. It may add none."""

@@ -25,6 +25,8 @@ def settle(args: argparse.Namespace) -> None:
         copied = own["copied_layers"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"--begin: {str(args.begin)!r} holds no draft, head or exit of a training: {error}") from error
+    if args.lookahead:
+        raise ValueError("--begin is for a draft, a head or an exit; look-ahead tokens go on with --resume")
     asked = "head" if args.head else "draft" if args.exit is None else "exit"
     if kind != asked or (kind == "exit" and own["layer"] != args.exit):
         raise ValueError(f"--begin: {str(args.begin)!r} holds a {kind}, which asks for {KINDS[kind].format(**own)}")
