@@ -17,16 +17,15 @@ ModelError or ValueError with a sentence for people.
 from __future__ import annotations
 
 from specviz.backends import memory
+from specviz.backends.facts import PairFacts, pairs
 from specviz.backends.pair import (
     Pair,
-    PairFacts,
     PairSource,
     check_placement,
     dedicate_process,
     load,
     load_pair,
     pair_of,
-    pairs,
     use_threads,
 )
 from specviz.backends.session import (

@@ -31,6 +31,9 @@ def names() -> list[str]:
 
 TOKENS = ("drawn", "chosen")  # the values of a knob `tokens`: how a token comes from its distribution
 TOKENS_HELP = "Each token is drawn from its distribution, or the likeliest is chosen."
+CONFIDENCE_HELP = (  # of a knob `confidence`, from 0 to 1
+    "Another token follows only if the likeliest at the last place had this probability, at temperature 1."
+)
 
 
 def make(name: str, **params: float | str) -> Drafter:
@@ -45,6 +48,12 @@ def parse(spec: str) -> Drafter:
     drafter = registry.parse(PACKAGE, KIND, spec)
     assert isinstance(drafter, Drafter)
     return drafter
+
+
+def of_text() -> list[Drafter]:
+    """Those that draft, and need no more than the text and the models for it: not what others wrote. At their own defaults."""
+    made = map(make, names())
+    return [drafter for drafter in made if drafter.drafts and not drafter.wants_samples]
 
 
 class Drafter:
