@@ -17,19 +17,29 @@ ModelError or ValueError with a sentence for people.
 from __future__ import annotations
 
 from specviz.backends import memory
+from specviz.backends.facts import PairFacts, pairs
 from specviz.backends.pair import (
     Pair,
-    PairFacts,
     PairSource,
     check_placement,
     dedicate_process,
     load,
     load_pair,
     pair_of,
-    pairs,
     use_threads,
 )
-from specviz.backends.session import Batch, Exit, ExitSession, Forward, Head, HeadSession, Model, Seen, Session
+from specviz.backends.session import (
+    Batch,
+    Exit,
+    ExitSession,
+    Forward,
+    Head,
+    HeadSession,
+    Lookahead,
+    Model,
+    Seen,
+    Session,
+)
 
 __all__ = [
     "Batch",
@@ -38,6 +48,7 @@ __all__ = [
     "Forward",
     "Head",
     "HeadSession",
+    "Lookahead",
     "Model",
     "Pair",
     "PairFacts",

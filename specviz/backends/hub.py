@@ -35,6 +35,21 @@ def _version() -> tuple[int, ...]:
     return tuple(int(part) for part in __version__.split(".")[:2])
 
 
+class Lengthened(nn.Module):
+    """An embedding layer and, for the tokens -1, -2, ..., `rows` [n, width] behind it."""
+
+    rows: Tensor
+
+    def __init__(self, embedding: nn.Module, rows: Tensor):
+        super().__init__()
+        self.embedding, self.weight = embedding, embedding.weight
+        self.register_buffer("rows", rows.to(self.weight), persistent=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x: Tensor = self.embedding(tokens.clamp_min(0))
+        return torch.where(tokens[..., None] < 0, self.rows[(-1 - tokens).clamp_min(0)], x)
+
+
 class Network:
     """A model of the library, behind one call."""
 
@@ -175,7 +190,7 @@ class Transformers:
         rows = loaded.get_output_embeddings().weight.shape[0]
         self.vocabulary = rows if weights is None else network.config.vocab_size
         self.max_positions = getattr(network.config, "max_position_embeddings", None) or 1_000_000
-        self.layers = network.config.num_hidden_layers
+        self.layers, self.ahead = network.config.num_hidden_layers, 0
         free = memory.free_bytes("cpu")
         if (
             device == "cpu"
@@ -188,7 +203,7 @@ class Transformers:
     @cached_property
     def can(self) -> frozenset[str]:
         able = {"features"} if self.network.blocks is None else {"features", "begin"}
-        return frozenset(able | {"tree"} if self._masked else able)
+        return frozenset(able | {"tree", "ahead"} if self._masked else able)
 
     def lend(self, name: str) -> Tensor:
         """See `Model.lend`."""
@@ -196,6 +211,12 @@ class Transformers:
         layers: dict[str, Any] = {EMBEDDING: model.get_input_embeddings(), HEAD: model.get_output_embeddings()}
         weight: Tensor = layers[name].weight.detach()
         return weight
+
+    def look_ahead(self, rows: Tensor) -> None:
+        """See `Model.look_ahead`."""
+        model = self.network.model
+        model.set_input_embeddings(Lengthened(model.get_input_embeddings(), rows))
+        self.ahead = len(rows)
 
     def session(self) -> Session:
         model = self.network.model

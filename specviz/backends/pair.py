@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -13,81 +12,15 @@ from pathlib import Path
 from typing import Protocol, TypedDict, cast
 
 from specviz import registry
-from specviz.assets import ASSETS
-from specviz.backends import cached, memory, places
-from specviz.backends.places import Located, Progress, Published
-from specviz.backends.session import Exit, Head, Model
+from specviz.backends import memory, places
+from specviz.backends.facts import ROLES, TRAINED, PairFacts, facts_of, pairs
+from specviz.backends.places import Located, Progress
+from specviz.backends.session import Exit, Head, Lookahead, Model
 from specviz.backends.tokenizer import Tokenizer, differences
 from specviz.types import ModelError, Sampling
 
-PAIRS = ASSETS / "pairs"  # a folder for each
-ROLES = ("draft", "verifier")
-TRAINED = ("head", "exit")  # what is trained on a verifier's states, in folders of these names
 RENAMED = {"shipped": "small"}  # what recorded traces call a pair, and its name today
 MAX_PROMPT_CHARACTERS = 50_000
-
-
-@dataclass(frozen=True)
-class PairFacts:
-    """What the pair.json of a folder says about the two models in it, which are in its folders draft/ and verifier/ but
-    for those whose `weights` are elsewhere, and those that it gives by name. It may do without a draft, and have head/ and exit/."""
-
-    name: str
-    title: str
-    knows: str  # one sentence on what one can ask of it
-    made_of: str  # one sentence on the texts it has learnt from
-    licence: str
-    parameters: dict[str, int]  # role -> how many
-    styles: dict[str, str]  # name of a way to put a prompt -> what it is for
-    tags: dict[str, str]  # style -> the special token that it begins with; a style without one is the tokenizer's own
-    opening: str  # the special token that every text begins with; "" for what the tokenizer itself puts there
-    sampling: Sampling  # that suits its models, where nobody asks for another
-    drafter: str  # the spec of that which suits them, where nobody asks for another
-    order: int  # pairs with lower numbers are listed first
-    weights: dict[str, Published]  # role -> the GGUF file of a model that is not in the folder
-    models: dict[str, str]  # role -> a model that is not in the folder: another folder, a GGUF file or a Hub id
-    sha256: dict[str, dict[str, str]]  # role -> the SHA-256 of each of its weight files, by their names
-    folder: Path
-
-    @classmethod
-    def read(cls, folder: Path) -> PairFacts:
-        """The facts in a folder's pair.json. ModelError if they are not there or not whole."""
-        path = folder / "pair.json"
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            named = {name: str(data[name]) for name in ("name", "title", "knows", "made_of", "licence")}
-            styles, tags = dict(data["styles"]), dict(data.get("tags", {}))
-            roles = [role for role in (*ROLES, *TRAINED) if role in data or role == "verifier"]
-            parameters = {role: int(data[role]["parameters"]) for role in roles}
-            opening, order = str(data.get("opening", "")), int(data.get("order", 0))
-            sampling, drafter = Sampling(**data.get("sampling", {})), str(data.get("drafter", "model"))
-            weights = {role: Published(**data[role]["weights"]) for role in roles if "weights" in data[role]}
-            models = {role: str(data[role]["model"]) for role in roles if "model" in data[role]}
-            sha256 = {role: dict(data[role].get("sha256", {})) for role in roles}
-        except KeyError as error:
-            raise ModelError(f"{str(path)!r} lacks {error}. Restore it.") from error
-        except json.JSONDecodeError as error:
-            raise ModelError(
-                f"{str(path)!r} could not be read: line {error.lineno} is not JSON. Restore it."
-            ) from error
-        except (OSError, ValueError, TypeError) as error:
-            raise ModelError(f"{str(path)!r} could not be read: {error}.") from error
-        return cls(
-            **named, parameters=parameters, styles=styles, tags=tags, opening=opening, sampling=sampling, drafter=drafter,
-            order=order, weights=weights, models=models, sha256=sha256, folder=folder,
-        )  # fmt: skip
-
-    def check_weights(self) -> None:
-        """Holds the weight files in the folder against their SHA-256. ModelError if one is damaged or missing."""
-        for role, files in self.sha256.items():
-            for name, expected in files.items():
-                path = self.folder / role / name
-                if not path.is_file():
-                    raise ModelError(f"The weights {str(path)!r} are missing. Restore them.")
-                if cached.sha256_of(path) != expected:
-                    raise ModelError(
-                        f"The weights {str(path)!r} are damaged: their SHA-256 is not that in pair.json. Restore them."
-                    )
 
 
 class PairSource(TypedDict, total=False):
@@ -111,6 +44,7 @@ class Pair:
     styles: dict[str, str]  # name of a way to put a prompt -> what it is for
     head: Head | None = None  # on the verifier's states
     exit: Exit | None = None  # behind one of its layers
+    lookahead: Lookahead | None = None  # tokens behind its texts
     facts: PairFacts | None = None  # of a pair with a pair.json
     source: PairSource | None = None  # the arguments of `load_pair` that load the same again, if that made it
     folders: dict[str, str] = field(default_factory=dict)  # role -> the folder, or Hub id, that transformers reads
@@ -122,9 +56,9 @@ class Pair:
         return [self.verifier] if self.draft is None else [self.draft, self.verifier]
 
     @property
-    def parts(self) -> dict[str, Model | Head | Exit]:
-        """All that has weights, by role: a draft, a head and an exit if there are some, and the verifier."""
-        parts = {"draft": self.draft, "verifier": self.verifier, "head": self.head, "exit": self.exit}
+    def parts(self) -> dict[str, Model | Head | Exit | Lookahead]:
+        """All that has weights, by role: the verifier, and what else there is."""
+        parts = {"draft": self.draft, "verifier": self.verifier} | {role: getattr(self, role) for role in TRAINED}
         return {role: part for role, part in parts.items() if part is not None}
 
     @cached_property
@@ -185,12 +119,6 @@ class Pair:
                 f"The prompt is {len(tokens):,} tokens long; these models hold {self.max_positions:,}, and some must be left to write."
             )
         return tokens
-
-
-def pairs() -> dict[str, PairFacts]:
-    """The pairs that come with the project, by name, the default first. ModelError if one's pair.json is damaged."""
-    facts = [PairFacts.read(path.parent) for path in sorted(PAIRS.glob("*/pair.json"))]
-    return {pair.name: pair for pair in sorted(facts, key=lambda pair: (pair.order, pair.name))}
 
 
 def pair_of(ids: Sequence[str | None]) -> PairSource:
@@ -258,7 +186,7 @@ def load_pair(
 def _load_known(pair: str | Path | None, source: PairSource, progress: Progress | None) -> Pair:
     """A pair with a pair.json; without a name the first that can be had."""
     refusal: ModelError | None = None
-    tried = _facts(pair)
+    tried = facts_of(pair)
     for facts in tried:
         try:
             made = _load_facts(facts, source | {"pair": facts.name if pair is None else str(pair)}, progress)
@@ -296,6 +224,11 @@ def _load_facts(facts: PairFacts, source: PairSource, progress: Progress | None)
 
         exit_ = LlamaExit(facts.folder / "exit", pair.verifier)
         exit_.id, pair.exit = f"{own}/exit", exit_
+    if "lookahead" in facts.parameters:
+        from specviz.backends.lookahead import LookaheadTokens
+
+        lookahead = LookaheadTokens(facts.folder / "lookahead", pair.verifier)
+        lookahead.id, pair.lookahead = f"{own}/lookahead", lookahead
     return pair
 
 
@@ -331,24 +264,6 @@ def _assembled(
         source=source,
         folders=folders,
         notice=" ".join(notices),
-    )
-
-
-def _facts(pair: str | Path | None) -> list[PairFacts]:
-    """Those to try, the first first."""
-    known = pairs()
-    if pair is None:
-        if not known:
-            raise ModelError(
-                f"There is no pair of models in {str(PAIRS)!r}. Give a verifier, or a draft and a verifier."
-            )
-        return list(known.values())
-    if str(pair) in known:
-        return [known[str(pair)]]
-    if (Path(pair) / "pair.json").is_file():
-        return [PairFacts.read(Path(pair))]
-    raise ValueError(
-        f"There is no pair called {str(pair)!r}, and no folder of that name with a pair.json. There are: {', '.join(known)}."
     )
 
 

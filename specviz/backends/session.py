@@ -50,10 +50,12 @@ class Model(Protocol):
     vocabulary: int  # V, the width of the logits, padding included
     max_positions: int
     layers: int
+    ahead: int  # look-ahead tokens that it was given, which its forwards know as -1, -2, ..., -ahead
 
     @property
     def can(self) -> frozenset[str]:
-        """ "tree": a forward's tokens may branch. "features": hidden states can be asked for. "begin": so can `Session.begin`."""
+        """ "tree": a forward's tokens may branch. "features": hidden states can be asked for. "begin": so can `Session.begin`.
+        "ahead": it can be given look-ahead tokens."""
 
     @property
     def threads(self) -> int | None:
@@ -62,6 +64,9 @@ class Model(Protocol):
     def lend(self, name: str) -> Tensor:
         """The embedding ("model.embed_tokens.weight") or the output layer ("lm_head.weight"), [V, width], in any float dtype
         on any device, for a draft that does without its own. KeyError if there is none to lend."""
+
+    def look_ahead(self, rows: Tensor) -> None:
+        """Gives it look-ahead tokens, by their embeddings [ahead, width]. Only if it `can` "ahead"."""
 
     def session(self) -> Session:
         """A new text."""
@@ -137,6 +142,17 @@ class Exit(Protocol):
 
     def session(self) -> ExitSession:
         """A new text."""
+
+
+class Lookahead(Protocol):
+    """Look-ahead tokens, `count` of them, that a verifier was given. The rest as in `Model`."""
+
+    name: str
+    id: str
+    revision: str
+    parameters: int
+    dtype: str
+    count: int
 
 
 class Tree:
@@ -269,6 +285,8 @@ class Session:
             raise ModelError(f"The text is longer than the {self.max_positions} tokens this model can hold.")
         if features:
             self._check_features(features)
+        if min(tokens) < -self._model.ahead:
+            raise ValueError(f"{self._model.id!r} has {self._model.ahead} look-ahead tokens; got token {min(tokens)}.")
         # A token that only the partner has (a wider vocabulary) is seen as token 0: this model has nothing else to see.
         vocabulary = self._model.vocabulary
         return Shown([t if t < vocabulary else 0 for t in tokens], keep, tree, tuple(features))

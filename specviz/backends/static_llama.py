@@ -35,7 +35,7 @@ class StaticLlama:
 
     name = "static_llama"
     speed = 2
-    can = frozenset({"tree", "features", "begin"})
+    can = frozenset({"tree", "features", "begin", "ahead"})
 
     @classmethod
     def can_run(cls, model: str, device: str, dtype: str | None) -> bool:
@@ -82,6 +82,7 @@ class StaticLlama:
         is one complex multiplication; what norms and attention multiply by is folded into the matrices behind them."""
         n_q, n_kv, size = self.heads, self.groups, self.head_size
         self._embed = weights.whole(EMBEDDING)
+        self.look_ahead(self._embed[:0])
         width = self._embed.shape[1]
         self._least = torch.tensor((width * self._config["rms_norm_eps"]) ** 0.5)
         gain = width**0.5  # a norm here gives rows of length 1, not of mean square 1
@@ -105,6 +106,10 @@ class StaticLlama:
         """See `Model.lend`."""
         return self._embed if name == EMBEDDING else Weights(self._folder).lend(name)
 
+    def look_ahead(self, rows: Tensor) -> None:
+        """See `Model.look_ahead`."""
+        self.ahead, self._ahead = len(rows), rows
+
     def session(self) -> StaticLlamaSession:
         return StaticLlamaSession(self)
 
@@ -117,7 +122,11 @@ class StaticLlama:
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Tokens [n] as what the layers begin with, [n, hidden]."""
-        return F.embedding(tokens, self._embed)
+        x = F.embedding(tokens.clamp_min(0), self._embed)
+        if self.ahead:
+            further = tokens < 0
+            x[further] = self._ahead[-1 - tokens[further]]
+        return x
 
     def through(
         self,

@@ -39,7 +39,8 @@ class Drafted(Rates, total=False):
 def by_drafter(
     pair: Pair, models: Sequence[PreTrainedModel], sps: Settings, prompts: Sequence[Prompt], repeats: int
 ) -> list[Drafted]:
-    """Every drafter that can work with the pair, at its own defaults (but for one that wants other samples), under the rule and the sampling of `sps`, tracing off.
+    """Every drafter that can work with the pair, at its own defaults (but for one that wants other samples), under the rule and the
+    sampling of `sps`, tracing off.
     `models`: draft and verifier as transformers loads them."""
     ways = every_way(pair, models, sps)
     rows = []
@@ -53,9 +54,8 @@ def every_way(pair: Pair, models: Sequence[PreTrainedModel], sps: Settings) -> l
     """A way for each of them; ratios are to plain decoding by the same program."""
     draft, verifier = models
     ways = [Way(PLAIN, Specviz(pair, replace(sps, rule=None), traced=False))]
-    able = [drafter for name in drafters.names() if (drafter := drafters.make(name)).drafts]
-    for drafter in able:
-        if drafter.refusal(sps.rule, pair) is None and not drafter.wants_samples:
+    for drafter in drafters.of_text():
+        if drafter.refusal(sps.rule, pair) is None:
             ways.append(Way(drafter.name, Specviz(pair, replace(sps, drafter=drafter), traced=False), PLAIN))
     theirs = "transformers plain"
     ways.append(Way(theirs, Transformers(pair, verifier, sps)))

@@ -31,6 +31,9 @@ def names() -> list[str]:
 
 TOKENS = ("drawn", "chosen")  # the values of a knob `tokens`: how a token comes from its distribution
 TOKENS_HELP = "Each token is drawn from its distribution, or the likeliest is chosen."
+CONFIDENCE_HELP = (  # of a knob `confidence`, from 0 to 1
+    "Another token follows only if the likeliest at the last place had this probability, at temperature 1."
+)
 
 
 def make(name: str, **params: float | str) -> Drafter:
@@ -45,6 +48,12 @@ def parse(spec: str) -> Drafter:
     drafter = registry.parse(PACKAGE, KIND, spec)
     assert isinstance(drafter, Drafter)
     return drafter
+
+
+def of_text() -> list[Drafter]:
+    """Those that draft, and need no more than the text and the models for it: not what others wrote. At their own defaults."""
+    made = map(make, names())
+    return [drafter for drafter in made if drafter.drafts and not drafter.wants_samples]
 
 
 class Drafter:
@@ -100,6 +109,10 @@ class Drafter:
         return False
 
     @property
+    def uses_lookahead(self) -> bool:
+        return False
+
+    @property
     def wants_samples(self) -> int:
         """How many other samples of the same prompt it wants to be `given`."""
         return 0
@@ -112,6 +125,10 @@ class Drafter:
     def reads(self, pair: Pair) -> tuple[int, ...]:
         """The verifier's layers whose states it wants to see."""
         return ()
+
+    def ahead(self, pair: Pair) -> int:
+        """How many look-ahead tokens it wants behind each token that the verifier looks at."""
+        return 0
 
     def nodes(self, length: int) -> int:
         """The most nodes in a draft of at most `length` tokens on a path. One that `branches` has more than a chain."""
@@ -136,8 +153,14 @@ class Drafter:
                 f"The drafter {self.name} needs an exit trained for its verifier, and {pair.verifier.id} comes without one: "
                 "see `specviz train --exit`."
             )
+        if self.uses_lookahead and pair.lookahead is None:
+            return (
+                f"The drafter {self.name} needs look-ahead tokens trained for its verifier, and {pair.verifier.id} comes without: "
+                "see `specviz train --lookahead`."
+            )
         for need, wanted, words in (
             ("tree", self.branches, "look at several candidates for one place at once"),
+            ("ahead", self.uses_lookahead, "take look-ahead tokens"),
             ("begin", self.uses_exit, "stop behind some of its layers"),
             ("features", bool(self.reads(pair)), "show the states of its layers"),
         ):
@@ -169,8 +192,8 @@ class Proposer:
 
     def saw(self, seen: Looked) -> None:
         """What the verifier saw of the next n tokens of the text, before the first draft all but the last: by layer its states
-        [n, width], for a drafter that `reads`, and its distributions [n, V] behind them, for one that `reads_probs`. What was
-        seen of a draft comes with `settled`."""
+        [n, width], for a drafter that `reads`, and its distributions [n, V] behind them, for one that `reads_probs`; what
+        look-ahead tokens behind the last say, for one that wants some `ahead`. What was seen of a draft comes with `settled`."""
 
     async def propose(self, text: list[int], draft: Draft) -> None:
         """Adds tokens that may follow `text` to `draft`, while it has `room`. It may add none."""

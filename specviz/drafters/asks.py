@@ -13,13 +13,14 @@ from typing import Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from specviz.backends import Model, Session
+from specviz.backends import Forward, Model, Seen, Session
 from specviz.drafters.draft import Draft
 from specviz.prob import dists
 from specviz.rules import BlockRule, Rule, TokenRule
 from specviz.types import Sampling
 
 Answer = TypeVar("Answer")
+NONE_AHEAD = torch.empty(0)
 
 
 class Ask(Generic[Answer]):
@@ -36,16 +37,19 @@ class Ask(Generic[Answer]):
 
 
 class Looked(NamedTuple):
-    """probs [keep, V]: the distributions behind the tokens asked about. features: layer -> [n, width], see `Session.forward`."""
+    """probs [keep, V]: the distributions behind the tokens asked about. features: layer -> [n, width], see `Session.forward`.
+    ahead [keep, L, V]: the logits behind the look-ahead tokens that hung at each of those tokens."""
 
     probs: Tensor
     features: dict[int, Tensor]
+    ahead: Tensor = NONE_AHEAD
 
 
 @dataclass(slots=True, eq=False)
 class Look(Ask[Looked]):
     """Lets `session` see `tokens`, and asks for the distributions, over `vocabulary` tokens and under `sampling`, that
-    follow each of the last `keep`. `parents` and `features` as in `Session.forward`."""
+    follow each of the last `keep`. `parents` and `features` as in `Session.forward`. Behind each of the last `keep` hang so
+    many look-ahead tokens, one behind the other: a `Session.settle` or `rollback` is to forget them."""
 
     session: Session
     tokens: list[int]
@@ -54,10 +58,29 @@ class Look(Ask[Looked]):
     vocabulary: int
     parents: Sequence[int] | None = None
     features: Sequence[int] = ()
+    ahead: int = 0
 
     def answer(self) -> Looked:
-        seen = self.session.forward(self.tokens, self.keep, self.parents, self.features)
-        return Looked(dists.pad(dists.to_probs(seen.logits, self.sampling), self.vocabulary), seen.features)
+        seen = self.session.forward(*self.forward[1:])
+        return self.looked(seen, dists.to_probs(seen.logits[: self.keep], self.sampling))
+
+    @property
+    def forward(self) -> Forward:
+        """What the session is asked."""
+        tokens, parents = self.tokens, self.parents
+        if self.ahead:
+            count = len(tokens)
+            tokens, parents = list(tokens), list(range(-1, count - 1) if parents is None else parents)
+            for place in range(count - self.keep, count):
+                tokens += range(-1, -1 - self.ahead, -1)
+                parents += [place, *range(len(parents), len(parents) + self.ahead - 1)]
+        return Forward(self.session, tokens, self.keep * (1 + self.ahead), parents, self.features)
+
+    def looked(self, seen: Seen, probs: Tensor) -> Looked:
+        """The answer, from what was seen and the distributions [keep, any] behind the tokens themselves."""
+        features = {layer: states[: len(self.tokens)] for layer, states in seen.features.items()}
+        ahead = seen.logits[self.keep :].unflatten(0, (self.keep, self.ahead)) if self.ahead else NONE_AHEAD
+        return Looked(dists.pad(probs, self.vocabulary), features, ahead)
 
 
 @dataclass(slots=True, eq=False)

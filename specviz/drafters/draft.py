@@ -22,6 +22,7 @@ class Provenance(NamedTuple):
     matched      length, in tokens, of the run that was looked up to find it
     layer        the verifier's layer behind which it was proposed
     sample       index of the sample of the same prompt that it is a copy of
+    ahead        number of the look-ahead token, from 1 on, that it was proposed behind
     """
 
     by: str | None = None
@@ -29,6 +30,7 @@ class Provenance(NamedTuple):
     matched: int | None = None
     layer: int | None = None
     sample: int | None = None
+    ahead: int | None = None
 
 
 class Draft:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from specviz.drafters import TOKENS, TOKENS_HELP, Drafter, Proposer
+from specviz.drafters import CONFIDENCE_HELP, TOKENS, TOKENS_HELP, Drafter, Proposer
 from specviz.drafters.asks import Begin, Looked
 from specviz.drafters.draft import Draft, Provenance
 from specviz.drafters.head import along, whole_law
@@ -34,12 +34,7 @@ class EarlyExit(Drafter):
     left_out = "Layers left out in the middle (Draft & Verify), an exit at several layers, and to go on from a layer in transformers' own forward, which does drafted tokens again."
     uses_exit = True
 
-    confidence: float = knob(
-        0.5,
-        "Another token follows only if the likeliest at the last place had this probability, at temperature 1.",
-        low=0,
-        high=1,
-    )
+    confidence: float = knob(0.5, CONFIDENCE_HELP, low=0, high=1)
     tokens: str = knob("drawn", TOKENS_HELP, choices=TOKENS)
 
     def reads(self, pair: Pair) -> tuple[int, ...]:

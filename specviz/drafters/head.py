@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from specviz.drafters import TOKENS, TOKENS_HELP, Drafter, Proposer
+from specviz.drafters import CONFIDENCE_HELP, TOKENS, TOKENS_HELP, Drafter, Proposer
 from specviz.drafters.asks import Looked
 from specviz.drafters.draft import Draft
 from specviz.prob import dists
@@ -38,12 +38,7 @@ class Head(Drafter):
         "vLLM": '"method": "eagle3", "model": "HEAD", "draft_sample_method": "{tokens?drawn=probabilistic;chosen=greedy}"'
     }
 
-    confidence: float = knob(
-        0.6,
-        "Another token follows only if the likeliest at the last place had this probability, at temperature 1.",
-        low=0,
-        high=1,
-    )
+    confidence: float = knob(0.6, CONFIDENCE_HELP, low=0, high=1)
     tokens: str = knob("drawn", TOKENS_HELP, choices=TOKENS)
 
     def reads(self, pair: Pair) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from specviz.backends import Batch, Forward, Model, Pair, Session
+from specviz.backends import Batch, Model, Pair, Session
 from specviz.drafters.asks import Begin, Judge, Look, Looked, judge
 from specviz.engine import lengths
 from specviz.engine.decode import Answer, Asked, Asking, Decoding, RoundResult
@@ -65,8 +65,8 @@ def decode(pair: Pair, jobs: Sequence[Job], *, rows: int = 32) -> Iterator[tuple
     Closing the generator stops the compute. ModelError if a model returns NaN; ValueError if a drafter cannot work with
     these models or under its rule.
     """
-    verifier = pair.verifier.batch(rows, _room(jobs, pair.verifier))
-    draft = pair.draft.batch(rows, _room(jobs, pair.draft)) if pair.draft is not None else None
+    verifier = pair.verifier.batch(rows, _room(jobs, pair, pair.verifier))
+    draft = pair.draft.batch(rows, _room(jobs, pair, pair.draft)) if pair.draft is not None else None
     waiting = iter(range(len(jobs)))
     lanes: dict[int, _Lane] = {}
     while True:
@@ -94,13 +94,14 @@ def decode(pair: Pair, jobs: Sequence[Job], *, rows: int = 32) -> Iterator[tuple
             yield job, result
 
 
-def _room(jobs: Sequence[Job], model: Model) -> int:
-    """The most tokens that a text takes up in a cache: its own, and those of a draft that share a place."""
+def _room(jobs: Sequence[Job], pair: Pair, model: Model) -> int:
+    """The most tokens that a text takes up in a cache: its own, and those of a draft that share a place; look-ahead tokens too."""
     most = 0
     for prompt, settings in jobs:
         length = settings.draft_length if isinstance(settings.draft_length, int) else lengths.LONGEST
         drafts = range(min(length, settings.max_new_tokens) + 1)
-        shared = max(settings.drafting.nodes(n) - n for n in drafts)
+        nodes, ahead = settings.drafting.nodes, settings.drafting.ahead(pair)
+        shared = max(nodes(n) - n + (nodes(n) + 1) * ahead for n in drafts)
         most = max(most, min(len(prompt) + settings.max_new_tokens, model.max_positions) + shared)
     return most
 
@@ -133,14 +134,13 @@ def _advance(lane: _Lane, answer: Answer | None) -> RoundResult | None:
 
 def _looked(batch: Batch, looks: Sequence[Look]) -> list[Looked]:
     """One forward for all, and one softmax for all that sample alike."""
-    seen = batch.forward([Forward(look.session, look.tokens, look.keep, look.parents, look.features) for look in looks])
+    seen = batch.forward([look.forward for look in looks])
     answers: dict[int, Looked] = {}
     for sampling in dict.fromkeys(look.sampling for look in looks):
         alike = [i for i, look in enumerate(looks) if look.sampling == sampling]
-        logits = torch.cat([seen[i].logits for i in alike])
-        probs = dists.pad(dists.to_probs(logits, sampling), looks[0].vocabulary)
+        probs = dists.to_probs(torch.cat([seen[i].logits[: looks[i].keep] for i in alike]), sampling)
         for i, rows in zip(alike, torch.split(probs, [looks[i].keep for i in alike])):
-            answers[i] = Looked(rows, seen[i].features)
+            answers[i] = looks[i].looked(seen[i], rows)
     return [answers[i] for i in range(len(looks))]
 
 

@@ -69,10 +69,10 @@ class Decoding:
         if len(prompt) >= self.limit:
             raise ValueError(f"The prompt is {len(prompt):,} tokens long; these models hold {room:,}.")
         self.finished: Reason | None = None
-        self.proposer, self._reads = (
-            self.drafter.open(pair, verifier if self.drafter.uses_exit else draft),
-            self.drafter.reads(pair),
-        )
+        self.proposer = self.drafter.open(pair, verifier if self.drafter.uses_exit else draft)
+        self._reads, self._ahead = self.drafter.reads(pair), self.drafter.ahead(pair)
+        if isinstance(settings.draft_length, int):
+            self._ahead = min(self._ahead, settings.draft_length)
         if count := self.drafter.wants_samples:
             if len(settings.samples) < count:
                 raise ValueError(
@@ -100,7 +100,8 @@ class Decoding:
 
         unseen = self.text[self.verifier.length :]
         parents = None if draft.is_chain else [*range(-1, len(unseen) - 1), *(p + len(unseen) for p in draft.parents)]
-        seen = await self._look([*unseen, *draft.tokens], len(draft) + 1, parents)
+        ahead = self._looked_ahead(draft)
+        seen = await self._look([*unseen, *draft.tokens], len(draft) + 1, parents, ahead)
         verify_seconds = self.verifier.seconds - verify_seconds
 
         judgement, uniforms, walk = None, [], NOTHING
@@ -129,17 +130,25 @@ class Decoding:
         )  # fmt: skip
 
     async def _show_prompt(self) -> None:
-        """Lets the drafter see what the verifier sees in the prompt, if it wants to; distributions a few at a time."""
+        """Lets the drafter see what the verifier sees in the prompt, if it wants to, and what look-ahead tokens behind it say;
+        distributions a few at a time."""
         tokens, all_probs = self.text[:-1], self.drafter.reads_probs
-        if not (self._reads or all_probs):
+        if not (self._reads or all_probs or self._ahead):
             return
         step = PROBS_AT_ONCE if all_probs else len(tokens)
         for first in range(0, len(tokens), step or 1):
             part = tokens[first : first + step]
-            self.proposer.saw(await self._look(part, len(part) if all_probs else 1))
+            self.proposer.saw(await self._look(part, len(part) if all_probs else 1, ahead=self._ahead))
+            self.verifier.settle(range(len(part)))
 
-    def _look(self, tokens: list[int], keep: int, parents: list[int] | None = None) -> Look:
-        return Look(self.verifier, tokens, keep, self.settings.sampling, self.vocabulary, parents, self._reads)
+    def _look(self, tokens: list[int], keep: int, parents: list[int] | None = None, ahead: int = 0) -> Look:
+        return Look(self.verifier, tokens, keep, self.settings.sampling, self.vocabulary, parents, self._reads, ahead)
+
+    def _looked_ahead(self, draft: Draft) -> int:
+        """How many look-ahead tokens hang at every place of a round: as many as the drafter wants, if the next round can draft so
+        many, and if the text has so many places left behind the draft."""
+        left = self.limit - len(self.text)
+        return max(0, min(self._ahead, left - 2, left - draft.depth))
 
     def _empty_draft(self) -> Draft:
         settings, start = self.settings, len(self.text)

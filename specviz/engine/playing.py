@@ -20,6 +20,8 @@ class Playing:
         self._sampling, self._source, self._pair = sampling, noise.Noise(seed), pair
         self._text, self._first = [*prompt, *written], len(prompt)
         self._session = pair.verifier.session() if drafter.uses_exit else None
+        self._ahead = drafter.ahead(pair)
+        self._text_alone = pair.verifier.session() if self._ahead else None  # look-ahead tokens behind it are forgotten
         if drafter.uses_draft_model and pair.draft is not None:
             self._session = pair.draft.session()
         self._proposer, self._seen = drafter.open(pair, self._session), 0
@@ -42,6 +44,10 @@ class Playing:
             new = slice(self._seen, len(text) - 1)
             self._proposer.saw(Looked(probs[new], {layer: states[new] for layer, states in features.items()}))
             self._seen = len(text) - 1
+        if self._text_alone is not None and (new := text[self._text_alone.length : -1]):
+            look = Look(self._text_alone, new, 1, self._sampling, self._pair.vocabulary, ahead=self._ahead)
+            self._proposer.saw(look.answer())
+            self._text_alone.settle(range(len(new)))
         draft = Draft(
             len(text), length, self._sampling, self._source, self._pair.vocabulary, self._pair.stop_tokens, attempt
         )

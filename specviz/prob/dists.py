@@ -18,6 +18,7 @@ from specviz.types import ModelError, Sampling
 
 LONG, FEW = 1024, 10  # a vocabulary worth narrowing, and to which part of it at most
 COOL, LIKELIEST = 0.3, 64  # temperature up to which so many tokens of a long vocabulary mostly have nearly all the mass
+BLOCK = 64  # entries of a long row that are first compared by their largest
 MANY = 256  # tokens that top-k may keep from which on a whole row is worth no more than they are
 
 
@@ -55,7 +56,7 @@ def _few(size: int, sampling: Sampling) -> int:
 def _few_probs(logits: Tensor, sampling: Sampling, count: int) -> Tensor | None:
     """`to_probs` by way of the `count` likeliest tokens; None if more may be kept: because some are tied, or because it matters to
     top-p how much mass the others have, which is not computed."""
-    values, tokens = logits.topk(count + 1, -1)
+    values, tokens = likeliest(logits, count + 1)
     _check_finite(values[..., 0])
     others, values, tokens = values[..., -1:], values[..., :-1], tokens[..., :-1]
     few = torch.softmax((values - values[..., :1]) / sampling.temperature, -1)
@@ -75,6 +76,20 @@ def _few_probs(logits: Tensor, sampling: Sampling, count: int) -> Tensor | None:
     return torch.zeros_like(logits).scatter_(-1, tokens, few)
 
 
+def likeliest(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` largest entries of rows [..., V] and where they are, the largest first: `Tensor.topk`, three times as fast on a
+    CPU. They all are in the `count` blocks whose largest entries are the largest, or tied with some that are."""
+    size = rows.shape[-1]
+    if rows.device.type != "cpu" or size < LONG or size % BLOCK or 4 * count > size // BLOCK:
+        values, places = rows.topk(count, -1)
+        return values, places
+    blocks = rows.unflatten(-1, (-1, BLOCK))
+    some = blocks.amax(-1).topk(count, -1).indices
+    part = blocks.gather(-2, some.unsqueeze(-1).expand(*some.shape, BLOCK)).flatten(-2)
+    values, places = part.topk(count, -1)
+    return values, some.gather(-1, places // BLOCK) * BLOCK + places % BLOCK
+
+
 def _check_finite(values: Tensor) -> None:
     """Of a row with NaN, +inf or nothing but -inf, neither the largest logit nor the softmax is finite."""
     if not math.isfinite(values.sum().item()):
@@ -88,13 +103,13 @@ def _least_kept(probs: Tensor, sampling: Sampling) -> Tensor:
     size = probs.shape[-1]
     mass: Tensor | float
     if 0 < sampling.top_k < size:
-        ordered = probs.topk(sampling.top_k, -1).values
+        ordered = likeliest(probs, sampling.top_k)[0]
         least = ordered[..., -1:]
         if sampling.top_p == 1:
             return least
         mass = probs.where(probs >= least, 0.0).sum(-1, keepdim=True)  # more than k tokens, if some are tied
     else:
-        ordered, mass = probs.topk(min(256, size), -1).values, 1.0
+        ordered, mass = likeliest(probs, min(256, size))[0], 1.0
         if not bool((ordered.sum(-1) >= sampling.top_p).all()):
             ordered = _falling(probs)
     inside = ordered.cumsum(-1) - ordered < sampling.top_p * mass  # the mass before a token is still short of top_p

@@ -82,9 +82,10 @@ def check(data: dict[str, Any]) -> None:
         "draft": any(settings.drafter.uses_draft_model for settings in lanes),
         "head": any(settings.drafter.uses_head for settings in lanes),
         "exit": any(settings.drafter.uses_exit for settings in lanes),
+        "lookahead": any(settings.drafter.uses_lookahead for settings in lanes),
     }
     if not data["models"].keys() <= needed.keys():
-        _wrong("models", "a verifier, a draft, a head and an exit")
+        _wrong("models", "a verifier, a draft, a head, an exit and look-ahead tokens")
     for role in [role for role in needed if needed[role] or data["models"].get(role) is not None]:
         facts = data["models"].get(role)
         _fields(f"models.{role}", facts, _MODEL)
@@ -270,7 +271,7 @@ def _shape(where: str, round_: dict[str, Any], rule: Rule | None) -> tuple[list[
 
 def _provenance(where: str, columns: Any, round_: dict[str, Any], text: list[int], samples: list[list[int]]) -> None:
     """`text`: the tokens before the round."""
-    drafted, numbers = round_["drafted"], ("copied_from", "matched", "layer", "sample")
+    drafted, numbers = round_["drafted"], ("copied_from", "matched", "layer", "sample", "ahead")
     if not isinstance(columns, dict) or not {"by", *numbers} >= columns.keys() or not columns:
         _wrong(where, f"lists called by, {', '.join(numbers)}, or some of them")
     for name, column in columns.items():

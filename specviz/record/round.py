@@ -36,6 +36,7 @@ class ProvenanceData(TypedDict, total=False):
     matched: list[int | None]
     layer: list[int | None]
     sample: list[int | None]
+    ahead: list[int | None]
 
 
 class CandidatesData(TypedDict):
@@ -304,6 +305,8 @@ def _columns(provenance: list[Provenance]) -> ProvenanceData:
         columns["layer"] = [known.layer for known in provenance]
     if any(known.sample is not None for known in provenance):
         columns["sample"] = [known.sample for known in provenance]
+    if any(known.ahead is not None for known in provenance):
+        columns["ahead"] = [known.ahead for known in provenance]
     return columns
 
 
@@ -318,6 +321,7 @@ def _provenance(columns: ProvenanceData) -> list[Provenance]:
             columns.get("matched", nothing),
             columns.get("layer", nothing),
             columns.get("sample", nothing),
+            columns.get("ahead", nothing),
         )
     ]
 

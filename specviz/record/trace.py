@@ -17,11 +17,12 @@ The JSON is an object with
 A round is {start, drafted, kept, emitted, origin, judged, slices, draft_seconds, verify_seconds, seconds, clock}, and for a
 draft that is no chain {parents, path, node} as in `Round`: `judged` holds one list per column, an entry per judged token;
 `origin` is that of the last emitted token (null: the round ended on an accepted end of text). A round whose drafter says
-where its tokens came from has `provenance` too, {by, copied_from, matched, layer, sample}: lists with an entry per drafted token,
+where its tokens came from has `provenance` too, {by, copied_from, matched, layer, sample, ahead}: lists with an entry per drafted token,
 null where that says nothing of it, and a list left out where it says nothing of any. `by` names the drafter, where one
 stands for several; `copied_from` is the index in the text (prompt_tokens, then what the lane emitted before this round) of
 the token that this one is a copy of; `matched` is the length of the run that was looked up to find it; `layer` the
-verifier's layer behind which it was proposed; `sample` the index of that of `samples` which it is a copy of. Infinity is the string
+verifier's layer behind which it was proposed; `sample` the index of that of `samples` which it is a copy of; `ahead` the number,
+from 1 on, of the look-ahead token behind which it was proposed. Infinity is the string
 "Infinity". No [V] array is ever kept. Version 1 had neither drafters nor trees; it is read as well.
 """
 
@@ -38,7 +39,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from specviz import __version__, registry
-from specviz.backends import Exit, Head, Model, Pair
+from specviz.backends import Exit, Head, Lookahead, Model, Pair
 from specviz.engine.race import Step
 from specviz.engine.settings import Settings
 from specviz.record.check import check
@@ -62,7 +63,7 @@ class ModelFacts:
     backend: str
 
     @classmethod
-    def of(cls, model: Model | Head | Exit) -> ModelFacts:
+    def of(cls, model: Model | Head | Exit | Lookahead) -> ModelFacts:
         return cls(model.id, model.revision, model.parameters, model.dtype, model.name)
 
 
@@ -88,7 +89,7 @@ class Added(NamedTuple):
 
 @dataclass
 class Trace:
-    """The record. `models` has a "verifier", a "draft" if one was loaded, and a "head" and an "exit" if a lane drafts by them; `versions` are those of the software."""
+    """The record. `models` has a "verifier", a "draft" if one was loaded, and a "head", an "exit" and a "lookahead" if a lane drafts by them; `versions` are those of the software."""
 
     prompt: str
     style: str | None
@@ -268,6 +269,7 @@ def begin(
     used = {
         "head": any(settings.drafting.uses_head for settings in lanes),
         "exit": any(settings.drafting.uses_exit for settings in lanes),
+        "lookahead": any(settings.drafting.uses_lookahead for settings in lanes),
     }
     parts = {role: part for role, part in pair.parts.items() if used.get(role, True)}
     trace = Trace(

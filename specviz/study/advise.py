@@ -133,8 +133,7 @@ def able(pair: Pair) -> list[Drafter]:
 
 def chains() -> list[Drafter]:
     """The drafters of chains that need a text alone, at their own defaults."""
-    made = map(drafters.make, drafters.names())
-    return [drafter for drafter in made if drafter.drafts and not drafter.branches and not drafter.wants_samples]
+    return [drafter for drafter in drafters.of_text() if not drafter.branches]
 
 
 def each_drafter(

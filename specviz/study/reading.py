@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from specviz.backends import Exit, Head, Model, Pair
+from specviz.backends import Exit, Head, Lookahead, Model, Pair
 from specviz.drafters import Drafter
 from specviz.drafters.asks import next_probs
 from specviz.engine.playing import Playing
@@ -92,6 +92,8 @@ def draft_laws(trace: Trace, written: list[int], pair: Pair, drafter: Drafter) -
         _same(trace, "head", pair.head)
     if drafter.uses_exit and pair.exit is not None and "exit" in trace.models:
         _same(trace, "exit", pair.exit)
+    if drafter.uses_lookahead and pair.lookahead is not None and "lookahead" in trace.models:
+        _same(trace, "lookahead", pair.lookahead)
     return drafter.laws(pair, trace.prompt_tokens, written, trace.sampling)
 
 
@@ -190,7 +192,7 @@ def _eldest(round_: Round) -> list[tuple[int, int]]:
     return eldest
 
 
-def _same(trace: Trace, role: str, model: Model | Head | Exit) -> None:
+def _same(trace: Trace, role: str, model: Model | Head | Exit | Lookahead) -> None:
     facts = trace.models.get(role)
     if facts is None or facts.revision != model.revision:
         other = "another" if facts is None else f"another {role} ({facts.id})"

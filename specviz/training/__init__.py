@@ -1,9 +1,11 @@
-"""Recipes, each one command, that stop and go on: a pair from nothing, and a draft, a head or an exit for a verifier that is there.
+"""Recipes, each one command, that stop and go on: a pair from nothing, and a draft, a head, an exit or look-ahead tokens for a verifier
+that is there.
 
     python -m specviz train --data DIR --out DIR --minutes 90
     python -m specviz train --verifier MODEL --out DIR --minutes 90
     python -m specviz train --verifier MODEL --head --out DIR --minutes 90
     python -m specviz train --verifier MODEL --exit 8 --out DIR --minutes 90
+    python -m specviz train --verifier MODEL --lookahead 3 --out DIR --minutes 90
 
 This module is cheap to import; torch is imported when the training runs.
 """
@@ -15,7 +17,7 @@ from pathlib import Path
 
 OF_ONE = {  # options that only one of the recipes knows
     "data": ("steps", "verifier_size"),
-    "verifier": ("head", "exit", "begin", "prompts", "texts", "tokens", "layers", "reads", "kept_tokens"),
+    "verifier": ("head", "exit", "lookahead", "begin", "prompts", "texts", "tokens", "layers", "reads", "kept_tokens"),
 }
 
 
@@ -55,6 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="E",
         help="train an exit behind its layer E instead: with its first E layers it drafts for itself",
+    )
+    add(
+        "--lookahead",
+        type=int,
+        metavar="L",
+        help="train L look-ahead tokens instead: embeddings with which its own forward says what comes further on",
     )
     add("--begin", type=Path, metavar="FOLDER", help="go on from the draft, head or exit in this folder, which an earlier training"
         " made, such as assets/pairs/smollm2/head")  # fmt: skip

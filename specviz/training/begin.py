@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from specviz.backends.weights import KEPT
 
-ASKED_BY = {"draft": "neither --head nor --exit", "head": "--head", "exit": "--exit {layer}"}
+ASKED_BY = {"draft": "--verifier alone", "head": "--head", "exit": "--exit {layer}"}
 
 
 def settle(args: argparse.Namespace) -> None:
@@ -25,7 +25,9 @@ def settle(args: argparse.Namespace) -> None:
         copied = own["copied_layers"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"--begin: {str(args.begin)!r} holds no draft, head or exit of a training: {error}") from error
-    asked = "head" if args.head else "draft" if args.exit is None else "exit"
+    if args.lookahead:
+        raise ValueError("--begin is for a draft, a head or an exit; look-ahead tokens go on with --resume")
+    asked = "lookahead" if args.lookahead else "head" if args.head else "draft" if args.exit is None else "exit"
     if kind != asked or (kind == "exit" and own["layer"] != args.exit):
         raise ValueError(f"--begin: {str(args.begin)!r} is of a training by {ASKED_BY[kind].format(**own)}: give that")
     said: dict[str, Any] = {"layers": ",".join(map(str, copied)) or None, "kept_tokens": None, "draft_size": None}

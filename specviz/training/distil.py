@@ -4,16 +4,17 @@
     2. draft     learns the laws that the verifier had while it wrote, and is measured on texts that it does not learn
 
 or, with --head, a head on the verifier's states, or with --exit E an exit behind its layer E, for which its states after several
-layers are kept while it writes:
+layers are kept while it writes, or with --lookahead L so many look-ahead tokens for its own forward:
 
-    2. head      learns as the draft does; or exit
+    2. head      learns as the draft does; or exit, or lookahead
 
 With --begin FOLDER it goes on from a draft, a head or an exit that such a training made.
 
 Each shard of 1. and each checkpoint of 2. is kept in OUT/state, so a run that was stopped goes on with --resume; with
 --tokens and --draft-steps it comes to the same draft as one that was not. `state/draft/log.jsonl` has the overlap
 sum(min(verifier, draft)) on the held-out answers, now and then: at temperature 1, and as `overlap_cool` sampled as people do;
-of a head for the first, second, ... drafted token. The settings of the allocator that `recipe` names make it a fifth faster.
+of a head or look-ahead tokens for the first, second, ... drafted token. The settings of the allocator that `recipe` names make it
+a fifth faster.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from specviz.training import (
     distil_draft,
     distil_exit,
     distil_head,
+    distil_lookahead,
     export,
     loop,
     machine,
@@ -50,7 +52,7 @@ from specviz.training import (
 )
 from specviz.training.exit import ExitModel
 from specviz.training.learning import SAMPLINGS, Options
-from specviz.training.optimizer import Both, ForBegun, ForCopies, ForHead, Scaled
+from specviz.training.optimizer import Both, ForAhead, ForBegun, ForCopies, ForHead, Scaled
 from specviz.training.prompts import Source
 from specviz.training.reading import Readings
 from specviz.training.shards import Shards, words
@@ -65,7 +67,14 @@ KEPT_TOKENS = 8192
 ROWS = {torch.float32: 48, torch.bfloat16: 160}  # texts written in step, and of a shard
 ROWS_OF_GPU = 256
 WRONG = 0.02  # total variation between the verifier's law and that of its states, beyond rounding
-TRAININGS: dict[str, Any] = {"draft": distil_draft, "head": distil_head, "exit": distil_exit}
+TRAININGS: dict[str, Any] = {
+    "draft": distil_draft,
+    "head": distil_head,
+    "exit": distil_exit,
+    "lookahead": distil_lookahead,
+}
+DRAFTERS = {"draft": "model", "head": "head", "exit": "early_exit", "lookahead": "lookahead"}  # by what is trained
+TITLES = {"draft": "A draft", "head": "A head", "exit": "An exit", "lookahead": "Look-ahead tokens"}
 
 
 def settings(args: argparse.Namespace) -> argparse.Namespace:
@@ -78,21 +87,31 @@ def settings(args: argparse.Namespace) -> argparse.Namespace:
         args.tokens, args.draft_steps = args.tokens or QUICK_TOKENS, args.draft_steps or 40
     args.minutes = args.minutes or MINUTES
     args.kept_tokens = args.kept_tokens or KEPT_TOKENS
-    loop.above_zero(args, "minutes", "draft_steps", "tokens", "rows", "length", "kept_tokens")
+    loop.above_zero(args, "minutes", "draft_steps", "tokens", "rows", "length", "kept_tokens", "lookahead")
     if args.layers and args.draft_size:
         raise ValueError("--draft-size is for a draft without copies of --layers: give one of the two")
-    if args.head and args.exit is not None:
-        raise ValueError("--head and --exit are two trainings: give one of the two, and the other with --resume later")
+    asked = [
+        name
+        for name in ("head", "exit", "lookahead")
+        if getattr(args, name) is not None and getattr(args, name) is not False
+    ]
+    if len(asked) > 1:
+        names = " and ".join(f"--{name}" for name in asked)
+        raise ValueError(
+            f"{names} are {('two', 'three')[len(asked) - 2]} trainings: give one, and another with --resume later"
+        )
     if on_states(args) and args.draft_size:
-        raise ValueError("--draft-size is for a draft; a head and an exit have the width of their verifier")
-    if args.reads and not on_states(args):
+        raise ValueError("--draft-size is for a draft; all others have the width of their verifier")
+    if args.reads and not (args.head or args.exit is not None):
         raise ValueError("--reads is for a --head or an --exit")
+    if args.lookahead and args.layers:
+        raise ValueError("--layers is for what copies some; look-ahead tokens go through all of the verifier's")
     return args
 
 
 def on_states(args: argparse.Namespace) -> bool:
-    """Whether it is a head or an exit that is trained."""
-    return bool(args.head) or args.exit is not None
+    """Whether what is trained learns from states of all tokens: not a draft."""
+    return role_of(args) != "draft"
 
 
 def train_draft(args: argparse.Namespace) -> int:
@@ -116,7 +135,7 @@ def train_draft(args: argparse.Namespace) -> int:
         readings.complete(teacher)
     torch.manual_seed(args.seed)
     kept = kept_tokens(state / "kept_tokens.json", shards, source, args, weights.config["vocab_size"])
-    model = started(args, weights, kept, layers, reads, teacher, shards)
+    model = started(args, weights, kept, layers, reads, teacher, shards, device)
     del teacher
     role = role_of(args)
     options = Options(
@@ -127,6 +146,8 @@ def train_draft(args: argparse.Namespace) -> int:
         return 1
     if role == "draft":
         export.save_draft(args.out / role, model, folder, layers)
+    elif role == "lookahead":
+        export.save_lookahead(args.out / role, model)
     else:
         export.save_on_states(args.out / role, model, folder, layers[-1])
     export.save_facts(args.out, pair_facts(args, facts, tokenizer, shards, run, role))
@@ -134,6 +155,8 @@ def train_draft(args: argparse.Namespace) -> int:
 
 
 def role_of(args: argparse.Namespace) -> str:
+    if args.lookahead:
+        return "lookahead"
     return "head" if args.head else "draft" if args.exit is None else "exit"
 
 
@@ -145,8 +168,11 @@ def started(
     reads: list[int],
     teacher: Teacher,
     shards: Shards,
+    device: torch.device,
 ) -> Any:
     """The model before it learns: as --begin left it, or copies of layers, and in front of them what least squares make."""
+    if args.lookahead:
+        return distil_lookahead.start(weights, kept, args.lookahead, device)
     head = weights[HEAD]
     model: Any
     if args.head:
@@ -168,6 +194,8 @@ def rates(args: argparse.Namespace) -> type[Scaled]:
     """The optimizer that suits what is known already."""
     if args.begin:
         return ForBegun
+    if args.lookahead:
+        return ForAhead
     if on_states(args):
         return ForHead
     return Both if args.draft_size else ForCopies
@@ -191,7 +219,7 @@ def folder_of(verifier: str, device: str) -> Path:
 def copied_layers(args: argparse.Namespace, weights: Weights) -> list[int]:
     """The verifier's layers that the draft begins with, none if it has a size of its own; or the one that a head or an exit does."""
     count = weights.config["num_hidden_layers"]
-    if args.draft_size:
+    if args.draft_size or args.lookahead:
         return []
     layers = numbers("--layers", args.layers) or ([count - 1] if on_states(args) else spread(count))
     if on_states(args) and len(layers) > 1:
@@ -206,6 +234,8 @@ def read_layers(args: argparse.Namespace, weights: Weights) -> list[int]:
     """Those whose states a head reads, or are kept for an exit, the last of all among them: state 0 is the embedding, the others
     are behind layers."""
     count = weights.config["num_hidden_layers"]
+    if args.lookahead:
+        return [count]
     reads = numbers("--reads", args.reads) or distil_head.spread(count)
     if odd := [layer for layer in reads if not 0 <= layer <= count]:
         raise ValueError(f"the verifier has the states 0 to {count}; got {odd[0]}")
@@ -301,17 +331,13 @@ def pair_facts(
     """What pair.json says: the models, and where the draft's, the head's or the exit's knowledge comes from. What another training put
     there stays."""
     file = args.out / "pair.json"
-    before = (
-        json.loads(file.read_text(encoding="utf-8"))
-        if file.is_file()
-        else {"drafter": {"draft": "model", "head": "head", "exit": "early_exit"}[role]}
-    )
+    before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"drafter": DRAFTERS[role]}
     model = run.model
     log = [json.loads(line) for line in (run.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     curve = [{name: line[name] for name in ("step", "tokens", *SAMPLINGS) if name in line} for line in log]
     return before | {
         "name": args.out.resolve().name,
-        "title": f"{'An' if role == 'exit' else 'A'} {role} for {verifier['model']}",
+        "title": f"{TITLES[role]} for {verifier['model']}",
         "knows": "What its verifier knows.",
         "made_of": "Distilled on what the verifier itself wrote.",
         "licence": "that of the verifier",

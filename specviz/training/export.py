@@ -17,6 +17,7 @@ from specviz.backends.weights import EMBEDDING, HEAD
 from specviz.training.cut import CutLlama
 from specviz.training.exit import ExitModel
 from specviz.training.head import HeadModel
+from specviz.training.lookahead import LookaheadModel
 from specviz.training.model import Llama, Size
 from specviz.training.tokenizer import END
 
@@ -105,6 +106,14 @@ def _save_beside(folder: Path, model: CutLlama | HeadModel | ExitModel, verifier
     save_weights(folder, model.state_dict())
 
 
+def save_lookahead(folder: Path, model: LookaheadModel) -> None:
+    """Look-ahead tokens beside their verifier's folder, as `backends.lookahead` reads them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    facts = {"hidden_size": model.size.width, "specviz": {"lookahead": model.count}}
+    write_json(folder / "config.json", facts)
+    save_weights(folder, {"lookahead.weight": model.embeddings})
+
+
 def save_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
     """Shards and their index: half precision, numbers of tokens as they are. Those of an earlier model go."""
     for old in folder.glob("model*.safetensors*"):
@@ -126,8 +135,8 @@ def save_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
 
 
 def save_facts(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Writes the pair.json of a folder: `facts`, and of each weight file in draft/, verifier/, head/ and exit/ its SHA-256."""
-    hashes = {role: sums(folder / role) for role in ("draft", "verifier", "head", "exit")}
+    """Writes the pair.json of a folder: `facts`, and of each weight file in its folders its SHA-256."""
+    hashes = {role: sums(folder / role) for role in ("draft", "verifier", "head", "exit", "lookahead")}
     write_json(
         folder / "pair.json",
         {**facts, **{role: facts[role] | {"sha256": files} for role, files in hashes.items() if files}},

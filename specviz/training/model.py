@@ -81,6 +81,9 @@ class Norm(nn.Module):
         return (self.weight * x32).to(x.dtype)
 
 
+Cache = tuple[Tensor, Tensor]  # of a layer, where its keys and values go: [B, groups, T, head]
+
+
 class Attention(nn.Module):
     def __init__(self, size: Size):
         super().__init__()
@@ -90,13 +93,16 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(size.width, size.key_heads * size.head, bias=False)
         self.o_proj = nn.Linear(size.width, size.width, bias=False)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: Cache | None = None) -> Tensor:
         batch, length, width = x.shape
         # one matrix product for the three projections: a third of the call overhead
         weight = torch.cat([self.q_proj.weight, self.k_proj.weight, self.v_proj.weight])
         parts = F.linear(x, weight).view(batch, length, -1, self.head).transpose(1, 2)
         q, k, v = parts.split([self.heads, self.groups, self.groups], dim=1)
         q, k = rotate(q, cos, sin).to(v.dtype), rotate(k, cos, sin).to(v.dtype)
+        if cache is not None:
+            cache[0].copy_(k)
+            cache[1].copy_(v)
         out = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=self.groups < self.heads)
         return self.o_proj(out.transpose(1, 2).reshape(batch, length, width))
 
@@ -121,8 +127,8 @@ class Layer(nn.Module):
         self.post_attention_layernorm = Norm(size.width, size.epsilon)
         self.mlp = Mlp(size)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), cos, sin)
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: Cache | None = None) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin, cache)
         return x + self.mlp(self.post_attention_layernorm(x))
 
 

@@ -30,12 +30,9 @@ UNITS = {"spend": "nats per token", "accept": "tokens per round"}
 
 def answered(turn: Turn, kind: str, text: str) -> Iterator[Message]:
     """The job of a question of one of the kinds in QUESTIONS, which came as JSON text."""
-    if kind == "drafters":
-        yield from drafter_messages(text, turn.pair)
-    elif kind in ANSWERS:
-        yield {"kind": "answer", "answer": ANSWERS[kind](text, turn.pair)}
-    else:
+    if kind not in QUESTIONS:
         raise Refused("", f"A question is one of {', '.join(QUESTIONS)}.")
+    yield from QUESTIONS[kind](text, turn.pair)
 
 
 def answer(text: str, pair: Pair) -> dict[str, Any]:
@@ -176,10 +173,19 @@ def _number(value: Any, field: str, high: float, unit: str) -> float:
     return float(value)
 
 
-ANSWERS: dict[str, Callable[[str, Pair], dict[str, Any]]] = {
-    "advise": answer,
-    "tryout": tried,
-    "buys": bought,
-    "shapes": shaped,
+def _whole_answer(answered: Callable[[str, Pair], dict[str, Any]]) -> Callable[[str, Pair], Iterator[Message]]:
+    """The messages of a question that is answered all at once."""
+
+    def messages(text: str, pair: Pair) -> Iterator[Message]:
+        yield {"kind": "answer", "answer": answered(text, pair)}
+
+    return messages
+
+
+QUESTIONS: dict[str, Callable[[str, Pair], Iterator[Message]]] = {
+    "advise": _whole_answer(answer),
+    "tryout": _whole_answer(tried),
+    "buys": _whole_answer(bought),
+    "shapes": _whole_answer(shaped),
+    "drafters": drafter_messages,
 }
-QUESTIONS = (*ANSWERS, "drafters")

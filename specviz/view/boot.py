@@ -143,7 +143,16 @@ def drafter_words() -> dict[str, dict[str, Any]]:
         if drafter.drafts:
             known[name] = {
                 word: getattr(drafter, word)
-                for word in ("summary", "source", "uses_draft_model", "uses_head", "uses_exit", "branches", "servers")
+                for word in (
+                    "summary",
+                    "source",
+                    "uses_draft_model",
+                    "uses_head",
+                    "uses_exit",
+                    "uses_lookahead",
+                    "branches",
+                    "servers",
+                )
             }
             known[name]["knobs"] = knob_words(type(drafter))
     return known

@@ -57,6 +57,7 @@ interface DrafterWords {
   uses_draft_model?: boolean;
   uses_head?: boolean;
   uses_exit?: boolean;
+  uses_lookahead?: boolean;
   branches?: boolean;
   knobs: Knob[];
 }
@@ -168,6 +169,7 @@ interface Provenance {
   layer: number | null;
   matched: number | null;
   sample: number | null;
+  ahead: number | null;
   place: number | null;
   first: number;
   last: number;
@@ -277,6 +279,7 @@ interface Sizes {
   draft?: number | null;
   head?: number | null;
   exit?: number | null;
+  lookahead?: number | null;
   verifier: number;
 }
 

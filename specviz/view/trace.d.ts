@@ -15,6 +15,7 @@ interface ProvenanceData {
   matched?: (number | null)[];
   layer?: (number | null)[];
   sample?: (number | null)[];
+  ahead?: (number | null)[];
 }
 
 interface CandidatesData {

@@ -13,7 +13,7 @@ import pytest
 
 from specviz import backends, rules
 from specviz.assets import ASSETS
-from specviz.backends import pair as pairs_file
+from specviz.backends import facts as facts_file
 from specviz.backends.weights import EMBEDDING
 from specviz.engine.settings import Settings
 from specviz.record import trace
@@ -40,7 +40,7 @@ def write_pair(folder: Path, **facts) -> Path:
 @pytest.fixture
 def registered(tmp_path, monkeypatch):
     """Two pairs that come with the project, in place of those that do."""
-    monkeypatch.setattr(pairs_file, "PAIRS", tmp_path / "pairs")
+    monkeypatch.setattr(facts_file, "PAIRS", tmp_path / "pairs")
     write_pair(tmp_path / "pairs" / "able", order=2)
     write_pair(tmp_path / "pairs" / "baker", order=1)
     return tmp_path

@@ -20,7 +20,7 @@ import pytest
 
 from specviz import backends
 from specviz.backends import cached, places
-from specviz.backends import pair as pairs_file
+from specviz.backends import facts as facts_file
 from specviz.types import ModelError
 from tests.backends.test_backends import give_tokenizer, make_llama
 from tests.support import gguf_files
@@ -178,7 +178,7 @@ def test_two_processes_at_once_make_one_copy(file, tmp_path, home):
 def test_the_default_falls_back_and_says_why_and_a_name_does_not(file, tmp_path, monkeypatch):
     """The first pair's weights cannot be had: by default the next one runs, with the reason, and calls itself by its own
     name, so that other processes load the same; asked for by name it is an error that says how to get them."""
-    monkeypatch.setattr(pairs_file, "PAIRS", tmp_path / "pairs")
+    monkeypatch.setattr(facts_file, "PAIRS", tmp_path / "pairs")
     facts = {"title": "A pair", "knows": "Nothing.", "made_of": "Noise.", "licence": "CC0-1.0", "styles": {}}
     facts |= {"draft": {"parameters": 1}, "verifier": {"parameters": 1}}
     for order, name in enumerate(("large", "little")):

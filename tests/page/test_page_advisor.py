@@ -9,10 +9,11 @@ from dataclasses import replace
 import pytest
 
 from specviz import drafters, rules
-from specviz.study import advise
+from specviz.study import advise, shapes
 from specviz.ui import advice
 from specviz.ui.requests import Refused
 from tests.page.test_page import pytestmark, run  # noqa: F401  (pytestmark: where there is no pair)
+from tests.page.test_page_bad_input import page_of, visit
 from tests.support.browser import until
 from tests.support.traces import signed
 
@@ -125,6 +126,44 @@ def test_the_fastest_drafter_is_found_and_used_in_all_lanes(tab, pair):
     tab.select_option("[data-field=drafter]", "suffix")
     assert tab.locator("[data-row=suffix] .outlined").inner_text() == "In use"
     assert tab.locator("[data-row=ngram] .outlined").inner_text() == "Use in all lanes"
+
+
+def test_the_best_shape_is_found_and_used(chromium, pair, monkeypatch):
+    """A row for each kind, as the study answered; its shape goes into the form and all lanes. (Three short runs for the answer, not
+    eight.)"""
+    answers, by_shape = [], shapes.by_shape
+
+    def kept(*given):
+        answers.append(by_shape(*given))
+        return answers[-1]
+
+    monkeypatch.setattr(shapes, "RUNS", 3)
+    monkeypatch.setattr(shapes, "LENGTH", 16)
+    monkeypatch.setattr(shapes, "by_shape", kept)
+    with page_of(lambda: pair) as (url, _), visit(chromium, url) as tab:
+        run(tab, max_new_tokens=12, seed=2, draft_length=4)
+        tab.get_by_label("A chain or a tree").check()
+        assert not tab.locator(".advisor .question select").is_visible(), "each shape has its own length"
+        tab.click("text=Find settings")
+        until(tab, "document.querySelector('.advice tbody tr')")
+        assert complaint(tab) == ""
+        (answer,) = answers
+        shown = {row.get_attribute("data-row"): row.inner_text() for row in tab.locator(".advice tbody tr").all()}
+        assert list(shown) == [row.kind for row in answer.advices] and {"chain", "best"} <= set(shown)
+        for row in answer.advices:
+            nodes = "1 node" if row.nodes == 1 else f"{row.nodes} nodes"
+            words = (f"{row.accepted_per_round:.2f}", nodes, f"{row.speedup:.2f}×")
+            assert all(word in shown[row.kind] for word in words)
+        aside = tab.inner_text(".advisor .aside")
+        assert ", ".join(f"{chance:.0%}".replace("%", " %") for chance in answer.chances) in aside
+        best = next(row for row in answer.advices if row.kind == "best")
+        tab.locator("[data-row=best] .outlined").click()
+        form = tab.evaluate("specviz.state.form")
+        assert drafters.make(form["drafter"]["name"], **form["drafter"]["knobs"]) == drafters.parse(best.drafter)
+        assert form["draft_length"] == best.draft_length
+        assert tab.locator("[data-row=best] .outlined").inner_text() == "In use"
+        tab.locator("[data-row=best] .try").click()
+        until(tab, "document.querySelector('[data-row=best] td.real b')")
 
 
 def test_bad_numbers_get_a_sentence_beside_the_field(tab):

@@ -66,7 +66,7 @@ def test_verification_and_advice_have_a_stop(chromium, pair, monkeypatch):
 
     monkeypatch.setattr(runs, "verify", endless)
     for kind in ("advise", "buys"):
-        monkeypatch.setitem(advice.ANSWERS, kind, endless)
+        monkeypatch.setitem(advice.QUESTIONS, kind, endless)
     with page_of(lambda: pair) as (url, desk):
         desk.line.deadline = 1e6
         tab = chromium.new_page(viewport={"width": 1440, "height": 1000})

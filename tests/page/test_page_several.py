@@ -126,6 +126,39 @@ def test_the_tree_by_keyboard(tab, trace):
     until(tab, "(number) => specviz.state.run.lanes[0].tokens[specviz.state.picked.key].round > number", number)
 
 
+def test_the_numbers_over_a_place(tab, trace):
+    """Over each place with several candidates stand the chance that one is kept and the most that any rule could keep, as in the
+    trace; Enter says what they are, a click takes it away again. Narrow they stand above the candidates, and unfold."""
+    number, elder, _ = refused(trace)
+    choose(tab, 0, number, elder)
+    places = trace.lanes[0].rounds[number].candidates
+    numbers = [(f"{place.kept_chance:.2f}", f"best {place.optimum:.2f}") for place in places]
+    over = tab.locator(".roundtree .chance")
+    assert numbers and [tuple(words.split(", ")) for words in over.locator("text").all_text_contents()] == [
+        (f"kept {kept}", best) for kept, best in numbers
+    ]
+    over.first.focus()
+    tab.keyboard.press("Enter")
+    said = tab.inner_text(".treenote")
+    assert said.startswith("Place 1. One of these 3 candidates") and all(
+        value in said for value in (numbers[0][0], numbers[0][1].removeprefix("best "))
+    )
+    assert said.removeprefix("Place 1. ") == over.first.get_attribute("aria-label")
+    over.first.click()
+    assert tab.inner_text(".treenote") == ""
+    tab.set_viewport_size({"width": 390, "height": 844})
+    until(tab, "document.querySelector('.treelist')")
+    tab.evaluate("specviz.sheet.open(false)")
+    listed = tab.locator(".treelist .listchance")
+    assert [words.split("kept: ")[1] for words in listed.locator("summary").all_inner_texts()] == list(
+        map(", ".join, numbers)
+    )
+    listed.first.locator("summary").click()
+    assert listed.first.locator("p").inner_text() == said.removeprefix("Place 1. ")
+    tab.set_viewport_size({"width": 1440, "height": 1000})
+    until(tab, "document.querySelector('.roundtree .chance')")
+
+
 def test_narrow_the_tree_is_a_list(tab, trace):
     """At 390 px: a button for each candidate, those behind it indented; nothing reaches beyond the edge at any width."""
     number, elder, _ = refused(trace)
@@ -137,7 +170,19 @@ def test_narrow_the_tree_is_a_list(tab, trace):
     tab.click(".treenav >> text=Show every node")
     slots = tab.evaluate("[...document.querySelectorAll('.treelist [data-slot]')].map((n) => Number(n.dataset.slot))")
     assert sorted(slots) == list(range(len(trace.lanes[0].rounds[number].drafted)))
-    assert tab.locator(".treelist .leaves").count() >= 1
+    share = trace.lanes[0].rounds[number].judged["tv"][trace.lanes[0].rounds[number].nodes.index(elder)]
+    assert f"its elder leaves {100 * share:.0f} %" in tab.locator(".treelist .leaves").all_inner_texts()
+    parents = tab.evaluate(
+        """[...document.querySelectorAll('.treelist [data-slot]')].map((node) =>
+            [node, node.closest('ul').closest('li')?.querySelector('[data-slot]')].map((one) => Number(one?.dataset.slot ?? -1)))"""
+    )
+    assert dict(map(tuple, parents)) == dict(enumerate(trace.lanes[0].rounds[number].parents)), (
+        "each under what it follows"
+    )
+    tab.click(f".treelist [data-slot='{elder}']")
+    assert tab.evaluate("specviz.state.run.lanes[0].tokens[specviz.state.picked.key].slot") == elder
+    assert tab.get_attribute(f".treelist [data-slot='{elder}']", "aria-pressed") == "true"
+    tab.evaluate("specviz.sheet.open(false)")
     box = tab.locator(".treelist [data-slot]").first.bounding_box()
     assert box["height"] >= 44
     tab.set_viewport_size({"width": 1440, "height": 1000})

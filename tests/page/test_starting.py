@@ -66,7 +66,7 @@ def test_a_missing_style_sheet_has_its_sentence(monkeypatch, capsys):
 def test_a_damaged_pair_has_its_sentence(monkeypatch, capsys, tmp_path):
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "pair.json").write_text((SMALL / "pair.json").read_text()[:300])
-    monkeypatch.setattr(backends.pair, "PAIRS", tmp_path)
+    monkeypatch.setattr(backends.facts, "PAIRS", tmp_path)
     refuses(capsys, "pair.json' could not be read: line ")
 
 

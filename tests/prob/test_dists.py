@@ -81,16 +81,32 @@ def test_broken_logits_raise(row, sampling):
 
 @pytest.mark.parametrize("top_k, top_p", [(20, 1.0), (20, 0.95), (300, 0.95), (0, 0.95), (0, 0.9999)])
 def test_long_rows_are_the_definition(top_k, top_p):
-    """Rows of 20,000 logits: those whose top-p takes a few, hundreds and most of the tokens, and with ties at the edge of
+    """Rows of 20,032 logits: those whose top-p takes a few, hundreds and most of the tokens, and with ties at the edge of
     top-k, which are all kept."""
     generator = torch.Generator().manual_seed(1)
-    logits = torch.randn(4, 20_000, generator=generator).double() * torch.tensor([[12.0], [4.0], [2.0], [0.5]])
+    logits = torch.randn(4, 20_032, generator=generator).double() * torch.tensor([[12.0], [4.0], [2.0], [0.5]])
     logits[0, logits[0].topk(30).indices[10:]] = logits[0].topk(15).values[-1]
     sampling = Sampling(0.6, top_k, top_p)
     probs = dists.to_probs(logits, sampling)
     for row, given_logits in zip(probs, logits.tolist()):
         wanted = torch.tensor(by_hand(given_logits, sampling), dtype=torch.float64)
         torch.testing.assert_close(row.double(), wanted, rtol=0, atol=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    size=st.sampled_from([1000, 6400, 6401, 49_152]),
+    levels=st.sampled_from([3, 40, 10**6]),
+    count=st.sampled_from([1, 2, 21, 65, 256]),
+)
+def test_the_likeliest_of_long_rows(seed, size, levels, count):
+    """By blocks as by `topk`: the same values, falling, each found where it is said to be and no place twice, however many are tied."""
+    rows = torch.randint(levels, (2, 2, size), generator=torch.Generator().manual_seed(seed)).float()
+    values, places = dists.likeliest(rows, count)
+    assert torch.equal(values, rows.topk(count, -1).values)
+    assert torch.equal(rows.gather(-1, places), values)
+    assert all(len(set(row)) == count for row in places.flatten(0, 1).tolist())
 
 
 def test_rows_over_the_tokens_with_mass_alone():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from specviz import backends
 from specviz.backends import Pair
-from tests.support.table import TableExit, TableHead, TableModel
+from tests.support.table import TableExit, TableHead, TableLookahead, TableModel
 
 
 class Letters:
@@ -36,14 +36,14 @@ def table_pair(
     exact: bool = False,
 ) -> Pair:
     """Two tables over `vocabulary` tokens, those of seeds 1 and 2 unless they are given. `stop`: tokens that end a text;
-    `drafting` False: no draft model, no head and no exit; `exact`: logits in float64, so that laws come out to its last digits."""
+    `drafting` False: no draft model, no head, no exit and no look-ahead tokens; `exact`: logits in float64, so that laws come out to its last digits."""
     verifier = verifier or TableModel(vocabulary, 1)
     draft = draft or TableModel(vocabulary, 2)
     if exact:
         verifier.logits, draft.logits = verifier.logits.double(), draft.logits.double()
     pair = Pair(draft if drafting else None, verifier, Letters(vocabulary, stop), {})
     if drafting:
-        pair.head, pair.exit = TableHead(draft), TableExit(draft)
+        pair.head, pair.exit, pair.lookahead = TableHead(draft), TableExit(draft), TableLookahead()
     return pair
 
 

@@ -10,10 +10,11 @@ from specviz.backends import Batch, Seen, Session
 
 
 class TableModel:
-    """`logits` [V + 1, V + 1, V]: the next token's logits after (second last, last); index V stands for "no token"."""
+    """`logits` [V + 1, V + 1, V]: the next token's logits after (second last, last); index V stands for "no token", which is also
+    what the look-ahead token -1 is taken for, and -2 and -3 for the last tokens of the vocabulary."""
 
     name, id, revision, parameters, dtype, max_positions = "table", "table", "0", 0, "float32", 512
-    layers, threads, can = 2, 1, frozenset({"tree", "features", "begin"})
+    layers, threads, ahead, can = 2, 1, 3, frozenset({"tree", "features", "begin", "ahead"})
 
     def __init__(self, vocabulary: int, seed: int, spread: float = 1.0):
         generator = torch.Generator().manual_seed(seed)
@@ -63,7 +64,7 @@ class TableSession(Session):
         return Seen(rows[-shown.keep :], {layer: features[layer] for layer in shown.layers})
 
     def _begin(self, tokens, layer, known):
-        return torch.nn.functional.one_hot(torch.tensor(tokens), self._model.vocabulary).float()
+        return torch.nn.functional.one_hot(torch.tensor(tokens).clamp_min(0), self._model.vocabulary).float()
 
     def _rollback(self, length):
         del self.seen[length:]
@@ -105,6 +106,12 @@ class TableHeadSession:
     def _behind(self, state, token):
         self._last = (state + token) % self._model.vocabulary
         return self._model.logits[state, token]
+
+
+class TableLookahead:
+    """The look-ahead tokens that every `TableModel` has."""
+
+    name, id, revision, parameters, dtype, count = "table", "table", "0", 0, "float32", TableModel.ahead
 
 
 class TableExit:

@@ -49,10 +49,11 @@ export function titled(trace) {
 
 // "Draft 0.9 M, verifier 5.9 M parameters"
 /** @param {Sizes} sizes */
-function sized({ draft, head, exit, verifier }) {
+function sized({ draft, head, exit, lookahead, verifier }) {
   const size = `verifier ${count(verifier)} parameters`;
-  if (!draft && !head && !exit) return `V${size.slice(1)}, no draft model`;
-  const words = [draft && `draft ${count(draft)}`, head && `head ${count(head)}`, exit && `exit ${count(exit)}`, size]
+  if (!draft && !head && !exit && !lookahead) return `V${size.slice(1)}, no draft model`;
+  const parts = { draft, head, exit, "look-ahead tokens": lookahead };
+  const words = [...Object.entries(parts).map(([name, size]) => size && `${name} ${count(size)}`), size]
     .filter(Boolean)
     .join(", ");
   return words[0].toUpperCase() + words.slice(1);
@@ -203,12 +204,13 @@ function draw() {
  * @returns {Sizes}
  */
 function used({ models }) {
-  /** @param {"uses_draft_model" | "uses_head" | "uses_exit"} what */
+  /** @param {"uses_draft_model" | "uses_head" | "uses_exit" | "uses_lookahead"} what */
   const by = (what) => onDisplay().lanes.some((lane) => lane.drafter && drafters.words(lane.drafter.name)[what]);
   return {
     draft: by("uses_draft_model") ? models.draft?.parameters : null,
     head: by("uses_head") ? models.head?.parameters : null,
     exit: by("uses_exit") ? models.exit?.parameters : null,
+    lookahead: by("uses_lookahead") ? models.lookahead?.parameters : null,
     verifier: models.verifier.parameters,
   };
 }

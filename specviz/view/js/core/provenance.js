@@ -2,6 +2,7 @@
 //   by       the drafter that proposed it, where one stands for several
 //   layer    the verifier's layer behind which it was proposed
 //   sample   number of the sample of the same prompt that it is a copy of, from 0 on
+//   ahead    number of the verifier's look-ahead token that it was proposed behind, from 1 on
 //   matched  length of the run of tokens that was looked up
 //   place    index in the text (prompt, then written tokens) of the token it is a copy of
 //   first, last  the whole span that the draft copied there, both included; matched tokens stand before it
@@ -31,9 +32,17 @@ export function of(run, token) {
   const place = from(slot);
   const known = /** @type {Provenance} */ ({
     ...{ by: at(given, "by", slot), layer: at(given, "layer", slot), matched: at(given, "matched", slot) },
-    ...{ sample: at(given, "sample", slot), place, first: place, last: place, begin: token.position },
+    ...{
+      sample: at(given, "sample", slot),
+      ahead: at(given, "ahead", slot),
+      place,
+      first: place,
+      last: place,
+      begin: token.position,
+    },
   });
-  if ([known.by, known.layer, known.matched, known.sample, place].every((value) => value === null)) return null;
+  if ([known.by, known.layer, known.matched, known.sample, known.ahead, place].every((value) => value === null))
+    return null;
   if (place === null) return known;
   let first = place;
   for (let one = shape.parents[slot]; one >= 0 && from(one) === first - 1; one = shape.parents[one]) first -= 1;
@@ -48,10 +57,13 @@ export function of(run, token) {
  * @param {number} slot
  */
 export function voice(round, slot) {
-  const layer = at(round, "layer", slot);
+  const [layer, ahead] = [at(round, "layer", slot), at(round, "ahead", slot)];
   const sample = /** @type {number | null} */ (at(round, "sample", slot));
   if (sample !== null) return `sample ${sample + 1}`;
-  return at(round, "by", slot) ?? (layer === null ? null : `layer ${layer}`);
+  const by = at(round, "by", slot);
+  if (by !== null) return by;
+  if (ahead !== null) return `${ahead} ahead`;
+  return layer === null ? null : `layer ${layer}`;
 }
 
 // {name, drafted, judged, kept} of each voice of a lane in its first rounds, in the order in which they first spoke.
@@ -126,12 +138,13 @@ const tokens = (/** @type {number} */ count) => (count === 1 ? "one token" : `${
  * @param {Token} token
  * @param {Provenance} known
  */
-export function sentence(run, token, { by, layer, matched, sample, place }) {
+export function sentence(run, token, { by, layer, ahead, matched, sample, place }) {
   const there = place !== null && place < run.trace.prompt_tokens.length ? "the prompt" : "this text";
   const match = matched === null ? "" : `, after a match of ${tokens(matched)}`;
   return [
     by ? `Proposed by ${by}.` : "",
     layer === null ? "" : `Proposed behind layer ${layer} of the verifier.`,
+    ahead === null ? "" : `Proposed by the verifier's look-ahead token ${ahead}, in the forward of the round before.`,
     sample === null ? "" : `Copied from sample ${sample + 1} of the same prompt${match}.`,
     place === null
       ? sample === null && match && `Looked up${match}.`
