@@ -116,7 +116,7 @@ def test_what_a_token_was_copied_from_lights_up(tab, chromium, tmp_path):
     marked = [tab.locator(f".lane:nth-child(2) .text .voice{i}").count() for i in range(len(counts))]
     assert marked == list(counts.values()) and tab.locator(".lane:nth-child(1) .text .voiced").count() == 0
     legend = tab.inner_text(".lane:nth-child(2) .voices")
-    assert all(f"{name} {100 * count / len(by):.0f} %" in legend for name, count in counts.items())
+    assert all(f"{name} ({100 * count / len(by):.0f} %)" in legend for name, count in counts.items())
 
     key, places, place = copies(trace, 0)[0]
     tab.locator(f".text[data-lane='0'] [data-k='{key}'] bdi").hover()

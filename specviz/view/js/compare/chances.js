@@ -4,28 +4,35 @@ import { el } from "specviz/core/dom.js";
 import { prob } from "specviz/core/formats.js";
 import { svg } from "specviz/parts/svg.js";
 
-// What a trace holds of the places that its round came to: {kept, best, count}, by the node that their candidates follow;
-// `best` is null where nobody knows it.
-/** @param {Round} round */
-export function chances({ given, shape }) {
+// What a trace holds of the places that a round of a lane came to, by the node that their candidates follow; `best` is null where
+// nobody knows it.
+/**
+ * @param {Lane} lane
+ * @param {Round} round
+ * @returns {Map<number, Chance>}
+ */
+export function chances({ lossless }, { given, shape }) {
   const { behind = [], kept_chance: kept = [], optimum = [] } = given.candidates ?? {};
   return new Map(
     behind.map((node, i) => {
       const count = shape.parents.filter((parent) => parent === node).length;
-      return [node, { kept: kept[i], best: optimum[i] ?? null, count }];
+      return [node, { kept: kept[i], best: optimum[i] ?? null, count, lossless }];
     }),
   );
 }
 
-/** @typedef {{ kept: number, best: number | null, count: number }} Chance */
+/**
+ * Of a place with `count` candidates, under a rule that is `lossless` or not.
+ * @typedef {{ kept: number, best: number | null, count: number, lossless: boolean }} Chance
+ */
 
 /** @param {Chance} chance */
-export function sentence({ kept, best, count }) {
+export function sentence({ kept, best, count, lossless }) {
   const own = `One of these ${count} candidates, as they were drawn, is kept with chance ${prob(kept)}.`;
   if (best === null) return `${own} How often the best rule would keep one is not known.`;
   return (
     `${own} Before they are drawn, no rule that loses nothing keeps one with more than ${prob(best)}: a mean over all that ` +
-    "may come, so these may be above it."
+    `may come, so these may be above it${lossless ? "" : "; and this rule, which is not lossless, may be so always"}.`
   );
 }
 

@@ -119,17 +119,21 @@ const curve = (x1, y1, x2, y2) => {
  */
 export const tight = (depth, wide) => spread(depth, wide).step < TIGHT;
 
-// Where the places of a tree stand in a picture `wide` px wide: the first, the steps between them, and how wide all is.
+// Where the places of a tree stand in a picture `wide` px wide: the first, the steps between them, how wide all is, and the room for
+// what stands before the first.
 /**
  * @param {number} depth
  * @param {number} wide
  */
 function spread(depth, wide) {
   const step = Math.min(280, (wide - OWN) / (depth + 1.15));
-  if (step >= TIGHT) return { first: Math.min(250, step * 1.15), step, total: wide };
+  if (step >= TIGHT) {
+    const first = Math.min(250, step * 1.15);
+    return { first, step, total: wide, space: first - 96 };
+  }
   const first = 130;
   const close = Math.max(STEP, (wide - OWN - first) / depth);
-  return { first, step: close, total: Math.max(wide, first + close * depth + OWN) };
+  return { first, step: close, total: Math.max(wide, first + close * depth + OWN), space: first - 56 };
 }
 
 // The tree from left to right, in a picture `wide` px wide; `explain` is told of a place of which more is asked.
@@ -141,13 +145,13 @@ function spread(depth, wide) {
  * @param {(place: number, chance: chances.Chance) => void} explain
  */
 export function drawn(lane, round, { nodes, root, rows, depth, own }, wide, explain) {
-  const { first, step, total } = spread(depth, wide);
+  const { first, step, total, space } = spread(depth, wide);
   const letters = step < TIGHT;
   const long = letters ? step - 58 : step < 180 ? 92 : 116;
   /** @param {number} place */
   const x = (place) => first + step * place;
   const judgedRows = new Set(nodes.filter(({ token }) => token.judged >= 0).map(({ row }) => Math.round(row)));
-  const known = [...chances.chances(round)];
+  const known = [...chances.chances(lane, round)];
   const tops = [TOP + (known.length ? CHANCES : 0)];
   for (let row = 0; row < rows; row += 1) tops.push(tops[row] + (judgedRows.has(row) ? JUDGED : UNREAD));
   /** @param {number} row */
@@ -168,7 +172,6 @@ export function drawn(lane, round, { nodes, root, rows, depth, own }, wide, expl
   /** @param {TreeNode} node */
   const sizeOf = ({ slot }) => /** @type {Size} */ (sizes.get(slot));
   let start = before(lane, round);
-  const space = first - (letters ? 56 : 96);
   while (start.length > 2 && width(start, 16) + 20 > space) start = `…${start.replace(/^…/, "").slice(1)}`;
   const rootWide = Math.min(space, width(start, 16) + 28);
   /**

@@ -15,7 +15,7 @@ import { plain, said, spokenOf } from "specviz/compare/picture.js";
 export function list(lane, round, { nodes, own }) {
   const picked = pickedToken();
   const end = round.shape.path.at(-1) ?? -1;
-  const known = chances.chances(round);
+  const known = chances.chances(lane, round);
   /**
    * @param {number} parent
    * @returns {HTMLElement | null}

@@ -38,7 +38,7 @@ export function tally(view, lane, rounds) {
         "span",
         { title: `${drafted} drafted, ${judged} judged, ${kept} kept` },
         el(`i.voiced.voice${i % VOICES}`),
-        `${name} ${percent(drafted / total, 0)} %`,
+        `${name} (${percent(drafted / total, 0)} %)`,
       ),
     ]),
   );
