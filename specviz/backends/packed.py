@@ -69,9 +69,9 @@ def pack_linears(model: nn.Module) -> None:
     """Puts a PackedLinear in the place of every plain nn.Linear of a model, which takes that memory once more."""
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            plain = type(child) is nn.Linear and child.weight.dtype == torch.float32
-            if plain and (packed := pack(child.weight)) is not None:
-                setattr(parent, name, PackedLinear(child, packed))
+            if type(child) is nn.Linear and child.weight.dtype == torch.float32:
+                if (packed := pack(child.weight)) is not None:
+                    setattr(parent, name, PackedLinear(child, packed))
 
 
 def _through(x: Tensor, packed: Tensor | None, bias: Tensor | None) -> Tensor:
