@@ -32,9 +32,17 @@ export function of(run, token) {
   const place = from(slot);
   const known = /** @type {Provenance} */ ({
     ...{ by: at(given, "by", slot), layer: at(given, "layer", slot), matched: at(given, "matched", slot) },
-    ...{ sample: at(given, "sample", slot), ahead: at(given, "ahead", slot), place, first: place, last: place, begin: token.position },
+    ...{
+      sample: at(given, "sample", slot),
+      ahead: at(given, "ahead", slot),
+      place,
+      first: place,
+      last: place,
+      begin: token.position,
+    },
   });
-  if ([known.by, known.layer, known.matched, known.sample, known.ahead, place].every((value) => value === null)) return null;
+  if ([known.by, known.layer, known.matched, known.sample, known.ahead, place].every((value) => value === null))
+    return null;
   if (place === null) return known;
   let first = place;
   for (let one = shape.parents[slot]; one >= 0 && from(one) === first - 1; one = shape.parents[one]) first -= 1;
