@@ -31,9 +31,9 @@ class Lookahead(Drafter):
     left_out = "A forward of its own for each draft: here look-ahead tokens hang behind every drafted one too, so that one forward a round does both."
     uses_lookahead = True
 
-    most: int = knob(2, "The most tokens drafted by one look.", low=1, high=3, unit="tokens")
+    most: int = knob(1, "The most tokens drafted by one look.", low=1, high=3, unit="tokens")
     confidence: float = knob(
-        0.4,
+        0.0,
         "A token is drafted only if the likeliest at its place has this probability, at temperature 1.",
         low=0,
         high=1,
