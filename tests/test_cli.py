@@ -289,7 +289,7 @@ def test_json_to_standard_output_is_json_alone(capsys):
         ),
         (
             ["generate", *PROMPT, "--drafter", "magic"],
-            "no drafter called 'magic'. There are: consensus, dynamic, early_exit, head, hybrid, model, ngram, nothing, stand, suffix, tree.",
+            "no drafter called 'magic'. There are: consensus, dynamic, early_exit, head, hybrid, lookahead, model, ngram, nothing, stand, suffix, tree.",
         ),
         (["compare", *PROMPT, "--rule", "sps", "--drafter", "ngram:longest=99"], "longest must be from 1 to 16 tokens"),
         (["generate", *PROMPT, "--drafter", "ngram:width=1"], "has no parameter 'width'. It takes: longest, shortest."),

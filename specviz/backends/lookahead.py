@@ -4,6 +4,7 @@ arXiv 2311.13581).
 A folder `lookahead/` beside a pair's pair.json: config.json, which says {"specviz": {"lookahead": L}}, and safetensors with
 
     lookahead.weight      [L, width], the embeddings of the tokens that a forward of the verifier knows as -1, -2, ..., -L
+    kept_tokens           [K], the tokens that they have learnt to tell, as those of a cut output layer
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class LookaheadTokens:
                 f"The look-ahead tokens in {str(folder)!r} have the shape {tuple(rows.shape)}, and {verifier.id!r} is {width:,} wide."
             )
         self.name, self.id, self.dtype, self.count = "lookahead", str(folder), "float32", len(rows)
-        self.revision, self.parameters = weights_hash(sorted(folder.glob("*.safetensors"))), weights.parameters
+        self.revision = weights_hash(sorted(folder.glob("*.safetensors")))
+        self.parameters, self.kept = weights.parameters, weights.kept
         if "ahead" in verifier.can:
             verifier.look_ahead(rows)

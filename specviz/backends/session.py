@@ -145,7 +145,8 @@ class Exit(Protocol):
 
 
 class Lookahead(Protocol):
-    """Look-ahead tokens, `count` of them, that a verifier was given. The rest as in `Model`."""
+    """Look-ahead tokens, `count` of them, that a verifier was given. `kept` [K]: the tokens, ascending, that the logits behind them
+    are about (None: all). The rest as in `Model`."""
 
     name: str
     id: str
@@ -153,6 +154,7 @@ class Lookahead(Protocol):
     parameters: int
     dtype: str
     count: int
+    kept: Tensor | None
 
 
 class Tree:

@@ -31,9 +31,9 @@ class Lookahead(Drafter):
     left_out = "A forward of its own for each draft: here look-ahead tokens hang behind every drafted one too, so that one forward a round does both."
     uses_lookahead = True
 
-    most: int = knob(2, "The most tokens drafted by one look.", low=1, high=3, unit="tokens")
+    most: int = knob(1, "The most tokens drafted by one look.", low=1, high=3, unit="tokens")
     confidence: float = knob(
-        0.4,
+        0.0,
         "A token is drafted only if the likeliest at its place has this probability, at temperature 1.",
         low=0,
         high=1,
@@ -44,14 +44,15 @@ class Lookahead(Drafter):
         return 0 if pair.lookahead is None else min(self.most, pair.lookahead.count)
 
     def open(self, pair: Pair, session: Session | None) -> LookaheadProposer:
-        return LookaheadProposer(self.confidence, self.chooses)
+        assert pair.lookahead is not None
+        return LookaheadProposer(pair.lookahead.kept, self.confidence, self.chooses)
 
 
 class LookaheadProposer(Proposer):
     """Holds the logits [L, V] behind the look-ahead tokens that hung at the end of the text, before the round added a token."""
 
-    def __init__(self, confidence: float, chooses: bool):
-        self._confidence, self._chooses = confidence, chooses
+    def __init__(self, kept: Tensor | None, confidence: float, chooses: bool):
+        self._kept, self._confidence, self._chooses = kept, confidence, chooses
         self._logits: Tensor | None = None
 
     def saw(self, seen: Looked) -> None:
@@ -60,10 +61,11 @@ class LookaheadProposer(Proposer):
     async def propose(self, text: list[int], draft: Draft) -> None:
         if self._logits is None:
             return
-        for number, logits in enumerate(self._logits, 1):
+        known = self._logits if self._kept is None else self._logits[:, self._kept.to(self._logits.device)]
+        for number, logits in enumerate(known, 1):
             if not draft.room() or torch.softmax(logits, -1).max() < self._confidence:
                 break
-            draft.take(whole_law(logits, None, draft), self._chooses)
+            draft.take(whole_law(logits, self._kept, draft), self._chooses)
             draft.note(Provenance(ahead=number))
 
     def settled(self, length: int, draft: Draft, walk: Walk, seen: Looked) -> None:

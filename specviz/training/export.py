@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from specviz.backends.cached import sha256_of, write_json
-from specviz.backends.weights import EMBEDDING, HEAD
+from specviz.backends.weights import EMBEDDING, HEAD, KEPT
 from specviz.training.cut import CutLlama
 from specviz.training.exit import ExitModel
 from specviz.training.head import HeadModel
@@ -109,9 +109,9 @@ def _save_beside(folder: Path, model: CutLlama | HeadModel | ExitModel, verifier
 def save_lookahead(folder: Path, model: LookaheadModel) -> None:
     """Look-ahead tokens beside their verifier's folder, as `backends.lookahead` reads them."""
     folder.mkdir(parents=True, exist_ok=True)
-    facts = {"hidden_size": model.size.width, "specviz": {"lookahead": model.count}}
-    write_json(folder / "config.json", facts)
-    save_weights(folder, {"lookahead.weight": model.embeddings})
+    size = {"vocab_size": model.size.vocabulary, "hidden_size": model.size.width}
+    write_json(folder / "config.json", size | {"specviz": {"lookahead": model.count}})
+    save_weights(folder, {"lookahead.weight": model.embeddings, KEPT: model.kept_tokens})
 
 
 def save_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:

@@ -27,7 +27,7 @@ from specviz.types import Sampling
 
 PLACES = 64  # of a text that look-ahead tokens hang at, in a step
 MEASURED = 16  # one place in so many, in the overlap
-LAWS = 256  # over the whole vocabulary, compared at a time
+LAWS = 256  # compared at a time
 
 Caches = list[Cache]  # of each layer
 
@@ -108,8 +108,9 @@ class LookaheadModel(nn.Module):
 
     def states(self, tokens: Tensor, places: Tensor) -> Tensor:
         """[B, P, L, width]: behind look-ahead tokens that hang at `places` [B, P] of tokens [B, T]."""
-        caches = self.frozen.read(tokens)
-        return self.frozen.behind(self.embeddings.expand(*places.shape, -1, -1), places, caches)
+        with machine.precision(tokens.device):
+            caches = self.frozen.read(tokens)
+            return self.frozen.behind(self.embeddings.expand(*places.shape, -1, -1), places, caches)
 
     @classmethod
     def start(cls, weights: Weights, size: Size, kept: Tensor, count: int, device: torch.device) -> LookaheadModel:
@@ -151,21 +152,21 @@ def distill_loss(
 @torch.inference_mode()
 def overlap(model: LookaheadModel, batches: Sequence[Batch], head: Tensor, sampling: Sampling) -> list[float]:
     """The mean of sum(min(verifier, look-ahead token)) behind tokens of answers, of the first, second, ... look-ahead token, both
-    sampled alike and over the whole vocabulary: what strict speculative sampling keeps there. `head` [V, width]: the verifier's
-    whole output layer."""
-    device, totals, counts = head.device, torch.zeros(model.count), torch.zeros(model.count)
+    sampled alike: what strict speculative sampling keeps there. `head` [V, width]: the verifier's whole output layer."""
+    device, kept = head.device, model.kept_tokens.long()
+    totals, counts = torch.zeros(model.count), torch.zeros(model.count)
     for tokens, weights, features, _ in batches:
         tokens, features = tokens.to(device), features.to(device).float()
         places = torch.arange(0, weights.shape[1], MEASURED, device=device).expand(len(tokens), -1)
         at, each = truth_at(places, model.count, weights.to(device))
-        with machine.precision(device):
-            states = model.states(tokens, places).float()
+        states = model.states(tokens, places).float()
         for i in range(model.count):
             answers = each[:, :, i] == 1
             row = torch.arange(len(tokens), device=device)[:, None].expand(answers.shape)[answers]
             mine, theirs = states[:, :, i][answers], features[row, at[:, :, i][answers], -1]
             for few, their_few in zip(mine.split(LAWS), theirs.split(LAWS)):
-                law, draft = (dists.to_probs(F.linear(part, head), sampling) for part in (their_few, few))
+                law = dists.to_probs(F.linear(their_few, head), sampling)[:, kept]
+                draft = dists.to_probs(F.linear(few, head[kept]), sampling)
                 totals[i] += torch.minimum(law, draft).sum().item()
             counts[i] += len(mine)
     return [round(share, 4) for share in (totals / counts.clamp_min(1)).tolist()]

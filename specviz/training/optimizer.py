@@ -16,7 +16,7 @@ from specviz.training.machine import number_type
 MUON_RATE = 0.02
 ADAM_RATE = 0.003
 COPIES_RATE = 0.002
-AHEAD_RATE = 0.01
+AHEAD_RATE = 0.02
 HEAD_RATES = 0.01, 0.0015  # of Muon and Adam
 BEGUN_RATE = 0.001  # of both
 LIKE_ADAM = 0.2  # root mean square of what Adam's steps mostly are, over its rate (Liu et al. 2025)

@@ -26,7 +26,7 @@ from tests.support.runs import rounds_of, settings_of
 LOSSLESS = [name for name in rules.names() if rules.get(name).lossless]
 KNOBS = (
     "model:tokens=chosen", "head:tokens=chosen", "suffix:tokens=drawn", "stand:shortest=1", "stand:shortest=1,tokens=chosen",
-    "hybrid:shortest=1", "hybrid:first=ngram,then=head,shortest=2",
+    "hybrid:shortest=1", "hybrid:first=ngram,then=head,shortest=2", "lookahead:most=2",
 )  # fmt: skip
 
 

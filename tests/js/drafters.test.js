@@ -55,7 +55,17 @@ test("a drafted token knows the span it was copied from, and what stands around 
   const [lane] = run.lanes;
   const token = lane.tokens.find(({ slot, round }) => round === 1 && slot === 1);
   const known = provenance.of(run, token);
-  const whole = { by: "ngram", layer: null, matched: 2, sample: null, place: 5, first: 4, last: 6, begin: 7 };
+  const whole = {
+    by: "ngram",
+    layer: null,
+    ahead: null,
+    matched: 2,
+    sample: null,
+    place: 5,
+    first: 4,
+    last: 6,
+    begin: 7,
+  };
   assert.deepEqual(known, whole);
   assert.equal(
     provenance.sentence(run, token, known),

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from specviz import backends, drafters, registry, rules
 from specviz.backends import Pair
+from specviz.backends.weights import EMBEDDING
 from specviz.drafters import Drafter
 from specviz.drafters.asks import next_probs
 from specviz.engine import batch
@@ -78,10 +79,20 @@ class BehindSession:
         return self._session.forward([token], 1).logits[0]
 
 
+class Untrained:
+    """Look-ahead tokens that have learnt nothing: they are common words of the verifier's own."""
+
+    name, id, revision, parameters, dtype, count, kept = "untrained", "untrained", "0", 0, "float32", 2, None
+
+    def __init__(self, verifier, words: list[int]):
+        verifier.look_ahead(verifier.lend(EMBEDDING)[words])
+
+
 def small() -> Pair:
-    """The small pair, with something in the place of a head and of an exit."""
+    """The small pair, with something in the place of a head, of an exit and of look-ahead tokens."""
     pair = backends.load_pair("small")
     pair.head, pair.exit = Behind(pair.draft), Lens(pair.verifier)
+    pair.lookahead = Untrained(pair.verifier, pair.encode("the saw", "tiny")[-2:])
     return pair
 
 
@@ -94,9 +105,10 @@ def combinations(pair: Pair) -> Iterator[tuple[Rule, Drafter]]:
 
 
 def eager(name: str) -> Drafter:
-    """A drafter that drafts wherever it can: one that copies does so behind a single token."""
-    short = any(info["name"] == "shortest" for info in registry.knobs(type(drafters.make(name))))
-    return drafters.make(name, **({"shortest": 1} if short else {}))
+    """A drafter that drafts wherever it can: one that copies does so behind a single token, one that is unsure all the same."""
+    known = {info["name"] for info in registry.knobs(type(drafters.make(name)))}
+    wanted = {"shortest": 1, "confidence": 0.0}
+    return drafters.make(name, **{knob: value for knob, value in wanted.items() if knob in known})
 
 
 def law(pair: Pair) -> dict[tuple[int, ...], float]:

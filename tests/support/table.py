@@ -111,7 +111,7 @@ class TableHeadSession:
 class TableLookahead:
     """The look-ahead tokens that every `TableModel` has."""
 
-    name, id, revision, parameters, dtype, count = "table", "table", "0", 0, "float32", TableModel.ahead
+    name, id, revision, parameters, dtype, count, kept = "table", "table", "0", 0, "float32", TableModel.ahead, None
 
 
 class TableExit:
