@@ -17,7 +17,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--texts", type=int, default=1000, help="of each rule with each drafter (default 1000)")
     args = parser.parse_args()
-    pair = sampled.small()
+    pair = backends.load_pair("small")
     backends.dedicate_process(pair)
     law, least = sampled.law(pair), 1.0
     for (rule, drafter), texts in sampled.written(pair, args.texts).items():

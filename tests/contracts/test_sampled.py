@@ -15,9 +15,9 @@ TEXTS = 24  # of each rule with each drafter
 
 
 @pytest.fixture(scope="module")
-def made():
+def made(pair):
     """The texts of each drafter and of each rule, of all rules and of all drafters together, and the law of all."""
-    pair, pools = sampled.small(), defaultdict(list)
+    pools = defaultdict(list)
     for names, texts in sampled.written(pair, TEXTS).items():
         for name in names:
             pools[name] += texts

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torch import Tensor
-
-from specviz import backends, drafters, registry, rules
+from specviz import drafters, registry, rules
 from specviz.backends import Pair
 from specviz.drafters import Drafter
 from specviz.drafters.asks import next_probs
@@ -19,70 +17,6 @@ PROMPT = "The dog saw the cat. The cat saw the dog. The cat saw"  # repeats itse
 NARROW = Sampling(temperature=1.5, top_k=3)  # so few tokens that the law of three can be written down
 TOKENS, LENGTH = 3, 2  # written, and drafted in a round: rounds follow each other
 SAMPLES_SEED = 2**40  # none of the texts has these
-
-
-class Lens:
-    """An exit that nothing was trained for: the verifier's own output layer on a state in its midst."""
-
-    name, id, revision, parameters, dtype, layer, kept = "lens", "lens", "0", 0, "float32", 3, None
-
-    def __init__(self, verifier):
-        self.verifier = verifier
-
-    def session(self) -> LensSession:
-        return LensSession(self.verifier)
-
-
-class LensSession:
-    def __init__(self, verifier):
-        self.length, self.seconds, self._verifier = 0, 0.0, verifier
-
-    def read(self, states: Tensor) -> Tensor:
-        self.length += len(states)
-        return self._verifier.logits(states[-1:])[0]
-
-    def rollback(self, length: int) -> None:
-        self.length = min(self.length, length)
-
-
-class Behind:
-    """A head that is the draft model, and leaves the verifier's states unread."""
-
-    name, id, revision, parameters, dtype, reads, kept = "behind", "behind", "0", 0, "float32", (3,), None
-
-    def __init__(self, draft):
-        self.draft = draft
-
-    def session(self) -> BehindSession:
-        return BehindSession(self.draft)
-
-
-class BehindSession:
-    def __init__(self, draft):
-        self._session = draft.session()
-        self.rollback = self._session.rollback
-
-    @property
-    def length(self) -> int:
-        return self._session.length
-
-    @property
-    def seconds(self) -> float:
-        return self._session.seconds
-
-    def read(self, tokens, features) -> Tensor:
-        assert all(len(states) == len(tokens) for states in features.values())
-        return self._session.forward(tokens, 1).logits[0]
-
-    def go_on(self, token: int) -> Tensor:
-        return self._session.forward([token], 1).logits[0]
-
-
-def small() -> Pair:
-    """The small pair, with something in the place of a head and of an exit."""
-    pair = backends.load_pair("small")
-    pair.head, pair.exit = Behind(pair.draft), Lens(pair.verifier)
-    return pair
 
 
 def combinations(pair: Pair) -> Iterator[tuple[Rule, Drafter]]:
