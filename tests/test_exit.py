@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -136,8 +137,8 @@ def test_what_is_begun_changes_nothing_that_is_seen(folder, backend):
 
 def test_what_cannot_be_is_said(out, folder, tmp_path, pair):
     """A pair without an exit, one behind a layer that is not there, a folder without one, layers and options that make no sense."""
-    small = backends.load_pair("small")
-    assert DRAFTER.refusal(None, small) == (
+    without = replace(backends.load_pair("small"), exit=None)
+    assert DRAFTER.refusal(None, without) == (
         "The drafter early_exit needs an exit trained for its verifier, and small/verifier comes without one: "
         "see `specviz train --exit`."
     )

@@ -198,7 +198,7 @@ def test_texts_follow_the_verifiers_law(rule, confidence):
 
 
 def test_a_pair_without_a_head_says_so():
-    pair = backends.load_pair("small")
+    pair = replace(backends.load_pair("small"), head=None)
     refusal = DRAFTER.refusal(None, pair)
     assert refusal == (
         "The drafter head needs a head trained for its verifier, and small/verifier comes without one: "

@@ -17,7 +17,7 @@ TEXTS = 24  # of each rule with each drafter
 @pytest.fixture(scope="module")
 def made():
     """The texts of each drafter and of each rule, of all rules and of all drafters together, and the law of all."""
-    pair, pools = sampled.small(), defaultdict(list)
+    pools, pair = defaultdict(list), sampled.small()
     for names, texts in sampled.written(pair, TEXTS).items():
         for name in names:
             pools[name] += texts

@@ -83,11 +83,7 @@ def test_the_page_knows_every_drafter_that_drafts():
 def test_a_drafter_is_chosen_runs_verifies_and_is_exported(tab, tmp_path):
     """Its tokens are kept, the record, the lanes and the models' line say who drafted, and the replay says the same."""
     offered = tab.eval_on_selector_all("[data-field=drafter] option", "nodes => nodes.map(node => node.value)")
-    assert offered == [
-        name
-        for name, words in drafter_words().items()
-        if not (words["uses_head"] or words["uses_exit"] or words["uses_lookahead"])
-    ]
+    assert offered == [name for name, words in drafter_words().items() if not words["uses_lookahead"]]
     assert (
         tab.input_value("[data-field=drafter]") == "model"
         and said(tab) == ["model"] * 3

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torch import Tensor
-
 from specviz import backends, drafters, registry, rules
 from specviz.backends import Pair
 from specviz.backends.weights import EMBEDDING
@@ -22,63 +20,6 @@ TOKENS, LENGTH = 3, 2  # written, and drafted in a round: rounds follow each oth
 SAMPLES_SEED = 2**40  # none of the texts has these
 
 
-class Lens:
-    """An exit that nothing was trained for: the verifier's own output layer on a state in its midst."""
-
-    name, id, revision, parameters, dtype, layer, kept = "lens", "lens", "0", 0, "float32", 3, None
-
-    def __init__(self, verifier):
-        self.verifier = verifier
-
-    def session(self) -> LensSession:
-        return LensSession(self.verifier)
-
-
-class LensSession:
-    def __init__(self, verifier):
-        self.length, self.seconds, self._verifier = 0, 0.0, verifier
-
-    def read(self, states: Tensor) -> Tensor:
-        self.length += len(states)
-        return self._verifier.logits(states[-1:])[0]
-
-    def rollback(self, length: int) -> None:
-        self.length = min(self.length, length)
-
-
-class Behind:
-    """A head that is the draft model, and leaves the verifier's states unread."""
-
-    name, id, revision, parameters, dtype, reads, kept = "behind", "behind", "0", 0, "float32", (3,), None
-
-    def __init__(self, draft):
-        self.draft = draft
-
-    def session(self) -> BehindSession:
-        return BehindSession(self.draft)
-
-
-class BehindSession:
-    def __init__(self, draft):
-        self._session = draft.session()
-        self.rollback = self._session.rollback
-
-    @property
-    def length(self) -> int:
-        return self._session.length
-
-    @property
-    def seconds(self) -> float:
-        return self._session.seconds
-
-    def read(self, tokens, features) -> Tensor:
-        assert all(len(states) == len(tokens) for states in features.values())
-        return self._session.forward(tokens, 1).logits[0]
-
-    def go_on(self, token: int) -> Tensor:
-        return self._session.forward([token], 1).logits[0]
-
-
 class Untrained:
     """Look-ahead tokens that have learnt nothing: they are common words of the verifier's own."""
 
@@ -89,9 +30,8 @@ class Untrained:
 
 
 def small() -> Pair:
-    """The small pair, with something in the place of a head, of an exit and of look-ahead tokens."""
+    """The small pair, with something in the place of look-ahead tokens."""
     pair = backends.load_pair("small")
-    pair.head, pair.exit = Behind(pair.draft), Lens(pair.verifier)
     pair.lookahead = Untrained(pair.verifier, pair.encode("the saw", "tiny")[-2:])
     return pair
 
