@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 
+from specviz import backends
 from tests.support import sampled
 from tests.support.runs import FALSE_ALARM, odds
 
