@@ -42,8 +42,9 @@ class Lengthened(nn.Module):
 
     def __init__(self, embedding: nn.Module, rows: Tensor):
         super().__init__()
-        self.embedding, self.weight = embedding, embedding.weight
-        self.register_buffer("rows", rows.to(self.weight), persistent=False)
+        weight: Tensor = embedding.get_parameter("weight")
+        self.embedding, self.weight = embedding, weight
+        self.register_buffer("rows", rows.to(weight), persistent=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
         x: Tensor = self.embedding(tokens.clamp_min(0))
