@@ -16,7 +16,7 @@ from specviz.engine import batch
 from specviz.engine.decode import Decoding, alone
 from specviz.record.running import run
 from specviz.record.verify import verify
-from specviz.training import cut, lookahead, shards
+from specviz.training import cut, lookahead, machine, shards
 from specviz.training.lookahead import LookaheadModel
 from specviz.types import ModelError
 from tests.support.runs import choices, rounds_of, settings_of
@@ -61,8 +61,10 @@ def test_a_quick_run_raises_the_overlap(out):
 
 
 @torch.no_grad()
-def test_what_runs_is_what_was_trained(out, folder, pair):
-    """The training's forward of many chains in many texts, and the run's of one, say the same; half precision lies between."""
+def test_what_runs_is_what_was_trained(out, folder, pair, monkeypatch):
+    """The training's forward of many chains in many texts, in float32, and the run's of one say the same; between them lie embeddings
+    in half precision."""
+    monkeypatch.setattr(machine, "number_type", lambda device: torch.float32)
     weights = Weights(folder)
     size = cut.size_of(weights.config, weights.config["num_hidden_layers"])
     model = LookaheadModel.start(weights, size, torch.arange(5, dtype=torch.int32), 2, torch.device("cpu"))
@@ -74,7 +76,7 @@ def test_what_runs_is_what_was_trained(out, folder, pair):
     for place, state in zip(places.flatten().tolist(), states):
         expected = torch.softmax(state @ weights[HEAD].T, -1)
         seen = pair.verifier.session().forward([*ids[: place + 1], -1, -2], 2)
-        assert (torch.softmax(seen.logits, -1) - expected).abs().max() < 0.02
+        assert (torch.softmax(seen.logits, -1) - expected).abs().max() < 3e-3
 
 
 @pytest.mark.parametrize("backend", ["static_llama", "transformers"])
