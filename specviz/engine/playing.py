@@ -40,14 +40,14 @@ class Playing:
         """What it drafts in a round that begins at a place of the text, which is behind that of the round before."""
         text = self._text[: self._first + place]
         if self._verifier is not None:
-            probs, features = self._verifier
+            probs, features, _ = self._verifier
             new = slice(self._seen, len(text) - 1)
             self._proposer.saw(Looked(probs[new], {layer: states[new] for layer, states in features.items()}))
             self._seen = len(text) - 1
-        if self._text_alone is not None and (new := text[self._text_alone.length : -1]):
-            look = Look(self._text_alone, new, 1, self._sampling, self._pair.vocabulary, ahead=self._ahead)
+        if self._text_alone is not None and (tail := text[self._text_alone.length : -1]):
+            look = Look(self._text_alone, tail, 1, self._sampling, self._pair.vocabulary, ahead=self._ahead)
             self._proposer.saw(look.answer())
-            self._text_alone.settle(range(len(new)))
+            self._text_alone.settle(range(len(tail)))
         draft = Draft(
             len(text), length, self._sampling, self._source, self._pair.vocabulary, self._pair.stop_tokens, attempt
         )
