@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -42,9 +42,12 @@ class Lengthened(nn.Module):
 
     def __init__(self, embedding: nn.Module, rows: Tensor):
         super().__init__()
-        weight: Tensor = embedding.get_parameter("weight")
-        self.embedding, self.weight = embedding, weight
-        self.register_buffer("rows", rows.to(weight), persistent=False)
+        self.embedding = embedding
+        self.register_buffer("rows", rows.to(self.weight), persistent=False)
+
+    @property
+    def weight(self) -> Tensor:
+        return self.embedding.get_parameter("weight")
 
     def forward(self, tokens: Tensor) -> Tensor:
         x: Tensor = self.embedding(tokens.clamp_min(0))
