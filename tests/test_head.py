@@ -275,7 +275,7 @@ def test_agreement_is_measured_of_any_drafter(pair, tmp_path, capsys, monkeypatc
     monkeypatch.setattr(backends, "dedicate_process", lambda pair: None)
     assert agreement.main(["--prompts", str(tmp_path / "asked.txt")]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("head:confidence=0.6,tokens=drawn: 2 prompts") and "A drafted token costs " in said
+    assert said.startswith("head:confidence=0.4,tokens=drawn: 2 prompts") and "A drafted token costs " in said
     settings = settings_of("plain", max_new_tokens=12)
     jobs = agreement.jobs(pair, ["What is 3 + 4?"], settings)
     prompt, text = jobs[0][0], batch.write(pair, jobs)[0].tokens

@@ -38,7 +38,7 @@ class Head(Drafter):
         "vLLM": '"method": "eagle3", "model": "HEAD", "draft_sample_method": "{tokens?drawn=probabilistic;chosen=greedy}"'
     }
 
-    confidence: float = knob(0.6, CONFIDENCE_HELP, low=0, high=1)
+    confidence: float = knob(0.4, CONFIDENCE_HELP, low=0, high=1)
     tokens: str = knob("drawn", TOKENS_HELP, choices=TOKENS)
 
     def reads(self, pair: Pair) -> tuple[int, ...]:
