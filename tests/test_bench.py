@@ -304,7 +304,8 @@ def test_every_drafter_of_a_pair_is_compared(pair, prompt, monkeypatch):
     monkeypatch.setattr(ways.Specviz, "__call__", noted)
     rows = proposing.by_drafter(pair, models, Settings(SPS.rule, max_new_tokens=8), [prompt], 1)
     names = [row["name"] for row in rows]
-    assert {"plain", "hybrid", "model", "ngram", "stand", "suffix", "tree"} <= {*names} and "head" not in names
+    assert {"plain", "early_exit", "head", "hybrid", "model", "ngram", "stand", "suffix", "tree"} <= {*names}
+    assert "lookahead" not in names
     assert names[-3:] == ["transformers plain", "transformers prompt lookup", "transformers assisted"]
     for row, timed in zip(rows, kept[len(rows) - 3 :]):  # behind those that warmed up
         spent = timed.spent

@@ -331,7 +331,7 @@ def test_what_models_of_other_shapes_say_of_themselves_is_true(kind, sizes, can,
     config = AutoConfig.for_model(kind, **sizes, vocab_size=64, pad_token_id=0, bos_token_id=1, eos_token_id=2)
     AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
     model = Transformers(str(tmp_path))
-    assert model.can == {"features", "begin"} | ({"tree"} if can else set()) and model.layers == 2
+    assert model.can == {"features", "begin"} | ({"tree", "ahead"} if can else set()) and model.layers == 2
     one, fresh = model.session(), model.session()
     seen, wanted = one.forward([5, 6, 7], features=[0, 1, 2]), fresh.forward([5, 6, 7], features=[0, 1, 2])
     assert [states.shape for states in seen.features.values()] == [(3, 32)] * 3

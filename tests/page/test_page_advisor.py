@@ -110,15 +110,15 @@ def test_the_fastest_drafter_is_found_and_used_in_all_lanes(tab, pair):
     asked = json.dumps({"trace": tab.evaluate("specviz.state.raw"), "draft_length": 4})
     *parts, whole = (message["answer"] for message in advice.drafter_messages(asked, pair))
     assert [len(part["rows"]) for part in parts] == list(range(len(able) + 1)) and parts[0]["left"] == able
-    assert whole["left"] == [] and whole["missing"] == [] and "head" in able
+    assert whole["left"] == [] and whole["missing"] == ["lookahead"] and "head" in able
     shown = {row.get_attribute("data-row"): row.inner_text() for row in tab.locator(".advice tbody tr").all()}
     assert sorted(shown) == sorted(able)
     for row in whole["rows"]:
         words = shown[drafters.parse(row["drafter"]).name]
         assert f"{row['kept']:.2f}" in words and f"{row['interval'][0]:.2f} to {row['interval'][1]:.2f}" in words
-    assert "Not with these models" not in tab.inner_text(".advisor .aside")
+    assert "Not with these models: lookahead." in tab.inner_text(".advisor .aside")
     without = next(advice.drafter_messages(asked, replace(pair, head=None)))["answer"]
-    assert without["missing"] == ["head"] and "head" not in without["left"]
+    assert without["missing"] == ["head", "lookahead"] and "head" not in without["left"]
 
     tab.locator("[data-row=ngram] .outlined").click()
     assert tab.evaluate("specviz.state.form.drafter.name") == "ngram"

@@ -107,7 +107,7 @@ def test_which_drafter(copied, pair):
     """Every drafter that the pair can run, the fastest first, each with what it would keep: near what real runs with it keep;
     on its own runs' texts the copying one keeps what those kept."""
     advices = advise.by_drafter(copied, pair, draft_length=4, most=80)
-    able = ["hybrid", "model", "ngram", "stand", "suffix"]
+    able = ["early_exit", "head", "hybrid", "model", "ngram", "stand", "suffix"]
     assert sorted(drafters.parse(advice.drafter).name for advice in advices) == able
     speeds = [advice.speedup for advice in advices]
     assert speeds == sorted(speeds, reverse=True) and all(advice.kl < 1e-5 for advice in advices)

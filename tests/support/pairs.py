@@ -60,7 +60,12 @@ def chat_pair(folder: Path, name: str = "chatty") -> Pair:
         shutil.copytree(small / role, folder / role)
         path = folder / role / "tokenizer_config.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {"chat_template": CHAT}))
-    facts = json.loads((small / "pair.json").read_text()) | {
+    facts = {
+        role: words
+        for role, words in json.loads((small / "pair.json").read_text()).items()
+        if role not in ("head", "exit")
+    }
+    facts |= {
         "name": name, "title": "A pair that chats", "knows": "Next to nothing.", "order": 9, "opening": "", "tags": {},
         "styles": {"chat": "as a message", "text": "as it is"},
     }  # fmt: skip

@@ -62,12 +62,13 @@ export function distinct(lanes) {
   return all.filter((one, i) => all.findIndex((other) => same(one, other)) === i);
 }
 
-// What a drafter needs that was trained on the verifier's states, by role: a head, an exit.
+// What a drafter needs that was trained on the verifier's states, by role: a head, an exit, look-ahead tokens.
 /**
  * @param {string} name
- * @returns {("head" | "exit")[]}
+ * @returns {("head" | "exit" | "lookahead")[]}
  */
-export const trained = (name) => /** @type {const} */ (["head", "exit"]).filter((role) => words(name)[`uses_${role}`]);
+export const trained = (name) =>
+  /** @type {const} */ (["head", "exit", "lookahead"]).filter((role) => words(name)[`uses_${role}`]);
 
 // As many of these drafters (at most `count`) as are least alike, the first of them first: what asks a draft model, what
 // asks a head, and what asks no model at all, before two of a kind.
