@@ -106,7 +106,7 @@ def test_the_drafters_own_law_is_read(copied, pair):
 def test_which_drafter(copied, pair):
     """Every drafter that the pair can run, the fastest first, each with what it would keep: near what real runs with it keep;
     on its own runs' texts the copying one keeps what those kept."""
-    advices = advise.by_drafter(copied, pair, draft_length=4, most=80)
+    advices = advise.by_drafter(copied, pair, draft_length=4, most=160)
     able = ["early_exit", "head", "hybrid", "model", "ngram", "stand", "suffix"]
     assert sorted(drafters.parse(advice.drafter).name for advice in advices) == able
     speeds = [advice.speedup for advice in advices]
