@@ -77,7 +77,8 @@ def refused(tab, before: list, expected: str, field: str = "prompt") -> None:
     found = sentence(tab, field)
     assert expected in found and "Traceback" not in found
     assert shown(tab) == before
-    assert not tab.evaluate("specviz.state.live") and tab.inner_text(".run span") == "Run"
+    until(tab, "!specviz.state.live")  # the sentence may have stood there before
+    assert tab.inner_text(".run span") == "Run"
 
 
 class Hub(http.server.BaseHTTPRequestHandler):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -49,6 +50,11 @@ def app(log: Path, command: tuple[str, ...] = (sys.executable, "app.py"), cwd: P
         yield url
 
 
+def _hears() -> None:
+    """Has Ctrl-C end this process as it would in a terminal: a shell's background jobs, and what they start, ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def process(log: Path, command: tuple[str, ...] = (sys.executable, "app.py"), cwd: Path = ROOT, **environment: str):
     """The same, with the process itself, which leads a group of its own."""
@@ -60,7 +66,7 @@ def process(log: Path, command: tuple[str, ...] = (sys.executable, "app.py"), cw
     )
     with log.open("w") as out:
         started = subprocess.Popen(
-            command, cwd=cwd, env=env, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+            command, cwd=cwd, env=env, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=_hears
         )
     try:
         began = time.monotonic()
