@@ -15,10 +15,10 @@ from specviz.backends.weights import HEAD, Weights
 from specviz.engine import batch
 from specviz.record.running import run
 from specviz.record.verify import verify
-from specviz.training import distil_exit, shards
+from specviz.training import distil_exit
 from specviz.types import ModelError
 from tests.support.runs import choices, rounds_of, settings_of
-from tests.test_distilling import chatty
+from tests.test_distilling import chatty, trained
 from tests.test_training import arguments
 
 DRAFTER = drafters.make("early_exit", confidence=0)
@@ -32,12 +32,8 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def out(folder, tmp_path_factory):
     """What one quick run of the recipe makes."""
-    made = tmp_path_factory.mktemp("exit")
-    more = ["--quick", "--tokens", 1500, "--draft-steps", 20, "--kept-tokens", 400, "--reads", "1,2", "--layers", 0]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shards, "HELD_OUT", 5)
-        assert training.run(arguments("--verifier", folder, "--exit", 1, "--out", made, *more)) == 0
-    return made
+    more = ["--tokens", 1500, "--draft-steps", 20, "--reads", "1,2", "--layers", 0]
+    return trained(folder, tmp_path_factory.mktemp("exit"), "--exit", 1, *more)
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from specviz.types import ModelError, Sampling
 from tests.support.laws import law
 from tests.support.pairs import table_pair
 from tests.support.runs import choices, rounds_of, settings_of
-from tests.test_distilling import chatty
+from tests.test_distilling import chatty, trained
 from tests.test_training import arguments
 
 DRAFTER = drafters.make("head", confidence=0)
@@ -36,12 +36,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def out(folder, tmp_path_factory):
     """What one quick run of the recipe makes."""
-    made = tmp_path_factory.mktemp("head")
-    more = ["--quick", "--tokens", 2500, "--draft-steps", 40, "--kept-tokens", 400]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shards, "HELD_OUT", 5)
-        assert training.run(arguments("--verifier", folder, "--head", "--out", made, *more)) == 0
-    return made
+    return trained(folder, tmp_path_factory.mktemp("head"), "--head", "--tokens", 2500, "--draft-steps", 40)
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,11 @@ from specviz.engine import batch
 from specviz.engine.decode import Decoding, alone
 from specviz.record.running import run
 from specviz.record.verify import verify
-from specviz.training import cut, lookahead, machine, shards
+from specviz.training import cut, lookahead, machine
 from specviz.training.lookahead import LookaheadModel
 from specviz.types import ModelError
 from tests.support.runs import choices, rounds_of, settings_of
-from tests.test_distilling import chatty
+from tests.test_distilling import chatty, trained
 from tests.test_training import arguments
 
 DRAFTER = drafters.make("lookahead", most=2, confidence=0)
@@ -35,13 +35,10 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def out(folder, tmp_path_factory):
     """What one quick run of the recipe makes."""
-    made = tmp_path_factory.mktemp("lookahead")
-    more = ["--quick", "--tokens", 1500, "--draft-steps", 20, "--kept-tokens", 400]
+    more = ["--tokens", 1500, "--draft-steps", 20]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shards, "HELD_OUT", 5)
         patch.setattr(lookahead, "MEASURED", 1)
-        assert training.run(arguments("--verifier", folder, "--lookahead", 2, "--out", made, *more)) == 0
-    return made
+        return trained(folder, tmp_path_factory.mktemp("lookahead"), "--lookahead", 2, *more)
 
 
 @pytest.fixture(scope="module")

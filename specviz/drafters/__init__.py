@@ -16,6 +16,7 @@ from torch import Tensor
 
 from specviz import registry
 from specviz.backends import Pair, Session
+from specviz.backends.facts import TRAINED
 from specviz.drafters.asks import Looked
 from specviz.drafters.draft import Draft
 from specviz.rules import Rule
@@ -111,6 +112,11 @@ class Drafter:
     @property
     def uses_lookahead(self) -> bool:
         return False
+
+    @property
+    def trained(self) -> list[str]:
+        """What it needs that was trained on the verifier's states: those of `TRAINED` that it uses."""
+        return [role for role in TRAINED if getattr(self, f"uses_{role}")]
 
     @property
     def wants_samples(self) -> int:

@@ -7,6 +7,7 @@ from types import NoneType
 from typing import Any, NoReturn
 
 from specviz import drafters, registry, rules
+from specviz.backends.facts import TRAINED
 from specviz.drafters import Drafter
 from specviz.engine.measure import COLUMNS
 from specviz.engine.settings import Settings
@@ -80,9 +81,7 @@ def check(data: dict[str, Any]) -> None:
     needed = {
         "verifier": True,
         "draft": any(settings.drafter.uses_draft_model for settings in lanes),
-        "head": any(settings.drafter.uses_head for settings in lanes),
-        "exit": any(settings.drafter.uses_exit for settings in lanes),
-        "lookahead": any(settings.drafter.uses_lookahead for settings in lanes),
+        **{role: any(role in settings.drafter.trained for settings in lanes) for role in TRAINED},
     }
     if not data["models"].keys() <= needed.keys():
         _wrong("models", "a verifier, a draft, a head, an exit and look-ahead tokens")

@@ -40,6 +40,7 @@ import orjson
 
 from specviz import __version__, registry
 from specviz.backends import Exit, Head, Lookahead, Model, Pair
+from specviz.backends.facts import TRAINED
 from specviz.engine.race import Step
 from specviz.engine.settings import Settings
 from specviz.record.check import check
@@ -266,12 +267,8 @@ def begin(
     tokens = pair.encode(prompt, style, system)
     more = [*kept, *([] if forced is None else [forced])]
     _check_continued(pair, tokens, more, forced)
-    used = {
-        "head": any(settings.drafting.uses_head for settings in lanes),
-        "exit": any(settings.drafting.uses_exit for settings in lanes),
-        "lookahead": any(settings.drafting.uses_lookahead for settings in lanes),
-    }
-    parts = {role: part for role, part in pair.parts.items() if used.get(role, True)}
+    used = {role for settings in lanes for role in settings.drafting.trained}
+    parts = {role: part for role, part in pair.parts.items() if role in used or role not in TRAINED}
     trace = Trace(
         prompt,
         style,

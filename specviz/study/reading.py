@@ -88,12 +88,9 @@ def draft_laws(trace: Trace, written: list[int], pair: Pair, drafter: Drafter) -
     """[N, V]: what a token drafted at each of these places is drawn from; None where that depends on more than the place."""
     if drafter.uses_draft_model and pair.draft is not None:
         _same(trace, "draft", pair.draft)
-    if drafter.uses_head and pair.head is not None and "head" in trace.models:
-        _same(trace, "head", pair.head)
-    if drafter.uses_exit and pair.exit is not None and "exit" in trace.models:
-        _same(trace, "exit", pair.exit)
-    if drafter.uses_lookahead and pair.lookahead is not None and "lookahead" in trace.models:
-        _same(trace, "lookahead", pair.lookahead)
+    for role in drafter.trained:
+        if role in pair.parts and role in trace.models:
+            _same(trace, role, pair.parts[role])
     return drafter.laws(pair, trace.prompt_tokens, written, trace.sampling)
 
 

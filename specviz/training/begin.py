@@ -27,7 +27,7 @@ def settle(args: argparse.Namespace) -> None:
         raise ValueError(f"--begin: {str(args.begin)!r} holds no draft, head or exit of a training: {error}") from error
     if args.lookahead:
         raise ValueError("--begin is for a draft, a head or an exit; look-ahead tokens go on with --resume")
-    asked = "lookahead" if args.lookahead else "head" if args.head else "draft" if args.exit is None else "exit"
+    asked = "head" if args.head else "draft" if args.exit is None else "exit"
     if kind != asked or (kind == "exit" and own["layer"] != args.exit):
         raise ValueError(f"--begin: {str(args.begin)!r} is of a training by {ASKED_BY[kind].format(**own)}: give that")
     said: dict[str, Any] = {"layers": ",".join(map(str, copied)) or None, "kept_tokens": None, "draft_size": None}

@@ -11,7 +11,7 @@ and the last what stands behind the last norm, before the output layer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -44,6 +44,13 @@ class Teacher(Protocol):
     def read(self, texts: Sequence[Tensor], layers: Sequence[int]) -> tuple[list[Tensor], list[Tensor]]:
         """Of each text [n] the states [n, layers, width] float16, and the log_sums [n]: ln of the sum over the vocabulary of
         exp(logits)."""
+
+
+def few(texts: Sequence[Tensor]) -> Iterator[list[int]]:
+    """The numbers of texts that are read in one forward: so many at a time, of lengths alike."""
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    for first in range(0, len(order), TOGETHER):
+        yield order[first : first + TOGETHER]
 
 
 def of(verifier: Model, weights: Weights, device: torch.device) -> Teacher:
@@ -115,9 +122,7 @@ class InStep:
     def read(self, texts: Sequence[Tensor], layers: Sequence[int]) -> tuple[list[Tensor], list[Tensor]]:
         states: list[Tensor] = [torch.empty(0)] * len(texts)
         log_sums = list(states)
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        for first in range(0, len(order), TOGETHER):
-            some = order[first : first + TOGETHER]
+        for some in few(texts):
             rows = torch.nn.utils.rnn.pad_sequence([texts[i].long() for i in some], batch_first=True)
             self.begin(*rows.shape, layers)
             x, seen = self._through(rows.to(self._device))
@@ -209,9 +214,7 @@ class Sessions:
     def read(self, texts: Sequence[Tensor], layers: Sequence[int]) -> tuple[list[Tensor], list[Tensor]]:
         states: list[Tensor] = [torch.empty(0)] * len(texts)
         log_sums = list(states)
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        for first in range(0, len(order), TOGETHER):
-            some = order[first : first + TOGETHER]
+        for some in few(texts):
             batch = self._verifier.batch(len(some), max(len(texts[i]) for i in some))
             seen = batch.forward([Forward(batch.session(), texts[i].tolist(), features=tuple(layers)) for i in some])
             for i, each in zip(some, seen):
